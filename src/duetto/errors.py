@@ -1,0 +1,33 @@
+"""Errors a user can act on.
+
+Every message says what came, what is valid, and what to do. Anything that is not a `DuettoError`
+and reaches the command line is a defect of duetto itself.
+"""
+
+
+class DuettoError(Exception):
+    """Base of every error that duetto raises on purpose."""
+
+
+class AudioError(DuettoError):
+    """A recording that cannot be read or holds nothing that can be analysed."""
+
+
+class CorpusError(DuettoError):
+    """A corpus folder or manifest that is not what it should be; names file and line."""
+
+
+class ConfigurationError(DuettoError):
+    """An option, experiment file or combination of settings that is not valid."""
+
+
+class ModelError(DuettoError):
+    """A run folder, checkpoint or vector file that is missing, damaged or of another kind."""
+
+
+class MissingExtraError(DuettoError):
+    """A part of duetto whose optional dependencies are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs packages that are not installed. Run: pip install 'duetto[{extra}]'")
+        self.extra = extra

@@ -1,0 +1,15 @@
+"""Shared fixtures: real corpora, where the user has them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The optional folder of real corpora (environment variable DUETTO_DATA)."""
+    folder = os.environ.get("DUETTO_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("DUETTO_DATA names no folder of real corpora")
+    return Path(folder)

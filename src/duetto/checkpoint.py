@@ -1,0 +1,73 @@
+"""Checkpoints: tensors and their JSON in one safetensors file, replaced atomically. Never pickle.
+
+The JSON travels in the file's own header, so that weights and what is said of them can't come apart,
+however a process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_KEY = "duetto"
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able `meta` to `path`; a kill leaves the old file or the new one, whole."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(contiguous, partial, metadata={_KEY: json.dumps(meta, sort_keys=True)})
+    os.replace(partial, path)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and meta of a checkpoint; a damaged or foreign file is a `ModelError`."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise MissingExtraError("Reading a checkpoint", "train") from error
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {})[_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118 (no mapping)
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a checkpoint of duetto, or damaged ({error}). Delete it and train again"
+        ) from error
+
+
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under `prefix.name`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors stored under `prefix.`, without it."""
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + ".")}
+
+
+def flatten_optimiser(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of an optimiser's `state_dict()["state"]`, under `parameter.key`."""
+    return {f"{index}.{key}": value for index, slots in state["state"].items() for key, value in slots.items()}
+
+
+def restore_optimiser(state: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """`state` (a fresh optimiser's state dict) with its slots filled from `flatten_optimiser`'s tensors."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        slots.setdefault(int(index), {})[key] = tensor
+    return {**state, "state": slots}

@@ -1,0 +1,45 @@
+"""The command line: parse, call one function of the library, print. No logic lives here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from ..errors import DuettoError
+from . import corpus, demo, predict, train
+
+app = typer.Typer(
+    name="duetto",
+    help="Speech emotion recognition from two voices of one utterance: how it is said, and what is said.",
+    epilog="Start with: duetto demo --out demo    Every command has --help with examples.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("predict")(predict.predict)
+app.add_typer(corpus.app, name="corpus")
+app.command("features")(corpus.features)
+app.command("train")(train.train)
+app.command("evaluate")(train.evaluate)
+
+
+@app.callback()
+def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is done to standard error.")) -> None:
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def main() -> None:
+    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage."""
+    try:
+        app()
+    except DuettoError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped; run the same command again to go on", err=True)
+        sys.exit(130)

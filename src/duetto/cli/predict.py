@@ -1,0 +1,85 @@
+"""`duetto predict`: recordings in, emotions out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import DuettoError
+from ..inference import Prediction, Recogniser
+from ..utterance import Word
+
+
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, opus or mp3, at any rate.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A run folder of `duetto train`, or an exported folder.")],
+    transcript: Annotated[
+        str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
+    ] = None,
+    words: Annotated[
+        Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, and nothing else.")] = False,
+) -> None:
+    """Tell the emotion of each recording, with probabilities.
+
+    A bad recording is reported and the others go on; the exit status is then 1.
+
+    Examples:
+
+        duetto predict call.wav --model runs/acoustic
+
+        duetto predict call.wav --model runs/fusion --transcript "oh that is lovely"
+
+        duetto predict calls/*.flac --model runs/acoustic --json > answers.jsonl
+    """
+    if (transcript is not None or words is not None) and len(files) > 1:
+        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
+    recogniser = Recogniser(model)
+    given = None if words is None else _read_words(words)
+    failed = 0
+    for file in files:
+        try:
+            prediction = recogniser(file, transcript=transcript, words=given)
+        except DuettoError as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+            continue
+        if as_json:
+            typer.echo(json.dumps(prediction.to_json(str(file)), ensure_ascii=False))
+        else:
+            show(file, prediction)
+    if failed:
+        typer.echo(f"{failed} of {len(files)} recordings could not be read", err=True)
+        raise typer.Exit(1)
+
+
+def show(file: Path, prediction: Prediction) -> None:
+    """Print one prediction for a person."""
+    console = Console()
+    console.print(
+        f"[bold]{file}[/bold]  {prediction.duration:.1f} s  →  [bold]{prediction.label}[/bold]", highlight=False
+    )
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
+        table.add_row(f"  {label}", f"{probability:6.1%}", "█" * round(30 * probability))
+    console.print(table)
+    if prediction.words:
+        console.print("  words: " + " ".join(word.word for word in prediction.words), highlight=False, markup=False)
+    for warning in prediction.warnings:
+        typer.echo(f"  warning: {warning}", err=True)
+
+
+def _read_words(path: Path) -> tuple[Word, ...]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(Word(w["word"], w.get("start"), w.get("end"), w.get("source", "gold")) for w in value)
+    except OSError as error:
+        raise DuettoError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DuettoError(f'{path}: a JSON list of {{"word", "start", "end"}} is required ({error!r})') from error

@@ -1,0 +1,100 @@
+"""`duetto train` and `duetto evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import evaluation, experiment, report, splits
+from ..progress import bar
+from ..results import SystemResult, summary
+from ..utterance import read_manifest
+
+
+def train(
+    system: Annotated[str, typer.Argument(help="A system, or an experiment file (TOML).")],
+    manifest: Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")],
+    protocol: Annotated[str, typer.Option(help="How to split: " + ", ".join(splits.PROTOCOLS))] = "session5",
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the first.")] = 1,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Word vectors that initialise the embeddings (word2vec, GloVe, fastText format)."),
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Feature folder, shared between runs; beside the manifest by default.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
+    devices: Annotated[int, typer.Option(min=1, help="Processes, each with a device of its own.")] = 1,
+) -> None:
+    """Train a system on every fold of a protocol, and score its test data.
+
+    Systems: acoustic, embedding, fusion. The run folder then holds a model for `duetto predict`, the
+    result for `duetto evaluate`, and TensorBoard logs.
+
+    Examples:
+
+        duetto train acoustic --manifest emodb.jsonl --protocol speaker -o runs/acoustic
+
+        duetto train fusion --manifest iemocap.jsonl --seeds 5 -o runs/fusion
+
+        duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
+    """
+    from ..system import run_system
+
+    chosen = experiment.load(system)
+    utterances = read_manifest(manifest)
+    with bar(f"train {chosen.name}") as progress:
+        result = run_system(
+            chosen,
+            utterances,
+            protocol,
+            out,
+            seeds=range(seed, seed + seeds),
+            features=features or manifest.parent / "features",
+            vectors=vectors,
+            accelerator=accelerator,
+            devices=devices,
+            progress=progress,
+        )
+    _print([result])
+    typer.echo(f"run folder: {out}", err=True)
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are compared with each other.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write report.html; in the first run by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run and line, and nothing else.")] = False,
+) -> None:
+    """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
+
+    Examples:
+
+        duetto evaluate runs/fusion
+
+        duetto evaluate runs/acoustic runs/embedding runs/fusion -o comparison.html
+    """
+    results = [evaluation.result_of(run) for run in runs]
+    page = out or runs[0] / "report.html"
+    described = evaluation.read(runs[0])
+    report.write(page, results, **evaluation.report_context(described, results))
+    if as_json:
+        for run, result in zip(runs, results, strict=True):
+            typer.echo(json.dumps({"run": str(run), "system": result.system, **_figures(result)}))
+    else:
+        _print(results)
+    typer.echo(f"report: {page}", err=True)
+
+
+def _figures(result: SystemResult) -> dict[str, Any]:
+    return summary(result)  # type: ignore[return-value]
+
+
+def _print(results: list[SystemResult]) -> None:
+    typer.echo(report.markdown(results))

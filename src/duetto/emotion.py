@@ -1,0 +1,245 @@
+"""One emotion system on one fold with one seed: data in, trained model and logits out.
+
+    Fold + Sources ─ prepare ─▶ Inputs ─ EmotionTask ─ training.fit ─▶ EmotionModel ─▶ Outcome
+
+Everything fitted here (normaliser, vocabulary, class weights, weights, epoch, temperature) sees
+training and development data only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import metrics, runtime
+from .errors import ConfigurationError
+from .experiment import Experiment
+from .inputs import Frontend, Normaliser, buckets
+from .labels import classes
+from .models.fusion import Batch, EmotionModel, ModelConfig
+from .progress import Progress
+from .splits import Fold
+from .training import History, TrainingConfig, derive, fit
+from .utterance import Utterance
+from .words import vectors as word_vectors
+from .words.vocabulary import Vocabulary, normalise
+
+N_FEATURES = 34
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a system's inputs come from.
+
+    frames: utterance id → (frames, 34) short-term features; None for systems without audio.
+    vectors: fold → word vectors that initialise the embedding table; None for a random table.
+    """
+
+    frames: Mapping[str, np.ndarray] | None = None
+    vectors: Callable[[Fold], word_vectors.Vectors] | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Prepared utterances: normalised frames, word ids, class numbers (n,)."""
+
+    frames: list[np.ndarray] | None
+    words: list[np.ndarray] | None
+    target: np.ndarray
+
+    @property
+    def lengths(self) -> list[int]:
+        """What decides how long a sequence takes: frames, or words where there are no frames."""
+        return [len(x) for x in (self.frames or self.words or [])]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One trained system: logits of test and development data, and the temperature fitted on the latter."""
+
+    test_logits: np.ndarray
+    development_logits: np.ndarray
+    temperature: float
+    history: History
+
+
+def tokens(utterance: Utterance) -> list[str]:
+    """The words of an utterance, normalised: its `words` where there are any, else its transcript's."""
+    if utterance.words is not None:
+        return [token for word in utterance.words for token in normalise(word.word)]
+    return normalise(utterance.text) if utterance.text else []
+
+
+def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Frontend:
+    """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
+    that are given: they were learned elsewhere."""
+    normaliser = Normaliser.identity(N_FEATURES)
+    if experiment.uses_audio and experiment.normalisation == "train":
+        normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), N_FEATURES)
+    vocabulary = Vocabulary(())
+    if experiment.uses_words:
+        vocabulary = Vocabulary.build([tokens(u) for u in fold.train])
+        if sources.vectors is not None:
+            known = set(vocabulary.words)
+            vocabulary = Vocabulary((*vocabulary.words, *(w for w in sources.vectors(fold).words if w not in known)))
+    return Frontend(experiment, normaliser, vocabulary)
+
+
+def _frames(sources: Sources, utterance: Utterance) -> np.ndarray:
+    if sources.frames is None or utterance.id not in sources.frames:
+        raise ConfigurationError(f"utterance {utterance.id!r} has no features; extract them first: duetto features")
+    return sources.frames[utterance.id]
+
+
+def prepare(utterances: Sequence[Utterance], front: Frontend, sources: Sources) -> Inputs:
+    """Everything of `utterances` that the system reads. Speakers' statistics, where the experiment
+    normalises by them, are taken over all frames of that speaker here, labels unseen."""
+    experiment = front.experiment
+    frames = words = None
+    if experiment.uses_audio:
+        by_speaker: dict[str | None, Normaliser] = {}
+        if experiment.normalisation == "speaker":
+            groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
+            for utterance in utterances:
+                groups[utterance.speaker].append(_frames(sources, utterance))
+            by_speaker = {speaker: Normaliser.fit(xs, N_FEATURES) for speaker, xs in groups.items()}
+        frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
+    if experiment.uses_words:
+        words = [front.ids(tokens(u)) for u in utterances]
+    numbers = {label: number for number, label in enumerate(front.classes)}
+    return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
+
+
+class EmotionTask:
+    """Cross-entropy on training inputs, UA on development inputs (see `training.Task`)."""
+
+    def __init__(self, front: Frontend, train: Inputs, development: Inputs, seed: int) -> None:
+        self.front = front
+        self.train = train
+        self.development = development
+        self.seed = seed
+        self.class_weights = None
+        if front.experiment.class_weights:
+            counts = np.bincount(train.target, minlength=len(front.classes))
+            weights = counts.sum() / np.maximum(counts, 1) / len(counts)
+            self.class_weights = torch.tensor(weights, dtype=torch.float32)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Indices of each batch, bucketed by length."""
+        rng = np.random.default_rng(derive(self.seed, "batches", epoch))
+        return buckets(self.train.lengths, self.front.experiment.batch_size, rng)
+
+    def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
+        """Mean cross-entropy of one batch."""
+        device = next(model.parameters()).device
+        inputs = collate(self.front, self.train, batch, device)
+        assert inputs.target is not None
+        weights = None if self.class_weights is None else self.class_weights.to(device)
+        return nn.functional.cross_entropy(model(inputs), inputs.target, weight=weights)
+
+    def develop(self, model: nn.Module) -> dict[str, float]:
+        """UA (the score, as a share), WA and cross-entropy of the development data."""
+        answers = logits(model, self.front, self.development)
+        predicted, target = answers.argmax(-1), self.development.target
+        ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
+        return {
+            "score": ua,
+            "development_ua": ua,
+            "development_wa": metrics.weighted_accuracy(target, predicted, len(self.front.classes)),
+            "development_loss": metrics.negative_log_likelihood(metrics.softmax(answers), target),
+        }
+
+
+def collate(front: Frontend, inputs: Inputs, index: np.ndarray, device: torch.device | str) -> Batch:
+    """The utterances `index` as one padded batch on `device`."""
+    frames, words = front.collate(
+        None if inputs.frames is None else [inputs.frames[i] for i in index],
+        None if inputs.words is None else [inputs.words[i] for i in index],
+    )
+
+    def tensor(array: np.ndarray | None) -> Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(device)
+
+    return Batch(
+        frames=tensor(frames.values if frames else None),
+        frame_lengths=tensor(frames.lengths if frames else None),
+        words=tensor(words.values if words else None),
+        word_lengths=tensor(words.lengths if words else None),
+        target=tensor(inputs.target[index]),
+    )
+
+
+@torch.no_grad()
+def logits(model: nn.Module, front: Frontend, inputs: Inputs) -> np.ndarray:
+    """Logits (n, classes) float32 of all inputs, in their order; the model is left in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    order = np.argsort(inputs.lengths, kind="stable")
+    answers = np.zeros((len(inputs.target), len(front.classes)), np.float32)
+    for start in range(0, len(order), _EVALUATION_BATCH):
+        index = order[start : start + _EVALUATION_BATCH]
+        answers[index] = model(collate(front, inputs, index, device)).float().cpu().numpy()
+    return answers
+
+
+def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionModel:
+    """A fresh model whose weights follow from the seed alone."""
+    e = front.experiment
+    torch.manual_seed(derive(seed, "weights"))
+    table = None
+    if e.uses_words:
+        if sources.vectors is None:
+            array = word_vectors.random_table(front.vocabulary, e.word_dim, seed)
+        else:
+            array, _ = word_vectors.table(front.vocabulary, sources.vectors(fold), unknown="random", seed=seed)
+        table = torch.from_numpy(array)
+    config = ModelConfig(
+        encoders=e.encoders,
+        classes=len(classes(e.label_set)),
+        word_dim=e.word_dim if table is None else table.shape[1],
+        hidden=e.hidden,
+        dense=e.dense,
+        head_layers=e.head_layers,
+        recurrent_dropout=e.recurrent_dropout,
+        dropout=e.dropout,
+    )
+    return EmotionModel(config, table)
+
+
+def train(
+    experiment: Experiment,
+    fold: Fold,
+    sources: Sources,
+    folder: Path,
+    *,
+    seed: int,
+    accelerator: str = "cpu",
+    devices: int = 1,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Train one system on one fold, export it for prediction into `folder`, and answer its test data once."""
+    front = frontend(experiment, fold, sources)
+    parts = [prepare(part, front, sources) for part in (fold.train, fold.development, fold.test)]
+    model = build(front, fold, sources, seed)
+    config = TrainingConfig(
+        epochs=experiment.epochs,
+        learning_rate=experiment.learning_rate,
+        patience=experiment.patience,
+        choice=experiment.epoch_choice,
+        seed=seed,
+        accelerator=accelerator,
+        devices=devices,
+    )
+    history = fit(model, EmotionTask(front, parts[0], parts[1], seed), config, folder, progress=progress)
+    development, test = (logits(model, front, part) for part in parts[1:])
+    temperature = metrics.fit_temperature(development, parts[1].target)
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    runtime.export(weights, front, temperature, folder)
+    return Outcome(test, development, temperature, history)

@@ -1,0 +1,151 @@
+"""An experiment: one frozen configuration, read from TOML; each file states only its differences.
+
+    experiments/fusion-random.toml ─ load ─▶ Experiment ─▶ features, inputs, model, training
+
+`SYSTEMS` names the experiments that come with duetto; a path to any other TOML file works as well.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+from .errors import ConfigurationError
+from .frames import MAX_FRAMES, MAX_WORDS
+
+EXPERIMENTS = Path(__file__).parent / "experiments"
+
+SYSTEMS: dict[str, str] = {
+    "acoustic": "acoustic.toml",
+    "embedding": "embedding.toml",
+    "fusion": "fusion.toml",
+}
+"""Name of a system → its experiment file."""
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "encoders": ("acoustic", "words"),
+    "embeddings": ("random", "file"),
+    "padding": ("packed", "pre", "post"),
+    "normalisation": ("none", "train", "speaker"),
+    "features": ("corrected", "pyaudioanalysis"),
+    "epoch_choice": ("development", "last"),
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that defines a system, apart from data, seed and device.
+
+    title: a line for tables. paper_ua: the figure in the paper's table, in percent, where there is one.
+    encoders: `acoustic`, `words`, or both.
+    features: short-term feature mode. max_frames: frames kept, from the beginning (paper: 200).
+    normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, or `none`.
+    padding: `packed` reads each sequence to its own end; `pre` and `post` pad with zeros to max_frames
+        and max_words and read the padding as well, as the paper's Keras code most likely did.
+    embeddings: `random`, or `file` (word vectors given when training). word_dim: their dimension.
+    max_words: words kept, from the beginning (paper: 128).
+    hidden, dense, head_layers, recurrent_dropout, dropout: see `models.fusion.ModelConfig`.
+    epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse
+        class frequency. patience: epochs without gain on development data before training stops;
+        0 never stops early. epoch_choice: weights of the best `development` epoch, or of the `last`.
+    """
+
+    name: str
+    title: str
+    encoders: tuple[str, ...]
+    paper_ua: float | None = None
+    label_set: str = "four"
+    features: str = "corrected"
+    max_frames: int = MAX_FRAMES
+    normalisation: str = "train"
+    padding: str = "packed"
+    embeddings: str = "random"
+    word_dim: int = 50
+    max_words: int = MAX_WORDS
+    hidden: int = 128
+    dense: int = 256
+    head_layers: int = 1
+    recurrent_dropout: float = 0.2
+    dropout: float = 0.3
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    class_weights: bool = False
+    patience: int = 0
+    epoch_choice: str = "development"
+
+    def __post_init__(self) -> None:
+        for key, choices in _CHOICES.items():
+            value = getattr(self, key)
+            values = value if isinstance(value, tuple) else (value,)
+            if not values or set(values) - set(choices):
+                raise ConfigurationError(f"{key} = {value!r} is not valid; choose from {', '.join(choices)}")
+        for key in ("max_frames", "max_words", "word_dim", "hidden", "dense", "epochs", "batch_size"):
+            if getattr(self, key) < 1:
+                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 1 on")
+        for key in ("recurrent_dropout", "dropout"):
+            if not 0 <= getattr(self, key) < 1:
+                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a share in [0, 1)")
+
+    @property
+    def uses_audio(self) -> bool:
+        """Whether the system hears the acoustics."""
+        return "acoustic" in self.encoders
+
+    @property
+    def uses_words(self) -> bool:
+        """Whether the system reads words."""
+        return "words" in self.encoders
+
+    def to_json(self) -> str:
+        """The configuration as JSON, keys sorted: equal experiments have equal text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def from_mapping(values: Mapping[str, Any], where: str) -> Experiment:
+    """An `Experiment` from TOML or JSON values; `where` opens every error."""
+    known = {field.name for field in fields(Experiment)}
+    for key in values:
+        if key not in known:
+            raise ConfigurationError(f"{where}: unknown key {key!r}; known keys are {', '.join(sorted(known))}")
+    for key in ("name", "title", "encoders"):
+        if key not in values:
+            raise ConfigurationError(f"{where}: {key!r} is required")
+    hints = get_type_hints(Experiment)
+    converted = {key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()}
+    try:
+        return Experiment(**converted)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    if isinstance(value, list):
+        value = tuple(value)
+    options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = tuple(tuple if get_args(option) else option for option in options)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ConfigurationError(f"{where} = {value!r} is not of type {hint}")
+    return value
+
+
+def load(system: str | Path, **changes: Any) -> Experiment:
+    """The experiment of a system name or a TOML file, with some fields changed."""
+    path = EXPERIMENTS / SYSTEMS[str(system)] if str(system) in SYSTEMS else Path(system)
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{str(system)!r} is neither a system nor a file; systems are {', '.join(SYSTEMS)}, "
+            "and any TOML experiment file works as well"
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML ({error})") from error
+    return replace(from_mapping(values, str(path)), **changes)

@@ -1,0 +1,142 @@
+"""`Recogniser`: audio in, `Prediction` out. No PyTorch.
+
+recogniser = duetto.load("runs/fusion")
+prediction = recogniser("call.wav", transcript="oh that's lovely")
+prediction.label, prediction.probabilities, prediction.words
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import audio, metrics
+from .errors import ModelError
+from .features.short_term import ShortTermConfig
+from .frames import FRAME_SECONDS
+from .runtime import DESCRIPTION, Session
+from .utterance import Word
+from .words.vocabulary import normalise
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a recogniser says of one recording.
+
+    probabilities: class → probability, calibrated, in the order of the label set; they sum to 1.
+    words: the words it read, with times (seconds) where known and their `source`.
+    duration: seconds of the recording. model: what answered. warnings: why to trust it less.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    words: tuple[Word, ...]
+    duration: float
+    model: str
+    warnings: tuple[str, ...]
+
+    def to_json(self, file: str) -> dict[str, Any]:
+        """The record that `duetto predict --json` prints for `file`."""
+        return {
+            "file": file,
+            "duration": round(self.duration, 3),
+            "label": self.label,
+            "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
+            "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
+            "model": self.model,
+            "warnings": list(self.warnings),
+        }
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """The exported folder that a model name stands for: itself, or the first fold and seed of a run."""
+    folder = Path(model)
+    if (folder / DESCRIPTION).is_file():
+        return folder
+    members = sorted(path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}"))
+    if not members:
+        raise ModelError(f"{folder}: no model in it. Give a run folder of `duetto train`, or an exported folder")
+    return members[0]
+
+
+class Recogniser:
+    """A trained system that answers for recordings. Safe to call from several threads."""
+
+    def __init__(self, model: str | os.PathLike[str], *, threads: int = 1) -> None:
+        folder = find(model)
+        self.name = str(model)
+        self._session = Session(folder, threads=threads)
+        self._features = ShortTermConfig(mode=self._session.front.experiment.features)
+
+    @property
+    def uses_words(self) -> bool:
+        """Whether the system reads words, so that a transcript changes its answer."""
+        return self._session.front.experiment.uses_words
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes it chooses from."""
+        return self._session.front.classes
+
+    def __call__(
+        self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
+    ) -> Prediction:
+        """Answer for one recording.
+
+        source: path, file object, or {"waveform": samples, "sample_rate": Hz}. transcript or words:
+        what is said, for systems that read words; words win.
+        """
+        waveform = audio.load(source)
+        warnings = list(waveform.warnings)
+        experiment = self._session.front.experiment
+        frames = ids = None
+        read: tuple[Word, ...] = ()
+        if experiment.uses_audio:
+            frames = [self._frames(waveform, warnings)]
+        if experiment.uses_words:
+            read = _given(transcript, words)
+            ids = [self._ids(read, warnings)]
+        elif transcript is not None or words is not None:
+            warnings.append("this system hears the voice only; the words that were given are not used")
+        logits = self._session.logits(*self._session.front.collate(frames, ids))[0]
+        probabilities = metrics.softmax(logits / self._session.temperature)
+        return Prediction(
+            label=self.labels[int(np.argmax(logits))],
+            probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
+            words=read,
+            duration=waveform.duration,
+            model=self.name,
+            warnings=tuple(warnings),
+        )
+
+    def _frames(self, waveform: audio.Waveform, warnings: list[str]) -> np.ndarray:
+        maximum = self._session.front.experiment.max_frames
+        features = self._features.extract(waveform.samples, waveform.sample_rate)
+        if len(features) > maximum:
+            warnings.append(
+                f"only the first {maximum * FRAME_SECONDS:g} s of {waveform.duration:.1f} s were heard; "
+                "the system was trained on single utterances"
+            )
+        return self._session.front.frames(features)
+
+    def _ids(self, words: Sequence[Word], warnings: list[str]) -> np.ndarray:
+        tokens = [token for word in words for token in normalise(word.word)]
+        unknown = [token for token in tokens if token not in self._session.front.vocabulary]
+        if not tokens:
+            warnings.append("this system reads words and was given none; it answers as if nothing had been said")
+        elif unknown:
+            warnings.append(
+                f"{len(unknown)} of {len(tokens)} words are not in its vocabulary: {', '.join(unknown[:5])}"
+            )
+        return self._session.front.ids(tokens)
+
+
+def _given(transcript: str | None, words: Sequence[Word] | None) -> tuple[Word, ...]:
+    if words is not None:
+        return tuple(words)
+    return tuple(Word(token, source="text") for token in normalise(transcript)) if transcript else ()

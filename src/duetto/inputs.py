@@ -1,0 +1,156 @@
+"""Features and words of utterances → padded arrays that a model reads. NumPy only: training and
+prediction share every line of it.
+
+    (frames, 34) ─ Normaliser ─ cut ─┐
+                                     ├─ pad ─▶ Padded(values (batch, time, …), lengths (batch,))
+    ids (n,) or vectors (n, dim) ────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import ConfigurationError, ModelError
+from .experiment import Experiment, from_mapping
+from .labels import classes
+from .words.vocabulary import Vocabulary
+
+_SMALLEST_DEVIATION = 1e-6
+
+
+@dataclass(frozen=True)
+class Padded:
+    """values (batch, time, …), zero where padded; lengths (batch,) int64: steps that a model shall read."""
+
+    values: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """z-scores of each feature: (x − mean) / deviation, both (34,) float32.
+
+    A feature that does not vary where the statistics were taken (deviation below 1e-6) is only centred.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def fit(cls, sequences: Iterable[np.ndarray], n_features: int) -> Normaliser:
+        """Statistics over all frames of `sequences`, each (frames, n_features); summed in float64."""
+        count, total, squares = 0, np.zeros(n_features), np.zeros(n_features)
+        for sequence in sequences:
+            x = sequence.astype(np.float64)
+            count, total, squares = count + len(x), total + x.sum(0), squares + (x * x).sum(0)
+        if count == 0:
+            raise ConfigurationError("a normaliser needs at least one frame to take its statistics from")
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
+        deviation[deviation < _SMALLEST_DEVIATION] = 1.0
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+    @classmethod
+    def identity(cls, n_features: int) -> Normaliser:
+        """Changes nothing."""
+        return cls(np.zeros(n_features, np.float32), np.ones(n_features, np.float32))
+
+    def __call__(self, sequence: np.ndarray) -> np.ndarray:
+        return (sequence - self.mean) / self.deviation
+
+
+def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: int) -> Padded:
+    """Stack sequences (steps, …) of any lengths, each cut to its first `maximum` steps.
+
+    `packed`: zeros behind each sequence up to the batch's longest; lengths are the true ones, at
+    least one step is there. `post`, `pre`: zeros behind or before each up to `maximum`; lengths are
+    all `maximum`, so a model reads the zeros too (Keras without masking; `pre` there also cuts the
+    beginning of long sequences, and so does this).
+    """
+    cut = [s[-maximum:] if padding == "pre" else s[:maximum] for s in sequences]
+    lengths = np.array([len(s) for s in cut], np.int64)
+    width = max(1, int(lengths.max(initial=0))) if padding == "packed" else maximum
+    values = np.zeros((len(cut), width, *cut[0].shape[1:]), cut[0].dtype)
+    for row, sequence in zip(values, cut, strict=True):
+        start = width - len(sequence) if padding == "pre" else 0
+        row[start : start + len(sequence)] = sequence
+    return Padded(values, lengths if padding == "packed" else np.full(len(cut), maximum, np.int64))
+
+
+def buckets(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, pool: int = 16) -> list[np.ndarray]:
+    """Shuffled batches of similar lengths: indices, every utterance once.
+
+    A shuffled order is cut into pools of `pool` batches; each pool is sorted by length and cut into
+    batches, and the batches are shuffled. Little padding, yet a fresh mixture every epoch.
+    """
+    order = rng.permutation(len(lengths))
+    by_length = np.asarray(lengths)
+    batches = []
+    for start in range(0, len(order), pool * batch_size):
+        members = order[start : start + pool * batch_size]
+        members = members[np.argsort(by_length[members], kind="stable")]
+        batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """All that stands between an utterance and a model: what training fixed and prediction must repeat.
+
+    normaliser: training statistics, for experiments that use them. vocabulary: words that have a row in
+    the embedding table.
+    """
+
+    experiment: Experiment
+    normaliser: Normaliser
+    vocabulary: Vocabulary
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return classes(self.experiment.label_set)
+
+    def frames(self, features: np.ndarray, speaker: Normaliser | None = None) -> np.ndarray:
+        """Normalised frames of one utterance. `speaker`: that speaker's statistics, for experiments that
+        normalise by speaker; without them the utterance's own are taken."""
+        if self.experiment.normalisation == "speaker":
+            return (speaker or Normaliser.fit([features], features.shape[1]))(features)
+        return self.normaliser(features)
+
+    def ids(self, tokens: Sequence[str]) -> np.ndarray:
+        """Rows of the embedding table, (n,) int64; 1 for unknown words."""
+        return self.vocabulary.encode(tokens)
+
+    def collate(
+        self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None
+    ) -> tuple[Padded | None, Padded | None]:
+        """Padded frames and words of one batch."""
+        e = self.experiment
+        return (
+            None if frames is None else pad(frames, padding=e.padding, maximum=e.max_frames),
+            None if words is None else pad(words, padding=e.padding, maximum=e.max_words),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {
+            "experiment": asdict(self.experiment),
+            "mean": self.normaliser.mean.tolist(),
+            "deviation": self.normaliser.deviation.tolist(),
+            "vocabulary": self.vocabulary.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: str) -> Frontend:
+        """The inverse of `to_json`; `where` opens every error."""
+        try:
+            normaliser = Normaliser(np.array(value["mean"], np.float32), np.array(value["deviation"], np.float32))
+            vocabulary = Vocabulary.from_json(value["vocabulary"])
+            return cls(from_mapping(value["experiment"], where), normaliser, vocabulary)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{where}: damaged or not of duetto ({error!r}); train or export again"
+            ) from error

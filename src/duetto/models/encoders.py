@@ -1,0 +1,53 @@
+"""The two encoders: ENC1 hears how it is said, ENC2 hears what is said (paper, sections 2.3 and 2.4).
+
+frames (batch, time, 34) ─ BiLSTM ─ last state ─ dense ─▶ (batch, dense)
+words  (batch, words) ids or (batch, words, dim) vectors ─ BiLSTM ─ last state ─ dense ─▶ (batch, dense)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .lstm import BiLSTM
+
+
+class SequenceEncoder(nn.Module):
+    """BiLSTM, its last states, a dense layer with ReLU, dropout.
+
+    A sequence of length 0 (an utterance in which no word was found) is read as one step of zeros.
+    """
+
+    def __init__(self, input_size: int, hidden: int, dense: int, recurrent_dropout: float, dropout: float) -> None:
+        super().__init__()
+        self.lstm = BiLSTM(input_size, hidden, recurrent_dropout)
+        self.dense = nn.Linear(2 * hidden, dense)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x (batch, time, input_size), lengths (batch,) → (batch, dense)."""
+        _, last = self.lstm(x, lengths.clamp(min=1))
+        return self.dropout(torch.relu(self.dense(last)))
+
+
+class WordEncoder(nn.Module):
+    """An embedding table in front of a `SequenceEncoder`; vectors that are given pass it by.
+
+    table (n, dim): the initial embeddings; they are trained along (paper, section 2.4). Row 0 is
+    padding and stays zero, row 1 stands for unknown words. None where only vectors will come.
+    """
+
+    def __init__(self, table: Tensor | None, dim: int, encoder: SequenceEncoder) -> None:
+        super().__init__()
+        self.embedding = None if table is None else nn.Embedding(table.shape[0], dim, padding_idx=0)
+        if self.embedding is not None and table is not None:
+            with torch.no_grad():
+                self.embedding.weight.copy_(table)
+                self.embedding.weight[0] = 0.0
+        self.encoder = encoder
+
+    def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
+        """words (batch, n) of ids or (batch, n, dim) of vectors, lengths (batch,) → (batch, dense)."""
+        if self.embedding is not None:
+            words = self.embedding(words)
+        return self.encoder(words, lengths)

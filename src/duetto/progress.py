@@ -1,0 +1,38 @@
+"""Progress of long work: one kind of callback everywhere, one kind of bar on the terminal.
+
+Library functions that take longer than a few seconds accept `progress`, a function that is told how
+much is done and how much there is. `bar` makes such a function that draws on standard error, with an
+estimate of the time left; nothing is drawn where standard error is no terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[int, int], None]
+"""`progress(done, total)`, in whatever unit the work counts."""
+
+
+@contextmanager
+def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
+    """A progress bar with an estimate, as a context manager around one piece of work."""
+    if not enabled:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task(description, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -1,0 +1,266 @@
+"""The only training loop: emotion models and Speech2Vec both go through `fit`.
+
+    Task (batches, loss, development score) + TrainingConfig ─ fit ─▶ folder/model.safetensors, History
+
+It runs on Lightning Fabric, hence on CPU, CUDA and several processes alike. After every epoch one
+atomic checkpoint holds weights, best weights, optimiser and history. Whatever is random in an epoch is
+derived from (seed, epoch), so a run that was killed goes on to exactly the result it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint
+from .errors import ConfigurationError, DuettoError, ModelError
+from .progress import Progress
+
+log = logging.getLogger(__name__)
+
+LAST, CHOSEN = "last.safetensors", "model.safetensors"
+
+
+class Task(Protocol):
+    """What `fit` trains: data and loss of one problem."""
+
+    def batches(self, epoch: int) -> Sequence[Any]:
+        """The training batches of an epoch, derived from the task's own seed and `epoch` alone."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        """Mean loss of one batch, a scalar; `batch` may need to be moved to the model's device."""
+        ...
+
+    def develop(self, model: nn.Module) -> dict[str, float]:
+        """Figures on development data; `score` must be among them, higher is better."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
+    development score before stopping, 0 for never. choice: which epoch's weights are kept,
+    `development` (best score; the earliest of equals) or `last`. clip: largest gradient norm, 0 for
+    any. accelerator, devices, precision: as Lightning Fabric names them."""
+
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    optimiser: str = "adam"
+    patience: int = 0
+    choice: str = "development"
+    clip: float = 0.0
+    seed: int = 0
+    accelerator: str = "cpu"
+    devices: int = 1
+    precision: str = "32-true"
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened: one dict an epoch (`epoch`, `loss`, and the development figures), and the epoch kept."""
+
+    epochs: tuple[dict[str, float], ...]
+    chosen: int
+
+
+def derive(*parts: int | str) -> int:
+    """A 63-bit seed from any parts; unrelated for unequal parts."""
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
+
+
+def fit(
+    model: nn.Module, task: Task, config: TrainingConfig, folder: Path, *, progress: Progress | None = None
+) -> History:
+    """Train `model` on `task`; afterwards it holds the chosen weights, also in `folder`/model.safetensors.
+
+    Called again on the same folder it resumes, or returns at once where training was finished. A folder
+    trained with another configuration is an error, as is a loss that is not a number.
+    """
+    from lightning.fabric import Fabric
+
+    _quieten()
+    if config.devices == 1:
+        fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
+        _run(fabric, model, task, config, folder, progress)
+    else:
+        method = "ddp_fork" if config.accelerator == "cpu" else "ddp_spawn"
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=method,
+            precision=config.precision,  # type: ignore[arg-type]
+        )
+        fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
+    tensors, meta = checkpoint.load(folder / CHOSEN)
+    model.load_state_dict(tensors)
+    return History(tuple(meta["history"]), meta["chosen"])
+
+
+def _quieten() -> None:
+    """Fabric announces its settings; library code here does not print."""
+    for name in ("lightning.fabric", "lightning.fabric.utilities.seed", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _run(
+    fabric: Any, model: nn.Module, task: Task, config: TrainingConfig, folder: Path, progress: Progress | None
+) -> None:
+    """Train in one process of possibly several."""
+    state = _State.begin(model, config, folder)
+    if state.finished:
+        return
+    wrapped, optimiser = fabric.setup(model, _optimiser(model, config))
+    state.restore(model, optimiser)
+    writer = _writer(folder, state.epoch) if fabric.is_global_zero else None
+    while state.epoch < config.epochs and not state.stopped:
+        torch.manual_seed(derive(config.seed, "epoch", state.epoch, fabric.global_rank))
+        loss = _epoch(fabric, wrapped, task, optimiser, config, state.epoch, progress)
+        model.eval()
+        with torch.no_grad():
+            figures = task.develop(model)
+        state.advance(model, {"epoch": state.epoch, "loss": loss, **figures})
+        if writer is not None:
+            for name, value in state.history[-1].items():
+                writer.add_scalar(name, value, state.epoch)
+            checkpoint.save(folder / LAST, state.tensors(model, optimiser), state.meta())
+        fabric.barrier()
+    if writer is not None:
+        writer.close()
+        chosen = state.best if config.choice == "development" else dict(model.state_dict())
+        checkpoint.save(folder / CHOSEN, chosen, {**state.meta(), "chosen": state.chosen})
+    fabric.barrier()
+
+
+def _epoch(
+    fabric: Any,
+    model: Any,
+    task: Task,
+    optimiser: torch.optim.Optimizer,
+    config: TrainingConfig,
+    epoch: int,
+    progress: Progress | None,
+) -> float:
+    """One pass over this process' share of the batches; returns its mean loss."""
+    model.train()
+    batches = task.batches(epoch)
+    # Every process takes the same number of steps, so the last incomplete round is shared by wrapping.
+    share = [
+        batches[i % len(batches)] for i in range(fabric.global_rank, _rounded(len(batches), fabric), fabric.world_size)
+    ]
+    total = torch.zeros((), device=fabric.device)
+    for step, batch in enumerate(share):
+        optimiser.zero_grad(set_to_none=True)
+        loss = task.loss(model, batch)
+        fabric.backward(loss)
+        if config.clip:
+            fabric.clip_gradients(model, optimiser, max_norm=config.clip)
+        optimiser.step()
+        total += loss.detach()
+        if progress:
+            progress(epoch * len(share) + step + 1, config.epochs * len(share))
+    mean = float(fabric.all_reduce(total / len(share), reduce_op="mean"))
+    if not math.isfinite(mean):
+        raise DuettoError(
+            f"the training loss became {mean} in epoch {epoch + 1}; lower the learning rate "
+            f"({config.learning_rate}) or check the features for values that are not numbers"
+        )
+    return mean
+
+
+def _rounded(n: int, fabric: Any) -> int:
+    return -(-n // fabric.world_size) * fabric.world_size
+
+
+def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, eps=1e-7)  # Keras' epsilon
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
+    raise ConfigurationError(f"optimiser {config.optimiser!r} is not known; choose adam or sgd")
+
+
+def _writer(folder: Path, epoch: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+
+
+class _State:
+    """Where a training stands; what a checkpoint holds beside weights and optimiser."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch = -1
+        self.finished = False
+        self._tensors: dict[str, Tensor] = {}
+
+    @classmethod
+    def begin(cls, model: nn.Module, config: TrainingConfig, folder: Path) -> _State:
+        """The state in `folder`, or a fresh one; refuses a folder of another configuration or model."""
+        state = cls(config)
+        if not (folder / LAST).is_file():
+            return state
+        tensors, meta = checkpoint.load(folder / LAST)
+        shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        if meta["config"] != asdict(config) or meta["shapes"] != shapes:
+            raise ModelError(f"{folder}: trained with other settings; choose another folder, or delete this one")
+        state.epoch, state.history, state.best_epoch = meta["epoch"], meta["history"], meta["best_epoch"]
+        state.best = checkpoint.with_prefix("best", tensors)
+        state._tensors = tensors
+        state.finished = (folder / CHOSEN).is_file()
+        return state
+
+    def restore(self, model: nn.Module, optimiser: Any) -> None:
+        """Put the checkpoint's weights and optimiser slots back, if there are any."""
+        if not self._tensors:
+            return
+        model.load_state_dict(checkpoint.with_prefix("model", self._tensors))
+        slots = checkpoint.with_prefix("optimiser", self._tensors)
+        optimiser.load_state_dict(checkpoint.restore_optimiser(optimiser.state_dict(), slots))
+        self._tensors = {}
+
+    def advance(self, model: nn.Module, record: dict[str, float]) -> None:
+        """Note an epoch's figures, and its weights where they are the best so far."""
+        self.history.append(record)
+        if self.best_epoch < 0 or record["score"] > self.history[self.best_epoch]["score"]:
+            self.best_epoch = self.epoch
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        self.epoch += 1
+        log.info("epoch %d: %s", self.epoch, record)
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.config.patience) and self.epoch - 1 - self.best_epoch >= self.config.patience
+
+    @property
+    def chosen(self) -> int:
+        return self.best_epoch if self.config.choice == "development" else self.epoch - 1
+
+    def tensors(self, model: nn.Module, optimiser: Any) -> dict[str, Tensor]:
+        return {
+            **checkpoint.prefixed("model", model.state_dict()),
+            **checkpoint.prefixed("best", self.best),
+            **checkpoint.prefixed("optimiser", checkpoint.flatten_optimiser(optimiser.state_dict())),
+        }
+
+    def meta(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "shapes": {name: list(tensor.shape) for name, tensor in self.best.items()},
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+        }

@@ -1,0 +1,54 @@
+"""Experiment files: every one that comes with duetto loads, and a wrong one says what is right."""
+
+from pathlib import Path
+
+import pytest
+
+from duetto.errors import ConfigurationError
+from duetto.experiment import EXPERIMENTS, SYSTEMS, load
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_loads_and_bears_its_name(name: str) -> None:
+    assert load(name).name == name
+
+
+def test_every_experiment_file_is_in_the_registry() -> None:
+    assert {path.name for path in EXPERIMENTS.glob("*.toml")} == set(SYSTEMS.values())
+
+
+def test_defaults_are_those_of_the_paper() -> None:
+    e = load("fusion")
+    assert (e.hidden, e.dense, e.recurrent_dropout, e.dropout) == (128, 256, 0.2, 0.3)
+    assert (e.learning_rate, e.batch_size, e.epochs, e.max_frames, e.max_words) == (1e-3, 32, 20, 200, 128)
+
+
+def test_changes_are_validated_too() -> None:
+    assert load("fusion", epochs=3).epochs == 3
+    with pytest.raises(ConfigurationError, match="epochs = 0 is not valid"):
+        load("fusion", epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name = "x"\ntitle = "x"', "'encoders' is required"),
+        ('name = "x"\ntitle = "x"\nencoders = ["video"]', "choose from acoustic, words"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nepoch = 3', "unknown key 'epoch'; known keys are .*epochs"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nepochs = "3"', "epochs = '3' is not of type"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nhidden = true', "hidden = True is not of type"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\ndropout = 1', "give a share"),
+        ("name = ", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_says_what_is_right(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=message) as error:
+        load(path)
+    assert str(path) in str(error.value)
+
+
+def test_no_such_system_lists_the_systems() -> None:
+    with pytest.raises(ConfigurationError, match="systems are acoustic"):
+        load("acustic")

@@ -1,0 +1,112 @@
+"""Protocols on planted corpora: what is disjoint is, and what cannot be done says so."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import planted
+from duetto.errors import ConfigurationError
+from duetto.splits import PROTOCOLS, folds
+from duetto.utterance import Utterance
+
+UTTERANCES, _ = planted.corpus(240)
+DISJOINT = {
+    "session5": {"speaker", "session"},
+    "loso": {"speaker", "session"},
+    "speaker": {"speaker"},
+    "scenario": {"speaker", "session", "scenario"},
+    "improvised": {"speaker", "session"},
+}
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_parts_never_share_an_utterance_and_tests_never_overlap(protocol: str) -> None:
+    tested: Counter[str] = Counter()
+    for fold in folds(protocol, UTTERANCES):
+        parts = [{u.id for u in part} for part in (fold.train, fold.development, fold.test)]
+        assert all(parts)
+        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+        tested.update(parts[2])
+    assert max(tested.values()) == 1
+
+
+@pytest.mark.parametrize("protocol", sorted(DISJOINT))
+def test_every_fold_is_disjoint_in_what_the_protocol_is_for(protocol: str) -> None:
+    for fold in folds(protocol, UTTERANCES):
+        assert DISJOINT[protocol] <= set(fold.disjoint_in)
+        assert not {u.speaker for u in fold.train} & {u.speaker for u in fold.development}
+
+
+def test_random_leaks_and_says_so() -> None:
+    (fold,) = folds("random", UTTERANCES)
+    assert fold.disjoint_in == () and "leaks" in fold.name
+    assert len(fold.shared("speaker")) == 10
+
+
+def test_session5_is_the_papers() -> None:
+    (fold,) = folds("session5", UTTERANCES)
+    assert {u.session for u in fold.test} == {"5"}
+    assert {u.session for u in (*fold.train, *fold.development)} == {"1", "2", "3", "4"}
+    assert len(fold.train) + len(fold.development) + len(fold.test) == len(UTTERANCES)
+
+
+def test_all_sessions_and_all_speakers_are_tested_once() -> None:
+    assert len(folds("loso", UTTERANCES)) == 5
+    for protocol in ("loso", "speaker"):
+        assert sum(len(fold.test) for fold in folds(protocol, UTTERANCES)) == len(UTTERANCES)
+
+
+def test_scenario_folds_together_test_session_5() -> None:
+    tested = {u.id for fold in folds("scenario", UTTERANCES) for u in fold.test}
+    assert tested == {u.id for u in UTTERANCES if u.session == "5"}
+
+
+def test_improvised_has_improvised_only() -> None:
+    (fold,) = folds("improvised", UTTERANCES)
+    assert {u.style for u in (*fold.train, *fold.development, *fold.test)} == {"improvised"}
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_seed_moves_development_speakers_only(seed: int) -> None:
+    (first,), (second,) = folds("session5", UTTERANCES, seed), folds("session5", UTTERANCES, seed)
+    assert first == second
+    assert {u.id for u in first.test} == {u.id for u in folds("session5", UTTERANCES, seed + 1)[0].test}
+
+
+def test_unlabelled_utterances_take_no_part() -> None:
+    some = [replace(u, label=None) if i % 3 == 0 else u for i, u in enumerate(UTTERANCES)]
+    (fold,) = folds("session5", some)
+    assert all(u.label for u in (*fold.train, *fold.development, *fold.test))
+
+
+@pytest.mark.parametrize(
+    ("change", "protocol", "message"),
+    [
+        ({"session": None}, "session5", "needs the session of every utterance; 'u000' has none"),
+        ({"speaker": None}, "speaker", "needs the speaker"),
+        ({"speaker": "one"}, "session5", r"1 speaker\(s\) to train on"),
+        ({"scenario": None}, "scenario", "needs the scenario"),
+        ({"scenario": "other"}, "improvised", "begin with 'impro'"),
+        ({"label": None}, "session5", "no utterance has a label"),
+        ({}, "tenfold", "choose from session5, loso"),
+    ],
+)
+def test_what_cannot_be_split_says_why(change: dict, protocol: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        folds(protocol, [replace(u, **change) for u in UTTERANCES])
+
+
+def test_a_class_that_training_lacks_is_an_error() -> None:
+    only = [u for u in UTTERANCES if u.session == "5" or u.label != "sad"]
+    with pytest.raises(ConfigurationError, match="no training utterance labelled sad"):
+        folds("session5", only)
+
+
+def test_unknown_speakers_are_not_called_disjoint() -> None:
+    utterances = [Utterance(str(i), Path("a"), label="sad", session=str(i % 3), speaker=str(i)) for i in range(12)]
+    assert "scenario" not in folds("session5", utterances)[0].disjoint_in

@@ -1,0 +1,101 @@
+"""13 MFCC every 10 ms: what Speech2Vec hears (Chung & Glass 2018, section 3.1).
+
+    samples ─ pre-emphasis ─ 25 ms Hamming windows ─ |FFT|² ─ 40 mel bands ─ log ─ DCT ─▶ (frames, 13) float32
+
+The recipe names the number of coefficients and the step; the rest are the usual settings: pre-emphasis 0.97,
+mel scale 2595·log10(1 + f/700), triangles of equal height from 20 Hz to half the sample rate, natural
+logarithm, orthonormal DCT-II with the zeroth coefficient kept.
+
+Frame t is centred at (t + ½)·10 ms, so a word from `start` to `end` seconds is the frames from start·100 to
+end·100: nothing of the step's grid depends on the window.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import AudioError, ConfigurationError
+from ..frames import frame_count, frame_length, samples
+
+STEP_SECONDS = 0.01
+WINDOW_SECONDS = 0.025
+BANDS = 40
+LOWEST_HZ = 20.0
+PRE_EMPHASIS = 0.97
+FLOOR = 1e-10
+"""Smallest band energy: digital silence stays finite."""
+
+_BLOCK = 512
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MfccConfig:
+    """coefficients: how many MFCC a frame has, the zeroth included."""
+
+    coefficients: int = 13
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.coefficients <= BANDS:
+            raise ConfigurationError(f"coefficients = {self.coefficients} is not valid; give 1 to {BANDS}")
+
+    def key(self) -> str:
+        """Canonical JSON that changes whenever the numbers can change."""
+        return json.dumps({"extractor": "mfcc", "version": _VERSION} | asdict(self), sort_keys=True)
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """(n,) samples, full scale ±1 → (frames, coefficients) float32; frames = ⌈n / 10 ms⌉."""
+        return extract(samples, sample_rate, coefficients=self.coefficients)
+
+
+def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> np.ndarray:
+    """MFCC of a signal: (n,) → (⌈n / 10 ms⌉, coefficients) float32.
+
+    Raises `AudioError` for an empty or non-finite signal, or a rate below 2 kHz.
+    """
+    signal = np.asarray(signal, np.float32)
+    if signal.ndim != 1 or not signal.size:
+        raise AudioError(f"MFCC need a mono signal of at least one sample, not shape {signal.shape}")
+    if not np.isfinite(signal).all():
+        raise AudioError("the signal holds values that are not numbers")
+    if sample_rate < 2000:
+        raise AudioError(f"MFCC need at least 2000 samples a second, not {sample_rate}")
+    step, window = frame_length(sample_rate, STEP_SECONDS), samples(WINDOW_SECONDS, sample_rate)
+    emphasised = np.append(signal[:1], signal[1:] - np.float32(PRE_EMPHASIS) * signal[:-1])
+    count = frame_count(len(signal), step, partial=True)
+    before = (window - step) // 2
+    padded = np.zeros(before + (count - 1) * step + window, np.float32)
+    kept = emphasised[: len(padded) - before]
+    padded[before : before + len(kept)] = kept
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
+    taper, bands, cosines = _tables(sample_rate, window, coefficients)
+    result = np.empty((count, coefficients), np.float32)
+    size = 2 * (bands.shape[0] - 1)
+    for first in range(0, count, _BLOCK):
+        spectrum = np.fft.rfft(frames[first : first + _BLOCK] * taper, size)
+        power = spectrum.real**2 + spectrum.imag**2
+        result[first : first + _BLOCK] = np.log(np.maximum(power @ bands, FLOOR)) @ cosines
+    return result
+
+
+def _mel(hertz: np.ndarray | float) -> np.ndarray:
+    return 2595.0 * np.log10(1.0 + np.asarray(hertz) / 700.0)
+
+
+@lru_cache(maxsize=8)
+def _tables(sample_rate: int, window: int, coefficients: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hamming window (window,), mel triangles (bins, bands), DCT-II (bands, coefficients), all float32."""
+    size = 1 << (window - 1).bit_length()
+    mel = _mel(np.fft.rfftfreq(size, 1 / sample_rate))
+    edges = np.linspace(_mel(LOWEST_HZ), _mel(sample_rate / 2), BANDS + 2)
+    width = edges[1] - edges[0]
+    bands = np.maximum(0.0, 1.0 - np.abs(mel[:, None] - edges[None, 1:-1]) / width)
+    angles = np.pi * (np.arange(BANDS)[:, None] + 0.5) * np.arange(coefficients)[None] / BANDS
+    cosines = np.cos(angles) * np.sqrt(2.0 / BANDS)
+    cosines[:, 0] = np.sqrt(1.0 / BANDS)
+    tables = np.hamming(window), bands, cosines
+    return tuple(table.astype(np.float32) for table in tables)  # type: ignore[return-value]

@@ -1,0 +1,64 @@
+"""Results → one HTML file to open, print and send; the same as Markdown and as JSON.
+
+    [SystemResult, …] ─▶ write ─▶ report.html (no script, no request to anywhere)
+                      ─▶ markdown ─▶ text     ─▶ tables ─▶ tables.json
+
+UA, WA and macro-F1 are in percent throughout.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..results import RESAMPLES, SystemResult
+from .comparison import checked, pairs, score
+from .page import Content, render
+from .tables import markdown, record, tables
+
+__all__ = ["markdown", "record", "tables", "write"]
+
+
+def write(
+    path: str | Path,
+    results: Sequence[SystemResult],
+    *,
+    title: str,
+    protocol: Mapping[str, Any],
+    corpus: Mapping[str, Any],
+    ceilings: Mapping[str, float] | None = None,
+    audit: Sequence[Any] | None = None,
+    notes: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> None:
+    """Write the report, atomically.
+
+    protocol: what to say of splits, disjointness, seeds, choice of epoch, environment; values of any plain kind,
+        mappings nested. corpus: `name`, `counts` (label → utterances), `synthetic` (true puts a warning on top),
+        and whatever else should be said of it.
+    ceilings: name → UA in percent that is known to be the best possible with that knowledge (synthetic corpora).
+    audit: findings, as text, mappings or dataclasses; `severity` of `error`, `leak` or `fatal` puts a warning on
+        top. None says that no audit was made.
+    resamples, seed: of the bootstrap. Results appear as systems, controls, leaks, each in the order given; none at
+        all, two of one name, or different label sets are a ConfigurationError.
+    """
+    systems = tuple(score(result, resamples, seed) for result in checked(results))
+    content = Content(
+        title=title,
+        systems=systems,
+        pairs=tuple(pairs(systems, resamples, seed)),
+        protocol=protocol,
+        corpus=corpus,
+        ceilings=ceilings or {},
+        audit=None if audit is None else tuple(audit),
+        notes=tuple(notes),
+        resamples=resamples,
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(render(content), encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,96 @@
+"""How numbers are written: percent with one decimal, intervals, p, and values of any kind, escaped for HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..results import Score
+
+MISSING = "–"
+
+
+def escape(value: object) -> str:
+    """Text for HTML content and quoted attributes."""
+    return html.escape(str(value), quote=True)
+
+
+def number(value: float | None, decimals: int = 1) -> str:
+    """`68.5`, with a true minus sign; a dash where there is no value."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{decimals}f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", "−")
+
+
+def points(value: float) -> str:
+    """A difference in percentage points with its sign: `+1.4`, `−0.3`, `0.0`."""
+    text = number(value)
+    return text if text.startswith("−") or not float(text) else f"+{text}"
+
+
+def interval(bounds: tuple[float, float], decimals: int = 1, sign: bool = False) -> str:
+    """`64.2–72.0`; with signs `−1.2 to +4.0`."""
+    low, high = (points(b) if sign else number(b, decimals) for b in bounds)
+    return f"{low} to {high}" if sign else f"{low}–{high}"
+
+
+def spread(score: Score) -> str:
+    """`68.5 ± 0.8` over seeds, or `68.5` with a single seed."""
+    return number(score.mean) + (f" ± {number(score.std)}" if score.std is not None else "")
+
+
+def p_value(p: float) -> str:
+    """`0.03`, `0.004`, `< 0.001`."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.0095 else f"{p:.2f}"
+
+
+def plain(value: Any) -> str:
+    """A value of a protocol in a few words of plain text."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{value:g}"
+    if isinstance(value, int | np.integer):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {plain(item)}" for key, item in value.items()) or MISSING
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
+        return ", ".join(map(plain, value)) or MISSING
+    return str(value)
+
+
+def definitions(values: Mapping[str, Any]) -> str:
+    """A definition list; a mapping within the mapping becomes a list within the list."""
+    items = []
+    for key, value in values.items():
+        nested = isinstance(value, Mapping) and bool(value)
+        items.append(f"<dt>{escape(str(key).replace('_', ' '))}</dt>")
+        items.append(f"<dd>{definitions(value) if nested else escape(plain(value))}</dd>")
+    return f"<dl>{''.join(items)}</dl>" if items else ""
+
+
+def bullets(lines: Sequence[str], name: str = "notes") -> str:
+    """A list of sentences; nothing where there are none."""
+    return f'<ul class="{name}">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, name: str = "") -> str:
+    """A table in a box that scrolls by itself. Cells are HTML; the first of each row heads it."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(c if c.startswith("<td") else f"<td>{c}</td>" for c in cells)}</tr>'
+        for first, *cells in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table class="{name}">'
+        f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

@@ -1,0 +1,325 @@
+"""The report: it says every figure, is whole, loads nothing, escapes everything, and warns where it must."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from duetto import report, results
+from duetto.errors import ConfigurationError
+
+CLASSES = ("angry", "happy", "neutral", "sad")
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+RESAMPLES = 60
+
+
+def make(system: str, accuracy: float, seeds: int = 2, speakers: int = 12, **others: Any) -> results.SystemResult:
+    """A result over 240 utterances of `speakers` speakers, right with the given probability."""
+    n = 240
+    rng = np.random.default_rng(len(system) + int(1000 * accuracy))
+    target = np.arange(n) % 4
+    logits = rng.normal(scale=0.5, size=(seeds, n, 4))
+    right = rng.random((seeds, n)) < accuracy
+    logits[np.arange(seeds)[:, None], np.arange(n), np.where(right, target, (target + 1) % 4)] += 4
+    fields: dict[str, Any] = {
+        "speaker": np.array([f"spk{i // 4 % speakers}" for i in range(n)]),
+        "gender": np.array(["female", "male"])[np.arange(n) // 4 % speakers % 2],
+        "style": np.array(["improvised", "scripted"])[np.arange(n) // 120],
+        **others,
+    }
+    ids = np.array([f"u{i}" for i in range(n)])
+    return results.SystemResult(system, CLASSES, ids, target, logits, tuple(range(seeds)), **fields)
+
+
+class Page(HTMLParser):
+    """The page's tags and text; a tag that closes another than the last open one is a failure."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert self.open == [], "tags are left open"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def written(path: Path, systems: list[results.SystemResult], **others: Any) -> Page:
+    """The report of some systems, read back."""
+    options: dict[str, Any] = {
+        "title": "A test", "protocol": {"protocol": "loso"}, "corpus": {"name": "made up"}, "resamples": RESAMPLES,
+        **others,
+    }  # fmt: skip
+    report.write(path, systems, **options)
+    return Page(path)
+
+
+@pytest.fixture(scope="module")
+def systems() -> list[results.SystemResult]:
+    return [
+        make("lstm", 0.5, title="Acoustic LSTM", paper_ua=55.1),
+        make("scenario", 0.45, seeds=1, kind="control", title="Scenario alone"),
+        make("oracle", 0.9, kind="leak", title="Epoch chosen on test"),
+        make("fusion", 0.7, title="Fusion", paper_ua=68.49, notes=("Two encoders.",)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, systems: list[results.SystemResult]) -> Page:
+    return written(
+        tmp_path_factory.mktemp("report") / "deep" / "report.html", systems, ceilings={"voice alone": 62.5},
+        protocol={"disjoint in": ["speaker", "session"], "environment": {"python": "3.11", "cuda": None}},
+        corpus={"name": "made up", "counts": {"angry": 60}, "synthetic": True}, audit=[], notes=["A note."],
+    )  # fmt: skip
+
+
+def test_every_figure_is_there(page: Page, systems: list[results.SystemResult]) -> None:
+    for system in systems:
+        scored = results.summary(system, RESAMPLES)
+        assert system.title in page.text
+        for score in (scored.ua, scored.wa, scored.macro_f1):
+            spread = f"± {score.std:.1f}" if score.std is not None else ""
+            figure = f"{score.mean:.1f} {spread}".strip()
+            assert f"{figure} {score.ci95[0]:.1f}–{score.ci95[1]:.1f}" in page.text
+        before, after = results.calibration(system, RESAMPLES).ece
+        assert f"ECE {before:.3f} → {after:.3f}" in page.text
+        for group in results.breakdown(system, "speaker", 1):
+            assert f"{group.ua.mean:.1f} {group.wa.mean:.1f}" in page.text
+    assert "55.10" in page.text and "68.49" in page.text
+    for said in (
+        "disjoint in speaker, session",
+        "python 3.11",
+        "cuda –",
+        "Two encoders.",
+        "voice alone: 62.5",
+        "A note.",
+    ):
+        assert said in page.text
+
+
+def test_confusion_matrices_are_normalised_by_row(page: Page, systems: list[results.SystemResult]) -> None:
+    matrix = systems[0].confusion
+    row = " ".join(f"{100 * n / matrix[0].sum():.0f} {n:.0f}" for n in matrix[0])
+    assert f"angry {row}" in page.text
+
+
+def test_the_headline_names_the_best_system_not_the_leak(page: Page, systems: list[results.SystemResult]) -> None:
+    ua = results.summary(systems[3], RESAMPLES).ua
+    control = results.summary(systems[1], RESAMPLES).ua
+    assert (
+        f"Fusion reaches {ua.mean:.1f}% UA on made up (95% interval {ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}); "
+        f"the best control, Scenario alone, {control.mean:.1f}%" in page.text
+    )
+    assert "240 test utterances; 12 speakers; classes angry, happy, neutral, sad; 2 seeds." in page.text
+
+
+def test_warnings_stand_on_top(page: Page, tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    top = page.text[: page.text.index("Overview")]
+    assert "Synthetic corpus." in top and "Test data reached Epoch chosen on test" in top
+    clean = written(tmp_path / "clean.html", systems[:2]).text
+    assert "Synthetic corpus." not in clean and "Test data reached" not in clean
+    assert "No audit was made" in clean and "The audit found nothing." in page.text
+
+
+@dataclass(frozen=True)
+class Finding:
+    severity: str
+    kind: str
+    detail: str
+    ids: tuple[str, ...] = ()
+
+
+def test_findings_of_any_kind(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    findings = [
+        Finding("error", "speaker", "one speaker in both", ("a", "b")),
+        {"level": "note", "message": "all is new"},
+        "a plain <word>",
+    ]
+    text = written(tmp_path / "r.html", systems[:1], audit=findings).text
+    assert "The audit failed. 1 finding makes" in text
+    assert "error one speaker in both (kind: speaker; ids: a, b)" in text
+    assert "note all is new" in text and "a plain <word>" in text
+    harmless = written(tmp_path / "s.html", systems[:1], audit=findings[1:]).text
+    assert "The audit failed." not in harmless
+
+
+def test_nothing_is_loaded_and_nothing_runs(page: Page, tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "use"}
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name not in ("src", "srcset", "action", "xlink:href", "poster", "data"), (tag, name)
+            assert name != "href" or (value or "").startswith("#"), (tag, value)
+    written(tmp_path / "r.html", systems)
+    source = (tmp_path / "r.html").read_text()
+    assert not re.search(r"https?:|url\(|@import|//[a-z]", source)
+    assert len(source) < 200_000
+
+
+def test_links_lead_somewhere(page: Page) -> None:
+    ids = {attributes.get("id") for _, attributes in page.tags}
+    links = [value[1:] for tag, attributes in page.tags if tag == "a" and (value := attributes["href"])]
+    assert len(links) >= 7 and set(links) <= ids
+
+
+def test_plots_have_names(page: Page, systems: list[results.SystemResult]) -> None:
+    images = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
+    assert len(images) == 2 * len(systems), "a strip and a reliability diagram each"
+    titles = re.findall(r"Fusion: UA [\d.]+, 95% interval [\d.–]+; published 68.5", page.text)
+    assert len(titles) == 1
+
+
+def test_everything_is_escaped(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    evil = '<script>alert("x")</script>'
+    bad = replace(
+        systems[0], system=evil + "1", title=f"{evil}&amp;", notes=(evil,), speaker=np.full(240, evil),
+        classes=(evil, "b", "c", "d"), session=np.array([evil, "'\"><img src=x>"] * 120),
+    )  # fmt: skip
+    other = replace(bad, system="b", title="b", kind="leak")
+    control = replace(bad, system="c", title=evil + "c", kind="control").subset(np.arange(240) < 200)
+    page = written(
+        tmp_path / "r.html", [bad, other, control], title=evil, corpus={"name": evil, evil: evil, "counts": {evil: 1}},
+        protocol={evil: [evil], "nested": {evil: evil}}, ceilings={evil: 50.0}, audit=[evil, {evil: evil}],
+        notes=[evil],
+    )  # fmt: skip
+    assert not {tag for tag, _ in page.tags} & {"script", "img"}
+    assert page.text.count(evil) > 20, "and it is shown as it is"
+    assert f"{evil}&amp;" in page.text
+
+
+def test_too_few_speakers_for_a_conclusion(tmp_path: Path) -> None:
+    text = written(tmp_path / "r.html", [make("a", 0.9, speakers=2), make("b", 0.4, speakers=2)]).text
+    assert "but 2 speakers are too few for any test: it may not be concluded that the order would hold" in text
+    assert "Only 2 speakers: intervals over so few are too narrow" in text
+
+
+def test_conclusions(tmp_path: Path) -> None:
+    systems = [make("best", 0.8), make("near", 0.79), make("far", 0.4, kind="control")]
+    page = written(tmp_path / "r.html", systems, resamples=1000)
+    assert "it may not be concluded that either is better, nor that they are equal" in page.text
+    assert re.search(r"above far, more than the choice of speakers explains: it is better on this corpus", page.text)
+    assert "%: a difference beyond chance." in page.text
+    assert "scored highest on these very test data" in page.text
+
+
+def test_systems_tested_on_different_utterances(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    part = replace(systems[3], system="part").subset(np.arange(240) < 100)
+    text = written(tmp_path / "r.html", [systems[0], part]).text
+    assert "were not tested on the same utterances: nothing may be concluded" in text
+
+
+def test_one_system_without_anything_else(tmp_path: Path) -> None:
+    empty = np.empty(0, dtype=str)
+    alone = make("alone", 0.6, seeds=1, speaker=empty, gender=empty, style=empty)
+    text = written(tmp_path / "r.html", [alone]).text
+    assert "no control was run beside it" in text and "no two systems to compare" in text
+    assert "names no speakers, genders, sessions or styles" in text
+    assert "No speaker is known: the intervals resample utterances" in text
+    only_leak = written(tmp_path / "l.html", [replace(alone, kind="leak")]).text
+    assert "No system is reported that is neither a control nor a leak." in only_leak
+
+
+def test_a_class_without_utterances(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    text = written(tmp_path / "r.html", [systems[0].subset(systems[0].target != 3)]).text
+    assert "sad – 0 – 0 – 0 – 0" in text
+    part = systems[0].subset((systems[0].target != 3) | (systems[0].speaker != "spk3"))
+    page = written(tmp_path / "s.html", [part])
+    assert ("abbr", {"title": "without sad"}) in page.tags
+
+
+def test_same_results_same_file(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    for name in ("a.html", "b.html"):
+        written(tmp_path / name, systems)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.html", "b.html"]
+
+
+def test_what_cannot_be_reported(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    with pytest.raises(ConfigurationError, match="no result to report"):
+        written(tmp_path / "r.html", [])
+    with pytest.raises(ConfigurationError, match="'lstm' is reported twice"):
+        written(tmp_path / "r.html", [systems[0], systems[0]])
+    with pytest.raises(ConfigurationError, match="different classes"):
+        written(tmp_path / "r.html", [systems[0], replace(systems[1], classes=("a", "b", "c", "d"))])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables(systems: list[results.SystemResult]) -> None:
+    found = json.loads(json.dumps(report.tables(systems, resamples=RESAMPLES), allow_nan=False))
+    assert found["unit"] == "percent"
+    assert [row["system"] for row in found["systems"]] == ["lstm", "fusion"]
+    assert [row["system"] for row in found["controls"] + found["leaks"]] == ["scenario", "oracle"]
+    row, scored = found["systems"][1], results.summary(systems[3], RESAMPLES)
+    assert row["paper_ua"] == 68.49
+    assert row["ua"]["mean"] == scored.ua.mean and row["ua"]["ci95"] == list(scored.ua.ci95)
+    assert row["wa"]["seeds"] == list(scored.wa.seeds) and row["wa"]["std"] == scored.wa.std
+    assert found["controls"][0]["ua"]["std"] is None and found["controls"][0]["paper_ua"] is None
+
+
+def test_markdown(systems: list[results.SystemResult]) -> None:
+    named = [replace(systems[0], title="a|b\n<i>"), *systems[1:]]
+    text = report.markdown(named, protocol={"seeds": [0, 1]}, corpus={"synthetic": True}, resamples=RESAMPLES)
+    lines = text.splitlines()
+    assert lines[0].startswith("**The corpus is synthetic")
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) == 2 + len(systems)
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}, "a title cannot break the table"
+    ua = results.summary(systems[3], RESAMPLES).ua
+    assert f"| Fusion | {ua.mean:.1f} ± {ua.std:.1f} [{ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}] |" in text
+    assert rows[-1].startswith("| Epoch chosen on test (leak) |")
+    assert "a\\|b &lt;i>" in text and "- seeds: 0, 1" in text and "- Fusion: Two encoders." in text
+
+
+def luminance(colour: np.ndarray) -> float:
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(a: np.ndarray, b: np.ndarray) -> float:
+    """WCAG 2 contrast ratio."""
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_has_the_contrast_that_wcag_asks_for() -> None:
+    style = files("duetto.report").joinpath("style.css").read_text(encoding="utf-8")
+    palettes = re.findall(r":root \{([^}]*)\}", style)
+    assert len(palettes) == 2, "light and dark"
+    for palette in palettes:
+        colours = {
+            name: np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+            for name, code in re.findall(r"--([\w-]+): #([0-9a-f]{6})", palette)
+        }
+        paper = colours["paper"]
+        for name in ("ink", "soft", "accent", "control", "warn", "ceiling"):
+            assert contrast(colours[name], paper) >= 4.5, name
+        assert contrast(colours["warn"], colours["warn-paper"]) >= 4.5
+        heat = 0.45 * colours["accent"] + 0.55 * paper  # the darkest cell of a table
+        small = 0.85 * colours["ink"] + 0.15 * heat
+        assert contrast(small, heat) >= 4.5

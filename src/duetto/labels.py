@@ -22,6 +22,16 @@ LABEL_MAPS: dict[str, dict[str, dict[str, str]]] = {
         "emodb": {"W": "angry", "F": "happy", "N": "neutral", "T": "sad"},
         # RAVDESS has both neutral (01) and calm (02); calm counts as neutral.
         "ravdess": {"01": "neutral", "02": "neutral", "03": "happy", "04": "sad", "05": "angry"},
+        # Tables of other corpora: a class keeps its name; audformat databases name emotions by noun.
+        "manifest": {
+            "angry": "angry",
+            "anger": "angry",
+            "happy": "happy",
+            "happiness": "happy",
+            "neutral": "neutral",
+            "sad": "sad",
+            "sadness": "sad",
+        },
     },
 }
 """Label set → corpus → raw label → class."""

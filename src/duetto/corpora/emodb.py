@@ -1,0 +1,82 @@
+"""EmoDB, the Berlin Database of Emotional Speech: 10 actors, 10 German sentences, 7 emotions, 535 utterances.
+
+F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier and B. Weiss, "A database of German emotional speech",
+Interspeech 2005, 1517–1520. Freely available; read the terms at its source (http://emodb.bilderbar.info).
+
+    wav/03a01Fa.wav    speaker 03, sentence a01, Freude (happiness), take a
+
+Every name is read by `NAME`. Each sentence is spoken in every emotion, so the words tell nothing: a system
+that reads them must score at chance. `scenario` is the sentence. There are no sessions.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..labels import label_map
+from ..utterance import Utterance
+from .files import Collector, Problem, Report, audio_below, refuse, require_folder
+
+NAME = re.compile(r"(?P<speaker>\d{2})(?P<sentence>[ab]\d{2})(?P<emotion>[WLEAFTN])(?P<take>[a-z]?)")
+
+EMOTIONS = {
+    "W": "anger (Wut)",
+    "L": "boredom (Langeweile)",
+    "E": "disgust (Ekel)",
+    "A": "fear (Angst)",
+    "F": "happiness (Freude)",
+    "T": "sadness (Trauer)",
+    "N": "neutral",
+}
+
+GENDERS = {
+    "03": "male", "08": "female", "09": "female", "10": "male", "11": "male",
+    "12": "male", "13": "female", "14": "female", "15": "male", "16": "female",
+}  # fmt: skip
+
+SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und habe Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
+
+
+def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
+    """All utterances below a folder, sorted by id; a recording with a foreign name is a CorpusError."""
+    return scan(Path(path), labels, refuse)
+
+
+def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
+    """All utterances; everything wrong goes to `report`."""
+    classes = label_map(labels, "emodb")
+    found = Collector(report)
+    for audio in audio_below(require_folder(path, "EmoDB")):
+        match = NAME.fullmatch(audio.stem)
+        if match is None or match["speaker"] not in GENDERS or match["sentence"] not in SENTENCES:
+            detail = (
+                f"{audio}: no EmoDB name, which is speaker, sentence, emotion, take, like 03a01Fa "
+                f"(speakers {', '.join(GENDERS)}; sentences {', '.join(SENTENCES)}; emotions {''.join(EMOTIONS)}); "
+                "move it out of the folder"
+            )
+            report(Problem("bad-name", audio.stem, detail))
+            continue
+        utterance = Utterance(
+            id=audio.stem,
+            audio=audio,
+            label=classes.get(match["emotion"]),
+            raw_label=match["emotion"],
+            speaker=match["speaker"],
+            scenario=match["sentence"],
+            text=SENTENCES[match["sentence"]],
+            gender=GENDERS[match["speaker"]],
+        )
+        found.add(utterance, str(audio))
+    return found.sorted(f"{path}: no recording in it or below; EmoDB is a folder wav/ of files like 03a01Fa.wav")

@@ -1,0 +1,151 @@
+"""What every corpus parser shares: problems and how they are reported, folders, text, recordings.
+
+A parser walks its folder once and hands everything that is wrong to a `report` function. `parse`
+passes `refuse`, which raises at the first error; the doctor passes `list.append` and gets them all.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import CorpusError
+from ..utterance import Utterance
+
+_log = logging.getLogger(__name__)
+
+AUDIO_SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64",
+    ".rf64", ".sph", ".nist",
+)  # fmt: skip
+"""What counts as a recording (upper or lower case), in order of preference where a stem has several."""
+
+APPLE_DOUBLE = "._"
+"""macOS leaves a small binary companion `._name` beside each file it copies to a foreign disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a corpus folder.
+
+    kind: a short name to count by, such as `missing-audio`. id: the utterance, dialogue, folder or file
+    it concerns. detail: what was found, what was expected, what to do. severity: a `note` needs no action.
+    """
+
+    kind: str
+    id: str
+    detail: str
+    severity: Literal["error", "note"] = "error"
+
+
+Report = Callable[[Problem], None]
+Scan = Callable[[Path, str, Report], list[Utterance]]
+"""(path, label set, report) → utterances, sorted by id; raises CorpusError where there is no corpus at all."""
+
+_USABLE = frozenset({"bad-alignment"})
+
+
+def refuse(problem: Problem) -> None:
+    """Raise an error as CorpusError; log a note, and an error that leaves the utterance usable."""
+    if problem.severity == "note" or problem.kind in _USABLE:
+        _log.warning("%s", problem.detail)
+        return
+    raise CorpusError(problem.detail)
+
+
+class Collector:
+    """Gathers utterances, and reports an id that comes twice (the first is kept)."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._utterances: list[Utterance] = []
+        self._where: dict[str, str] = {}
+
+    def add(self, utterance: Utterance, where: str) -> None:
+        """Keep an utterance; `where` is its file, or file:line."""
+        if utterance.id in self._where:
+            first = self._where[utterance.id]
+            detail = f"{where}: id {utterance.id!r} comes from {first} already; remove one of the two"
+            self._report(Problem("duplicate-id", utterance.id, detail))
+            return
+        self._where[utterance.id] = where
+        self._utterances.append(utterance)
+
+    def sorted(self, otherwise: str) -> list[Utterance]:
+        """All utterances by id; without any, `otherwise` is reported as the error it is."""
+        if not self._utterances:
+            self._report(Problem("empty-corpus", "", otherwise))
+        return sorted(self._utterances, key=lambda utterance: utterance.id)
+
+
+def require_folder(path: Path, corpus: str) -> Path:
+    """The folder itself, or a CorpusError that says what is there instead."""
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise CorpusError(f"{path}: is a file; {corpus} is read from its unpacked folder: unpack it, give the folder")
+    raise CorpusError(f"{path}: no such folder; give the folder that holds {corpus}")
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file without their ends; UTF-8, or Latin-1 where it is not UTF-8.
+
+    Only CR, LF and CRLF end a line, so that line numbers agree with those of an editor.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    lines = re.split(r"\r\n|\r|\n", text)
+    return lines[:-1] if lines and lines[-1] == "" else lines
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a file's name is that of a recording."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(APPLE_DOUBLE)
+
+
+def audio_below(folder: Path) -> list[Path]:
+    """All recordings in a folder and below it, sorted."""
+    return sorted(path for path in folder.rglob("*") if is_audio(path) and path.is_file())
+
+
+def audio_in(folder: Path, report: Report) -> dict[str, Path]:
+    """Stem → recording, for the files of one folder; {} where there is no such folder.
+
+    A stem with two recordings (a.wav, a.flac) gets the first in `AUDIO_SUFFIXES`, and a note.
+    """
+    found: dict[str, Path] = {}
+    if not folder.is_dir():
+        return found
+    for path in sorted(filter(is_audio, folder.iterdir()), key=_preference):
+        if path.stem in found:
+            detail = f"{path}: {found[path.stem].name} is there too and is the one used; remove the other"
+            report(Problem("duplicate-audio", path.stem, detail, "note"))
+            continue
+        found[path.stem] = path
+    return found
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    return AUDIO_SUFFIXES.index(path.suffix.lower()), path.name
+
+
+def expected_audio(found: Mapping[str, Path], folder: Path, stem: str) -> Path:
+    """The recording of a stem, or where it should lie: its absence is the doctor's to report."""
+    return found.get(stem, folder / f"{stem}.wav")
+
+
+def some(names: Iterable[str], limit: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
+    return ", ".join(ordered[:limit]) + more

@@ -1,0 +1,63 @@
+"""LJ Speech: one American reader, seven non-fiction books, 13,100 utterances, 24 hours; no emotions.
+
+K. Ito and L. Johnson, "The LJ Speech Dataset", 2017, https://keithito.com/LJ-Speech-Dataset/. Public domain.
+
+    metadata.csv            id|text|text with numbers and abbreviations spelt out; no quoting
+    wavs/LJ001-0001.wav     id = section and number
+
+Every id is read by `NAME`. `text` is the spelt-out one, which is what is heard. `scenario` is the section.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..errors import CorpusError
+from ..labels import classes
+from ..utterance import Utterance
+from .files import Collector, Problem, Report, audio_in, expected_audio, read_lines, refuse, require_folder
+
+NAME = re.compile(r"(?P<section>LJ\d{3})-(?P<number>\d{4})")
+
+SPEAKER = "LJ"
+
+
+def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
+    """All lines of metadata.csv, sorted by id; a line that cannot be read is a CorpusError with its number."""
+    return scan(Path(path), labels, refuse)
+
+
+def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
+    """All utterances; everything wrong goes to `report`."""
+    classes(labels)
+    metadata = require_folder(path, "LJ Speech") / "metadata.csv"
+    if not metadata.is_file():
+        inside = next(iter(sorted(path.glob("*/metadata.csv"))), None)
+        where = f"give {inside.parent}" if inside else "give the folder that holds metadata.csv and wavs/"
+        raise CorpusError(f"{path}: holds no metadata.csv; {where}")
+    recordings = audio_in(path / "wavs", report)
+    found = Collector(report)
+    for number, line in enumerate(read_lines(metadata), 1):
+        if not line.strip():
+            continue
+        columns, where = line.split("|"), f"{metadata}:{number}"
+        match = NAME.fullmatch(columns[0])
+        if match is None or len(columns) != 3:
+            detail = f"{where}: {line[:60]!r} is no line of LJ Speech; a line is: id|text|spelt-out text (LJ001-0001|…)"
+            report(Problem("bad-line", columns[0], detail))
+            continue
+        utterance = Utterance(
+            id=match[0],
+            audio=expected_audio(recordings, path / "wavs", match[0]),
+            speaker=SPEAKER,
+            scenario=match["section"],
+            text=columns[2].strip() or None,
+            gender="female",
+        )
+        found.add(utterance, where)
+    utterances = found.sorted(f"{metadata}: no line in it; restore it from the release")
+    for stem in sorted(set(recordings) - {utterance.id for utterance in utterances}):
+        detail = f"{recordings[stem]}: no line in metadata.csv, so it is left out; restore the line"
+        report(Problem("missing-line", stem, detail, "note"))
+    return utterances

@@ -1,0 +1,392 @@
+"""Word vectors: read, write, compare, and turned into the embedding table of a model.
+
+    GloVe, fastText or word2vec file ─ load ─▶ Vectors ─ table ─▶ (len(vocabulary), d) float32
+
+Formats: word2vec text and fastText `.vec` (a first line `count dimension`, then `word v1 … vd`), GloVe text (the
+same without the first line), word2vec binary (`.bin`); each of them also compressed with gzip.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mmap
+import os
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ConfigurationError, ModelError
+from .vocabulary import FIRST_WORD_ID, UNKNOWN_ID, Coverage, Vocabulary, coverage
+
+UnknownPolicy = Literal["random", "zero", "subword", "mean"]
+"""What stands in an embedding table for a word without a vector; see `table`."""
+
+_SUBWORD_NEIGHBOURS = 10
+_FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")  # first bytes of fastText's own binary model format
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Words and their vectors; `matrix[i]` belongs to `words[i]`.
+
+    matrix: (n, d) float32, finite, read-only; n and d at least 1. words: n distinct words.
+    """
+
+    words: tuple[str, ...]
+    matrix: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, dtype=np.float32).view()
+        object.__setattr__(self, "words", tuple(self.words))
+        if matrix.ndim != 2 or not matrix.size or len(matrix) != len(self.words):
+            raise ModelError(f"{len(self.words)} words need a matrix of as many rows, not one of shape {matrix.shape}")
+        if not np.isfinite(matrix).all():
+            row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
+            raise ModelError(f"the vector of {self.words[row]!r} holds NaN or an infinite value")
+        if len(self.index) != len(self.words):
+            raise ModelError(f"the word {Counter(self.words).most_common(1)[0][0]!r} has more than one vector")
+        matrix.flags.writeable = False
+        object.__setattr__(self, "matrix", matrix)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Word → row of `matrix`."""
+        return {word: row for row, word in enumerate(self.words)}
+
+    @cached_property
+    def unit(self) -> NDArray[np.float32]:
+        """(n, d) float32: each row scaled to length 1; a zero vector stays zero."""
+        norms = np.linalg.norm(self.matrix, axis=1, keepdims=True)
+        return (self.matrix / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+
+    @property
+    def dimension(self) -> int:
+        """d: values in one vector."""
+        return self.matrix.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.index
+
+    def row(self, word: str) -> int:
+        """Row of a word in `matrix`; `ModelError` where it has none."""
+        row = self.index.get(word)
+        if row is None:
+            raise ModelError(f"{word!r} has no vector: it is not among the {len(self)} words (test with `in` first)")
+        return row
+
+    def lookup(self, word: str) -> NDArray[np.float32]:
+        """(d,) float32 vector of a word; `ModelError` where it has none."""
+        return self.matrix[self.row(word)]
+
+    def cosine(self, first: str, second: str) -> float:
+        """Cosine of the angle between two words' vectors, −1 to 1; 0 where one of them is a zero vector."""
+        return float(np.clip(self.unit[self.row(first)] @ self.unit[self.row(second)], -1.0, 1.0))
+
+    def nearest(self, query: str | ArrayLike, n: int = 10) -> list[tuple[str, float]]:
+        """The `n` words of highest cosine, and that cosine, the nearest first, equals in file order.
+
+        query: a word, which is itself left out of the answer, or a (d,) vector.
+        """
+        left_out = self.row(query) if isinstance(query, str) else None
+        vector = self.matrix[left_out] if left_out is not None else np.asarray(query, dtype=np.float32)
+        if vector.shape != (self.dimension,) or not np.isfinite(vector).all():
+            raise ModelError(f"a finite vector of {self.dimension} values is required, not one of shape {vector.shape}")
+        cosines = np.clip(self.unit @ (vector / (np.linalg.norm(vector) or 1.0)), -1.0, 1.0)
+        if left_out is not None:
+            cosines[left_out] = -np.inf
+        wanted = max(0, min(n, len(self) - (left_out is not None)))
+        return [(self.words[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:wanted]]
+
+
+def load(path: str | Path) -> Vectors:
+    """Read a vector file of any of the formats named above; blanks at the end of a line are tolerated.
+
+    `.bin` and `.bin.gz` are read as word2vec binary, everything else as text, in which a first line of two whole
+    numbers is `count dimension`. A GloVe word may hold blanks (`. . .`). Anything else — a line of another length,
+    a value that is no finite number, a word seen before, fewer or more lines than announced, an empty file — is a
+    `ModelError` that names file and line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such vector file; give word2vec, GloVe or fastText vectors (text or .bin)")
+    try:
+        if path.name.removesuffix(".gz").endswith(".bin"):
+            words, matrix = _read_binary(path)
+        else:
+            words, matrix = _read_text(path)
+    except (EOFError, OSError, zlib.error) as error:  # a damaged gzip stream
+        raise ModelError(f"{path}: cannot be read ({error}); fetch or write the file again") from error
+    return Vectors(words, matrix)
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if _is_gzip(path) else path.open("rb")
+
+
+class _Words:
+    """The words read so far, and a check that each is new."""
+
+    def __init__(self, path: Path, unit: str) -> None:
+        self.path, self.unit = path, unit
+        self.places: dict[str, int] = {}
+
+    def where(self, number: int) -> str:
+        return f"{self.path}:{number}" if self.unit == "line" else f"{self.path}, {self.unit} {number}"
+
+    def add(self, raw: bytes, number: int) -> None:
+        try:
+            word = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self.where(number)}: the word {raw[:40]!r} is not UTF-8") from error
+        if word in self.places:
+            raise ModelError(
+                f"{self.where(number)}: the word {word!r} stands on {self.unit} {self.places[word]} already; "
+                "keep one vector a word"
+            )
+        self.places[word] = number
+
+
+def _read_text(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    words = _Words(path, "line")
+    values = bytearray()
+    count = dimension = None
+    # numpy announces a string with something else than numbers in it by a DeprecationWarning or, later, an error.
+    with _opened(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        for number, line in enumerate(file, 1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+                count, dimension = _header(line)
+                if count is not None:
+                    continue
+            if not (line := line.strip(b" \t\r\n")):
+                continue
+            if dimension is None:
+                dimension = _first_dimension(line, words.where(number))
+            word, row = _parse_line(line, dimension, words.where(number))
+            words.add(word, number)
+            values += row.tobytes()
+    if not words.places or dimension is None:
+        raise ModelError(f"{path}: no vectors in it; expected lines of `word v1 … vd`")
+    if count is not None and count != len(words.places):
+        raise ModelError(f"{path}:1: {count} vectors announced, {len(words.places)} found: the file is not whole")
+    return tuple(words.places), np.frombuffer(values, dtype=np.float32).reshape(-1, dimension)
+
+
+def _header(line: bytes) -> tuple[int, int] | tuple[None, None]:
+    fields = line.split()
+    if len(fields) == 2 and all(field.isdigit() for field in fields) and int(fields[1]) > 0:
+        return int(fields[0]), int(fields[1])
+    return None, None
+
+
+def _first_dimension(line: bytes, where: str) -> int:
+    dimension = 0
+    for field in reversed(line.split()[1:]):
+        if not _is_number(field):
+            break
+        dimension += 1
+    if not dimension:
+        raise ModelError(f"{where}: no vector after the word {line[:40]!r}; expected `word v1 … vd`")
+    return dimension
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return b"_" not in field  # Python reads 1_000, no vector file means it
+
+
+def _parse_line(line: bytes, dimension: int, where: str) -> tuple[bytes, NDArray[np.float32]]:
+    word, _, rest = line.partition(b" ")
+    if rest.count(b" ") == dimension - 1:
+        try:
+            row = np.fromstring(rest, dtype=np.float32, sep=" ")
+        except (DeprecationWarning, ValueError):
+            row = None
+        if row is not None and len(row) == dimension and np.isfinite(row).all():
+            return word, row
+    return _parse_unusual_line(line, dimension, where)
+
+
+def _parse_unusual_line(line: bytes, dimension: int, where: str) -> tuple[bytes, NDArray[np.float32]]:
+    """A line with tabs, doubled blanks or blanks in its word; or the error that says what is wrong with it."""
+    fields = line.split()
+    word, values = fields[: max(1, len(fields) - dimension)], fields[max(1, len(fields) - dimension) :]
+    if len(values) < dimension or any(map(_is_number, word[1:])):
+        raise ModelError(f"{where}: {len(fields) - 1} values after the word, {dimension} are required")
+    for field in values:
+        with np.errstate(over="ignore"):
+            if not _is_number(field) or not np.isfinite(np.float32(float(field))):
+                raise ModelError(f"{where}: {field.decode('utf-8', 'replace')[:40]!r} is no finite number")
+    return b" ".join(word), np.array([float(field) for field in values], dtype=np.float32)
+
+
+def _read_binary(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    with _mapped(path) as data:
+        if data[:4] == _FASTTEXT_MAGIC:
+            raise ModelError(f"{path}: a fastText model, not word2vec binary vectors; give its .vec file")
+        end = data.find(b"\n", 0, 64)
+        count, dimension = _header(data[: max(end, 0)])
+        if count is None or dimension is None or not count:
+            raise ModelError(f"{path}: no line `count dimension` at its beginning; is it a word2vec binary file?")
+        width = 4 * dimension
+        if (len(data) - end - 1) < count * (width + 1):
+            raise ModelError(f"{path}: {count} × {dimension} values announced, the file is too short: it is not whole")
+        words, matrix, position = _Words(path, "entry"), np.empty((count, dimension), np.float32), end + 1
+        for entry in range(count):
+            blank = data.find(b" ", position)
+            if blank < 0 or blank + 1 + width > len(data):
+                raise ModelError(f"{words.where(entry + 1)}: the file ends within it; {count} entries are announced")
+            words.add(data[position:blank].lstrip(b"\n"), entry + 1)
+            matrix[entry] = np.frombuffer(data[blank + 1 : blank + 1 + width], dtype="<f4")
+            if not np.isfinite(matrix[entry]).all():
+                raise ModelError(f"{words.where(entry + 1)}: NaN or an infinite value in the vector")
+            position = blank + 1 + width
+        if rest := data[position:].strip(b"\n"):
+            raise ModelError(f"{path}: {len(rest)} bytes follow the {count} announced entries")
+    return tuple(words.places), matrix
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
+    if _is_gzip(path):
+        with gzip.open(path, "rb") as file:
+            yield file.read()
+    elif not path.stat().st_size:
+        yield b""  # an empty file cannot be mapped
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+
+
+def save(vectors: Vectors, path: str | Path) -> None:
+    """Write word2vec text atomically (gzip where the name ends in `.gz`); `load` returns exactly the same float32.
+
+    Nine significant digits tell any two float32 numbers apart. A word with white space, which the format cannot
+    hold, and a name ending in `.bin`, which would be read as binary, are a `ModelError`.
+    """
+    path = Path(path)
+    if path.name.removesuffix(".gz").endswith(".bin"):
+        raise ModelError(f"{path}: vectors are written as text; choose a name ending in .vec, .txt or .vec.gz")
+    bad = next((word for word in vectors.words if word.encode().split() != [word.encode()]), None)
+    if bad is not None:
+        raise ModelError(f"{path}: the word {bad!r} is empty or holds white space, which word2vec text cannot")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    template = "%s" + " %.9g" * vectors.dimension + "\n"
+    with _opened_for_writing(partial, compress=path.suffix == ".gz") as file:
+        file.write(f"{len(vectors)} {vectors.dimension}\n".encode())
+        for word, row in zip(vectors.words, vectors.matrix, strict=True):
+            file.write((template % (word, *row.tolist())).encode("utf-8"))
+    os.replace(partial, path)
+
+
+@contextmanager
+def _opened_for_writing(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
+    with path.open("wb") as file:
+        if not compress:
+            yield file
+            return
+        # No name and no time in the header: equal vectors give equal files.
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
+            yield cast(IO[bytes], compressed)
+
+
+def table(
+    vocabulary: Vocabulary, vectors: Vectors, *, unknown: UnknownPolicy = "random", seed: int = 0
+) -> tuple[NDArray[np.float32], Coverage]:
+    """The embedding table of a vocabulary, (len(vocabulary), d) float32, and what it covers by types.
+
+    Row 0 (padding) is zero. A word with a vector keeps it exactly. `unknown` says what a word without one gets:
+
+    - `random`: normal values with the mean and standard deviation that each dimension has among the vectors found
+        (among all vectors where none was found). They depend on seed and word alone, not on the other words.
+    - `zero`: zeros.
+    - `mean`: the mean of the vectors found (of all vectors where none was found).
+    - `subword`: the mean of the vectors of the ten most alike words of the file, weighted by likeness: the Jaccard
+        index of their sets of character 3- to 5-grams, with `<` and `>` at the ends (the n-grams of fastText,
+        Bojanowski et al. 2017). A word that shares no n-gram with any gets `mean`.
+
+    Row 1 (every other word) follows the policy too; `subword` gives it `mean`, as it has no spelling.
+    """
+    if unknown not in get_args(UnknownPolicy):
+        raise ConfigurationError(f"unknown={unknown!r} is no policy; choose from {', '.join(get_args(UnknownPolicy))}")
+    found = [(row, vectors.index[w]) for row, w in enumerate(vocabulary.words, FIRST_WORD_ID) if w in vectors]
+    result = np.zeros((len(vocabulary), vectors.dimension), dtype=np.float32)
+    known = vectors.matrix[[source for _, source in found]] if found else vectors.matrix
+    if found:
+        result[[row for row, _ in found]] = known
+    missing = {row: word for row, word in enumerate(vocabulary.words, FIRST_WORD_ID) if word not in vectors}
+    if unknown == "random":
+        mean, deviation = known.mean(axis=0, dtype=np.float64), known.std(axis=0, dtype=np.float64)
+        for row, word in {UNKNOWN_ID: "", **missing}.items():
+            result[row] = mean + deviation * _draw(word, vectors.dimension, seed)
+    elif unknown != "zero":
+        result[[UNKNOWN_ID, *missing]] = known.mean(axis=0, dtype=np.float64)
+        if unknown == "subword":
+            for word, vector in _subword_vectors(list(missing.values()), vectors).items():
+                result[vocabulary.encode([word])] = vector
+    return result, coverage(vocabulary, vectors)
+
+
+def random_table(vocabulary: Vocabulary, dimension: int, seed: int) -> NDArray[np.float32]:
+    """A table to be trained from scratch: (len(vocabulary), dimension) float32, standard normal, row 0 zero.
+
+    Each row depends on seed and word alone.
+    """
+    if dimension < 1:
+        raise ConfigurationError(f"dimension is {dimension}; an embedding has 1 value or more")
+    rows = [np.zeros(dimension), *(_draw(word, dimension, seed) for word in ("", *vocabulary.words))]
+    return np.stack(rows).astype(np.float32)
+
+
+def _draw(word: str, dimension: int, seed: int) -> NDArray[np.float64]:
+    key = int.from_bytes(hashlib.sha256(word.encode("utf-8")).digest()[:8], "little")
+    return np.random.default_rng([seed, key]).standard_normal(dimension)
+
+
+def _grams(word: str) -> set[str]:
+    marked = f"<{word}>"
+    return {marked[i : i + n] for n in (3, 4, 5) for i in range(len(marked) - n + 1)}
+
+
+def _subword_vectors(words: list[str], vectors: Vectors) -> dict[str, NDArray[np.float64]]:
+    """Word → weighted mean of its most alike words' vectors, for the words that have any such."""
+    wanted = {word: _grams(word) for word in words}
+    carriers: dict[str, list[int]] = {gram: [] for grams in wanted.values() for gram in grams}
+    sizes: dict[int, int] = {}
+    for row, known in enumerate(vectors.words if wanted else ()):
+        grams = _grams(known)
+        for gram in grams & carriers.keys():
+            carriers[gram].append(row)
+            sizes[row] = len(grams)
+    result = {}
+    for word, grams in wanted.items():
+        shared = Counter(row for gram in grams for row in carriers[gram])
+        alike = {row: n / (len(grams) + sizes[row] - n) for row, n in shared.items()}
+        best = sorted(alike, key=lambda row: (-alike[row], row))[:_SUBWORD_NEIGHBOURS]
+        if best:
+            weights = [alike[row] for row in best]
+            result[word] = np.average(vectors.matrix[best].astype(np.float64), axis=0, weights=weights)
+    return result

@@ -1,0 +1,195 @@
+"""The synthetic corpus on disk: an IEMOCAP folder in which everything is known.
+
+    write(folder) ─▶ SessionN/…  and SYNTHETIC.json, which says what is planted in each utterance
+
+The marker `SYNTHETIC.json` is written last: a folder that has it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import audio
+from ...errors import ConfigurationError, CorpusError
+from ...frames import SAMPLE_RATE
+from ...progress import Progress
+from . import espeak, formats, voices
+from .channel import DEFAULT, EMOTIONS, Channel, ceilings, deciders
+from .plan import Line, Options, Plan, draw_plan
+
+MARKER = "SYNTHETIC.json"
+"""File at the root that says: none of this is human speech."""
+
+VERSION = 1
+"""Of what is written. The same version, options, seed and machine give the same bytes."""
+
+NOTE = (
+    "Synthetic speech by espeak-ng in the layout of IEMOCAP, written by duetto. No human speaks here, and no"
+    " result on it says anything about recognising the emotions of people."
+)
+
+UNALIGNED = frozenset({"Ses03M_impro03_M001", "Ses03F_impro07_M030"})
+"""Utterances without `.wdseg`, as in the release of IEMOCAP."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialog:
+    """All that one process needs to write one dialogue."""
+
+    folder: Path
+    name: str
+    lines: tuple[Line, ...]
+    options: Options
+
+
+def write(
+    folder: str | Path,
+    *,
+    size: int = 600,
+    seed: int = 0,
+    leak: float = 0.0,
+    unseen_test_voices: bool = False,
+    other_labels: float = 0.1,
+    channel: Channel = DEFAULT,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Plan:
+    """Write a corpus into `folder`, which must be new or empty; returns what was planned.
+
+    size: utterances with one of the four emotions, 10 or more. seed: of every draw. leak: share (0–1) of
+    them whose scenario predicts the emotion and, in scripted scenarios, whose sentence other sessions say
+    nearly verbatim, as in IEMOCAP. unseen_test_voices: session 5 speaks with voices unlike the others.
+    other_labels: further utterances, as a share of `size`, with a raw label that has no class. workers:
+    processes, 0 for none but this one. progress: called with utterances done and in total.
+
+    Raises ConfigurationError for an option out of range, CorpusError for a folder with something in it,
+    MissingExtraError without the extra `synth`.
+    """
+    options = Options(size, seed, leak, unseen_test_voices, other_labels, channel)
+    if workers < 0:
+        raise ConfigurationError(f"workers={workers}: give 0 for none, or the number of processes")
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CorpusError(f"{folder}: not an empty folder; give a new one, or remove what is in it")
+    espeak.variants()  # without the extra, fail before the first file
+    planned = draw_plan(options)
+    dialogs = [_Dialog(folder, name, tuple(lines), options) for name, lines in planned.dialogs().items()]
+    done = 0
+    with _mapper(workers) as mapper:
+        for count in mapper(_write_dialog, dialogs):
+            done += count
+            if progress is not None:
+                progress(done, len(planned.lines))
+    _write_text(folder / MARKER, json.dumps(_marker(planned), indent=1, ensure_ascii=False) + "\n")
+    return planned
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[[Callable[[_Dialog], int], Iterable[_Dialog]], Iterable[int]]]:
+    if workers == 0:
+        yield map
+        return
+    # A fork would copy whatever threads (torch, OpenMP) the caller holds locks in.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.map
+
+
+def _write_dialog(dialog: _Dialog) -> int:
+    """Write every file of one dialogue; returns its number of utterances."""
+    options, first = dialog.options, dialog.lines[0]
+    random = np.random.default_rng([options.seed, first.number, first.session, 11])
+    session = dialog.folder / f"Session{first.session}"
+    turns: list[formats.Timed] = []
+    now = float(random.uniform(4, 8))
+    for line in dialog.lines:
+        samples, words = voices.render(line, options.seed, unseen=options.unseen_test_voices)
+        audio.write(session / "sentences" / "wav" / dialog.name / f"{line.id}.wav", samples, SAMPLE_RATE)
+        duration = len(samples) / SAMPLE_RATE
+        alignment = formats.wdseg(words, duration, random)
+        if line.id not in UNALIGNED:
+            _write_text(session / "sentences" / "ForcedAlignment" / dialog.name / f"{line.id}.wdseg", alignment)
+        turns.append(formats.Timed(line, now, now + duration))
+        now += duration + float(random.uniform(0.1, 1.0))
+    evaluations = session / "dialog" / "EmoEvaluation"
+    _write_text(evaluations / f"{dialog.name}.txt", formats.evaluation(turns, random))
+    _write_text(evaluations / "Categorical" / f"{dialog.name}_e2_cat.txt", formats.categorical(turns))
+    _write_text(session / "dialog" / "transcriptions" / f"{dialog.name}.txt", formats.transcription(turns, random))
+    return len(turns)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _marker(planned: Plan) -> dict[str, Any]:
+    options = planned.options
+    return {
+        "synthetic": True,
+        "note": NOTE,
+        "version": VERSION,
+        "seed": options.seed,
+        "size": options.size,
+        "leak": options.leak,
+        "unseen_test_voices": options.unseen_test_voices,
+        "other_labels": options.other_labels,
+        "channel": {"own": options.channel.own, "sibling": options.channel.sibling},
+        "ceilings": ceilings(options.channel),
+        "utterances": {
+            line.id: {
+                "emotion": line.emotion,
+                "style": line.style,
+                "wording": line.wording,
+                "scripted": line.scripted,
+            }
+            for line in planned.lines
+        },
+    }
+
+
+def read_marker(folder: str | Path) -> dict[str, Any]:
+    """What `SYNTHETIC.json` says; CorpusError where there is none or it is damaged."""
+    path = Path(folder) / MARKER
+    if not path.is_file():
+        raise CorpusError(f"{path}: no such file, so {folder} is no (complete) synthetic corpus; write one first")
+    try:
+        marker = json.loads(path.read_text(encoding="utf-8"))
+        if marker["synthetic"] is not True or not isinstance(marker["utterances"], dict):
+            raise KeyError("synthetic")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path}: not the marker of a synthetic corpus ({error}); write the corpus again") from error
+    return marker
+
+
+def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None) -> dict[str, float]:
+    """Unweighted accuracy of Bayes-optimal decisions on a written corpus, from what is planted in it.
+
+    `audio` decides from the prosody style, `words` from the wording class, `both` from the pair: what a
+    recogniser would reach that perceives them without error and has learned the channel. It strays from
+    `ceilings` only as far as the draws do. sessions: only these (1–5), all by default.
+    """
+    marker = read_marker(folder)
+    chosen = None if sessions is None else set(sessions)
+    hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for name, planted in marker["utterances"].items():
+        emotion = planted["emotion"]
+        if emotion is None or (chosen is not None and int(name[4]) not in chosen):
+            continue
+        for modality, decide in deciders(Channel(**marker["channel"])).items():
+            hits[modality][emotion].append(decide(planted["style"], planted["wording"]) == emotion)
+    if not hits:
+        raise CorpusError(f"{folder}: no utterance with an emotion in sessions {sorted(chosen or ())}; they are 1 to 5")
+    return {
+        modality: float(np.mean([np.mean(found[emotion]) for emotion in EMOTIONS if found[emotion]]))
+        for modality, found in hits.items()
+    }

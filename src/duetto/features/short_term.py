@@ -1,0 +1,236 @@
+"""The 34 short-term features: one vector for every 100 ms of a voice.
+
+    samples ─ extract ─▶ (frames, 34) float32 ─ functionals ─▶ (68,)
+
+    waveform = duetto.audio.load("call.wav")
+    features = extract(waveform.samples, waveform.sample_rate)          # what the definitions say
+    features = extract(samples, 16000, mode="pyaudioanalysis")          # what the released package computes
+
+Columns are `NAMES`: zero-crossing rate, energy and its entropy, five of the spectrum, 13 MFCC, 12 chroma
+and their deviation. Definitions: Giannakopoulos, "pyAudioAnalysis" (PLOS ONE 10(12), 2015), table 2, and
+the released package, `ShortTermFeatures.feature_extraction` (0.3.14). The package departs from its own
+definitions in several places; mode `corrected` follows the definitions, mode `pyaudioanalysis` the package,
+number for number. docs/features.md has both side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .. import frames
+from ..errors import AudioError, ConfigurationError
+from . import _spectral as spectral
+
+NAMES: tuple[str, ...] = (
+    "zcr",
+    "energy",
+    "energy_entropy",
+    "spectral_centroid",
+    "spectral_spread",
+    "spectral_entropy",
+    "spectral_flux",
+    "spectral_rolloff",
+    *(f"mfcc_{i}" for i in range(1, 14)),
+    *(f"chroma_{i}" for i in range(1, 13)),
+    "chroma_std",
+)
+"""The 34 columns. `chroma_1` is pitch class A, `chroma_2` A sharp, … `chroma_12` G sharp."""
+
+FUNCTIONAL_NAMES: tuple[str, ...] = (*(f"{n}_mean" for n in NAMES), *(f"{n}_std" for n in NAMES))
+
+MODES = ("corrected", "pyaudioanalysis")
+
+SILENCE_ENERGY = 1e-15
+"""Mean square at or below which a frame counts as digital silence in mode `corrected`: −150 dB of full
+scale, the quantisation noise of 24 bits. What is left there is rounding, which has no spectrum."""
+
+MFCC_FLOOR = 1e-10
+"""Smallest filter output in mode `corrected`; 16-bit quantisation noise lies 400 times higher."""
+
+LARGEST_SAMPLE = 100.0
+"""Floating-point samples beyond this are not on the scale ±1."""
+
+_VERSION = 1
+_EPSILON = sys.float_info.epsilon
+_BLOCK = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ShortTermConfig:
+    """What decides the numbers that `extract` gives.
+
+    mode: `corrected` or `pyaudioanalysis`.
+    max_frames: keep only so many frames from the beginning (the paper's 20 s are 200); None keeps all.
+    """
+
+    mode: str = "corrected"
+    max_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigurationError(f"mode {self.mode!r} is not known; modes are {', '.join(MODES)}")
+        whole = isinstance(self.max_frames, int) and not isinstance(self.max_frames, bool)
+        if self.max_frames is not None and not (whole and self.max_frames >= 1):
+            raise ConfigurationError(f"max_frames is {self.max_frames!r}; give a whole number from 1 on, or None")
+
+    def key(self) -> str:
+        """Canonical JSON that changes whenever the numbers can change; caches are keyed by it."""
+        return json.dumps({"extractor": "short_term", "version": _VERSION} | asdict(self), sort_keys=True)
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """(frames, 34) float32; see `extract` of this module."""
+        return _features(samples, sample_rate, self).astype(np.float32)
+
+
+def extract(
+    samples: np.ndarray, sample_rate: int, *, mode: str = "corrected", max_frames: int | None = None
+) -> np.ndarray:
+    """The 34 short-term features of every 100 ms frame, without overlap: (frames, 34) float32.
+
+    samples: (n,) with full scale ±1, or int16. sample_rate: Hz; at least 13 708 in mode `corrected` and
+        6 854 in mode `pyaudioanalysis`, so that no mel filter lies beyond the end of the spectrum.
+    mode: `corrected`: a last frame that is not full is filled with zeros and kept, so n ≥ 1 is enough.
+        `pyaudioanalysis`: that frame is dropped, and less than one frame is an error.
+    max_frames: keep only so many frames from the beginning.
+    Raises `AudioError` for samples that cannot be analysed, `ConfigurationError` for a wrong option.
+    """
+    return ShortTermConfig(mode, max_frames).extract(samples, sample_rate)
+
+
+def functionals(features: np.ndarray) -> np.ndarray:
+    """Mean and population standard deviation of every feature over time: (frames, 34) → (68,) float32.
+
+    All means, then all deviations, as in `FUNCTIONAL_NAMES`. One frame has deviation 0.
+    """
+    array = np.asarray(features, np.float64)
+    if array.ndim != 2 or array.shape[1] != len(NAMES) or not len(array):
+        raise ConfigurationError(f"functionals need (frames, {len(NAMES)}) features, not shape {array.shape}")
+    return np.concatenate([array.mean(axis=0), array.std(axis=0)]).astype(np.float32)
+
+
+def _features(samples: np.ndarray, sample_rate: int, config: ShortTermConfig) -> np.ndarray:
+    """(frames, 34) float64, before rounding to float32."""
+    signal, low, high = _valid(samples)
+    length = frames.frame_length(sample_rate)
+    compatible = config.mode == "pyaudioanalysis"
+    _check_rate(sample_rate, length, compatible)
+    count = frames.frame_count(len(signal), length, partial=not compatible)
+    if count == 0:
+        raise AudioError(
+            f"{len(signal)} samples at {sample_rate} Hz are less than one frame of {frames.FRAME_SECONDS} s; "
+            "mode 'pyaudioanalysis' drops frames that are not full, mode 'corrected' keeps them"
+        )
+    count = min(count, config.max_frames or count)
+    t = spectral.tables(sample_rate, length, compatible)
+    sums = spectral.Sums.empty(count)
+    scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
+    epsilon = _EPSILON if compatible else 0.0
+    mean = float(signal.mean(dtype=np.float64)) * scale if compatible else 0.0
+    peak = max(high * scale - mean, mean - low * scale) + 1e-10 if compatible else 1.0
+    silence = -1.0 if compatible else SILENCE_ENERGY * length
+    spectrum = None
+    for at in range(0, count, _BLOCK):
+        rows = slice(at, min(at + _BLOCK, count))
+        block = _block(signal, rows, length)
+        if scale != 1:
+            block *= scale
+        if compatible:
+            block -= mean
+            block /= peak  # the product with 1 / peak would differ in the last bit, which silence magnifies
+        else:
+            _centre(block, len(signal) - rows.start * length)
+        spectrum = spectral.block_sums(block, t, epsilon, silence, spectrum, sums, rows)
+    return _finish(sums, t, compatible)
+
+
+def _block(signal: np.ndarray, rows: slice, length: int) -> np.ndarray:
+    """Frames `rows` as (n, length) float64, zeros where the signal has ended. Always a copy."""
+    piece = signal[rows.start * length : rows.stop * length]
+    block = np.empty((rows.stop - rows.start, length))
+    flat = block.reshape(-1)
+    flat[: len(piece)] = piece
+    flat[len(piece) :] = 0
+    return block
+
+
+def _centre(block: np.ndarray, there: int) -> None:
+    """Take each frame's own mean away, in place.
+
+    there: samples of the signal from the block's beginning on; where they end, the zeros of the last frame
+    begin, which count neither in its mean nor are moved by it.
+    """
+    length = block.shape[1]
+    block -= (block @ np.full(length, 1 / length))[:, None]
+    if (missing := block.size - there) > 0:
+        last, real = block[-1], length - missing
+        last[:real] += -last[:real].mean()
+        last[real:] = 0
+
+
+def _finish(sums: spectral.Sums, t: spectral.Tables, compatible: bool) -> np.ndarray:
+    """The 34 columns from the sums of all frames; divisions by zero have the answer 0."""
+    total, magnitude, bands = sums.power[:, None], sums.moments[:, 2], sums.bands
+    out = np.empty((len(total), len(NAMES)))
+    out[:, 0] = sums.crossings / (t.length - 1)
+    out[:, 1] = sums.energy / t.length
+    if compatible:
+        out[:, 2] = _entropy(sums.parts / (sums.energy[:, None] + _EPSILON), _EPSILON)
+        scale = 1 / t.bins**2
+        out[:, 5] = _entropy(bands * scale / (total * scale + _EPSILON), _EPSILON)
+    else:
+        out[:, 2] = _entropy(_share(sums.parts, sums.parts.sum(axis=1, keepdims=True)), 0)
+        out[:, 5] = _entropy(_share(bands, bands.sum(axis=1, keepdims=True)), 0)
+    out[:, 3] = _share(sums.moments[:, 0], magnitude)
+    out[:, 4] = np.sqrt(sums.variance)
+    out[:, 6] = sums.flux
+    out[:, 7] = sums.rolloff
+    filtered = sums.filters / t.bins
+    filtered = filtered + _EPSILON if compatible else np.maximum(filtered, MFCC_FLOOR)
+    out[:, 8:21] = np.log10(filtered) @ t.cosine
+    out[:, 21:33] = _share(sums.chroma, total if compatible else sums.chroma.sum(axis=1, keepdims=True))
+    out[:, 33] = out[:, 21:33].std(axis=1)
+    return out
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return part / np.where(whole > 0, whole, 1)
+
+
+def _entropy(shares: np.ndarray, epsilon: float) -> np.ndarray:
+    """(n,) bits: −Σ p·log2(p + epsilon), with 0·log 0 = 0."""
+    return 0.0 - (shares * np.log2(np.maximum(shares + epsilon, sys.float_info.min))).sum(axis=1)
+
+
+def _valid(samples: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """The signal, its smallest and its largest sample."""
+    signal = np.asarray(samples)
+    if signal.ndim != 1 or not (signal.dtype.kind == "f" or signal.dtype == np.int16):
+        raise AudioError(
+            f"(n,) samples needed, floating-point on the scale ±1 or int16, not {signal.dtype} of shape {signal.shape}"
+        )
+    if not len(signal):
+        raise AudioError("no samples; there is nothing to analyse")
+    low, high = float(signal.min()), float(signal.max())  # NaN passes through both
+    if not np.isfinite(high - low):
+        raise AudioError("the samples hold NaN or infinity; repair the recording")
+    if signal.dtype.kind == "f" and max(high, -low) > LARGEST_SAMPLE:
+        raise AudioError(f"samples reach {max(high, -low):.6g}, but full scale is ±1: divide 16-bit samples by 32768")
+    return signal, low, high
+
+
+def _check_rate(rate: int, length: int, compatible: bool) -> None:
+    """Refuse a rate at which a mel filter, or pyAudioAnalysis' chroma, would fall off the spectrum."""
+    top = spectral.filter_edges()[-1]
+    bins = length // 2
+    fits = bins > 0 and (np.floor(top * bins / rate) < bins if compatible else top <= rate / 2)
+    if fits and compatible:
+        fits = round(12 * np.log2(rate / 2 / spectral.LOWEST_PITCH)) < bins
+    if not fits:
+        raise AudioError(
+            f"{rate} Hz is too low a sample rate: the mel filters reach {top:.0f} Hz; "
+            f"resample to {frames.SAMPLE_RATE} Hz (duetto.audio.load does)"
+        )

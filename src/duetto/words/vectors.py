@@ -351,19 +351,25 @@ def table(
 
 
 def random_table(vocabulary: Vocabulary, dimension: int, seed: int) -> NDArray[np.float32]:
-    """A table to be trained from scratch: (len(vocabulary), dimension) float32, standard normal, row 0 zero.
+    """A table to be trained from scratch: (len(vocabulary), dimension) float32, row 0 zero.
 
-    Each row depends on seed and word alone.
+    Uniform between −0.05 and 0.05, as Keras initialises an `Embedding`: rows so small leave it to training to
+    set words apart. Each row depends on seed and word alone.
     """
     if dimension < 1:
         raise ConfigurationError(f"dimension is {dimension}; an embedding has 1 value or more")
-    rows = [np.zeros(dimension), *(_draw(word, dimension, seed) for word in ("", *vocabulary.words))]
+    rows = [np.zeros(dimension)]
+    rows += [_generator(word, seed).uniform(-0.05, 0.05, dimension) for word in ("", *vocabulary.words)]
     return np.stack(rows).astype(np.float32)
 
 
 def _draw(word: str, dimension: int, seed: int) -> NDArray[np.float64]:
+    return _generator(word, seed).standard_normal(dimension)
+
+
+def _generator(word: str, seed: int) -> np.random.Generator:
     key = int.from_bytes(hashlib.sha256(word.encode("utf-8")).digest()[:8], "little")
-    return np.random.default_rng([seed, key]).standard_normal(dimension)
+    return np.random.default_rng([seed, key])
 
 
 def _grams(word: str) -> set[str]:

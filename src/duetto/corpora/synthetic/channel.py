@@ -29,8 +29,8 @@ VALENCE_SIBLING = {"angry": "sad", "sad": "angry", "happy": "neutral", "neutral"
 class Channel:
     """own: probability that a modality shows the emotion itself. sibling: that it shows the sibling."""
 
-    own: float = 0.65
-    sibling: float = 0.31
+    own: float = 0.7
+    sibling: float = 0.29
 
     def __post_init__(self) -> None:
         if not (self.own >= 0 and self.sibling >= 0 and self.own + self.sibling <= 1):

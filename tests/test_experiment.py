@@ -18,15 +18,15 @@ def test_every_experiment_file_is_in_the_registry() -> None:
 
 
 def test_defaults_are_those_of_the_paper() -> None:
-    e = load("fusion")
+    e = load("fusion-random")
     assert (e.hidden, e.dense, e.recurrent_dropout, e.dropout) == (128, 256, 0.2, 0.3)
     assert (e.learning_rate, e.batch_size, e.epochs, e.max_frames, e.max_words) == (1e-3, 32, 20, 200, 128)
 
 
 def test_changes_are_validated_too() -> None:
-    assert load("fusion", epochs=3).epochs == 3
+    assert load("fusion-random", epochs=3).epochs == 3
     with pytest.raises(ConfigurationError, match="epochs = 0 is not valid"):
-        load("fusion", epochs=0)
+        load("fusion-random", epochs=0)
 
 
 @pytest.mark.parametrize(

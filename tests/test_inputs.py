@@ -77,9 +77,9 @@ def test_buckets_leave_little_padding_and_change_with_the_epoch() -> None:
 
 
 def front(**changes: object) -> Frontend:
-    e = replace(experiment.load("fusion"), **changes)  # type: ignore[arg-type]
+    e = replace(experiment.load("fusion-random"), **changes)  # type: ignore[arg-type]
     normaliser = Normaliser(np.full(34, 2.0, np.float32), np.full(34, 4.0, np.float32))
-    return Frontend(e, normaliser, Vocabulary(("good", "bad")))
+    return Frontend(e, normaliser, Vocabulary(("good", "bad")), normaliser)
 
 
 def test_frontend_survives_json_unchanged() -> None:
@@ -94,7 +94,7 @@ def test_frontend_survives_json_unchanged() -> None:
 
 def test_a_damaged_frontend_says_where() -> None:
     broken = front().to_json()
-    del broken["mean"]
+    del broken["features"]
     with pytest.raises(ModelError, match="here: damaged"):
         Frontend.from_json(broken, "here")
 

@@ -79,3 +79,12 @@ def test_silence_is_finite_and_bad_input_is_refused() -> None:
         extract(np.zeros(9), 900)
     with pytest.raises(ConfigurationError, match="1 to 40"):
         MfccConfig(41)
+
+
+def test_centring_takes_gain_and_colour_of_the_channel_away() -> None:
+    signal = np.random.default_rng(3).normal(0, 0.1, RATE).astype(np.float32)
+    centred = MfccConfig().extract(signal, RATE)
+    np.testing.assert_allclose(centred.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(MfccConfig().extract(signal * 4, RATE), centred, atol=2e-3)  # float32 logarithms
+    np.testing.assert_array_equal(MfccConfig(centred=False).extract(signal, RATE), extract(signal, RATE))
+    assert MfccConfig().key() != MfccConfig(centred=False).key()

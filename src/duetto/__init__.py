@@ -1,1 +1,43 @@
-"""duetto."""
+"""duetto recognises emotion in speech from two voices of one utterance: how it is said, and what is said.
+
+import duetto
+
+recogniser = duetto.load("runs/fusion")
+prediction = recogniser("call.wav")
+prediction.label, prediction.probabilities, prediction.words
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .errors import DuettoError
+
+if TYPE_CHECKING:
+    from . import corpora, features, metrics, splits
+    from .inference import Prediction, Recogniser
+
+__version__ = "0.1.0"
+__all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
+
+
+def load(model: str | os.PathLike[str], *, threads: int = 1) -> Recogniser:
+    """A recogniser from a run folder of `duetto train`, or from an exported folder.
+
+    threads: of ONNX Runtime; 1 is fastest for single recordings.
+    """
+    from .inference import Recogniser
+
+    return Recogniser(model, threads=threads)
+
+
+def __getattr__(name: str) -> Any:
+    """Submodules and result classes on first use, so that `import duetto` stays quick."""
+    import importlib
+
+    if name in ("corpora", "features", "metrics", "splits"):
+        return importlib.import_module(f".{name}", __name__)
+    if name in ("Prediction", "Recogniser"):
+        return getattr(importlib.import_module(".inference", __name__), name)
+    raise AttributeError(f"module 'duetto' has no attribute {name!r}")

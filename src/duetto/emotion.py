@@ -8,6 +8,7 @@ training and development data only.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from . import metrics, runtime
+from .embeddings import SpokenWords
 from .errors import ConfigurationError
 from .experiment import Experiment
 from .inputs import Frontend, Normaliser, buckets
@@ -28,7 +30,7 @@ from .splits import Fold
 from .training import History, TrainingConfig, derive, fit
 from .utterance import Utterance
 from .words import vectors as word_vectors
-from .words.vocabulary import Vocabulary, normalise
+from .words.vocabulary import Vocabulary, tokens
 
 N_FEATURES = 34
 _EVALUATION_BATCH = 64
@@ -40,10 +42,13 @@ class Sources:
 
     frames: utterance id → (frames, 34) short-term features; None for systems without audio.
     vectors: fold → word vectors that initialise the embedding table; None for a random table.
+    spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
+        is no table.
     """
 
     frames: Mapping[str, np.ndarray] | None = None
     vectors: Callable[[Fold], word_vectors.Vectors] | None = None
+    spoken: Callable[[Fold], SpokenWords] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,26 +75,22 @@ class Outcome:
     history: History
 
 
-def tokens(utterance: Utterance) -> list[str]:
-    """The words of an utterance, normalised: its `words` where there are any, else its transcript's."""
-    if utterance.words is not None:
-        return [token for word in utterance.words for token in normalise(word.word)]
-    return normalise(utterance.text) if utterance.text else []
-
-
 def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Frontend:
     """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
     that are given: they were learned elsewhere."""
-    normaliser = Normaliser.identity(N_FEATURES)
+    normaliser, of_words = Normaliser.identity(N_FEATURES), Normaliser.identity(experiment.word_dim)
     if experiment.uses_audio and experiment.normalisation == "train":
         normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), N_FEATURES)
     vocabulary = Vocabulary(())
-    if experiment.uses_words:
+    if experiment.uses_words and sources.spoken is not None:
+        embed = sources.spoken(fold)
+        of_words = Normaliser.fit((embed(u) for u in fold.train), embed.encoder.dim)
+    elif experiment.uses_words:
         vocabulary = Vocabulary.build([tokens(u) for u in fold.train])
         if sources.vectors is not None:
             known = set(vocabulary.words)
             vocabulary = Vocabulary((*vocabulary.words, *(w for w in sources.vectors(fold).words if w not in known)))
-    return Frontend(experiment, normaliser, vocabulary)
+    return Frontend(experiment, normaliser, vocabulary, of_words)
 
 
 def _frames(sources: Sources, utterance: Utterance) -> np.ndarray:
@@ -98,7 +99,9 @@ def _frames(sources: Sources, utterance: Utterance) -> np.ndarray:
     return sources.frames[utterance.id]
 
 
-def prepare(utterances: Sequence[Utterance], front: Frontend, sources: Sources) -> Inputs:
+def prepare(
+    utterances: Sequence[Utterance], front: Frontend, sources: Sources, spoken: SpokenWords | None = None
+) -> Inputs:
     """Everything of `utterances` that the system reads. Speakers' statistics, where the experiment
     normalises by them, are taken over all frames of that speaker here, labels unseen."""
     experiment = front.experiment
@@ -112,7 +115,7 @@ def prepare(utterances: Sequence[Utterance], front: Frontend, sources: Sources) 
             by_speaker = {speaker: Normaliser.fit(xs, N_FEATURES) for speaker, xs in groups.items()}
         frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
     if experiment.uses_words:
-        words = [front.ids(tokens(u)) for u in utterances]
+        words = [front.ids(tokens(u)) if spoken is None else front.vectors(spoken(u)) for u in utterances]
     numbers = {label: number for number, label in enumerate(front.classes)}
     return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
 
@@ -194,7 +197,7 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
     e = front.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
-    if e.uses_words:
+    if e.uses_words and sources.spoken is None:
         if sources.vectors is None:
             array = word_vectors.random_table(front.vocabulary, e.word_dim, seed)
         else:
@@ -203,7 +206,7 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
     config = ModelConfig(
         encoders=e.encoders,
         classes=len(classes(e.label_set)),
-        word_dim=e.word_dim if table is None else table.shape[1],
+        word_dim=len(front.word_normaliser.mean) if table is None else table.shape[1],
         hidden=e.hidden,
         dense=e.dense,
         head_layers=e.head_layers,
@@ -226,7 +229,8 @@ def train(
 ) -> Outcome:
     """Train one system on one fold, export it for prediction into `folder`, and answer its test data once."""
     front = frontend(experiment, fold, sources)
-    parts = [prepare(part, front, sources) for part in (fold.train, fold.development, fold.test)]
+    spoken = None if sources.spoken is None or not experiment.uses_words else sources.spoken(fold)
+    parts = [prepare(part, front, sources, spoken) for part in (fold.train, fold.development, fold.test)]
     model = build(front, fold, sources, seed)
     config = TrainingConfig(
         epochs=experiment.epochs,
@@ -241,5 +245,8 @@ def train(
     development, test = (logits(model, front, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    if spoken is not None:
+        for path in spoken.folder.glob("spoken.*"):
+            shutil.copyfile(path, folder / path.name)
     runtime.export(weights, front, temperature, folder)
     return Outcome(test, development, temperature, history)

@@ -1,6 +1,6 @@
 """Folds × seeds of one experiment, in one run folder.
 
-    Experiment + folds + Sources ─ run ─▶ RUN/foldK-seedS/…, RUN/run.json, RUN/result.npz ─▶ SystemResult
+    Experiment + folds + Sources ─ run_all ─▶ RUN/foldK-seedS/…, RUN/run.json, RUN/result.npz ─▶ SystemResult
 
 A run folder is resumable at any point: what is finished is not trained again, what was killed goes on.
 
@@ -17,9 +17,11 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,8 +32,11 @@ from .labels import classes
 from .progress import Progress
 from .results import SystemResult, from_utterances
 from .splits import LEAKING, Fold
-from .training import History
 from .utterance import Utterance
+
+if TYPE_CHECKING:
+    from .emotion import Sources
+    from .training import History
 
 RUN, RESULT = "run.json", "result.npz"
 _FORMAT = "duetto-run-1"
@@ -69,44 +74,96 @@ def describe(experiment: Experiment, protocol: str, folds: Sequence[Fold], seeds
     }
 
 
-def run(
-    experiment: Experiment,
+@dataclass(frozen=True)
+class Run:
+    """One experiment, what it reads, and its run folder."""
+
+    experiment: Experiment
+    sources: Sources
+    folder: Path
+
+
+def run_all(
+    runs: Sequence[Run],
     protocol: str,
     folds: Sequence[Fold],
-    sources: Any,
-    folder: Path,
     *,
     seeds: Sequence[int] = (0,),
+    workers: int = 1,
     accelerator: str = "cpu",
     devices: int = 1,
     progress: Progress | None = None,
-) -> SystemResult:
-    """Train and score every fold with every seed; resumes what `folder` holds of the same run.
+) -> list[SystemResult]:
+    """Train and score every fold with every seed of every run; resumes what the folders hold of the same runs.
 
-    sources: `emotion.Sources`. Errors: a folder that holds another run, or anything in the data that
-    the experiment cannot use.
+    workers: processes, each training one (run, fold, seed) at a time on one thread; with 1, training
+    happens in this process. The results do not depend on it.
+    Errors: a folder that holds another run, or anything in the data that an experiment cannot use.
     """
+    for run in runs:
+        _begin(run.folder, describe(run.experiment, protocol, folds, seeds))
+    jobs = [
+        _Job(run, folds[f], f, seed, accelerator, devices)
+        for run in runs
+        for f in range(len(folds))
+        for seed in seeds
+        if not (run.folder / member(f, seed) / _OUTCOME).is_file()
+    ]
+    if workers == 1 or len(jobs) < 2:
+        for done, job in enumerate(jobs):
+            _train(job, _share(progress, done, len(jobs)))
+    else:
+        _train_in_processes(jobs, workers, progress)
+    results = []
+    for run in runs:
+        result = _collect(run.experiment, protocol, folds, seeds, run.folder)
+        result.save(run.folder / RESULT)
+        results.append(result)
+    return results
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training: a run's fold (number `number`) with one seed."""
+
+    run: Run
+    fold: Fold
+    number: int
+    seed: int
+    accelerator: str
+    devices: int
+
+
+def _train(job: _Job, progress: Progress | None = None) -> None:
     from . import emotion
 
-    _begin(folder, describe(experiment, protocol, folds, seeds))
-    jobs = [(f, seed) for f in range(len(folds)) for seed in seeds]
-    for done, (f, seed) in enumerate(jobs):
-        part = folder / member(f, seed)
-        if not (part / _OUTCOME).is_file():
-            outcome = emotion.train(
-                experiment,
-                folds[f],
-                sources,
-                part,
-                seed=seed,
-                accelerator=accelerator,
-                devices=devices,
-                progress=_share(progress, done, len(jobs)),
-            )
-            _save(part / _OUTCOME, outcome.test_logits, outcome.temperature, outcome.history)
-    result = _collect(experiment, protocol, folds, seeds, folder)
-    result.save(folder / RESULT)
-    return result
+    part = job.run.folder / member(job.number, job.seed)
+    outcome = emotion.train(
+        job.run.experiment,
+        job.fold,
+        job.run.sources,
+        part,
+        seed=job.seed,
+        accelerator=job.accelerator,
+        devices=job.devices,
+        progress=progress,
+    )
+    _save(part / _OUTCOME, outcome.test_logits, outcome.temperature, outcome.history)
+
+
+def _train_in_processes(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> None:
+    """All jobs, the long ones (with audio) first; the first error stops the rest."""
+    ordered = sorted(jobs, key=lambda job: -len(job.run.experiment.encoders))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        futures = [pool.submit(_train, job) for job in ordered]
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                if progress:
+                    progress(done, len(futures))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:
@@ -227,3 +284,30 @@ def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResul
         )
         for name, (title, control) in CONTROLS.items()
     ]
+
+
+def report_context(
+    described: Mapping[str, Any], results: Sequence[SystemResult], *, name: str = "", synthetic: bool = False
+) -> dict[str, Any]:
+    """What `report.write` shall say of protocol and corpus, from a run's description."""
+    first = results[0]
+    counts = {label: int((first.target == i).sum()) for i, label in enumerate(first.classes)}
+    folds = described["folds"]
+    e = described["experiment"]
+    return {
+        "title": "Speech emotion recognition: " + ", ".join(r.title for r in results if r.kind == "system"),
+        "corpus": {"name": name or "the manifest's", "counts": counts, "synthetic": synthetic},
+        "protocol": {
+            "protocol": described["protocol"],
+            "folds": [
+                f"{fold['name']}: {len(fold['train'])} training, {len(fold['development'])} development, "
+                f"{len(fold['test'])} test utterances; disjoint in {', '.join(fold['disjoint_in']) or 'NOTHING'}"
+                for fold in folds
+            ],
+            "seeds": described["seeds"],
+            "choice of epoch": e["epoch_choice"]
+            + (" data, never test data" if e["epoch_choice"] == "development" else ""),
+            "temperature": "fitted on development data",
+            "environment": described["environment"],
+        },
+    }

@@ -1,6 +1,6 @@
 """An experiment: one frozen configuration, read from TOML; each file states only its differences.
 
-    experiments/fusion-random.toml ─ load ─▶ Experiment ─▶ features, inputs, model, training
+    experiments/fusion-word2vec.toml ─ load ─▶ Experiment ─▶ features, inputs, model, training
 
 `SYSTEMS` names the experiments that come with duetto; a path to any other TOML file works as well.
 """
@@ -22,14 +22,20 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 SYSTEMS: dict[str, str] = {
     "acoustic": "acoustic.toml",
-    "embedding": "embedding.toml",
-    "fusion": "fusion.toml",
+    "embedding-speech2vec": "embedding-speech2vec.toml",
+    "embedding-word2vec": "embedding-word2vec.toml",
+    "embedding-spoken": "embedding-spoken.toml",
+    "embedding-random": "embedding-random.toml",
+    "fusion-speech2vec": "fusion-speech2vec.toml",
+    "fusion-word2vec": "fusion-word2vec.toml",
+    "fusion-spoken": "fusion-spoken.toml",
+    "fusion-random": "fusion-random.toml",
 }
 """Name of a system → its experiment file."""
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "encoders": ("acoustic", "words"),
-    "embeddings": ("random", "file"),
+    "embeddings": ("random", "file", "word2vec", "speech2vec", "spoken"),
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker"),
     "features": ("corrected", "pyaudioanalysis"),
@@ -47,7 +53,10 @@ class Experiment:
     normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, or `none`.
     padding: `packed` reads each sequence to its own end; `pre` and `post` pad with zeros to max_frames
         and max_words and read the padding as well, as the paper's Keras code most likely did.
-    embeddings: `random`, or `file` (word vectors given when training). word_dim: their dimension.
+    embeddings: what the second encoder reads. A table of word types, trained along: `random`, `file`
+        (vectors given when training), `word2vec` or `speech2vec` (trained on the training part; a file that
+        is given replaces them). Or `spoken`: Speech2Vec of every single spoken word, from its sound.
+    word_dim: their dimension.
     max_words: words kept, from the beginning (paper: 128).
     hidden, dense, head_layers, recurrent_dropout, dropout: see `models.fusion.ModelConfig`.
     epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse

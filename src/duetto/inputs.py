@@ -62,6 +62,15 @@ class Normaliser:
     def __call__(self, sequence: np.ndarray) -> np.ndarray:
         return (sequence - self.mean) / self.deviation
 
+    def to_json(self) -> dict[str, list[float]]:
+        """Both statistics as lists."""
+        return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Normaliser:
+        """The inverse of `to_json`."""
+        return cls(np.array(value["mean"], np.float32), np.array(value["deviation"], np.float32))
+
 
 def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: int) -> Padded:
     """Stack sequences (steps, …) of any lengths, each cut to its first `maximum` steps.
@@ -81,7 +90,9 @@ def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: in
     return Padded(values, lengths if padding == "packed" else np.full(len(cut), maximum, np.int64))
 
 
-def buckets(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, pool: int = 16) -> list[np.ndarray]:
+def buckets(
+    lengths: Sequence[int] | np.ndarray, batch_size: int, rng: np.random.Generator, pool: int = 16
+) -> list[np.ndarray]:
     """Shuffled batches of similar lengths: indices, every utterance once.
 
     A shuffled order is cut into pools of `pool` batches; each pool is sorted by length and cut into
@@ -101,13 +112,15 @@ def buckets(lengths: Sequence[int], batch_size: int, rng: np.random.Generator, p
 class Frontend:
     """All that stands between an utterance and a model: what training fixed and prediction must repeat.
 
-    normaliser: training statistics, for experiments that use them. vocabulary: words that have a row in
-    the embedding table.
+    normaliser: training statistics of the features, for experiments that use them. vocabulary: words that
+    have a row in the embedding table. word_normaliser: training statistics of the vectors of spoken words,
+    for experiments that read those.
     """
 
     experiment: Experiment
     normaliser: Normaliser
     vocabulary: Vocabulary
+    word_normaliser: Normaliser
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -124,6 +137,10 @@ class Frontend:
         """Rows of the embedding table, (n,) int64; 1 for unknown words."""
         return self.vocabulary.encode(tokens)
 
+    def vectors(self, spoken: np.ndarray) -> np.ndarray:
+        """Normalised vectors of spoken words, (n, dim) float32."""
+        return self.word_normaliser(spoken)
+
     def collate(
         self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None
     ) -> tuple[Padded | None, Padded | None]:
@@ -138,8 +155,8 @@ class Frontend:
         """Everything as JSON values."""
         return {
             "experiment": asdict(self.experiment),
-            "mean": self.normaliser.mean.tolist(),
-            "deviation": self.normaliser.deviation.tolist(),
+            "features": self.normaliser.to_json(),
+            "words": self.word_normaliser.to_json(),
             "vocabulary": self.vocabulary.to_json(),
         }
 
@@ -147,10 +164,8 @@ class Frontend:
     def from_json(cls, value: Mapping[str, Any], where: str) -> Frontend:
         """The inverse of `to_json`; `where` opens every error."""
         try:
-            normaliser = Normaliser(np.array(value["mean"], np.float32), np.array(value["deviation"], np.float32))
+            normaliser, of_words = (Normaliser.from_json(value[key]) for key in ("features", "words"))
             vocabulary = Vocabulary.from_json(value["vocabulary"])
-            return cls(from_mapping(value["experiment"], where), normaliser, vocabulary)
+            return cls(from_mapping(value["experiment"], where), normaliser, vocabulary, of_words)
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{where}: damaged or not of duetto ({error!r}); train or export again"
-            ) from error
+            raise ModelError(f"{where}: damaged or not of duetto ({error!r}); train or export again") from error

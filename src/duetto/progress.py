@@ -8,7 +8,7 @@ estimate of the time left; nothing is drawn where standard error is no terminal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 Progress = Callable[[int, int], None]
 """`progress(done, total)`, in whatever unit the work counts."""
@@ -36,3 +36,15 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def steps(*, enabled: bool = True) -> Iterator[Callable[[str], Progress | None]]:
+    """Bars for work in several steps: each call with a description ends the bar before and begins another."""
+    with ExitStack() as stack:
+
+        def step(description: str) -> Progress | None:
+            stack.close()
+            return stack.enter_context(bar(description, enabled=enabled))
+
+        yield step

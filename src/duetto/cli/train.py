@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .. import evaluation, experiment, report, splits
-from ..progress import bar
-from ..results import SystemResult, summary
+from ..progress import steps
+from ..results import SystemResult
 from ..utterance import read_manifest
 
 
@@ -25,41 +25,45 @@ def train(
         Path | None,
         typer.Option(help="Word vectors that initialise the embeddings (word2vec, GloVe, fastText format)."),
     ] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="Feature folder, shared between runs; beside the manifest by default.")
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Features and vectors, shared between runs; beside the manifest by default."),
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     devices: Annotated[int, typer.Option(min=1, help="Processes, each with a device of its own.")] = 1,
 ) -> None:
     """Train a system on every fold of a protocol, and score its test data.
 
-    Systems: acoustic, embedding, fusion. The run folder then holds a model for `duetto predict`, the
-    result for `duetto evaluate`, and TensorBoard logs.
+    Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random. Vectors
+    are trained on the training part unless --vectors brings them. The run folder then holds a model for
+    `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
 
     Examples:
 
         duetto train acoustic --manifest emodb.jsonl --protocol speaker -o runs/acoustic
 
-        duetto train fusion --manifest iemocap.jsonl --seeds 5 -o runs/fusion
+        duetto train fusion-speech2vec --manifest iemocap.jsonl --seeds 5 -o runs/fusion
 
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
-    from ..system import run_system
+    from ..system import Workshop, run_systems
 
     chosen = experiment.load(system)
-    utterances = read_manifest(manifest)
-    with bar(f"train {chosen.name}") as progress:
-        result = run_system(
-            chosen,
-            utterances,
+    if vectors is not None and chosen.embeddings not in ("file", "word2vec", "speech2vec"):
+        raise typer.BadParameter(f"system {chosen.name!r} reads no vectors from a file")
+    with steps() as step:
+        brought = None if vectors is None else {chosen.embeddings: vectors}
+        (result,) = run_systems(
+            [chosen],
+            read_manifest(manifest),
             protocol,
-            out,
+            [out],
+            Workshop(cache or manifest.parent / "cache", vectors=brought, step=step),
             seeds=range(seed, seed + seeds),
-            features=features or manifest.parent / "features",
-            vectors=vectors,
+            workers=workers,
             accelerator=accelerator,
             devices=devices,
-            progress=progress,
         )
     _print([result])
     typer.echo(f"run folder: {out}", err=True)
@@ -86,14 +90,10 @@ def evaluate(
     report.write(page, results, **evaluation.report_context(described, results))
     if as_json:
         for run, result in zip(runs, results, strict=True):
-            typer.echo(json.dumps({"run": str(run), "system": result.system, **_figures(result)}))
+            typer.echo(json.dumps({"run": str(run), **report.record(result)}))
     else:
         _print(results)
     typer.echo(f"report: {page}", err=True)
-
-
-def _figures(result: SystemResult) -> dict[str, Any]:
-    return summary(result)  # type: ignore[return-value]
 
 
 def _print(results: list[SystemResult]) -> None:

@@ -35,9 +35,12 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class MfccConfig:
-    """coefficients: how many MFCC a frame has, the zeroth included."""
+    """coefficients: how many MFCC a frame has, the zeroth included. centred: take the recording's mean away
+    from each coefficient (cepstral mean normalisation), and with it much of what is the speaker's and the
+    channel's; the published recipe says nothing of it."""
 
     coefficients: int = 13
+    centred: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.coefficients <= BANDS:
@@ -49,7 +52,8 @@ class MfccConfig:
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples, full scale ±1 → (frames, coefficients) float32; frames = ⌈n / 10 ms⌉."""
-        return extract(samples, sample_rate, coefficients=self.coefficients)
+        features = extract(samples, sample_rate, coefficients=self.coefficients)
+        return features - features.mean(0) if self.centred else features
 
 
 def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> np.ndarray:

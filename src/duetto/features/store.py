@@ -23,7 +23,7 @@ import contextlib
 import hashlib
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Extractor(Protocol):
         ...
 
 
-class FeatureStore:
+class FeatureStore(Mapping[str, np.ndarray]):
     """Features of a corpus, read from a memory-mapped file; opening it costs no more than its index.
 
     Knows every utterance ever stored in the folder under this configuration. It may be sent to other

@@ -92,6 +92,40 @@ class _Recurrence(torch.autograd.Function):
         return grad_gates, grad_weight, None
 
 
+class LSTM(nn.Module):
+    """One unidirectional LSTM layer: x (batch, time, input_size) → states (batch, time, hidden)."""
+
+    def __init__(self, input_size: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.weight_input = nn.Parameter(torch.empty(1, input_size, 4 * hidden))
+        self.weight_recurrent = nn.Parameter(torch.empty(1, hidden, 4 * hidden))
+        self.bias = nn.Parameter(torch.zeros(1, 4 * hidden))
+        _initialise(self.weight_input, self.weight_recurrent, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """States of every step; sequences are padded at the end, and what follows their end is meaningless."""
+        projected = _project(x[None], self.weight_input, self.bias)
+        return _Recurrence.apply(projected, self.weight_recurrent, None)[:, 0].transpose(0, 1)
+
+
+@torch.no_grad()
+def _initialise(weight_input: Tensor, weight_recurrent: Tensor, bias: Tensor) -> None:
+    """As Keras does: Glorot-uniform kernels, orthogonal recurrent kernels, forget gates open."""
+    for kernel, recurrent in zip(weight_input, weight_recurrent, strict=True):
+        nn.init.xavier_uniform_(kernel)
+        nn.init.orthogonal_(recurrent)
+    hidden = bias.shape[1] // 4
+    bias[:, hidden : 2 * hidden] = 1.0
+
+
+def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x (directions, batch, time, features) → W·x + b, (time, directions, batch, 4·hidden)."""
+    directions, batch, time, _ = x.shape
+    projected = torch.baddbmm(bias[:, None], x.flatten(1, 2), weight)
+    return projected.view(directions, batch, time, -1).permute(2, 0, 1, 3).contiguous()
+
+
 def reverse_within(x: Tensor, lengths: Tensor) -> Tensor:
     """Each sequence of `x` (batch, time, …) reversed within its own length; padding stays where it is."""
     steps = torch.arange(x.shape[1], device=x.device)
@@ -113,14 +147,7 @@ class BiLSTM(nn.Module):
         self.weight_input = nn.Parameter(torch.empty(2, input_size, 4 * hidden))
         self.weight_recurrent = nn.Parameter(torch.empty(2, hidden, 4 * hidden))
         self.bias = nn.Parameter(torch.zeros(2, 4 * hidden))
-        self._initialise()
-
-    @torch.no_grad()
-    def _initialise(self) -> None:
-        for direction in range(2):
-            nn.init.xavier_uniform_(self.weight_input[direction])
-            nn.init.orthogonal_(self.weight_recurrent[direction])
-        self.bias[:, self.hidden : 2 * self.hidden] = 1.0
+        _initialise(self.weight_input, self.weight_recurrent, self.bias)
 
     def _mask(self, batch: int) -> Tensor | None:
         """Keras' mask: drawn once a sample, scaled, the same at every step."""
@@ -136,9 +163,7 @@ class BiLSTM(nn.Module):
         forward direction's state at the last step beside the backward direction's at the first.
         """
         batch, time, _ = x.shape
-        both = torch.stack((x, reverse_within(x, lengths)))
-        projected = torch.baddbmm(self.bias[:, None], both.flatten(1, 2), self.weight_input)
-        projected = projected.view(2, batch, time, -1).permute(2, 0, 1, 3).contiguous()
+        projected = _project(torch.stack((x, reverse_within(x, lengths))), self.weight_input, self.bias)
         states = _Recurrence.apply(projected, self.weight_recurrent, self._mask(batch))
         forward, backward = states.permute(1, 2, 0, 3)  # each (batch, time, hidden)
         at_end = (lengths - 1)[:, None, None].expand(-1, 1, self.hidden)

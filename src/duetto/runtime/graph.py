@@ -1,27 +1,20 @@
-"""Trained systems without PyTorch: an ONNX graph built from the weights, run by ONNX Runtime.
+"""ONNX graphs of trained systems, assembled operator by operator from their weights.
 
-    weights + Frontend ─ export ─▶ model.onnx, model.json ─ Session ─▶ logits
+    state dict (name → float32 array) ─ emotion | spoken_encoder ─▶ ONNX model
 
-The graph is assembled operator by operator rather than traced: ONNX's own LSTM is bidirectional and
-takes the length of every sequence, so any number of frames and words works, and no exporter of any
-PyTorch version is needed.
+Nothing is traced: ONNX's own LSTM is bidirectional and takes the length of every sequence, so any number of
+frames and words works, and no exporter of any PyTorch version is needed.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import MissingExtraError, ModelError
-from .inputs import Frontend, Padded
+from ..errors import MissingExtraError
 
-GRAPH, DESCRIPTION = "model.onnx", "model.json"
-_FORMAT = "duetto-model-1"
 _OPSET = 17
 
 
@@ -52,9 +45,14 @@ class _Graph:
 
     def encoder(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
         """`models.encoders.SequenceEncoder`: x (batch, time, features) → (batch, dense)."""
-        hidden = weights[f"{name}.lstm.weight_recurrent"].shape[1]
-        w, r = (_gates(weights[f"{name}.lstm.weight_{kind}"].swapaxes(1, 2)) for kind in ("input", "recurrent"))
-        bias = _gates(weights[f"{name}.lstm.bias"])
+        last = self.bilstm(x, lengths, weights, f"{name}.lstm")
+        return self.add("Relu", [self.linear(last, weights, f"{name}.dense")], f"{name}.out")
+
+    def bilstm(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
+        """Last states of `models.lstm.BiLSTM`: x (batch, time, features) → (batch, 2·hidden)."""
+        hidden = weights[f"{name}.weight_recurrent"].shape[1]
+        w, r = (_gates(weights[f"{name}.weight_{kind}"].swapaxes(1, 2)) for kind in ("input", "recurrent"))
+        bias = _gates(weights[f"{name}.bias"])
         inputs = [
             self.add("Transpose", [x], f"{name}.steps", perm=[1, 0, 2]),
             self.constant(f"{name}.W", w),
@@ -65,11 +63,19 @@ class _Graph:
         last = self.add("LSTM", inputs, f"{name}.last", hidden_size=hidden, direction="bidirectional")
         batch_first = self.add("Transpose", [last], f"{name}.rows", perm=[1, 0, 2])
         shape = self.constant(f"{name}.shape", np.array([-1, 2 * hidden], np.int64))
-        flat = self.add("Reshape", [batch_first, shape], f"{name}.flat")
-        return self.add("Relu", [self.linear(flat, weights, f"{name}.dense")], f"{name}.out")
+        return self.add("Reshape", [batch_first, shape], f"{name}.flat")
 
     def _at_least_one(self, lengths: str, name: str) -> str:
         return self.add("Max", [lengths, self.constant(f"{name}.one", np.array(1, np.int64))], f"{name}.clamped")
+
+    def serialise(self, inputs: list[Any], output: Any) -> bytes:
+        """The checked model, as bytes."""
+        from onnx import checker, helper
+
+        body = helper.make_graph(self.nodes, "duetto", inputs, [output], self.constants)
+        model = helper.make_model(body, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
+        checker.check_model(model)
+        return model.SerializeToString()
 
 
 def _gates(array: np.ndarray) -> np.ndarray:
@@ -78,101 +84,58 @@ def _gates(array: np.ndarray) -> np.ndarray:
     return np.concatenate((i, o, f, g), axis=1)
 
 
-def _model(weights: Mapping[str, np.ndarray]) -> Any:
-    from onnx import TensorProto, checker, helper
+def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
+    """A serialised graph of `models.fusion.EmotionModel` from its state dict.
 
+    Inputs, as the system needs them: `frames` (batch, time, 34) float32, `frame_lengths` (batch,) int64,
+    `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
+    Output: `logits` (batch, classes).
+    """
+    value, floating, integers = _types()
     graph = _Graph()
     inputs, encoded = [], []
     if "acoustic.dense.weight" in weights:
         n_features = weights["acoustic.lstm.weight_input"].shape[1]
-        inputs.append(helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", "time", n_features]))
-        inputs.append(helper.make_tensor_value_info("frame_lengths", TensorProto.INT64, ["batch"]))
+        inputs.append(value("frames", floating, ["batch", "time", n_features]))
+        inputs.append(value("frame_lengths", integers, ["batch"]))
         encoded.append(graph.encoder("frames", "frame_lengths", weights, "acoustic"))
     if "words.encoder.dense.weight" in weights:
         x = "words"
         if "words.embedding.weight" in weights:
-            inputs.append(helper.make_tensor_value_info("words", TensorProto.INT64, ["batch", "n"]))
+            inputs.append(value("words", integers, ["batch", "n"]))
             x = graph.add("Gather", [graph.constant("table", weights["words.embedding.weight"]), "words"], "embedded")
         else:
             dim = weights["words.encoder.lstm.weight_input"].shape[1]
-            inputs.append(helper.make_tensor_value_info("words", TensorProto.FLOAT, ["batch", "n", dim]))
-        inputs.append(helper.make_tensor_value_info("word_lengths", TensorProto.INT64, ["batch"]))
+            inputs.append(value("words", floating, ["batch", "n", dim]))
+        inputs.append(value("word_lengths", integers, ["batch"]))
         encoded.append(graph.encoder(x, "word_lengths", weights, "words.encoder"))
     x = graph.add("Concat", encoded, "encoded", axis=1) if len(encoded) > 1 else encoded[0]
     layers = sorted({name.rsplit(".", 1)[0] for name in weights if name.startswith("head.")}, key=_number)
     for layer in layers[:-1]:
         x = graph.add("Relu", [graph.linear(x, weights, layer)], f"{layer}.relu")
-    x = graph.add("Identity", [graph.linear(x, weights, layers[-1])], "logits")
-    n_classes = weights[f"{layers[-1]}.bias"].shape[0]
-    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", n_classes])
-    body = helper.make_graph(graph.nodes, "duetto", inputs, [output], graph.constants)
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
-    checker.check_model(model)
-    return model
+    graph.add("Identity", [graph.linear(x, weights, layers[-1])], "logits")
+    return graph.serialise(inputs, value("logits", floating, ["batch", weights[f"{layers[-1]}.bias"].shape[0]]))
+
+
+def spoken_encoder(weights: Mapping[str, np.ndarray]) -> bytes:
+    """A serialised graph of `models.speech2vec.Speech2Vec.encode`: `frames` (batch, time, features) and
+    `lengths` (batch,) → `embedding` (batch, dim)."""
+    value, floating, integers = _types()
+    graph = _Graph()
+    _, n_features, width = weights["encoder.weight_input"].shape
+    graph.add("Identity", [graph.bilstm("frames", "lengths", weights, "encoder")], "embedding")
+    inputs = [value("frames", floating, ["batch", "time", n_features]), value("lengths", integers, ["batch"])]
+    return graph.serialise(inputs, value("embedding", floating, ["batch", width // 2]))
+
+
+def _types() -> tuple[Any, int, int]:
+    """The maker of graph inputs and outputs, and ONNX's numbers for float32 and int64."""
+    try:
+        from onnx import TensorProto, helper
+    except ImportError as error:
+        raise MissingExtraError("Exporting a model", "train") from error
+    return helper.make_tensor_value_info, TensorProto.FLOAT, TensorProto.INT64
 
 
 def _number(layer: str) -> int:
     return int(layer.split(".")[1])
-
-
-def export(weights: Mapping[str, np.ndarray], front: Frontend, temperature: float, folder: Path) -> None:
-    """Write `folder`/model.onnx and model.json: all that prediction needs.
-
-    weights: an `EmotionModel`'s state dict as float32 arrays. temperature divides the logits before
-    the softmax; it was fitted on development data.
-    """
-    try:
-        import onnx  # noqa: F401 (asked for here, so that its absence is said once)
-    except ImportError as error:
-        raise MissingExtraError("Exporting a model", "train") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    description = {"format": _FORMAT, "temperature": temperature, **front.to_json()}
-    # The description comes last: a folder that has one is complete.
-    _replace(folder / GRAPH, _model(weights).SerializeToString())
-    _replace(folder / DESCRIPTION, json.dumps(description, ensure_ascii=False).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
-class Session:
-    """An exported system, ready to answer.
-
-    folder: holds model.onnx and model.json. threads: of ONNX Runtime; 1 is fastest for one recording.
-    """
-
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        import onnxruntime
-
-        for name in (GRAPH, DESCRIPTION):
-            if not (folder / name).is_file():
-                raise ModelError(f"{folder}: no {name} in it. Give a run folder of `duetto train`, or an exported one")
-        try:
-            value = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"{folder / DESCRIPTION}: not JSON ({error}); train or export again") from error
-        if not isinstance(value, dict) or value.get("format") != _FORMAT:
-            raise ModelError(f"{folder / DESCRIPTION}: not of format {_FORMAT}; export again with this version")
-        self.front = Frontend.from_json(value, str(folder / DESCRIPTION))
-        self.temperature = float(value["temperature"])
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
-            raise ModelError(f"{folder / GRAPH}: ONNX Runtime can't load it ({error}); export again") from error
-
-    def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
-        """Logits (batch, classes) float32, before the temperature, of a batch from `Frontend.collate`."""
-        feed: dict[str, np.ndarray] = {}
-        if frames is not None:
-            feed |= {"frames": frames.values, "frame_lengths": frames.lengths}
-        if words is not None:
-            feed |= {"words": words.values, "word_lengths": words.lengths}
-        return np.asarray(self._session.run(["logits"], feed)[0])

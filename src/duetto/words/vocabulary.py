@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError, ModelError
+from ..utterance import Utterance
 
 PADDING_ID = 0
 """Id that fills a batch; its embedding is always zero."""
@@ -130,6 +131,13 @@ def _ordinal(cardinal: str) -> str:
     if cardinal in _ORDINALS:
         return _ORDINALS[cardinal]
     return cardinal[:-1] + "ieth" if cardinal.endswith("y") else cardinal + "th"
+
+
+def tokens(utterance: Utterance) -> list[str]:
+    """The words of an utterance, normalised: its `words` where there are any, else its transcript's."""
+    if utterance.words is not None:
+        return [token for word in utterance.words for token in normalise(word.word)]
+    return normalise(utterance.text) if utterance.text else []
 
 
 def count(token_lists: Iterable[Sequence[str]]) -> Counter[str]:

@@ -1,0 +1,130 @@
+"""What the second encoder reads: vectors of words, learned from a fold's training part alone.
+
+    fold.train ─ gensim ─────▶ word2vec vectors, one a word type
+               ─ Speech2Vec ─▶ encoder ─▶ vectors, one a word type, or one for every spoken word
+
+Everything is trained once for a fold and kept in a folder, under a name made of what it was trained on, so
+that all systems and seeds share it and nothing can be mistaken for something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import speech2vec
+from .models.speech2vec import Speech2VecConfig
+from .progress import Progress
+from .runtime import SpokenEncoder
+from .speech2vec import Segments
+from .splits import Fold
+from .training import TrainingConfig
+from .utterance import Utterance
+from .words import vectors as word_vectors
+from .words import word2vec
+from .words.vectors import Vectors
+from .words.vocabulary import tokens
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """How vectors are trained. dim: of the embedding. window: words on each side (paper of Speech2Vec: 3).
+    epochs: of Speech2Vec. word2vec_epochs: of word2vec. seed: of both."""
+
+    dim: int = 50
+    window: int = 3
+    epochs: int = 10
+    word2vec_epochs: int = 20
+    learning_rate: float = 1e-3
+    optimiser: str = "adam"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SpokenWords:
+    """Embeds every spoken word of an utterance: (words with times, dim) float32, in their order.
+
+    Words without times, or outside the recording, have no sound and are left out; an utterance of
+    none is (0, dim).
+    """
+
+    folder: Path
+    frames: Mapping[str, np.ndarray]
+    encoder: SpokenEncoder = field(repr=False)
+
+    def __call__(self, utterance: Utterance) -> np.ndarray:
+        segments = Segments.of([utterance], self.frames)
+        return self.encoder([segments[i] for i in range(len(segments))])
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors by fold, trained on demand and kept in `folder`.
+
+    frames: utterance id → (frames, 13) MFCC of every utterance, for Speech2Vec; may be None for word2vec.
+    """
+
+    folder: Path
+    config: EmbeddingConfig
+    frames: Mapping[str, np.ndarray] | None = None
+
+    def word2vec(self, fold: Fold) -> Vectors:
+        """Skip-gram vectors of the training transcripts."""
+        path = self.folder / f"word2vec-{self._key(fold, 'word2vec')}.vec"
+        if not path.is_file():
+            c = self.config
+            sentences = [tokens(utterance) for utterance in fold.train]
+            trained = word2vec.train(sentences, dim=c.dim, window=c.window, epochs=c.word2vec_epochs, seed=c.seed)
+            word_vectors.save(trained, path)
+        return word_vectors.load(path)
+
+    def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenEncoder:
+        """Speech2Vec, trained on the spoken words of the training part."""
+        folder = self.folder / f"speech2vec-{self._key(fold, 'speech2vec')}"
+        if not (folder / "spoken.json").is_file():
+            c = self.config
+            speech2vec.train(
+                fold.train,
+                fold.development,
+                self._frames(),
+                folder,
+                config=Speech2VecConfig(dim=c.dim, decoder=c.dim),
+                training=TrainingConfig(
+                    epochs=c.epochs, learning_rate=c.learning_rate, optimiser=c.optimiser, seed=c.seed
+                ),
+                window=c.window,
+                progress=progress,
+            )
+        return SpokenEncoder(folder)
+
+    def speech2vec(self, fold: Fold) -> Vectors:
+        """Speech2Vec's vector of each word type: the mean over its training instances."""
+        encoder = self.encoder(fold)
+        path = encoder.folder / "types.vec"
+        if not path.is_file():
+            segments = Segments.of(fold.train, self._frames())
+            word_vectors.save(speech2vec.type_vectors(encoder, segments), path)
+        return word_vectors.load(path)
+
+    def spoken(self, fold: Fold) -> SpokenWords:
+        """Speech2Vec of every single spoken word."""
+        encoder = self.encoder(fold)
+        return SpokenWords(encoder.folder, self._frames(), encoder)
+
+    def _frames(self) -> Mapping[str, np.ndarray]:
+        assert self.frames is not None, "Speech2Vec needs the MFCC store"
+        return self.frames
+
+    def _key(self, fold: Fold, kind: str) -> str:
+        """Digest of the training utterances, with their words, and of the configuration."""
+        words = [(u.id, u.text, [(w.word, w.start, w.end) for w in u.words or ()]) for u in fold.train]
+        content = json.dumps([kind, asdict(self.config), words], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,0 +1,121 @@
+"""Speech2Vec: an encoder–decoder over spoken words (Chung & Glass 2018; paper, section 2.2).
+
+    a spoken word (frames, 13 MFCC) ─ BiLSTM ─▶ z (dim)  ─ one shared LSTM ─▶ the MFCC of its neighbours
+
+Skip-gram: z of the centre word must predict each of the 2k words around it. CBOW: the summed z of the
+neighbours must predict the centre. The decoder is conditioned on z at every step. After training, z is the
+embedding: of one spoken instance by itself, of a word type as the mean over its instances.
+
+Without teacher forcing the decoder sees z alone, so what it says is the same for every neighbour of a
+centre: it is computed once and compared with all of them. With it (`teacher_forcing`, not stated in the
+published recipe) every neighbour is decoded by itself, all neighbours of a batch together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigurationError
+from .lstm import LSTM, BiLSTM
+
+
+@dataclass(frozen=True)
+class Speech2VecConfig:
+    """dim: of the embedding, even (half for each direction). n_features: MFCC a frame. objective:
+    `skipgram` or `cbow`. decoder: hidden units of the decoder. teacher_forcing: feed the decoder the
+    true previous frame."""
+
+    dim: int = 50
+    n_features: int = 13
+    objective: str = "skipgram"
+    decoder: int = 50
+    teacher_forcing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.objective not in ("skipgram", "cbow"):
+            raise ConfigurationError(f"objective {self.objective!r} is not known; choose skipgram or cbow")
+        if self.dim < 2 or self.dim % 2:
+            raise ConfigurationError(f"dim = {self.dim} is not valid; an even number is needed, half per direction")
+
+
+@dataclass(frozen=True)
+class SpokenBatch:
+    """Words of one batch and who is whose neighbour.
+
+    inputs (n, time, features), input_lengths (n,): words to encode. targets (m, time', features),
+    target_lengths (m,): words to decode. source, target (pairs,): input i must help to predict target j.
+    """
+
+    inputs: Tensor
+    input_lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    source: Tensor
+    target: Tensor
+
+
+class Speech2Vec(nn.Module):
+    """Encoder and decoder; `encode` is what remains after training."""
+
+    def __init__(self, config: Speech2VecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = BiLSTM(config.n_features, config.dim // 2)
+        self.decoder = LSTM(config.dim + (config.n_features if config.teacher_forcing else 0), config.decoder)
+        self.output = nn.Linear(config.decoder, config.n_features)
+
+    def encode(self, words: Tensor, lengths: Tensor) -> Tensor:
+        """words (n, time, features), lengths (n,) ≥ 1 → embeddings (n, dim)."""
+        return self.encoder(words, lengths)[1]
+
+    def forward(self, batch: SpokenBatch) -> Tensor:
+        """Mean squared error over real frames only, of all pairs: a scalar.
+
+        Padding never counts. Every frame of every pair weighs the same, as in Σ‖x−y‖² of the paper.
+        """
+        z = self.encode(batch.inputs, batch.input_lengths)
+        if self.config.objective == "cbow":
+            total = z.new_zeros(len(batch.targets), z.shape[1]).index_add_(0, batch.target, z[batch.source])
+            return self._error(total, batch.targets, batch.target_lengths)
+        if self.config.teacher_forcing:
+            return self._error(z[batch.source], batch.targets[batch.target], batch.target_lengths[batch.target])
+        return self._shared_error(z, batch)
+
+    def _decode(self, z: Tensor, time: int, targets: Tensor | None = None) -> Tensor:
+        """z (n, dim) → frames (n, time, features)."""
+        inputs = z[:, None].expand(-1, time, -1)
+        if targets is not None:
+            previous = torch.cat((torch.zeros_like(targets[:, :1]), targets[:, :-1]), dim=1)
+            inputs = torch.cat((inputs, previous), dim=-1)
+        return self.output(self.decoder(inputs))
+
+    def _error(self, z: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
+        """One decoding a target."""
+        said = self._decode(z, targets.shape[1], targets if self.config.teacher_forcing else None)
+        real = _real(lengths, targets.shape[1])
+        return ((said - targets).square().mean(-1) * real).sum() / real.sum()
+
+    def _shared_error(self, z: Tensor, batch: SpokenBatch) -> Tensor:
+        """One decoding an input, compared with all its targets.
+
+        Σ over pairs of (y − x)² is taken from the per-step counts, sums and sums of squares of each
+        input's targets, so no pair is ever laid out by itself: c·y² − 2·y·Σx + Σx².
+        """
+        time, n = batch.targets.shape[1], len(z)
+        real = _real(batch.target_lengths, time)
+        shape = (n, time, batch.targets.shape[2])
+        x = (batch.targets * real[..., None])[batch.target]
+        sums = z.new_zeros(shape).index_add_(0, batch.source, x)
+        squares = z.new_zeros(shape).index_add_(0, batch.source, x * x)
+        counts = z.new_zeros(n, time).index_add_(0, batch.source, real[batch.target])
+        y = self._decode(z, time)
+        error = counts[..., None] * y * y - 2 * y * sums + squares
+        return error.mean(-1).sum() / counts.sum()
+
+
+def _real(lengths: Tensor, time: int) -> Tensor:
+    """(n, time) float: 1 where a frame is real, 0 where it is padding."""
+    return (torch.arange(time, device=lengths.device) < lengths[:, None]).float()

@@ -1,0 +1,122 @@
+"""Exported systems on disk, and the sessions that run them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..inputs import Frontend, Normaliser, Padded, pad
+from . import graph
+
+GRAPH, DESCRIPTION = "model.onnx", "model.json"
+SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
+_FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
+_BATCH = 256
+
+
+def export(weights: Mapping[str, np.ndarray], front: Frontend, temperature: float, folder: Path) -> None:
+    """Write `folder`/model.onnx and model.json: all that prediction needs.
+
+    weights: an `EmotionModel`'s state dict as float32 arrays. temperature divides the logits before
+    the softmax; it was fitted on development data.
+    """
+    description = {"format": _FORMAT, "temperature": temperature, **front.to_json()}
+    _write(folder, GRAPH, graph.emotion(weights), DESCRIPTION, description)
+
+
+def export_spoken(
+    weights: Mapping[str, np.ndarray], normaliser: Normaliser, about: Mapping[str, Any], folder: Path
+) -> None:
+    """Write `folder`/spoken.onnx and spoken.json: the encoder of a Speech2Vec.
+
+    weights: its state dict. normaliser: of the MFCC. about: whatever else should be known of it.
+    """
+    description = {"format": _SPOKEN_FORMAT, "mfcc": normaliser.to_json(), "about": about}
+    _write(folder, SPOKEN_GRAPH, graph.spoken_encoder(weights), SPOKEN_DESCRIPTION, description)
+
+
+def _write(folder: Path, model: str, content: bytes, description: str, value: Mapping[str, Any]) -> None:
+    """Both files, each atomically; the description comes last, so a folder that has one is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in ((model, content), (description, json.dumps(value, ensure_ascii=False).encode())):
+        partial = folder / (name + ".partial")
+        partial.write_bytes(data)
+        os.replace(partial, folder / name)
+
+
+def _read(folder: Path, model: str, description: str, format_: str, threads: int) -> tuple[dict[str, Any], Any]:
+    """The description and an ONNX Runtime session of an exported folder."""
+    import onnxruntime
+
+    for name in (model, description):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: no {name} in it. Give a folder that duetto trained or exported")
+    try:
+        value = json.loads((folder / description).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{folder / description}: not JSON ({error}); train or export again") from error
+    if not isinstance(value, dict) or value.get("format") != format_:
+        raise ModelError(f"{folder / description}: not of format {format_}; export again with this version")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return value, onnxruntime.InferenceSession(str(folder / model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
+        raise ModelError(f"{folder / model}: ONNX Runtime can't load it ({error}); export again") from error
+
+
+class Session:
+    """An exported emotion system, ready to answer.
+
+    folder: holds model.onnx and model.json. threads: of ONNX Runtime; 1 is fastest for one recording.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        value, self._session = _read(folder, GRAPH, DESCRIPTION, _FORMAT, threads)
+        self.front = Frontend.from_json(value, str(folder / DESCRIPTION))
+        self.temperature = float(value["temperature"])
+
+    def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
+        """Logits (batch, classes) float32, before the temperature, of a batch from `Frontend.collate`."""
+        feed: dict[str, np.ndarray] = {}
+        if frames is not None:
+            feed |= {"frames": frames.values, "frame_lengths": frames.lengths}
+        if words is not None:
+            feed |= {"words": words.values, "word_lengths": words.lengths}
+        return np.asarray(self._session.run(["logits"], feed)[0])
+
+
+class SpokenEncoder:
+    """The encoder of a trained Speech2Vec: a spoken word's MFCC → its embedding.
+
+    folder: holds spoken.onnx and spoken.json. `about` is what its training noted of it.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        self.folder = folder
+        value, self._session = _read(folder, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, _SPOKEN_FORMAT, threads)
+        try:
+            self._normaliser = Normaliser.from_json(value["mfcc"])
+            self.about: dict[str, Any] = dict(value["about"])
+            self.dim = int(self.about["config"]["dim"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{folder / SPOKEN_DESCRIPTION}: damaged ({error!r}); train it again") from error
+
+    def __call__(self, words: Sequence[np.ndarray]) -> np.ndarray:
+        """words: each (frames, features) MFCC, not normalised, at least one frame → (words, dim) float32."""
+        embedded = np.zeros((len(words), self.dim), np.float32)
+        order = np.argsort([len(word) for word in words], kind="stable")
+        for start in range(0, len(order), _BATCH):
+            index = order[start : start + _BATCH]
+            batch = [self._normaliser(words[i]) for i in index]
+            padded = pad(batch, maximum=max(map(len, batch)))
+            feed = {"frames": padded.values, "lengths": padded.lengths}
+            embedded[index] = self._session.run(["embedding"], feed)[0]
+        return embedded

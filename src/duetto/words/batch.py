@@ -1,0 +1,303 @@
+"""Words for every utterance of a manifest: aligned where there is a transcript, recognised where there is none.
+
+    utterances ─▶ kept (timed words already) │ aligned │ recognised │ skipped │ failed ─▶ utterances, AlignmentReport
+
+The work goes on past every bad file and can be interrupted at any time: each answer is appended to
+`words.jsonl` in the cache folder as soon as it is there, under a key made of everything it depends on (audio
+content, cut, transcript, engine, versions), and is found there by the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import audio
+from ..errors import ConfigurationError, DuettoError
+from ..progress import Progress
+from ..utterance import Utterance, Word
+from .align import Aligner
+from .recognise import Engine, Recogniser
+
+VERSION = 1
+"""Raised when the same input may give another answer; cached answers of other versions are not used."""
+
+CACHE_NAME = "words.jsonl"
+
+Missing = Literal["recognise", "skip"]
+
+@dataclass(frozen=True, slots=True)
+class AlignmentProblem:
+    """Why one utterance got no words. kind: `audio`, `no-transcript`, `no-word`, `mismatch`, `unheard`, `crash`."""
+
+    kind: str
+    id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentReport:
+    """What became of a manifest: total = kept + aligned + recognised + skipped + failed.
+
+    kept: had timed words already. skipped: without a transcript, by request. words: timed words in all.
+    cached: answers taken from the cache. guessed: words with a guessed pronunciation → utterances they are in.
+    problems: one for each utterance that was skipped or failed, in manifest order.
+    """
+
+    total: int
+    kept: int
+    aligned: int
+    recognised: int
+    skipped: int
+    failed: int
+    words: int
+    cached: int
+    guessed: dict[str, int]
+    problems: tuple[AlignmentProblem, ...]
+
+    def summary(self) -> str:
+        """One line for a log or a terminal."""
+        kinds = Counter(problem.kind for problem in self.problems)
+        reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        return (
+            f"{self.total} utterances: {self.aligned} aligned, {self.recognised} recognised, {self.kept} had times, "
+            f"{self.skipped} skipped, {self.failed} failed{f' ({reasons})' if reasons else ''}; {self.words} words, "
+            f"{len(self.guessed)} different ones with a guessed pronunciation"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One utterance's work, picklable. transcript None: recognise with `engine`."""
+
+    audio: str
+    start: float | None
+    end: float | None
+    transcript: str | None
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Its answer: words, or a problem (kind and detail). Problems of kind `audio` and `crash` are not cached."""
+
+    words: tuple[Word, ...] = ()
+    guessed: tuple[str, ...] = ()
+    problem: str | None = None
+    detail: str = ""
+
+
+def align_manifest(
+    utterances: Iterable[Utterance],
+    *,
+    workers: int = 1,
+    cache_folder: str | Path | None = None,
+    progress: Progress | None = None,
+    missing: Missing = "recognise",
+    engine: Engine | None = None,
+) -> tuple[list[Utterance], AlignmentReport]:
+    """Give every utterance its words with times; returns all of them, in order, and what happened.
+
+    workers: processes; 1 works in this one. cache_folder: where answers are kept; None keeps none.
+    progress: told (done, total) utterances, at the start and after each.
+    missing: what to do without a transcript. engine: the recogniser for that; default pocketsphinx.
+    An utterance whose words have times already is left alone, and so is one that fails: the report names it.
+    """
+    utterances = list(utterances)
+    if workers < 1:
+        raise ConfigurationError(f"{workers} workers were asked for; give 1 or more")
+    if missing not in ("recognise", "skip"):
+        raise ConfigurationError(f"missing={missing!r} is not valid; give 'recognise' or 'skip'")
+    engine = engine or Engine()
+    outcomes, jobs = _plan(utterances, missing, engine)
+    store = _Store(Path(cache_folder)) if cache_folder is not None else None
+    keys: dict[int, str | None] = {i: _key(job) for i, job in jobs.items()} if store else {}
+    known = {i: outcome for i, key in keys.items() if store and key and (outcome := store.get(key)) is not None}
+    outcomes |= known
+    done = len(utterances) - len(jobs) + len(known)
+    if progress:
+        progress(done, len(utterances))
+    waiting = [(i, job) for i, job in jobs.items() if i not in known]
+    if any(job.transcript is None for _, job in waiting):
+        _recogniser(engine)  # an engine that cannot start is one error here, not one for each utterance
+    for i, outcome in run(waiting, work, workers):
+        outcomes[i] = outcome
+        if store and (key := keys[i]) and outcome.problem not in ("audio", "crash"):
+            store.put(key, outcome)
+        done += 1
+        if progress:
+            progress(done, len(utterances))
+    return _collect(utterances, jobs, outcomes, len(known))
+
+
+def _plan(
+    utterances: Sequence[Utterance], missing: Missing, engine: Engine
+) -> tuple[dict[int, Outcome], dict[int, Job]]:
+    """What is settled without work, and the work for the others, by position."""
+    settled: dict[int, Outcome] = {}
+    jobs: dict[int, Job] = {}
+    for i, utterance in enumerate(utterances):
+        words = utterance.words or ()
+        transcript = utterance.text
+        if transcript is None and words:
+            transcript = " ".join(word.word for word in words)
+        if words and all(word.start is not None for word in words):
+            settled[i] = Outcome(words)
+        elif transcript is None and missing == "skip":
+            settled[i] = Outcome(problem="no-transcript", detail="it has no transcript, and missing='skip' was asked")
+        else:
+            jobs[i] = Job(str(utterance.audio), utterance.start, utterance.end, transcript, engine)
+    return settled, jobs
+
+
+def _collect(
+    utterances: Sequence[Utterance], jobs: dict[int, Job], outcomes: dict[int, Outcome], cached: int
+) -> tuple[list[Utterance], AlignmentReport]:
+    result: list[Utterance] = []
+    problems: list[AlignmentProblem] = []
+    guessed: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for i, utterance in enumerate(utterances):
+        outcome = outcomes[i]
+        guessed.update(outcome.guessed)
+        if outcome.problem:
+            counts["skipped" if i not in jobs else "failed"] += 1
+            problems.append(AlignmentProblem(outcome.problem, utterance.id, outcome.detail))
+            result.append(utterance)
+            continue
+        counts["kept" if i not in jobs else "recognised" if jobs[i].transcript is None else "aligned"] += 1
+        counts["words"] += len(outcome.words)
+        result.append(utterance if i not in jobs else replace(utterance, words=outcome.words))
+    names = ("kept", "aligned", "recognised", "skipped", "failed", "words")
+    return result, AlignmentReport(
+        total=len(utterances),
+        **{name: counts[name] for name in names},
+        cached=cached,
+        guessed=dict(sorted(guessed.items())),
+        problems=tuple(problems),
+    )
+
+
+@lru_cache(maxsize=1)
+def _aligner() -> Aligner:
+    return Aligner()
+
+
+@lru_cache(maxsize=1)
+def _recogniser(engine: Engine) -> Recogniser:
+    return engine.start()
+
+
+def work(job: Job) -> Outcome:
+    """Do one job in this process; everything that an utterance can have wrong with it becomes a problem."""
+    try:
+        samples = audio.load(job.audio, start=job.start, end=job.end).samples
+    except DuettoError as error:
+        return Outcome(problem="audio", detail=str(error))
+    if job.transcript is None:
+        words = _recogniser(job.engine).recognise(samples)
+        return Outcome(words) if words else Outcome(problem="unheard", detail="no word was recognised in it")
+    alignment = _aligner().align(samples, job.transcript)
+    if not alignment.words and not alignment.unaligned:
+        return Outcome(problem="no-word", detail=" ".join(alignment.warnings))
+    if not alignment.matches:
+        return Outcome(guessed=alignment.guessed, problem="mismatch", detail=" ".join(alignment.warnings))
+    return Outcome(alignment.words, alignment.guessed)
+
+
+def run(
+    jobs: Sequence[tuple[int, Job]], function: Callable[[Job], Outcome], workers: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Outcomes of (number, job) in the order they come, from `workers` processes (1: this one).
+
+    A process that dies takes only its own job with it: the jobs that were under way are run again, each
+    alone in a process of its own, and the one that dies again is a problem of kind `crash`.
+    """
+    if workers == 1:
+        yield from ((number, function(job)) for number, job in jobs)
+        return
+    waiting = deque(jobs)
+    while waiting:
+        under_way: dict[Future[Outcome], tuple[int, Job]] = {}
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            try:
+                while waiting or under_way:
+                    while waiting and len(under_way) < 2 * workers:
+                        under_way[pool.submit(function, waiting[0][1])] = waiting[0]
+                        waiting.popleft()
+                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                        outcome = future.result()
+                        yield under_way.pop(future)[0], outcome
+            except BrokenProcessPool:
+                pass  # those still under way are suspects
+        for number, job in under_way.values():
+            yield number, _alone(job, function)
+
+
+def _alone(job: Job, function: Callable[[Job], Outcome]) -> Outcome:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, job).result()
+        except BrokenProcessPool:
+            return Outcome(problem="crash", detail=f"{job.audio}: the process that worked on it died")
+
+
+@cache
+def _digest(path: str, size: int, modified: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _key(job: Job) -> str | None:
+    """Names everything an outcome depends on; None where the audio cannot be read."""
+    try:
+        status = Path(job.audio).stat()
+        digest = _digest(job.audio, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return None
+    engine = job.engine.identity if job.transcript is None else None
+    parts = [VERSION, version("pocketsphinx"), digest, job.start, job.end, job.transcript, engine]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class _Store:
+    """Outcomes by key in an append-only JSONL file; a line that an interruption cut short is passed over."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / CACHE_NAME
+        self._lines: dict[str, dict[str, Any]] = {}
+        text = self._path.read_bytes() if self._path.exists() else b""
+        for line in text.splitlines():
+            try:
+                record = json.loads(line)
+                self._lines[record.pop("key")] = record
+            except (ValueError, KeyError, AttributeError, TypeError):
+                continue
+        self._newline = b"" if text.endswith(b"\n") or not text else b"\n"
+
+    def get(self, key: str) -> Outcome | None:
+        record = self._lines.get(key)
+        if record is None:
+            return None
+        try:
+            words = tuple(Word(**word) for word in record["words"])
+            return Outcome(words, tuple(record["guessed"]), record["problem"], record["detail"])
+        except (DuettoError, KeyError, TypeError):
+            return None
+
+    def put(self, key: str, outcome: Outcome) -> None:
+        line = json.dumps({"key": key, **asdict(outcome)}, ensure_ascii=False, allow_nan=False).encode()
+        with self._path.open("ab") as file:
+            file.write(self._newline + line + b"\n")
+        self._newline = b""

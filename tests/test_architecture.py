@@ -1,0 +1,157 @@
+"""The architecture, read from the code: imports point one way, files and functions stay small."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "duetto"
+FILES = sorted(ROOT.rglob("*.py"))
+
+# A module may import only from modules above it. docs/architecture.md explains the order.
+ORDER = (
+    "errors",
+    "progress",
+    "frames",
+    "audio",
+    "utterance",
+    "labels",
+    "corpora",
+    "splits",
+    "audit",
+    "experiment",
+    "features",
+    "words",
+    "inputs",
+    "metrics",
+    "results",
+    "models",
+    "baselines",
+    "checkpoint",
+    "training",
+    "runtime",
+    "speech2vec",
+    "embeddings",
+    "emotion",
+    "evaluation",
+    "system",
+    "inference",
+    "streaming",
+    "report",
+    "reproduce",
+    "demo",
+    "server",
+    "cli",
+)
+# The package's own entry point offers `load` lazily and stands outside the order.
+TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "reproduce", "demo"}
+TORCH_LATE = {"evaluation"}  # imports it inside the function that trains
+ONE_OWNER = {
+    "soundfile": "audio",
+    "soxr": "audio",
+    "pocketsphinx": "words/sphinx",
+    "onnxruntime": "runtime/session",
+    "onnx": "runtime/graph",
+    "safetensors": "checkpoint",
+    "lightning": "training",
+    "gensim": "words/word2vec",
+    "faster_whisper": "words/whisper",
+    "espeakng_loader": "corpora/synthetic/espeak",
+}
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+
+
+def part(path: Path) -> str:
+    """The module of ORDER that a file belongs to."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(path: Path, *, late: bool) -> Iterator[tuple[str, int]]:
+    """Absolute dotted names that a file imports; `late` includes those inside functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ("duetto", *path.relative_to(ROOT).parent.parts)
+    nodes: list[ast.AST] = list(ast.walk(tree)) if late else list(_eager(tree))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module or "")))
+            for alias in node.names:
+                yield f"{module}.{alias.name}", node.lineno
+
+
+def _eager(node: ast.AST) -> Iterator[ast.AST]:
+    """Statements that run at import: not inside functions, not under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _eager(child)
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert {part(path) for path in FILES} - {"__init__", "__main__"} <= set(ORDER)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_up_the_order(path: Path) -> None:
+    if part(path) in ("__init__", "__main__"):
+        return
+    place = ORDER.index(part(path))
+    for name, line in imports(path, late=True):
+        if name.startswith("duetto."):
+            other = name.split(".")[1]
+            assert other in ORDER, f"{path}:{line} imports {name}"
+            assert ORDER.index(other) <= place, f"{path}:{line} imports {name}, which stands below it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_torch_stays_where_it_belongs(path: Path) -> None:
+    if part(path) in TORCH:
+        return
+    late = part(path) not in TORCH_LATE | {"cli"}
+    for name, line in imports(path, late=late):
+        top = name.split(".")[0]
+        assert top not in ("torch", "lightning"), f"{path}:{line} imports {name}"
+        if name.startswith("duetto."):
+            assert name.split(".")[1] not in TORCH, f"{path}:{line} imports {name}, which imports torch"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_one_module_owns_each_io_library(path: Path) -> None:
+    own = path.relative_to(ROOT).with_suffix("").as_posix()
+    for name, line in imports(path, late=True):
+        owner = ONE_OWNER.get(name.split(".")[0])
+        assert owner in (None, own), f"{path}:{line} imports {name}, which only {owner} may"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_small_and_hold_no_forbidden_thing(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, f"{path}:{node.lineno} {node.name}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and part(path) != "cli":
+            assert node.func.id not in ("print", "eval", "exec"), f"{path}:{node.lineno}"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{path}:{node.lineno} bare except"
+    assert not re.search(r"import pickle|allow_pickle=True|TODO|FIXME", text)
+
+
+HEAVY = ("torch", "lightning", "sklearn", "scipy", "gensim", "matplotlib", "onnx", "pandas", "transformers", "ray")
+
+
+@pytest.mark.parametrize("statement", ["import duetto", "import duetto.inference", "import duetto.cli"])
+def test_core_loads_nothing_from_the_extras(statement: str) -> None:
+    code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

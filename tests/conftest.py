@@ -21,3 +21,45 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic corpus in the shape of IEMOCAP: 80 utterances, 8 of each speaker."""
+    pytest.importorskip("espeakng_loader")
+    from duetto.corpora import synthetic
+
+    folder = tmp_path_factory.mktemp("synthetic") / "corpus"
+    synthetic.write(folder, size=80, seed=1, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(tree: Path) -> Path:
+    """Its manifest, of the utterances that have a class."""
+    from duetto import corpora, labels
+    from duetto.utterance import write_manifest
+
+    path = tree.parent / "manifest.jsonl"
+    write_manifest(path, labels.selected(corpora.load("synthetic", tree)))
+    return path
+
+
+SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 2}
+"""Changes that make any system quick to train."""
+
+
+@pytest.fixture(scope="session")
+def runs(manifest: Path) -> Path:
+    """Finished runs of quickly trained systems on the small corpus, one folder each."""
+    from duetto import experiment
+    from duetto.embeddings import EmbeddingConfig
+    from duetto.system import Workshop, run_systems
+    from duetto.utterance import read_manifest
+
+    folder = manifest.parent / "runs"
+    names = ("acoustic", "fusion-speech2vec", "fusion-spoken", "embedding-random")
+    workshop = Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1))
+    systems = [experiment.load(name, **SMALL) for name in names]
+    run_systems(systems, read_manifest(manifest), "session5", [folder / name for name in names], workshop)
+    return folder

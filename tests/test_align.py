@@ -12,8 +12,8 @@ from duetto import audio
 from duetto.errors import AudioError, ConfigurationError
 from duetto.frames import SAMPLE_RATE
 from duetto.utterance import Utterance, Word
-from duetto.words import batch, sphinx
 from duetto.words import align as align_module
+from duetto.words import batch, sphinx
 from duetto.words.align import MATCH_SCORE, Aligner
 from duetto.words.batch import CACHE_NAME, Job, Outcome, align_manifest
 from duetto.words.boundaries import boundary_errors
@@ -53,7 +53,8 @@ def test_true_word_times(aligner, spoken):
         assert (alignment.matches, alignment.unaligned, alignment.guessed, alignment.warnings) == (True, (), (), ())
         times = [time for word in alignment.words for time in (word.start, word.end)]
         assert times == sorted(times)
-        assert 0 <= times[0] and times[-1] <= len(samples) / SAMPLE_RATE
+        assert times[0] >= 0
+        assert times[-1] <= len(samples) / SAMPLE_RATE
         errors = boundary_errors(truth, alignment.words)
         starts += errors.starts.tolist()
         ends += errors.ends.tolist()
@@ -252,14 +253,14 @@ def test_workers_give_the_same(corpus, engine):
 def test_runs_resume(corpus, engine, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
 
-    class Interrupted(Exception):
+    class InterruptedRunError(Exception):
         pass
 
     def interrupt(done, _):
         if done == 3:
-            raise Interrupted
+            raise InterruptedRunError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         align_manifest(corpus, engine=engine, cache_folder=cache, progress=interrupt)
     with (cache / CACHE_NAME).open("ab") as file:
         file.write(b'{"key": "cut sho')
@@ -321,7 +322,11 @@ def test_a_process_that_dies_takes_one_utterance_with_it():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"workers": 0}, "0 workers"), ({"missing": "drop"}, "missing='drop'"), ({"engine": Engine("x")}, "recogniser 'x'")],
+    [
+        ({"workers": 0}, "0 workers"),
+        ({"missing": "drop"}, "missing='drop'"),
+        ({"engine": Engine("x")}, "recogniser 'x'"),
+    ],
 )
 def test_bad_options(corpus, options, message):
     with pytest.raises(ConfigurationError, match=message):
@@ -335,9 +340,7 @@ def test_nothing_to_do():
 
 @pytest.mark.corpora
 def test_human_speech(data, aligner):
-    rows = [
-        row.split("|") for row in (data / "ljspeech" / "metadata.csv").read_text(encoding="utf-8").splitlines()[:6]
-    ]
+    rows = [row.split("|") for row in (data / "ljspeech" / "metadata.csv").read_text(encoding="utf-8").splitlines()[:6]]
     for (name, _, text), (_, _, other) in zip(rows, rows[1:] + rows[:1], strict=True):
         samples = audio.load(next((data / "ljspeech" / "wavs").glob(f"{name}.*"))).samples
         assert aligner.align(samples, text).matches

@@ -1,6 +1,7 @@
 """The segmenter on planted signals and on synthetic speech with known word times."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,7 +98,9 @@ def test_bad_samples(signal, message):
         segment(signal)
 
 
-@pytest.mark.parametrize("values", [{"envelope_frames": 0}, {"change_frames": 1.5}, {"duration": 0.0}, {"dip_weight": -1}])
+@pytest.mark.parametrize(
+    "values", [{"envelope_frames": 0}, {"change_frames": 1.5}, {"duration": 0.0}, {"dip_weight": -1}]
+)
 def test_bad_settings(values):
     with pytest.raises(ConfigurationError, match=next(iter(values))):
         Settings(**values)
@@ -124,7 +127,7 @@ def test_true_word_times():
         signal, words = Speaker("f2").say(text)
         truth = boundary_times(words)
         segments = segment(signal)
-        assert all(a.end <= b.start for a, b in zip(segments, segments[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(segments))
         found.append((truth, boundary_times(segments)))
         blind.append((truth, np.linspace(truth[0], truth[-1], len(found[-1][1]))))
     ours, chance = pooled(found, 0.05), pooled(blind, 0.05)

@@ -22,14 +22,17 @@ __version__ = "0.1.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
 
 
-def load(model: str | os.PathLike[str], *, threads: int = 1) -> Recogniser:
-    """A recogniser from a run folder of `duetto train`, or from an exported folder.
+def load(model: str | os.PathLike[str], *, recogniser: str = "corpus", threads: int = 1) -> Recogniser:
+    """A recogniser of emotions, from a run folder of `duetto train` or from an exported folder.
 
+    recogniser: what finds the words, for systems that read them: `corpus` (pocketsphinx, expecting the
+    sentences the system was trained on), `general` (its own English model), `segments` (word-like
+    stretches of sound; only for systems that embed the sound of words), or `whisper=FOLDER`.
     threads: of ONNX Runtime; 1 is fastest for single recordings.
     """
     from .inference import Recogniser
 
-    return Recogniser(model, threads=threads)
+    return Recogniser(model, recogniser=recogniser, threads=threads)
 
 
 def __getattr__(name: str) -> Any:

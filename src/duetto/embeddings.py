@@ -2,6 +2,7 @@
 
     fold.train ─ gensim ─────▶ word2vec vectors, one a word type
                ─ Speech2Vec ─▶ encoder ─▶ vectors, one a word type, or one for every spoken word
+    (its epoch is chosen on fold.development)
 
 Everything is trained once for a fold and kept in a folder, under a name made of what it was trained on, so
 that all systems and seeds share it and nothing can be mistaken for something else.
@@ -12,13 +13,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import speech2vec
+from .errors import ConfigurationError
 from .models.speech2vec import Speech2VecConfig
 from .progress import Progress
 from .runtime import SpokenEncoder
@@ -78,17 +82,18 @@ class Embeddings:
 
     def word2vec(self, fold: Fold) -> Vectors:
         """Skip-gram vectors of the training transcripts."""
-        path = self.folder / f"word2vec-{self._key(fold, 'word2vec')}.vec"
+        sentences = [tokens(utterance) for utterance in fold.train]
+        path = self.folder / f"word2vec-{self._key('word2vec', sentences)}.vec"
         if not path.is_file():
             c = self.config
-            sentences = [tokens(utterance) for utterance in fold.train]
             trained = word2vec.train(sentences, dim=c.dim, window=c.window, epochs=c.word2vec_epochs, seed=c.seed)
-            word_vectors.save(trained, path)
+            _save(trained, path)
         return word_vectors.load(path)
 
     def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenEncoder:
         """Speech2Vec, trained on the spoken words of the training part."""
-        folder = self.folder / f"speech2vec-{self._key(fold, 'speech2vec')}"
+        parts = [Segments.of(part, self._frames()).digest() for part in (fold.train, fold.development)]
+        folder = self.folder / f"speech2vec-{self._key('speech2vec', parts)}"
         if not (folder / "spoken.json").is_file():
             c = self.config
             speech2vec.train(
@@ -111,7 +116,7 @@ class Embeddings:
         path = encoder.folder / "types.vec"
         if not path.is_file():
             segments = Segments.of(fold.train, self._frames())
-            word_vectors.save(speech2vec.type_vectors(encoder, segments), path)
+            _save(speech2vec.type_vectors(encoder, segments), path)
         return word_vectors.load(path)
 
     def spoken(self, fold: Fold) -> SpokenWords:
@@ -120,11 +125,18 @@ class Embeddings:
         return SpokenWords(encoder.folder, self._frames(), encoder)
 
     def _frames(self) -> Mapping[str, np.ndarray]:
-        assert self.frames is not None, "Speech2Vec needs the MFCC store"
+        if self.frames is None:
+            raise ConfigurationError("Speech2Vec needs the MFCC of every utterance: give Embeddings its frames")
         return self.frames
 
-    def _key(self, fold: Fold, kind: str) -> str:
-        """Digest of the training utterances, with their words, and of the configuration."""
-        words = [(u.id, u.text, [(w.word, w.start, w.end) for w in u.words or ()]) for u in fold.train]
-        content = json.dumps([kind, asdict(self.config), words], sort_keys=True)
+    def _key(self, kind: str, read: list[Any]) -> str:
+        """Digest of all that training reads, and of the configuration."""
+        content = json.dumps([kind, asdict(self.config), read], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _save(vectors: Vectors, path: Path) -> None:
+    """Under a name of this process' own at first: others may be saving the same vectors at the same time."""
+    own = path.with_name(f"{os.getpid()}-{path.name}")
+    word_vectors.save(vectors, own)
+    os.replace(own, path)

@@ -30,6 +30,8 @@ from .splits import Fold
 from .training import History, TrainingConfig, derive, fit
 from .utterance import Utterance
 from .words import vectors as word_vectors
+from .words.language import LanguageModel
+from .words.listen import save_language
 from .words.vocabulary import Vocabulary, tokens
 
 N_FEATURES = 34
@@ -245,6 +247,8 @@ def train(
     development, test = (logits(model, front, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    if experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
+        save_language(LanguageModel.from_corpus(sentences), folder)
     if spoken is not None:
         for path in spoken.folder.glob("spoken.*"):
             shutil.copyfile(path, folder / path.name)

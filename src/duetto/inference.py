@@ -17,10 +17,12 @@ import numpy as np
 
 from . import audio, metrics
 from .errors import ModelError
+from .features.mfcc import MfccConfig, words_of
 from .features.short_term import ShortTermConfig
 from .frames import FRAME_SECONDS
-from .runtime import DESCRIPTION, Session
+from .runtime import DESCRIPTION, Session, SpokenEncoder
 from .utterance import Word
+from .words.listen import Heard, Listener
 from .words.vocabulary import normalise
 
 
@@ -29,13 +31,15 @@ class Prediction:
     """What a recogniser says of one recording.
 
     probabilities: class → probability, calibrated, in the order of the label set; they sum to 1.
-    words: the words it read, with times (seconds) where known and their `source`.
+    words: the words it read, with times (seconds) where known and their `source`. path: how they were
+    found (`words.listen.PATHS`); `none` where the system reads no words.
     duration: seconds of the recording. model: what answered. warnings: why to trust it less.
     """
 
     label: str
     probabilities: dict[str, float]
     words: tuple[Word, ...]
+    path: str
     duration: float
     model: str
     warnings: tuple[str, ...]
@@ -48,6 +52,7 @@ class Prediction:
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
             "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
+            "words_from": self.path,
             "model": self.model,
             "warnings": list(self.warnings),
         }
@@ -67,11 +72,17 @@ def find(model: str | os.PathLike[str]) -> Path:
 class Recogniser:
     """A trained system that answers for recordings. Safe to call from several threads."""
 
-    def __init__(self, model: str | os.PathLike[str], *, threads: int = 1) -> None:
+    def __init__(self, model: str | os.PathLike[str], *, recogniser: str = "corpus", threads: int = 1) -> None:
+        """model, recogniser, threads: see `duetto.load`."""
         folder = find(model)
         self.name = str(model)
         self._session = Session(folder, threads=threads)
-        self._features = ShortTermConfig(mode=self._session.front.experiment.features)
+        experiment = self._session.front.experiment
+        self._features = ShortTermConfig(mode=experiment.features)
+        self._spoken = SpokenEncoder(folder, threads=threads) if experiment.embeddings == "spoken" else None
+        self._listener = None
+        if experiment.uses_words:
+            self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None)
 
     @property
     def uses_words(self) -> bool:
@@ -88,19 +99,21 @@ class Recogniser:
     ) -> Prediction:
         """Answer for one recording.
 
-        source: path, file object, or {"waveform": samples, "sample_rate": Hz}. transcript or words:
-        what is said, for systems that read words; words win.
+        source: path, file object, or {"waveform": samples, "sample_rate": Hz}. transcript: what is said;
+        it is aligned. words: what is said, with times where known; they win. Without either, a system
+        that reads words finds them by itself.
         """
         waveform = audio.load(source)
         warnings = list(waveform.warnings)
         experiment = self._session.front.experiment
         frames = ids = None
-        read: tuple[Word, ...] = ()
+        heard = Heard((), "none")
         if experiment.uses_audio:
             frames = [self._frames(waveform, warnings)]
-        if experiment.uses_words:
-            read = _given(transcript, words)
-            ids = [self._ids(read, warnings)]
+        if self._listener is not None:
+            heard = self._listener(waveform.samples, transcript=transcript, words=words)
+            warnings += heard.warnings
+            ids = [self._read(waveform, heard.words, warnings)]
         elif transcript is not None or words is not None:
             warnings.append("this system hears the voice only; the words that were given are not used")
         logits = self._session.logits(*self._session.front.collate(frames, ids))[0]
@@ -108,7 +121,8 @@ class Recogniser:
         return Prediction(
             label=self.labels[int(np.argmax(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            words=read,
+            words=heard.words,
+            path=heard.path,
             duration=waveform.duration,
             model=self.name,
             warnings=tuple(warnings),
@@ -124,19 +138,14 @@ class Recogniser:
             )
         return self._session.front.frames(features)
 
-    def _ids(self, words: Sequence[Word], warnings: list[str]) -> np.ndarray:
+    def _read(self, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]) -> np.ndarray:
+        """What the second encoder reads: ids (n,), or vectors (n, dim) of the sounds of the words."""
+        front = self._session.front
+        if self._spoken is not None:
+            segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
+            return front.vectors(self._spoken(segments))
         tokens = [token for word in words for token in normalise(word.word)]
-        unknown = [token for token in tokens if token not in self._session.front.vocabulary]
-        if not tokens:
-            warnings.append("this system reads words and was given none; it answers as if nothing had been said")
-        elif unknown:
-            warnings.append(
-                f"{len(unknown)} of {len(tokens)} words are not in its vocabulary: {', '.join(unknown[:5])}"
-            )
-        return self._session.front.ids(tokens)
-
-
-def _given(transcript: str | None, words: Sequence[Word] | None) -> tuple[Word, ...]:
-    if words is not None:
-        return tuple(words)
-    return tuple(Word(token, source="text") for token in normalise(transcript)) if transcript else ()
+        unknown = [token for token in tokens if token not in front.vocabulary]
+        if unknown:
+            warnings.append(f"{len(unknown)} of {len(tokens)} words are unknown to it: {', '.join(unknown[:5])}")
+        return front.ids(tokens)

@@ -8,31 +8,42 @@ Everything is a slice of the memory-mapped MFCC store, so memory does not grow w
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import runtime
-from .errors import ConfigurationError
-from .features.mfcc import STEP_SECONDS
+from .errors import ConfigurationError, ModelError
+from .features.mfcc import MAX_WORD_FRAMES, STEP_SECONDS, word_frames
 from .inputs import Normaliser, buckets, pad
 from .models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from .progress import Progress
-from .training import TrainingConfig, derive, fit
-from .utterance import Utterance
+from .training import History, TrainingConfig, derive, fit
+from .utterance import Utterance, Word
 from .words.vectors import Vectors
 from .words.vocabulary import normalise
 
 log = logging.getLogger(__name__)
 
-MAX_FRAMES = 100
-"""Frames of a word that are used, from its beginning: 1 s."""
+SETTINGS = "speech2vec.json"
+"""File of a training folder that says what was trained on what, so that nothing else is resumed there."""
+
+_EMBEDDED_AT_ONCE = 8192
+_FEWEST_TRAINING = 0.8
+_NO_NEIGHBOURS = (
+    "Speech2Vec needs utterances with at least two words that have times; "
+    "align the corpus first: duetto align MANIFEST -o ALIGNED.jsonl"
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,9 @@ class Segments:
     """The spoken words of a corpus, in order: where each lies, and what it says.
 
     frames: utterance id → (frames, 13) MFCC. ids: utterances. utterance, first, last (n,): word i is
-    frames[ids[utterance[i]]][first[i]:last[i]]. words (n,): normalised spelling, "" where not known.
-    dropped: reason → number of words that cannot be used, and `cut` for those cut to 1 s.
+    frames[ids[utterance[i]]][first[i]:last[i]]. words (n,): normalised spelling, "" where there is none or it
+    is several words (`well-known`): such a word is heard in training, but belongs to no type.
+    dropped: reason → number of words that cannot be used. cut: how many were cut to 1 s.
     """
 
     frames: Mapping[str, np.ndarray]
@@ -51,6 +63,7 @@ class Segments:
     last: np.ndarray
     words: tuple[str, ...]
     dropped: Mapping[str, int]
+    cut: int
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], frames: Mapping[str, np.ndarray]) -> Segments:
@@ -59,24 +72,32 @@ class Segments:
         rows: list[tuple[int, int, int]] = []
         words: list[str] = []
         dropped: Counter[str] = Counter()
+        cut = 0
         for number, utterance in enumerate(utterances):
-            available = len(frames[utterance.id])
+            available = len(frames[utterance.id]) if utterance.words else 0
             for word in utterance.words or ():
-                if word.start is None or word.end is None:
-                    dropped["without times"] += 1
+                place = word_frames(word, available)
+                if place is None:
+                    dropped[_reason(word, available)] += 1
                     continue
-                first, last = round(word.start / STEP_SECONDS), min(round(word.end / STEP_SECONDS), available)
-                if last <= first:
-                    dropped["shorter than a frame" if first < available else "outside the recording"] += 1
-                    continue
-                if last - first > MAX_FRAMES:
-                    dropped["cut"] += 1
-                    last = first + MAX_FRAMES
-                rows.append((number, first, last))
-                words.append(" ".join(normalise(word.word)))
+                cut += min(_frame(word.end), available) - place[0] > MAX_WORD_FRAMES
+                rows.append((number, *place))
+                spelling = normalise(word.word)
+                words.append(spelling[0] if len(spelling) == 1 else "")
         table = np.array(rows, np.int64).reshape(-1, 3)
         ids = tuple(u.id for u in utterances)
-        return cls(frames, ids, table[:, 0], table[:, 1], table[:, 2], tuple(words), dict(dropped))
+        return cls(frames, ids, table[:, 0], table[:, 1], table[:, 2], tuple(words), dict(dropped), cut)
+
+    def digest(self) -> str:
+        """Of what training reads: the words, where they lie, and the recordings. Each recording is known by
+        its number of frames and its first one, which any change of its sound moves (`mfcc.MfccConfig.centred`)."""
+        digest = hashlib.blake2b(json.dumps([self.ids, self.words]).encode(), digest_size=16)
+        for column in (self.utterance, self.first, self.last):
+            digest.update(column.tobytes())
+        for number in np.unique(self.utterance):
+            recording = self.frames[self.ids[number]]
+            digest.update(repr(recording.shape).encode() + recording[:1].tobytes())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.words)
@@ -99,6 +120,17 @@ class Segments:
         together = inside & (self.utterance[other] == self.utterance[centres][:, None])
         source, column = np.nonzero(together)
         return source, other[source, column]
+
+
+def _frame(seconds: float | None) -> int:
+    return 0 if seconds is None else round(seconds / STEP_SECONDS)
+
+
+def _reason(word: Word, available: int) -> str:
+    """Why a word has no sound in a recording of so many frames."""
+    if word.start is None:
+        return "without times"
+    return "shorter than a frame" if _frame(word.start) < available else "outside the recording"
 
 
 class Speech2VecTask:
@@ -156,8 +188,42 @@ class Speech2VecTask:
         return SpokenBatch(*inputs, *targets, *pairs)
 
     def _padded(self, segments: Segments, index: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-        padded = pad([self.normaliser(segments[i]) for i in index], maximum=MAX_FRAMES)
+        padded = pad([self.normaliser(segments[i]) for i in index], maximum=MAX_WORD_FRAMES)
         return torch.from_numpy(padded.values).to(device), torch.from_numpy(padded.lengths).to(device)
+
+
+def hold_out(
+    utterances: Sequence[Utterance], share: float, *, seed: int = 0
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Training and development utterances, both in the given order; the seed draws `share` of them for development.
+
+    Whole speakers are drawn where every utterance has one, until the share is reached; where that would take more
+    than a fifth of the corpus (few speakers), single utterances. Errors: a share outside 0 to 0.5.
+    """
+    if not 0 <= share <= 0.5:
+        raise ConfigurationError(f"a development share of {share} is not valid; give 0 to 0.5")
+    wanted = min(max(1, round(share * len(utterances))), len(utterances) - 1) if share else 0
+    rng = np.random.default_rng([seed, len(utterances)])
+    held = [int(i) for i in rng.permutation(len(utterances))[:wanted]]
+    sizes = Counter(u.speaker for u in utterances)
+    if wanted and None not in sizes:
+        speakers = sorted(map(str, sizes))
+        order = [speakers[i] for i in rng.permutation(len(speakers))]
+        enough = int(np.searchsorted(np.cumsum([sizes[s] for s in order]), wanted)) + 1
+        drawn = set(order[:enough])
+        if sum(sizes[s] for s in drawn) <= (1 - _FEWEST_TRAINING) * len(utterances):
+            held = [i for i, u in enumerate(utterances) if u.speaker in drawn]
+    development = set(held)
+    parts: tuple[list[Utterance], list[Utterance]] = ([], [])
+    for i, utterance in enumerate(utterances):
+        parts[i in development].append(utterance)
+    return parts
+
+
+def require_times(utterances: Sequence[Utterance]) -> None:
+    """Raises `ConfigurationError` where no utterance has two words with times: before any feature is computed."""
+    if not any(sum(w.start is not None for w in u.words or ()) > 1 for u in utterances):
+        raise ConfigurationError(_NO_NEIGHBOURS)
 
 
 def train(
@@ -174,43 +240,136 @@ def train(
 ) -> runtime.SpokenEncoder:
     """Train Speech2Vec and leave its encoder in `folder`, ready for `runtime.SpokenEncoder`. Resumable.
 
-    frames: utterance id → MFCC (`features.mfcc`). Errors: no two neighbouring words with times.
+    frames: utterance id → MFCC (`features.mfcc`). development: chooses the epoch; where it has no neighbouring
+    words the last epoch is kept. Errors: no two neighbouring words with times; a folder of another training.
     """
+    if window < 1 or batch_size < 1:
+        raise ConfigurationError(f"window = {window} and batch_size = {batch_size}: both must be 1 or more")
     segments, held_out = Segments.of(utterances, frames), Segments.of(development, frames)
-    if not len(segments.neighbours(np.arange(len(segments)), window)[0]):
-        raise ConfigurationError(
-            "Speech2Vec needs utterances with at least two words that have times; "
-            "align the corpus first: duetto align MANIFEST -o ALIGNED.jsonl"
-        )
+    if not _has_neighbours(segments):
+        raise ConfigurationError(_NO_NEIGHBOURS)
+    if not _has_neighbours(held_out):
+        log.info("no development words that have a neighbour: the last epoch is kept")
+        training = replace(training, choice="last", patience=0)
     for reason, number in segments.dropped.items():
-        log.warning("%d of %d words: %s", number, len(segments) + number, reason)
+        log.warning("%d of %d words dropped: %s", number, len(segments) + sum(segments.dropped.values()), reason)
+    about: dict[str, Any] = {"config": asdict(config), "window": window, "batch_size": batch_size}
+    about["features"] = getattr(frames, "key", None)
+    about |= {"data": segments.digest(), "development_data": held_out.digest()}
+    _claim(folder, about)
     normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
     torch.manual_seed(derive(training.seed, "weights"))
     model = Speech2Vec(config)
-    task = Speech2VecTask(
-        segments,
-        held_out,
-        normaliser,
-        window=window,
-        batch_size=batch_size,
-        seed=training.seed,
-        objective=config.objective,
-    )
-    fit(model, task, training, folder, progress=progress)
+    chosen = {"window": window, "batch_size": batch_size, "seed": training.seed, "objective": config.objective}
+    task = Speech2VecTask(segments, held_out, normaliser, **chosen)
+    history = fit(model, task, training, folder, progress=progress)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-    about = {"config": asdict(config), "window": window, "words": len(segments), "dropped": dict(segments.dropped)}
+    about |= {"training": asdict(training), "development_words": len(held_out)}
+    about |= _counts(segments) | _learned(history)
     runtime.export_spoken(weights, normaliser, about, folder)
     return runtime.SpokenEncoder(folder)
 
 
-def type_vectors(encoder: runtime.SpokenEncoder, segments: Segments, *, min_count: int = 1) -> Vectors:
-    """The vector of each word type: the mean over its spoken instances; most frequent types first."""
-    embedded = encoder([segments[i] for i in range(len(segments))])
+def _has_neighbours(segments: Segments) -> bool:
+    return bool((np.diff(segments.utterance) == 0).any())
+
+
+def _counts(segments: Segments) -> dict[str, Any]:
+    """What became of the words, for `SpokenEncoder.about`."""
+    return {
+        "words": len(segments),
+        "types": len({word for word in segments.words if word}),
+        "without_type": segments.words.count(""),
+        "cut": segments.cut,
+        "dropped": dict(segments.dropped),
+    }
+
+
+def _learned(history: History) -> dict[str, Any]:
+    """How far it came, for `SpokenEncoder.about`: epochs, the one kept (from 1), and its errors."""
+    kept = history.epochs[history.chosen]
+    return {
+        "epochs": len(history.epochs),
+        "epoch_kept": history.chosen + 1,
+        "loss": kept["loss"],
+        "development_loss": kept.get("development_loss"),
+    }
+
+
+def _claim(folder: Path, about: dict[str, Any]) -> None:
+    """Note in `folder` what is trained there; refuse a folder in which something else was."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(about), encoding="utf-8")
+        os.replace(partial, path)
+        return
+    try:
+        noted = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: damaged ({error}); delete {folder} and train again") from error
+    other = [name for name, value in about.items() if noted.get(name) != json.loads(json.dumps(value))]
+    if other:
+        raise ModelError(
+            f"{folder}: was trained with other settings or on other words ({', '.join(other)} differ); "
+            "choose another folder, or delete this one"
+        )
+
+
+def embed(encoder: runtime.SpokenEncoder, segments: Segments, *, progress: Progress | None = None) -> np.ndarray:
+    """The embedding of every spoken word: (words, dim) float32, in their order.
+
+    Errors: features of another kind than those that the encoder was trained on.
+    """
+    trained_on, given = encoder.about.get("features"), getattr(segments.frames, "key", None)
+    if trained_on and given and trained_on != given:
+        raise ModelError(f"{encoder.folder}: was trained on features {trained_on}, not on {given}; train it again")
+    embedded = np.empty((len(segments), encoder.dim), np.float32)
+    for start in range(0, len(segments), _EMBEDDED_AT_ONCE):
+        stop = min(start + _EMBEDDED_AT_ONCE, len(segments))
+        embedded[start:stop] = encoder([segments[i] for i in range(start, stop)])
+        if progress:
+            progress(stop, len(segments))
+    return embedded
+
+
+def type_vectors(
+    encoder: runtime.SpokenEncoder, segments: Segments, *, min_count: int = 1, embedded: np.ndarray | None = None
+) -> Vectors:
+    """The vector of each word type: the mean over its spoken instances; most frequent types first.
+
+    embedded: what `embed` gave for these segments, where it is at hand. Errors: no type occurs `min_count` times.
+    """
+    embedded = embed(encoder, segments) if embedded is None else embedded
     counts = Counter(word for word in segments.words if word)
     types = sorted((w for w, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
+    if not types:
+        raise ConfigurationError(
+            f"none of {len(counts)} word types has {min_count} spoken instance(s); "
+            "align the corpus (duetto align), or lower min_count"
+        )
     rows = {word: row for row, word in enumerate(types)}
+    row = np.array([rows.get(word, -1) for word in segments.words])
     sums = np.zeros((len(types), embedded.shape[1]))
-    for word, vector in zip(segments.words, embedded, strict=True):
-        if word in rows:
-            sums[rows[word]] += vector
+    np.add.at(sums, row[row >= 0], embedded[row >= 0])
     return Vectors(tuple(types), (sums / np.array([[counts[w]] for w in types])).astype(np.float32))
+
+
+def save_instances(path: Path, segments: Segments, embedded: np.ndarray) -> None:
+    """Write every spoken word with its vector to a NumPy archive (.npz), atomically.
+
+    Arrays: `utterance` and `word` (n,) text, `start` and `end` (n,) seconds, `vector` (n, dim) float32.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            utterance=np.array(segments.ids, dtype=str)[segments.utterance],
+            word=np.array(segments.words, dtype=str),
+            start=segments.first * STEP_SECONDS,
+            end=segments.last * STEP_SECONDS,
+            vector=embedded,
+        )
+    os.replace(partial, path)

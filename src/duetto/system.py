@@ -11,16 +11,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from . import evaluation, splits
-from .embeddings import EmbeddingConfig, Embeddings
-from .emotion import Sources
+from .embeddings import EmbeddingConfig, Embeddings, SpokenWords
+from .emotion import Sources, prepare
 from .errors import ConfigurationError, CorpusError
 from .experiment import Experiment
 from .features.mfcc import MfccConfig
 from .features.short_term import ShortTermConfig
 from .features.store import Extractor, FeatureStore, extract_corpus
+from .labels import classes
 from .progress import Progress
-from .results import SystemResult
+from .results import SystemResult, from_utterances
+from .runtime import Session, SpokenEncoder
 from .splits import Fold
 from .utterance import Utterance
 from .words import vectors as word_vectors
@@ -49,9 +53,7 @@ class Workshop:
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment reads, computed and trained here, before any system is."""
-        frames = None
-        if experiment.uses_audio:
-            frames = self._store(utterances, ShortTermConfig(mode=experiment.features), "short-term features")
+        frames = self.frames(experiment, utterances)
         kind = experiment.embeddings
         if not experiment.uses_words or kind == "random":
             return Sources(frames=frames)
@@ -64,12 +66,22 @@ class Workshop:
         if kind == "word2vec":
             made = Embeddings(self.folder / "vectors", config)
             return Sources(frames=frames, vectors=made.word2vec)
-        made = Embeddings(self.folder / "vectors", config, self._store(utterances, MfccConfig(), "MFCC"))
+        made = Embeddings(self.folder / "vectors", config, self.mfcc(utterances))
         for fold in folds:
             made.encoder(fold, self.step(f"Speech2Vec, {fold.name}"))
         if kind == "speech2vec":
             return Sources(frames=frames, vectors=made.speech2vec)
         return Sources(frames=frames, spoken=made.spoken)
+
+    def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
+        """Short-term features, where the experiment hears them."""
+        if not experiment.uses_audio:
+            return None
+        return self._store(utterances, ShortTermConfig(mode=experiment.features), "short-term features")
+
+    def mfcc(self, utterances: Sequence[Utterance]) -> FeatureStore:
+        """What Speech2Vec hears."""
+        return self._store(utterances, MfccConfig(), "MFCC")
 
     def _store(self, utterances: Sequence[Utterance], config: Extractor, name: str) -> FeatureStore:
         """Features of all utterances. One whose audio cannot be read is an error here, not a smaller
@@ -120,4 +132,48 @@ def run_systems(
         accelerator=accelerator,
         devices=devices,
         progress=workshop.step("train " + ", ".join(e.name for e in experiments)),
+    )
+
+
+def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, words: str) -> SystemResult:
+    """A finished run, scored again on its own test utterances with other words: recognised, or merely segmented.
+
+    utterances: all test utterances of the run, with those words. words: what to call them in a table.
+    Nothing is trained; answers come from the exported models, as in prediction.
+    """
+    described, experiment = evaluation.read(folder), evaluation.experiment_of(folder)
+    if not experiment.uses_words:
+        raise ConfigurationError(f"{folder}: system {experiment.name!r} reads no words")
+    by_id = {utterance.id: utterance for utterance in utterances}
+    lacking = [i for fold in described["folds"] for i in fold["test"] if i not in by_id]
+    if lacking:
+        raise ConfigurationError(
+            f"{len(lacking)} test utterances of {folder} are not in the manifest: {lacking[0]!r}, …"
+        )
+    tests = [[by_id[i] for i in fold["test"]] for fold in described["folds"]]
+    tested = [utterance for test in tests for utterance in test]
+    frames = workshop.frames(experiment, tested)
+    mfcc = workshop.mfcc(tested) if experiment.embeddings == "spoken" else None
+    seeds = described["seeds"]
+    logits = np.zeros((len(seeds), len(tested), len(classes(experiment.label_set))))
+    temperature = np.ones((len(seeds), len(tests)))
+    for s, seed in enumerate(seeds):
+        first = 0
+        for f, test in enumerate(tests):
+            part = folder / evaluation.member(f, seed)
+            session = Session(part)
+            spoken = None if mfcc is None else SpokenWords(part, mfcc, SpokenEncoder(part))
+            inputs = prepare(test, session.front, Sources(frames=frames), spoken)
+            logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
+            temperature[s, f] = session.temperature
+            first += len(test)
+    return from_utterances(
+        f"{experiment.name} ({words})",
+        tested,
+        classes(experiment.label_set),
+        logits,
+        seeds,
+        title=f"{experiment.title}; {words} words",
+        fold=np.repeat(np.arange(len(tests)), [len(test) for test in tests]),
+        temperature=temperature,
     )

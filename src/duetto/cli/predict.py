@@ -24,15 +24,22 @@ def predict(
     words: Annotated[
         Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
     ] = None,
+    recogniser: Annotated[
+        str, typer.Option(help="What finds the words: corpus, general, segments, or whisper=FOLDER.")
+    ] = "corpus",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, and nothing else.")] = False,
 ) -> None:
     """Tell the emotion of each recording, with probabilities.
 
-    A bad recording is reported and the others go on; the exit status is then 1.
+    A system that reads words finds them in the recording by itself; --transcript aligns a given text instead.
+    The answer lists the words with their times, and says how they were found. A bad recording is reported and
+    the others go on; the exit status is then 1.
 
     Examples:
 
         duetto predict call.wav --model runs/acoustic
+
+        duetto predict call.wav --model runs/fusion
 
         duetto predict call.wav --model runs/fusion --transcript "oh that is lovely"
 
@@ -40,12 +47,12 @@ def predict(
     """
     if (transcript is not None or words is not None) and len(files) > 1:
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
-    recogniser = Recogniser(model)
+    system = Recogniser(model, recogniser=recogniser)
     given = None if words is None else _read_words(words)
     failed = 0
     for file in files:
         try:
-            prediction = recogniser(file, transcript=transcript, words=given)
+            prediction = system(file, transcript=transcript, words=given)
         except DuettoError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
@@ -70,9 +77,16 @@ def show(file: Path, prediction: Prediction) -> None:
         table.add_row(f"  {label}", f"{probability:6.1%}", "█" * round(30 * probability))
     console.print(table)
     if prediction.words:
-        console.print("  words: " + " ".join(word.word for word in prediction.words), highlight=False, markup=False)
+        console.print(f"  words ({prediction.path}): {_listed(prediction.words)}", highlight=False, markup=False)
     for warning in prediction.warnings:
         typer.echo(f"  warning: {warning}", err=True)
+
+
+def _listed(words: tuple[Word, ...]) -> str:
+    return "  ".join(
+        (word.word or "–") if word.start is None else f"{word.word or '–'} {word.start:.2f}–{word.end:.2f}"
+        for word in words
+    )
 
 
 def _read_words(path: Path) -> tuple[Word, ...]:

@@ -74,7 +74,12 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to write report.html; in the first run by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run and line, and nothing else.")] = False,
+    words: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score the runs that read words with those of this manifest too; may be repeated."),
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a system, a line each.")] = False,
 ) -> None:
     """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
 
@@ -82,18 +87,34 @@ def evaluate(
 
         duetto evaluate runs/fusion
 
-        duetto evaluate runs/acoustic runs/embedding runs/fusion -o comparison.html
+        duetto evaluate runs/acoustic runs/fusion -o comparison.html
+
+        duetto align test.jsonl -o recognised.jsonl --by recognise
+
+        duetto evaluate runs/fusion --words recognised.jsonl
     """
     results = [evaluation.result_of(run) for run in runs]
+    results += _with_other_words(runs, words or [], cache)
     page = out or runs[0] / "report.html"
     described = evaluation.read(runs[0])
     report.write(page, results, **evaluation.report_context(described, results))
     if as_json:
-        for run, result in zip(runs, results, strict=True):
-            typer.echo(json.dumps({"run": str(run), **report.record(result)}))
+        for result in results:
+            typer.echo(json.dumps(report.record(result)))
     else:
         _print(results)
     typer.echo(f"report: {page}", err=True)
+
+
+def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
+    from ..system import Workshop, rescore
+
+    return [
+        rescore(run, read_manifest(path), Workshop(cache or path.parent / "cache"), path.stem)
+        for path in manifests
+        for run in runs
+        if evaluation.experiment_of(run).uses_words
+    ]
 
 
 def _print(results: list[SystemResult]) -> None:

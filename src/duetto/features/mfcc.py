@@ -13,6 +13,7 @@ end·100: nothing of the step's grid depends on the window.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from ..errors import AudioError, ConfigurationError
 from ..frames import frame_count, frame_length, samples
+from ..utterance import Word
 
 STEP_SECONDS = 0.01
 WINDOW_SECONDS = 0.025
@@ -28,6 +30,9 @@ LOWEST_HZ = 20.0
 PRE_EMPHASIS = 0.97
 FLOOR = 1e-10
 """Smallest band energy: digital silence stays finite."""
+
+MAX_WORD_FRAMES = 100
+"""Frames of a spoken word that are used, from its beginning: 1 s."""
 
 _BLOCK = 512
 _VERSION = 1
@@ -84,6 +89,23 @@ def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> 
         power = spectrum.real**2 + spectrum.imag**2
         result[first : first + _BLOCK] = np.log(np.maximum(power @ bands, FLOOR)) @ cosines
     return result
+
+
+def word_frames(word: Word, available: int) -> tuple[int, int] | None:
+    """The frames [first, last) of a word in a recording of `available` frames, at most `MAX_WORD_FRAMES`.
+
+    None for a word without sound: without times, shorter than a frame, or outside the recording.
+    """
+    if word.start is None or word.end is None:
+        return None
+    first, last = round(word.start / STEP_SECONDS), min(round(word.end / STEP_SECONDS), available)
+    return (first, min(last, first + MAX_WORD_FRAMES)) if first < last else None
+
+
+def words_of(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
+    """The MFCC of each word that has a sound, cut out of those of its recording, (frames, coefficients)."""
+    places = (word_frames(word, len(features)) for word in words)
+    return [features[place[0] : place[1]] for place in places if place is not None]
 
 
 def _mel(hertz: np.ndarray | float) -> np.ndarray:

@@ -14,6 +14,7 @@ published recipe) every neighbour is decoded by itself, all neighbours of a batc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,12 @@ class Speech2VecConfig:
             raise ConfigurationError(f"objective {self.objective!r} is not known; choose skipgram or cbow")
         if self.dim < 2 or self.dim % 2:
             raise ConfigurationError(f"dim = {self.dim} is not valid; an even number is needed, half per direction")
+        if self.decoder < 1:
+            raise ConfigurationError(f"decoder = {self.decoder} is not valid; give it one unit or more")
 
 
-@dataclass(frozen=True)
-class SpokenBatch:
-    """Words of one batch and who is whose neighbour.
+class SpokenBatch(NamedTuple):
+    """Words of one batch and who is whose neighbour. A tuple, which Fabric can take apart for mixed precision.
 
     inputs (n, time, features), input_lengths (n,): words to encode. targets (m, time', features),
     target_lengths (m,): words to decode. source, target (pairs,): input i must help to predict target j.

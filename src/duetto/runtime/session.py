@@ -92,6 +92,18 @@ class Session:
             feed |= {"words": words.values, "word_lengths": words.lengths}
         return np.asarray(self._session.run(["logits"], feed)[0])
 
+    def answer(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
+        """Logits (n, classes) float32 of any number of utterances, in their order: what `Frontend.frames` and
+        `Frontend.ids` or `.vectors` gave for each."""
+        lengths = [len(x) for x in (frames if frames is not None else words or [])]
+        answers = np.zeros((len(lengths), len(self.front.classes)), np.float32)
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), _BATCH):
+            index = order[start : start + _BATCH]
+            batch = [None if x is None else [x[i] for i in index] for x in (frames, words)]
+            answers[index] = self.logits(*self.front.collate(*batch))
+        return answers
+
 
 class SpokenEncoder:
     """The encoder of a trained Speech2Vec: a spoken word's MFCC → its embedding.

@@ -10,10 +10,11 @@ the grammar begins and ends in silence. The second pass is over the states of th
 and gives the boundaries and an acoustic score for each word.
 
 The score tells whether the transcript is what was said: it is the mean over words of the acoustic score
-per frame, in units of pocketsphinx (0 is the best possible). It lay at −33 or above for 99 % of right
-transcripts (espeak, LJ Speech, RAVDESS in all emotions) and at −35 or below for 98 % of wrong ones that
-found a path at all. A transcript of one or two words is too short for it to be reliable, and it does not
-notice one wrong word among many.
+per frame, in units of pocketsphinx (0 is the best possible). Right transcripts of read speech score −33 and
+better, those of shouted and screamed speech down to −60. Most wrong ones find no path at all; the others score
+−40 and worse, but for one in 200 sentences and one in twelve of three words. The threshold is set low, since
+turning away right transcripts would turn away the strongest emotions first. A single wrong word among many is
+not noticed.
 
 Example:
     >>> alignment = Aligner().align(duetto.audio.load("a.wav").samples, "I don't know.")
@@ -36,7 +37,7 @@ from . import sphinx
 from .speech import checked, no_speech
 from .vocabulary import normalise
 
-MATCH_SCORE = -35.0
+MATCH_SCORE = -40.0
 """Lowest score of a transcript that is taken to match its audio."""
 
 LONGEST_SECONDS = 120.0

@@ -36,6 +36,7 @@ CACHE_NAME = "words.jsonl"
 
 Missing = Literal["recognise", "skip"]
 
+
 @dataclass(frozen=True, slots=True)
 class AlignmentProblem:
     """Why one utterance got no words. kind: `audio`, `no-transcript`, `no-word`, `mismatch`, `unheard`, `crash`."""

@@ -29,6 +29,7 @@ from ..utterance import Word
 from . import sphinx
 from .language import LanguageModel
 from .speech import checked, no_speech
+from .segment import from_words, segment
 from .whisper import WhisperRecogniser
 
 LONGEST_SECONDS = 30.0
@@ -129,7 +130,26 @@ def _start_whisper(engine: Engine) -> Recogniser:
     return WhisperRecogniser(engine.model)
 
 
-ENGINES: dict[str, Callable[[Engine], Recogniser]] = {"pocketsphinx": _start_sphinx, "whisper": _start_whisper}
+@final
+class SegmentRecogniser:
+    """Hears word-like stretches of sound and no spelling: see `segment`."""
+
+    def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
+        """Words without spelling, `source="segmented"`."""
+        return from_words(segment(samples))
+
+
+def _start_segments(engine: Engine) -> Recogniser:
+    if engine.model is not None or engine.language is not None:
+        raise ConfigurationError("the engine 'segments' recognises nothing: it takes no model and no language")
+    return SegmentRecogniser()
+
+
+ENGINES: dict[str, Callable[[Engine], Recogniser]] = {
+    "pocketsphinx": _start_sphinx,
+    "whisper": _start_whisper,
+    "segments": _start_segments,
+}
 """Name → what starts the recogniser of an `Engine`."""
 
 

@@ -1,0 +1,64 @@
+"""`duetto align`: words with times for every utterance of a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..progress import bar
+from ..utterance import read_manifest, write_manifest
+from ..words.batch import Missing
+from ..words.find import find_words, language_of
+from ..words.recognise import Engine
+
+
+def align(
+    manifest: Annotated[Path, typer.Argument(help="JSONL manifest.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, with the words of every utterance.")],
+    by: Annotated[
+        str,
+        typer.Option(help="transcript (forced alignment), recognise (whatever the transcript says), or segment."),
+    ] = "transcript",
+    missing: Annotated[Missing, typer.Option(help="What to do without a transcript.")] = "recognise",
+    language: Annotated[
+        Path | None,
+        typer.Option(help="Manifest whose sentences the recogniser shall expect; training part only!"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="pocketsphinx, or whisper=FOLDER.")] = "pocketsphinx",
+    anew: Annotated[bool, typer.Option("--anew", help="Find words anew where the manifest has them.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="Answers already found; beside OUT by default.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Find the words of every utterance and their times. Resumable; says what it could not align.
+
+    Exit status 1 where an utterance got no words.
+
+    Examples:
+
+        duetto align lj.jsonl -o lj-aligned.jsonl --workers 2
+
+        duetto align test.jsonl -o heard.jsonl --by recognise --language train.jsonl
+
+        duetto align any-language.jsonl -o segments.jsonl --by segment
+    """
+    name, _, model = engine.partition("=")
+    expected = None if language is None else language_of(read_manifest(language))
+    with bar("words") as progress:
+        found, report = find_words(
+            read_manifest(manifest),
+            by=by,
+            missing=missing,
+            engine=Engine(name, expected, model or None),
+            anew=anew,
+            workers=workers,
+            cache_folder=cache or out.parent / "words",
+            progress=progress,
+        )
+    write_manifest(out, found)
+    for problem in report.problems:
+        typer.echo(f"{problem.kind}: {problem.id}: {problem.detail}", err=True)
+    typer.echo(f"{out}: {report.summary()}", err=True)
+    if report.problems:
+        raise typer.Exit(1)

@@ -1,0 +1,138 @@
+"""The words of one recording, by the best path there is: given, aligned, recognised, or merely segmented.
+
+    words given ────────────────────────────▶ given
+    transcript ─ forced alignment ──────────▶ aligned      (fails: transcript, without times)
+    nothing ─ recogniser ───────────────────▶ recognised   (hears nothing: segmented, or none)
+    nothing, recogniser `segments` ─────────▶ segmented
+
+A system that embeds spoken words needs times, not spellings; one that looks words up needs spellings, not
+times. Where a path gives what the system cannot use, the next one is taken, and a warning says so.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ConfigurationError, ModelError
+from ..utterance import Word
+from .align import Aligner
+from .language import LanguageModel
+from .recognise import Engine, Recogniser
+from .segment import from_words, segment
+from .vocabulary import normalise
+
+LANGUAGE = "language.json"
+PATHS = ("given", "aligned", "transcript", "recognised", "segmented", "none")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """words: with `source` and, but for path `transcript`, times. path: one of `PATHS`. warnings: why to
+    trust them less."""
+
+    words: tuple[Word, ...]
+    path: str
+    warnings: tuple[str, ...] = ()
+
+
+class Listener:
+    """Finds the words of recordings; decoders are loaded at first use and calls wait for each other.
+
+    recogniser: `corpus` (pocketsphinx expecting the sentences the system was trained on; `general` where
+    the system has no language model), `general` (pocketsphinx' own English model), `segments` (no
+    recognition: word-like stretches of sound), or `whisper=FOLDER`. folder: of the system, for its
+    language model. needs_times: whether the system embeds the sound of words.
+    """
+
+    def __init__(self, recogniser: str, folder: Path, *, needs_times: bool) -> None:
+        self._needs_times = needs_times
+        self._segments_only = recogniser == "segments"
+        if self._segments_only and not needs_times:
+            raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
+        self._engine = _engine(recogniser, folder)
+        self._started: Recogniser | None = None
+        self._aligner: Aligner | None = None
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, samples: np.ndarray, *, transcript: str | None = None, words: Sequence[Word] | None = None
+    ) -> Heard:
+        """The words of `samples` (n,), float at 16 kHz; `words` win over `transcript`, and that over listening."""
+        with self._lock:
+            if words is not None:
+                return self._given(samples, words)
+            if transcript is not None:
+                return self._aligned(samples, transcript)
+            return self._listened(samples)
+
+    def _given(self, samples: np.ndarray, words: Sequence[Word]) -> Heard:
+        if self._needs_times and any(word.start is None for word in words):
+            heard = self._aligned(samples, " ".join(word.word for word in words))
+            return Heard(heard.words, heard.path, ("the words came without times and were aligned", *heard.warnings))
+        return Heard(tuple(words), "given")
+
+    def _aligned(self, samples: np.ndarray, transcript: str) -> Heard:
+        self._aligner = self._aligner or Aligner()
+        found = self._aligner.align(samples, transcript)
+        warnings = found.warnings
+        if not found.matches and found.words:
+            warnings = (*warnings, "the transcript does not seem to be what is said; its times are not trusted")
+        elif found.words:
+            return Heard(found.words, "aligned", warnings)
+        if self._needs_times:
+            return self._segmented(samples, (*warnings, "the transcript could not be aligned"))
+        return Heard(tuple(Word(token, source="text") for token in normalise(transcript)), "transcript", warnings)
+
+    def _listened(self, samples: np.ndarray) -> Heard:
+        if self._segments_only:
+            return self._segmented(samples, ())
+        self._started = self._started or self._engine.start()
+        words = self._started.recognise(samples)
+        if words:
+            return Heard(words, "recognised")
+        if self._needs_times:
+            return self._segmented(samples, ("no word was recognised",))
+        return Heard((), "none", ("no word was recognised; the system answers as if nothing had been said",))
+
+    def _segmented(self, samples: np.ndarray, warnings: tuple[str, ...]) -> Heard:
+        words = from_words(segment(samples))
+        if words:
+            told = (*warnings, "word-like segments are used instead") if warnings else ()
+            return Heard(words, "segmented", told)
+        return Heard((), "none", (*warnings, "nothing like a word was found in the recording"))
+
+
+def _engine(recogniser: str, folder: Path) -> Engine:
+    name, _, model = recogniser.partition("=")
+    if name == "whisper":
+        return Engine("whisper", model=model or None)
+    if recogniser == "corpus":
+        return Engine(language=load_language(folder))
+    if recogniser in ("general", "segments"):
+        return Engine()
+    raise ConfigurationError(
+        f"recogniser {recogniser!r} is not known; choose corpus, general, segments, or whisper=FOLDER"
+    )
+
+
+def save_language(model: LanguageModel, folder: Path) -> None:
+    """Keep a language model with a system, as `folder`/language.json."""
+    (folder / LANGUAGE).write_text(json.dumps(asdict(model)), encoding="utf-8")
+
+
+def load_language(folder: Path) -> LanguageModel | None:
+    """The language model of a system; None where it has none."""
+    path = folder / LANGUAGE
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return LanguageModel(value["kind"], tuple(value["words"]), value["arpa"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged ({error!r}); train or export again") from error

@@ -1,0 +1,141 @@
+"""From raw audio to emotion: every way in, every kind of bad input, and agreement with the evaluation."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import duetto
+from duetto import audio, evaluation
+from duetto.errors import AudioError, ConfigurationError, ModelError
+from duetto.utterance import Utterance, Word, read_manifest
+
+
+@pytest.fixture(scope="module")
+def utterance(manifest: Path) -> Utterance:
+    return next(u for u in read_manifest(manifest) if u.session == "5" and u.words)
+
+
+@pytest.mark.parametrize("name", ["acoustic", "fusion-speech2vec", "fusion-spoken"])
+def test_prediction_equals_evaluation(runs: Path, utterance: Utterance, name: str) -> None:
+    """The same words through the front door give the probabilities that the evaluation scored."""
+    prediction = duetto.load(runs / name)(utterance.audio, words=utterance.words)
+    result = evaluation.result_of(runs / name)
+    row = list(result.ids).index(utterance.id)
+    expected = result.calibrated[0, row]
+    # float32 in two libraries
+    np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-4)
+    assert prediction.label == result.classes[int(expected.argmax())]
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["fusion-speech2vec", "fusion-spoken"])
+def test_from_raw_audio_without_a_transcript(runs: Path, utterance: Utterance, name: str) -> None:
+    prediction = duetto.load(runs / name)(utterance.audio)
+    assert prediction.path == "recognised"
+    assert prediction.words and all(word.source == "recognised" and word.end for word in prediction.words)
+    said = {word.word for word in utterance.words or ()}
+    heard = [word.word for word in prediction.words]
+    # The recogniser expects the training sentences: it gets at least half of the words of a new one.
+    assert sum(word in said for word in heard) >= len(heard) / 2
+
+
+def test_a_transcript_is_aligned(runs: Path, utterance: Utterance) -> None:
+    prediction = duetto.load(runs / "fusion-spoken")(utterance.audio, transcript=utterance.text)
+    assert prediction.path == "aligned"
+    gold = [word.start for word in utterance.words or ()]
+    found = [word.start for word in prediction.words]
+    assert len(gold) == len(found)
+    assert float(np.median(np.abs(np.array(gold) - np.array(found)))) < 0.05  # seconds
+
+
+def test_segments_need_no_recogniser(runs: Path, utterance: Utterance) -> None:
+    prediction = duetto.load(runs / "fusion-spoken", recogniser="segments")(utterance.audio)
+    assert prediction.path == "segmented" and len(prediction.words) > 1
+
+
+def test_every_way_in_gives_one_answer(runs: Path, utterance: Utterance) -> None:
+    system = duetto.load(runs / "acoustic")
+    waveform = audio.load(utterance.audio)
+    answers = [
+        system(utterance.audio),
+        system(str(utterance.audio)),
+        system(io.BytesIO(utterance.audio.read_bytes())),
+        system({"waveform": waveform.samples, "sample_rate": waveform.sample_rate}),
+        system({"waveform": np.stack([waveform.samples] * 2), "sample_rate": waveform.sample_rate}),
+    ]
+    for answer in answers[1:]:
+        np.testing.assert_allclose(
+            list(answer.probabilities.values()), list(answers[0].probabilities.values()), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 48_000])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "opus", "mp3"])
+def test_every_format_and_rate_has_an_answer(runs: Path, tmp_path: Path, suffix: str, rate: int) -> None:
+    if suffix == "opus" and rate == 22_050:
+        pytest.skip("Opus knows no 22 050 Hz")
+    path = tmp_path / f"a.{suffix}"
+    audio.write(path, np.sin(np.arange(rate) / 20).astype(np.float32) / 3, rate)
+    prediction = duetto.load(runs / "acoustic")(path)
+    assert prediction.label in prediction.probabilities
+    assert any("8000" in w or "narrow" in w for w in prediction.warnings) == (rate == 8000)
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(16_000), np.full(16_000, 0.3), np.ones(1) * 0.1, np.clip(np.sin(np.arange(16_000)) * 9, -1, 1)]
+)
+@pytest.mark.parametrize("name", ["acoustic", "fusion-speech2vec", "fusion-spoken"])
+def test_odd_audio_has_an_answer_and_a_warning(runs: Path, samples: np.ndarray, name: str) -> None:
+    """Silent, constant, of one sample, clipped."""
+    prediction = duetto.load(runs / name)({"waveform": samples.astype(np.float32), "sample_rate": 16_000})
+    assert prediction.warnings and np.isfinite(list(prediction.probabilities.values())).all()
+
+
+def test_bad_audio_is_refused(runs: Path, tmp_path: Path) -> None:
+    system = duetto.load(runs / "acoustic")
+    (tmp_path / "text.wav").write_text("hello")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    for source in (
+        tmp_path / "text.wav", tmp_path / "empty.wav", tmp_path / "missing.wav",
+        {"waveform": np.full(99, np.nan), "sample_rate": 16_000}, {"waveform": np.zeros(0), "sample_rate": 16_000},
+    ):  # fmt: skip
+        with pytest.raises(AudioError):
+            system(source)
+
+
+def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:
+    voice_only = duetto.load(runs / "acoustic")(utterance.audio, transcript="hello")
+    assert any("hears the voice only" in warning for warning in voice_only.warnings)
+    unknown = duetto.load(runs / "fusion-speech2vec")(utterance.audio, words=[Word("xylophone", 0.0, 0.5)])
+    assert any("1 of 1 words are unknown to it: xylophone" in warning for warning in unknown.warnings)
+    long = duetto.load(runs / "acoustic")({"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 25),
+                                           "sample_rate": 16_000})  # fmt: skip
+    assert any("only the first 20 s of 25.0 s" in warning for warning in long.warnings)
+
+
+def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
+    with pytest.raises(ModelError, match="no model in it"):
+        duetto.load(tmp_path)
+    part = runs / "acoustic/fold0-seed0"
+    for name, content, message in (
+        ("model.json", "{", "not JSON"),
+        ("model.json", '{"format": "x"}', "not of format"),
+        ("model.onnx", "junk", "can't load it"),
+    ):
+        broken = tmp_path / "broken"
+        broken.mkdir(exist_ok=True)
+        for good in ("model.json", "model.onnx"):
+            (broken / good).write_bytes((part / good).read_bytes())
+        (broken / name).write_text(content)
+        with pytest.raises(ModelError, match=message):
+            duetto.load(broken)
+    with pytest.raises(ConfigurationError, match="choose corpus, general"):
+        duetto.load(runs / "fusion-spoken", recogniser="magic")
+
+
+def test_json_record_has_the_promised_keys(runs: Path, utterance: Utterance) -> None:
+    record = duetto.load(runs / "fusion-spoken")(utterance.audio, words=utterance.words).to_json("a.wav")
+    assert set(record) >= {"file", "duration", "label", "probabilities", "words", "model", "warnings"}
+    assert set(record["words"][0]) == {"word", "start", "end", "source"}

@@ -1,0 +1,138 @@
+"""Runs on real (synthetic) audio: folders, resuming, side-by-side training, other words, refusals."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import SMALL
+from duetto import evaluation, experiment, system
+from duetto.embeddings import EmbeddingConfig
+from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.system import Workshop, rescore, run_systems
+from duetto.utterance import Utterance, Word, read_manifest
+from duetto.words.find import find_words
+from duetto.words.vectors import Vectors, save
+
+
+def workshop(manifest: Path) -> Workshop:
+    return Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1))
+
+
+def test_a_run_folder_says_everything(runs: Path, manifest: Path) -> None:
+    described = evaluation.read(runs / "acoustic")
+    (fold,) = described["folds"]
+    utterances = read_manifest(manifest)
+    assert sorted(fold["train"] + fold["development"] + fold["test"]) == sorted(u.id for u in utterances)
+    assert set(fold["disjoint_in"]) >= {"speaker", "session"}
+    assert described["environment"]["torch"] and described["seeds"] == [0]
+    result = evaluation.result_of(runs / "acoustic")
+    assert list(result.ids) == fold["test"] and set(result.session) == {"5"}
+    assert {path.name for path in (runs / "fusion-spoken/fold0-seed0").iterdir()} >= {
+        "model.onnx", "model.json", "spoken.onnx", "spoken.json", "language.json", "outcome.npz", "tensorboard",
+    }  # fmt: skip
+
+
+def test_a_finished_run_is_not_trained_again_and_another_is_refused(
+    runs: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterances, e = read_manifest(manifest), experiment.load("acoustic", **SMALL)
+    before = evaluation.result_of(runs / "acoustic")
+    monkeypatch.setattr("duetto.emotion.train", lambda *_, **__: pytest.fail("trained again"))
+    (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
+    np.testing.assert_array_equal(again.logits, before.logits)
+    for change, key in ((replace(e, hidden=9), "experiment"), (e, "protocol"), (e, "folds")):
+        chosen = utterances[2:] if key == "folds" else utterances
+        protocol = "loso" if key == "protocol" else "session5"
+        with pytest.raises(ModelError, match=f"another {key}"):
+            run_systems([change], chosen, protocol, [runs / "acoustic"], workshop(manifest))
+
+
+def test_folds_seeds_and_processes_give_the_same_result(manifest: Path, tmp_path: Path) -> None:
+    """Two processes side by side equal one after another: every training is a function of its seed alone."""
+    e = experiment.load("acoustic", **SMALL)
+    results = [
+        run_systems([e], read_manifest(manifest), "loso", [tmp_path / str(workers)], workshop(manifest), seeds=(3, 4),
+                    workers=workers)[0]
+        for workers in (1, 2)
+    ]  # fmt: skip
+    assert results[0].logits.shape == (2, 80, 4) and results[0].temperature.shape == (2, 5)
+    np.testing.assert_array_equal(results[0].logits, results[1].logits)
+    assert not np.array_equal(results[0].logits[0], results[0].logits[1])
+
+
+def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Path) -> None:
+    utterances = read_manifest(manifest)
+    for name in ("fusion-speech2vec", "fusion-spoken"):
+        before = evaluation.result_of(runs / name)
+        after = rescore(runs / name, utterances, workshop(manifest), "gold")
+        # float32 in PyTorch and in ONNX Runtime
+        np.testing.assert_allclose(after.logits, before.logits, atol=1e-4)
+        np.testing.assert_array_equal(after.temperature, before.temperature)
+
+
+def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path) -> None:
+    utterances = read_manifest(manifest)
+    gold = evaluation.result_of(runs / "fusion-spoken")
+    found, report = find_words(utterances, by="segment")
+    assert report.words > 80 and all(w.word == "" for u in found for w in u.words or ())
+    for words in (found, [replace(u, words=()) for u in utterances]):
+        other = rescore(runs / "fusion-spoken", words, workshop(manifest), "other")
+        assert other.logits.shape == gold.logits.shape and not np.allclose(other.logits, gold.logits)
+
+
+def test_rescoring_refuses_what_makes_no_sense(runs: Path, manifest: Path) -> None:
+    utterances = read_manifest(manifest)
+    with pytest.raises(ConfigurationError, match="reads no words"):
+        rescore(runs / "acoustic", utterances, workshop(manifest), "x")
+    with pytest.raises(ConfigurationError, match="are not in the manifest: .Ses05"):
+        rescore(runs / "fusion-spoken", utterances[:3], workshop(manifest), "x")
+
+
+def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path) -> None:
+    save(Vectors(("the", "zebra"), np.eye(2, 4, dtype=np.float32)), tmp_path / "mine.vec")
+    e = experiment.load("embedding-speech2vec", **SMALL)
+    shop = replace(workshop(manifest), vectors={"speech2vec": tmp_path / "mine.vec"})
+    run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], shop)
+    described = json.loads((tmp_path / "run/fold0-seed0/model.json").read_text())
+    assert "zebra" in described["vocabulary"]
+
+
+def test_a_file_system_without_a_file_says_so(manifest: Path, tmp_path: Path) -> None:
+    e = experiment.load("embedding-random", embeddings="file")
+    with pytest.raises(ConfigurationError, match="--vectors FILE"):
+        run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], workshop(manifest))
+
+
+def test_unreadable_audio_is_an_error_not_a_smaller_corpus(manifest: Path, tmp_path: Path) -> None:
+    gone = Utterance("gone", tmp_path / "gone.wav", label="sad", speaker="x", session="1")
+    with pytest.raises(CorpusError, match="1 of 81 utterances have no readable audio, such as 'gone'"):
+        run_systems([experiment.load("acoustic")], [*read_manifest(manifest), gone], "session5", [tmp_path / "run"],
+                    Workshop(tmp_path))  # fmt: skip
+
+
+def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> None:
+    with pytest.raises(ModelError, match="it is no run folder"):
+        evaluation.read(tmp_path)
+    (tmp_path / "run.json").write_text((runs / "acoustic/run.json").read_text())
+    with pytest.raises(ModelError, match="unfinished, 0 of 1 trainings done"):
+        evaluation.result_of(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        evaluation.read(tmp_path)
+
+
+def test_words_without_times_have_no_sound_but_an_answer(runs: Path, manifest: Path) -> None:
+    untimed = [replace(u, words=tuple(Word(w.word) for w in u.words or ())) for u in read_manifest(manifest)]
+    result = rescore(runs / "fusion-spoken", untimed, workshop(manifest), "untimed")
+    assert np.isfinite(result.logits).all()
+
+
+def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    shop = replace(workshop(manifest), step=lambda text: said.append(text))
+    run_systems([experiment.load("acoustic", **SMALL)], read_manifest(manifest), "session5", [tmp_path / "r"], shop)
+    assert said == ["short-term features", "train acoustic"]
+    assert system.silent("anything") is None

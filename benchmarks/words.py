@@ -3,7 +3,7 @@
     python benchmarks/words.py --data $DUETTO_DATA
 
 Synthetic speech (the extra `synth`) has true word times. LJ Speech and RAVDESS are read from the folders
-`ljspeech` and `ravdess` below --data; sections whose data are missing say so. Two minutes on one core.
+`ljspeech` and `ravdess` below --data; sections whose data are missing say so. About six minutes on one core.
 """
 
 from __future__ import annotations

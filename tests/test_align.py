@@ -58,7 +58,7 @@ def test_true_word_times(aligner, spoken):
         errors = boundary_errors(truth, alignment.words)
         starts += errors.starts.tolist()
         ends += errors.ends.tolist()
-    # Over 48 utterances the medians are 6 and 8 ms, the 90th percentiles 23 and 27 ms, the maximum 149 ms
+    # Over 48 utterances the medians are 6 and 8 ms, the 90th percentiles 24 and 28 ms, the maximum 149 ms
     # (docs/words.md). Frames are 10 ms; the bounds leave one more frame, or twice the tail, for these few.
     assert np.median(starts) <= 0.02
     assert np.median(ends) <= 0.02

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from duetto.errors import ConfigurationError
-from duetto.experiment import EXPERIMENTS, SYSTEMS, load
+from duetto.experiment import EXPERIMENTS, SYSTEMS, changed, load
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -52,3 +52,24 @@ def test_a_wrong_file_says_what_is_right(tmp_path: Path, text: str, message: str
 def test_no_such_system_lists_the_systems() -> None:
     with pytest.raises(ConfigurationError, match="systems are acoustic"):
         load("acustic")
+
+
+def test_settings_change_keys_and_show_in_the_name() -> None:
+    e = changed(load("acoustic"), ["epoch_choice=last", "dropout = 0.5", "class_weights=true", "epochs=3"])
+    assert (e.epoch_choice, e.dropout, e.class_weights, e.epochs) == ("last", 0.5, True, 3)
+    assert e.name == "acoustic (epoch_choice=last, dropout=0.5, class_weights=True, epochs=3)"
+    assert changed(load("acoustic"), []) == load("acoustic")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("epochs", "give KEY=VALUE"),
+        ("name=x", "give KEY=VALUE"),
+        ("epoch=3", "unknown key"),
+        ("epochs=x", "not of type"),
+    ],
+)
+def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        changed(load("acoustic"), [setting])

@@ -21,6 +21,7 @@ from duetto.words import sphinx
 from duetto.words.boundaries import WordErrors, boundary_errors, word_errors
 from duetto.words.language import LanguageModel
 from duetto.words.recognise import ENGINES, Engine, SphinxRecogniser
+from duetto.words.segment import segment
 from duetto.words.vocabulary import normalise
 from duetto.words.whisper import REQUIRED, WhisperRecogniser
 
@@ -55,7 +56,7 @@ def errors(recogniser, spoken) -> WordErrors:
 
 
 def test_a_language_model_of_the_corpus_hears_its_words_and_times(follower, spoken):
-    assert errors(follower, spoken).rate <= 0.1  # 0.015 over 48 utterances (docs/words.md)
+    assert errors(follower, spoken).rate <= 0.1  # 0.04 over 48 utterances (docs/words.md)
     for samples, truth in spoken:
         words = follower.recognise(samples)
         assert {word.source for word in words} == {"recognised"}
@@ -70,7 +71,7 @@ def test_a_language_model_of_the_corpus_hears_its_words_and_times(follower, spok
 
 def test_a_word_loop_hears_words_in_any_order(spoken):
     recogniser = SphinxRecogniser(LanguageModel.word_loop(SENTENCES))
-    assert errors(recogniser, spoken).rate <= 0.5  # 0.33 over 16 utterances
+    assert errors(recogniser, spoken).rate <= 0.5  # 0.35 over 16 utterances
     known = {token for text in SENTENCES for token in normalise(text)}
     assert {word.word for samples, _ in spoken for word in recogniser.recognise(samples)} <= known
 
@@ -78,7 +79,7 @@ def test_a_word_loop_hears_words_in_any_order(spoken):
 def test_general_english(spoken):
     recogniser = SphinxRecogniser()
     total = errors(recogniser, spoken[:2])
-    assert total.rate <= 0.6  # 0.24 over 16 utterances
+    assert total.rate <= 0.6  # 0.27 over 16 utterances
     words = recogniser.recognise(spoken[0][0])
     assert all(set(word.word) <= set("abcdefghijklmnopqrstuvwxyz'.-_") for word in words)
     assert len({word.confidence for word in words}) > 1  # posteriors, not a constant
@@ -253,15 +254,23 @@ def test_names_of_the_dictionary():
 
 
 def test_every_engine_says_what_it_needs():
-    assert set(ENGINES) == {"pocketsphinx", "whisper"}
+    assert set(ENGINES) == {"pocketsphinx", "whisper", "segments"}
     with pytest.raises(ConfigurationError, match="no recogniser 'kaldi'; choose one of pocketsphinx, whisper"):
         Engine("kaldi").start()
     with pytest.raises(ConfigurationError, match="needs the folder of a model"):
         Engine("whisper").start()
     with pytest.raises(ConfigurationError, match="takes no model folder"):
         Engine(model="somewhere").start()
+    with pytest.raises(ConfigurationError, match="takes no model and no language"):
+        Engine("segments", LanguageModel()).start()
     with pytest.raises(ConfigurationError, match="own language model"):
         Engine("whisper", LanguageModel(), "somewhere").start()
+
+
+def test_segments_are_words_without_spelling(spoken):
+    words = Engine("segments").start().recognise(spoken[0][0])
+    assert words == segment(spoken[0][0])
+    assert {(word.word, word.source) for word in words} == {("", "segmented")}
 
 
 def test_identity_tells_engines_apart(tmp_path):
@@ -364,4 +373,4 @@ def test_human_speech(data):
     for name, _, text in rows[:40:10]:
         samples = audio.load(next((data / "ljspeech" / "wavs").glob(f"{name}.*"))).samples
         total = total + word_errors(normalise(text), [word.word for word in recogniser.recognise(samples)])
-    assert total.rate < 0.75  # about 0.5 over 24 utterances; chance is above 1
+    assert total.rate < 0.75  # 0.51 over 24 utterances (docs/words.md)

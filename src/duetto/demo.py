@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import corpora, evaluation, experiment, report, splits
 from .corpora import doctor, synthetic
+from .embeddings import EmbeddingConfig
 from .errors import CorpusError
 from .inference import Prediction, Recogniser
 from .labels import classes
@@ -39,6 +40,7 @@ FOUND = {"recognise": ("fusion-speech2vec", "fusion-spoken"), "segment": ("embed
 """Way of finding words → systems that are scored with them, beside the words of the corpus."""
 
 PROTOCOL = "session5"
+SPEECH2VEC_EPOCHS = 5
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def run(
     systems = [
         experiment.load(name) if epochs is None else experiment.load(name, epochs=epochs) for name in DEMO_SYSTEMS
     ]
-    workshop = Workshop(out / "cache", step=step)
+    workshop = Workshop(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), step=step)
     results = run_systems(
         systems,
         utterances,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
@@ -158,3 +158,24 @@ def load(system: str | Path, **changes: Any) -> Experiment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML ({error})") from error
     return replace(from_mapping(values, str(path)), **changes)
+
+
+def changed(experiment: Experiment, settings: Sequence[str]) -> Experiment:
+    """An experiment with some keys set, each given as `key=value`; its name and title say which.
+
+    The value is TOML; what is not TOML is taken as a string, so `epoch_choice=last` needs no quotes.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals or key in ("name", "title"):
+            raise ConfigurationError(f"setting {setting!r} is not valid; give KEY=VALUE, such as epoch_choice=last")
+        try:
+            values[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = text
+    if not values:
+        return experiment
+    suffix = ", ".join(f"{key}={value}" for key, value in values.items())
+    names = {"name": f"{experiment.name} ({suffix})", "title": f"{experiment.title} ({suffix})"}
+    return from_mapping({**asdict(experiment), **values, **names}, "setting")

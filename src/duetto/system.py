@@ -50,6 +50,7 @@ class Workshop:
     embeddings: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     vectors: Mapping[str, Path] | None = None
     step: Step = silent
+    _stores: dict[str, FeatureStore] = field(default_factory=dict, repr=False, compare=False)
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment reads, computed and trained here, before any system is."""
@@ -68,7 +69,8 @@ class Workshop:
             return Sources(frames=frames, vectors=made.word2vec)
         made = Embeddings(self.folder / "vectors", config, self.mfcc(utterances))
         for fold in folds:
-            made.encoder(fold, self.step(f"Speech2Vec, {fold.name}"))
+            if not made.has_encoder(fold):
+                made.encoder(fold, self.step(f"train Speech2Vec, {fold.name}"))
         if kind == "speech2vec":
             return Sources(frames=frames, vectors=made.speech2vec)
         return Sources(frames=frames, spoken=made.spoken)
@@ -86,7 +88,10 @@ class Workshop:
     def _store(self, utterances: Sequence[Utterance], config: Extractor, name: str) -> FeatureStore:
         """Features of all utterances. One whose audio cannot be read is an error here, not a smaller
         corpus: a result must state what it was measured on."""
-        store = extract_corpus(utterances, self.folder / "features", config, progress=self.step(name))
+        store = self._stores.get(config.key())
+        if store is None or not all(utterance.id in store for utterance in utterances):
+            store = extract_corpus(utterances, self.folder / "features", config, progress=self.step(name))
+            self._stores[config.key()] = store
         unread = {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
         if unread:
             first, reason = next(iter(unread.items()))

@@ -18,6 +18,9 @@ def train(
     system: Annotated[str, typer.Argument(help="A system, or an experiment file (TOML).")],
     manifest: Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key of the experiment, KEY=VALUE; may be repeated.")
+    ] = None,
     protocol: Annotated[str, typer.Option(help="How to split: " + ", ".join(splits.PROTOCOLS))] = "session5",
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the first.")] = 1,
@@ -43,13 +46,15 @@ def train(
 
         duetto train acoustic --manifest emodb.jsonl --protocol speaker -o runs/acoustic
 
+        duetto train acoustic --set normalisation=speaker --manifest emodb.jsonl --protocol speaker -o runs/by-speaker
+
         duetto train fusion-speech2vec --manifest iemocap.jsonl --seeds 5 -o runs/fusion
 
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
     from ..system import Workshop, run_systems
 
-    chosen = experiment.load(system)
+    chosen = experiment.changed(experiment.load(system), settings or [])
     if vectors is not None and chosen.embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {chosen.name!r} reads no vectors from a file")
     with steps() as step:

@@ -4,6 +4,6 @@ weights + Frontend ─ export ─▶ model.onnx, model.json ─ Session ─▶ l
 Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenEncoder ─▶ embeddings
 """
 
-from .session import DESCRIPTION, Session, SpokenEncoder, export, export_spoken
+from .session import DESCRIPTION, SPOKEN_DESCRIPTION, Session, SpokenEncoder, export, export_spoken
 
-__all__ = ["DESCRIPTION", "Session", "SpokenEncoder", "export", "export_spoken"]
+__all__ = ["DESCRIPTION", "SPOKEN_DESCRIPTION", "Session", "SpokenEncoder", "export", "export_spoken"]

@@ -28,8 +28,8 @@ from ..frames import samples, seconds
 from ..utterance import Word
 from . import sphinx
 from .language import LanguageModel
-from .speech import checked, no_speech
 from .segment import from_words, segment
+from .speech import checked, no_speech
 from .whisper import WhisperRecogniser
 
 LONGEST_SECONDS = 30.0

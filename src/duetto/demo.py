@@ -40,7 +40,7 @@ FOUND = {"recognise": ("fusion-speech2vec", "fusion-spoken"), "segment": ("embed
 """Way of finding words → systems that are scored with them, beside the words of the corpus."""
 
 PROTOCOL = "session5"
-SPEECH2VEC_EPOCHS = 5
+SPEECH2VEC_EPOCHS, PATIENCE = 5, 5
 
 
 @dataclass(frozen=True)

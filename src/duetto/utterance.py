@@ -182,7 +182,8 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     if not path.is_file():
         raise CorpusError(f"{path}: no such manifest; try: duetto corpus manifest KIND FOLDER -o {path.name}")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines: JSON may hold U+0085 or U+2028 unescaped, which that takes for line ends.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path}: not UTF-8 text ({error}). A manifest is JSONL, one object a line") from error
     utterances = []

@@ -1,0 +1,158 @@
+"""Every command end to end, through the installed entry point's own function: output, files, exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from duetto import audio
+from duetto.cli import app, main
+from duetto.utterance import read_manifest
+
+RUN = CliRunner()
+COMMANDS = [
+    [], ["demo"], ["predict"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"], ["corpus", "synthesise"],
+    ["features"], ["align"], ["train"], ["evaluate"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_teaches_by_example(command: list[str]) -> None:
+    done = RUN.invoke(app, [*command, "--help"], terminal_width=100)
+    assert done.exit_code == 0
+    if command and command != ["corpus"]:
+        assert "Example" in done.stdout and "duetto " in done.stdout
+
+
+def records(text: str) -> list[dict]:
+    """Every line of standard output must be one JSON object."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
+    runs: Path, manifest: Path, tmp_path: Path
+) -> None:
+    good = [str(u.audio) for u in read_manifest(manifest)[:2]]
+    (tmp_path / "bad.wav").write_text("no audio")
+    arguments = ["predict", good[0], str(tmp_path / "bad.wav"), good[1], "--model", str(runs / "acoustic"), "--json"]
+    done = RUN.invoke(app, arguments)
+    assert done.exit_code == 1 and "1 of 3 recordings could not be read" in done.stderr
+    assert [r["file"] for r in records(done.stdout)] == good
+    assert set(records(done.stdout)[0]) == {
+        "file", "duration", "label", "probabilities", "words", "words_from", "model", "warnings",
+    }  # fmt: skip
+
+
+def test_predict_from_raw_audio_for_a_person(runs: Path, manifest: Path) -> None:
+    utterance = read_manifest(manifest)[0]
+    done = RUN.invoke(app, ["predict", str(utterance.audio), "-m", str(runs / "fusion-speech2vec")])
+    assert done.exit_code == 0, done.stderr
+    assert "words (recognised):" in done.stdout and "%" in done.stdout
+
+
+def test_predict_with_a_transcript_and_with_words(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    utterance = read_manifest(manifest)[0]
+    base = ["predict", str(utterance.audio), "-m", str(runs / "fusion-speech2vec"), "--json"]
+    (aligned,) = records(RUN.invoke(app, [*base, "--transcript", str(utterance.text)]).stdout)
+    assert aligned["words_from"] == "aligned" and aligned["words"][0]["source"] == "aligned"
+    words = [{"word": w.word, "start": w.start, "end": w.end} for w in utterance.words or ()]
+    (tmp_path / "words.json").write_text(json.dumps(words))
+    (given,) = records(RUN.invoke(app, [*base, "--words", str(tmp_path / "words.json")]).stdout)
+    assert given["words_from"] == "given" and len(given["words"]) == len(words)
+
+
+def test_predict_refuses_one_transcript_for_two_recordings(runs: Path) -> None:
+    done = RUN.invoke(app, ["predict", "a.wav", "b.wav", "-m", str(runs / "acoustic"), "--transcript", "x"])
+    assert done.exit_code == 2
+
+
+def test_corpus_check_says_healthy_and_finds_what_is_broken(tree: Path, tmp_path: Path) -> None:
+    import shutil
+
+    done = RUN.invoke(app, ["corpus", "check", "synthetic", str(tree), "--json"])
+    (record,) = records(done.stdout)
+    assert done.exit_code == 0 and record["selected"] == 80 and set(record["by_session"]) == set("12345")
+    broken = tmp_path / "broken"
+    shutil.copytree(tree, broken)
+    victim = next(broken.glob("Session3/sentences/wav/*/*.wav"))
+    victim.unlink()
+    done = RUN.invoke(app, ["corpus", "check", "synthetic", str(broken)])
+    assert done.exit_code == 1 and victim.stem in done.stdout and "NOT healthy" in done.stdout
+
+
+def test_corpus_manifest_keeps_what_has_a_class_or_all(tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.jsonl"
+    done = RUN.invoke(app, ["corpus", "manifest", "synthetic", str(tree), "-o", str(out)])
+    assert done.exit_code == 0 and len(read_manifest(out)) == 80 and "80 of 88 utterances" in done.stderr
+    RUN.invoke(app, ["corpus", "manifest", "synthetic", str(tree), "-o", str(out), "--all"])
+    assert len(read_manifest(out)) == 88
+
+
+def test_corpus_synthesise_writes_a_corpus(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    done = RUN.invoke(app, ["corpus", "synthesise", str(tmp_path / "c"), "--size", "10"])
+    assert done.exit_code == 0 and (tmp_path / "c/SYNTHETIC.json").is_file()
+
+
+def test_features_of_recordings_with_a_bad_one(tmp_path: Path) -> None:
+    audio.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 9).astype(np.float32), 16_000)
+    (tmp_path / "b.wav").write_text("no audio")
+    arguments = ["features", str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), "-o", str(tmp_path / "f")]
+    done = RUN.invoke(app, arguments)
+    assert done.exit_code == 1 and "1 of 2 utterances, 1 skipped" in done.stderr and "b.wav" in done.stderr
+
+
+@pytest.mark.parametrize("by", ["transcript", "recognise", "segment"])
+def test_align_in_every_way(manifest: Path, tmp_path: Path, by: str) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(f"{line}\n" for line in manifest.read_text().splitlines()[:3]))
+    text = few.read_text().replace('"audio": "', f'"audio": "{manifest.parent}/')
+    few.write_text(text)
+    out = tmp_path / "out.jsonl"
+    done = RUN.invoke(app, ["align", str(few), "-o", str(out), "--by", by, "--anew", "--language", str(manifest)])
+    assert done.exit_code == 0, done.stderr
+    source = {"transcript": "aligned", "recognise": "recognised", "segment": "segmented"}[by]
+    for utterance in read_manifest(out):
+        assert utterance.words and {word.source for word in utterance.words} == {source}
+
+
+def test_train_evaluate_and_compare(manifest: Path, tmp_path: Path) -> None:
+    small = [x for key in ("hidden=8", "dense=8", "epochs=1") for x in ("--set", key)]
+    for system in ("acoustic", "embedding-random"):
+        done = RUN.invoke(
+            app, ["train", system, "--manifest", str(manifest), "-o", str(tmp_path / system), *small, "--seeds", "2"]
+        )
+        assert done.exit_code == 0, done.stderr
+        assert "UA %" in done.stdout
+    out = tmp_path / "report.html"
+    arguments = ["evaluate", str(tmp_path / "acoustic"), str(tmp_path / "embedding-random"), "-o", str(out), "--json"]
+    done = RUN.invoke(app, [*arguments, "--words", str(manifest), "--cache", str(manifest.parent / "cache")])
+    assert done.exit_code == 0, done.stderr
+    found = records(done.stdout)
+    assert len(found) == 3 and len(found[0]["ua"]["seeds"]) == 2 and out.read_text().count("<svg") > 3
+
+
+def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from duetto.cli import main; main()", "evaluate", str(tmp_path / "none")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert callable(main)
+
+
+def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
+    """All steps on few utterances; the figures themselves need the full size."""
+    pytest.importorskip("espeakng_loader")
+    from duetto.demo import DEMO_SYSTEMS, run
+
+    said: list[str] = []
+    finished = run(tmp_path / "demo", size=40, epochs=1, workers=1, step=lambda text: said.append(text))
+    assert finished.report.is_file() and "SYNTHETIC" in finished.report.read_text().upper()
+    assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
+    assert finished.prediction.path == "recognised" and finished.prediction.words
+    assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])

@@ -11,16 +11,20 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from duetto import corpora, speech2vec
 from duetto.corpora import synthetic
 from duetto.features.mfcc import MfccConfig
 from duetto.features.store import extract_corpus
-from duetto.models.speech2vec import Speech2VecConfig
+from duetto.inputs import Normaliser
+from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
 from duetto.progress import steps
+from duetto.runtime import SpokenEncoder, export_spoken
 from duetto.training import TrainingConfig
 from duetto.utterance import Utterance
 from duetto.words import similarity, word2vec
@@ -44,12 +48,25 @@ def trained(utterances: list[Utterance], options: argparse.Namespace) -> tuple[d
             training=TrainingConfig(epochs=options.epochs, seed=options.seed),
             progress=step("Speech2Vec"),
         )
-        spoken = speech2vec.type_vectors(encoder, speech2vec.Segments.of(rest, store))
+        segments = speech2vec.Segments.of(rest, store)
+        spoken = speech2vec.type_vectors(encoder, segments)
+        untrained = speech2vec.type_vectors(fresh(segments, options), segments)
     sentences = [tokens(utterance) for utterance in rest]
     written = word2vec.train(sentences, dim=options.dim, epochs=20, seed=options.seed)
     rng = np.random.default_rng(options.seed)
     random = Vectors(written.words, rng.normal(size=written.matrix.shape).astype(np.float32))
-    return {"Speech2Vec": spoken, "word2vec": written, "random": random}, encoder.about
+    found = {"Speech2Vec": spoken, "word2vec": written, "random": random, "untrained encoder": untrained}
+    return found, encoder.about
+
+
+def fresh(segments: speech2vec.Segments, options: argparse.Namespace) -> SpokenEncoder:
+    """An encoder with random weights: what the architecture gives without any training."""
+    torch.manual_seed(options.seed)
+    config = Speech2VecConfig(dim=options.dim, decoder=options.dim)
+    weights = {name: tensor.numpy() for name, tensor in Speech2Vec(config).state_dict().items()}
+    normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
+    export_spoken(weights, normaliser, {"config": asdict(config)}, options.out / "untrained")
+    return SpokenEncoder(options.out / "untrained")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -107,10 +124,11 @@ def main() -> None:
     began = time.perf_counter()
     found, about = trained(utterances, options)
     for name, vectors in found.items():
-        word_vectors.save(vectors, options.out / f"{name.lower()}.vec")
+        word_vectors.save(vectors, options.out / f"{name.lower().replace(' ', '-')}.vec")
     types = len(count(tokens(u) for u in utterances))
-    print(f"{len(utterances)} utterances, {types} word types; Speech2Vec: {about['words']} words in training, ", end="")
-    print(f"error {about['loss']:.3f}, development {about['development_loss']:.3f}, dropped {about['dropped']}")
+    print(f"{len(utterances)} utterances, {types} word types")
+    print(f"Speech2Vec: {about['words']} words in training, dropped {about['dropped']}; error {about['loss']:.3f}, on")
+    print(f"development words {about['development_loss']:.3f} (the mean frame: {about['mean_frame_error']:.3f})")
     print(f"features, training and vectors: {time.perf_counter() - began:.0f} s")
     header = ["vectors", "verdict", "homophone pairs", "their cosine", "of controls", "AUC (95 %)", "p"]
     rows = [evidence(name, inspect(vectors, other=found["word2vec"])) for name, vectors in found.items()]

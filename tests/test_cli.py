@@ -16,7 +16,7 @@ from duetto.utterance import read_manifest
 RUN = CliRunner()
 COMMANDS = [
     [], ["demo"], ["predict"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"], ["corpus", "synthesise"],
-    ["features"], ["align"], ["train"], ["evaluate"],
+    ["features"], ["align"], ["audit"], ["train"], ["evaluate"],
 ]  # fmt: skip
 
 

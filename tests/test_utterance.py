@@ -24,7 +24,7 @@ words = st.none() | st.lists(
         st.builds(
             Utterance, id=st.uuids().map(str), audio=st.just(Path("a.wav")), label=text, speaker=text, text=text,
             words=words,
-            votes=st.none() | st.dictionaries(st.text(max_size=3), st.lists(st.text(max_size=3)).map(tuple), max_size=2),
+            votes=st.none() | st.dictionaries(st.text(max_size=3), st.lists(st.text()).map(tuple), max_size=2),
         ),
         min_size=1, max_size=4, unique_by=lambda u: u.id,
     )

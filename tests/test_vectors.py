@@ -19,7 +19,7 @@ THREE = Vectors(("the", "don't", "cat"), np.array([[1, 0], [0.5, -2], [3e-8, 1e1
 
 def write(path: Path, text: str | bytes) -> Path:
     data = text.encode() if isinstance(text, str) else text
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
@@ -37,7 +37,7 @@ def binary(rows: list[tuple[str, list[float]]], newline: bytes = b"\n") -> bytes
         ("glove.txt", "the 1 0\ndon't 0.5 -2\ncat 3e-8 1e10\n"),
         ("tabs.txt", "the\t1\t0\ndon't  0.5  -2\ncat +3E-8 1e10\n"),
         ("glove.txt.gz", "the 1 0\ndon't 0.5 -2\ncat 3e-8 1e10\n"),
-        ("named_otherwise_but_gzip.vec", gzip.compress(b"3 2\nthe 1 0\ndon't 0.5 -2\ncat 3e-8 1e10\n")),
+        ("named_otherwise_but_gzip.vec", gzip.compress(b"3 2\nthe 1 0\ndon't 0.5 -2\ncat 3e-8 1e10\n", mtime=0)),
         ("word2vec.bin", binary([("the", [1, 0]), ("don't", [0.5, -2]), ("cat", [3e-8, 1e10])])),
         ("no_newlines.bin", binary([("the", [1, 0]), ("don't", [0.5, -2]), ("cat", [3e-8, 1e10])], b"")),
         ("word2vec.bin.gz", binary([("the", [1, 0]), ("don't", [0.5, -2]), ("cat", [3e-8, 1e10])])),
@@ -120,7 +120,7 @@ def test_broken_binary_names_file_and_entry(tmp_path: Path, data: bytes, message
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such vector file"):
         load(tmp_path / "absent.vec")
-    whole = gzip.compress(b"a 1 2\n")
+    whole = gzip.compress(b"a 1 2\n", mtime=0)
     path = tmp_path / "cut.vec.gz"
     path.write_bytes(whole[:-6])
     with pytest.raises(ModelError, match=r"cut\.vec\.gz: cannot be read"):

@@ -25,7 +25,7 @@ from . import speech2vec
 from .errors import ConfigurationError
 from .models.speech2vec import Speech2VecConfig
 from .progress import Progress
-from .runtime import SpokenEncoder
+from .runtime import SPOKEN_DESCRIPTION, SpokenEncoder
 from .speech2vec import Segments
 from .splits import Fold
 from .training import TrainingConfig
@@ -90,11 +90,18 @@ class Embeddings:
             _save(trained, path)
         return word_vectors.load(path)
 
+    def has_encoder(self, fold: Fold) -> bool:
+        """Whether Speech2Vec has been trained on this training part already."""
+        return (self._encoder_folder(fold) / SPOKEN_DESCRIPTION).is_file()
+
+    def _encoder_folder(self, fold: Fold) -> Path:
+        parts = [Segments.of(part, self._frames()).digest() for part in (fold.train, fold.development)]
+        return self.folder / f"speech2vec-{self._key('speech2vec', parts)}"
+
     def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenEncoder:
         """Speech2Vec, trained on the spoken words of the training part."""
-        parts = [Segments.of(part, self._frames()).digest() for part in (fold.train, fold.development)]
-        folder = self.folder / f"speech2vec-{self._key('speech2vec', parts)}"
-        if not (folder / "spoken.json").is_file():
+        folder = self._encoder_folder(fold)
+        if not (folder / SPOKEN_DESCRIPTION).is_file():
             c = self.config
             speech2vec.train(
                 fold.train,

@@ -1,11 +1,12 @@
-"""Folds × seeds of one experiment, in one run folder.
+"""Folds × seeds of one system, in one run folder.
 
     Experiment + folds + Sources ─ run_all ─▶ RUN/foldK-seedS/…, RUN/run.json, RUN/result.npz ─▶ SystemResult
 
 A run folder is resumable at any point: what is finished is not trained again, what was killed goes on.
 
-    run.json                experiment, protocol, folds (the ids of each part), seeds, environment
+    run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment
     result.npz              logits of all test utterances (`results.SystemResult`)
+    audit.json              what the audit found (`audit.Audit`), where `system.run_systems` trained
     foldK-seedS/            model.onnx + model.json (prediction), model.safetensors, last.safetensors
                             (training), tensorboard/, outcome.npz (logits of this fold)
 """
@@ -25,6 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import audit
+from .audit import Finding
+from .baselines import Baseline
 from .baselines.controls import CONTROLS
 from .errors import ConfigurationError, ModelError
 from .experiment import Experiment, from_mapping
@@ -36,11 +40,9 @@ from .utterance import Utterance
 
 if TYPE_CHECKING:
     from .emotion import Sources
-    from .training import History
 
-RUN, RESULT = "run.json", "result.npz"
+RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
 _FORMAT = "duetto-run-1"
-_OUTCOME = "outcome.npz"
 
 
 def member(fold: int, seed: int) -> str:
@@ -48,18 +50,23 @@ def member(fold: int, seed: int) -> str:
     return f"fold{fold}-seed{seed}"
 
 
-def environment() -> dict[str, str]:
-    """Versions that a result depends on."""
-    packages = ("duetto", "numpy", "torch", "lightning", "soxr", "soundfile")
+def environment(packages: Sequence[str]) -> dict[str, str]:
+    """Versions that a result depends on: those of `packages` and of the core."""
+    packages = ("duetto", "numpy", *packages, "soxr", "soundfile")
     versions = {name: importlib.metadata.version(name) for name in packages}
     return {"python": platform.python_version(), "machine": platform.platform(), **versions}
 
 
-def describe(experiment: Experiment, protocol: str, folds: Sequence[Fold], seeds: Sequence[int]) -> dict[str, Any]:
+def describe(
+    system: Experiment | Baseline, protocol: str, folds: Sequence[Fold], seeds: Sequence[int]
+) -> dict[str, Any]:
     """What run.json holds; all but `environment` must agree for a run to be resumed."""
+    kind, packages = "experiment", ("torch", "lightning")
+    if isinstance(system, Baseline):
+        kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
     return {
         "format": _FORMAT,
-        "experiment": asdict(experiment),
+        kind: asdict(system),
         "protocol": protocol,
         "seeds": list(seeds),
         "folds": [
@@ -70,7 +77,7 @@ def describe(experiment: Experiment, protocol: str, folds: Sequence[Fold], seeds
             }
             for fold in folds
         ],
-        "environment": environment(),
+        "environment": environment(packages),
     }
 
 
@@ -92,22 +99,24 @@ def run_all(
     workers: int = 1,
     accelerator: str = "cpu",
     devices: int = 1,
+    leak: bool = False,
     progress: Progress | None = None,
 ) -> list[SystemResult]:
     """Train and score every fold with every seed of every run; resumes what the folders hold of the same runs.
 
     workers: processes, each training one (run, fold, seed) at a time on one thread; with 1, training
-    happens in this process. The results do not depend on it.
+    happens in this process. The results do not depend on it. leak: the folds are known to leak (see `audit`),
+    and so the results are marked.
     Errors: a folder that holds another run, or anything in the data that an experiment cannot use.
     """
     for run in runs:
-        _begin(run.folder, describe(run.experiment, protocol, folds, seeds))
+        begin(run.folder, describe(run.experiment, protocol, folds, seeds))
     jobs = [
         _Job(run, folds[f], f, seed, accelerator, devices)
         for run in runs
         for f in range(len(folds))
         for seed in seeds
-        if not (run.folder / member(f, seed) / _OUTCOME).is_file()
+        if not (run.folder / member(f, seed) / OUTCOME).is_file()
     ]
     if workers == 1 or len(jobs) < 2:
         for done, job in enumerate(jobs):
@@ -116,9 +125,10 @@ def run_all(
         _train_in_processes(jobs, workers, progress)
     results = []
     for run in runs:
-        result = _collect(run.experiment, protocol, folds, seeds, run.folder)
-        result.save(run.folder / RESULT)
-        results.append(result)
+        e, kind = run.experiment, "leak" if leak or protocol in LEAKING else "system"
+        results.append(
+            collect(e.name, e.title, classes(e.label_set), folds, seeds, run.folder, paper_ua=e.paper_ua, kind=kind)
+        )
     return results
 
 
@@ -148,7 +158,7 @@ def _train(job: _Job, progress: Progress | None = None) -> None:
         devices=job.devices,
         progress=progress,
     )
-    _save(part / _OUTCOME, outcome.test_logits, outcome.temperature, outcome.history)
+    save_outcome(part / OUTCOME, outcome.test_logits, outcome.temperature, history=asdict(outcome.history))
 
 
 def _train_in_processes(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> None:
@@ -173,12 +183,13 @@ def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:
     return lambda step, steps: progress(done * steps + step, jobs * steps)
 
 
-def _begin(folder: Path, description: Mapping[str, Any]) -> None:
+def begin(folder: Path, description: Mapping[str, Any]) -> None:
+    """Make a run folder; one that holds the same run already is left as it is, any other is a `ModelError`."""
     path = folder / RUN
     if path.is_file():
         before = read(folder)
-        for key in ("experiment", "protocol", "seeds", "folds"):
-            if before[key] != json.loads(json.dumps(description[key])):
+        for key in ("experiment", "baseline", "protocol", "seeds", "folds"):
+            if before.get(key) != json.loads(json.dumps(description.get(key))):
                 raise ModelError(f"{folder} holds a run with another {key}; choose another folder, or delete this one")
         return
     if folder.is_dir() and any(folder.iterdir()):
@@ -204,8 +215,21 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def experiment_of(folder: Path) -> Experiment:
-    """The experiment of a run folder."""
-    return from_mapping(read(folder)["experiment"], str(folder / RUN))
+    """The experiment of a run folder; a `ModelError` where a baseline ran in it."""
+    described = read(folder)
+    if "baseline" in described:
+        raise ModelError(
+            f"{folder} holds a run of baseline {described['baseline']['name']!r}. Baselines keep no model: they can be "
+            "compared (duetto evaluate), but can neither predict nor be scored with other words"
+        )
+    return from_mapping(described["experiment"], str(folder / RUN))
+
+
+def reads_words(folder: Path) -> bool:
+    """Whether the system of a run folder reads words."""
+    described = read(folder)
+    needs = described["baseline"]["needs"] if "baseline" in described else described["experiment"]["encoders"]
+    return "words" in needs
 
 
 def result_of(folder: Path) -> SystemResult:
@@ -213,43 +237,44 @@ def result_of(folder: Path) -> SystemResult:
     described = read(folder)
     if not (folder / RESULT).is_file():
         jobs = [member(f, seed) for f in range(len(described["folds"])) for seed in described["seeds"]]
-        done = sum((folder / job / _OUTCOME).is_file() for job in jobs)
+        done = sum((folder / job / OUTCOME).is_file() for job in jobs)
         raise ModelError(
             f"{folder}: unfinished, {done} of {len(jobs)} trainings done; run the same `duetto train` again to go on"
         )
     return SystemResult.load(folder / RESULT)
 
 
-def _save(path: Path, logits: np.ndarray, temperature: float, history: History) -> None:
+def save_outcome(path: Path, logits: np.ndarray, temperature: float, **more: Any) -> None:
+    """Write the outcome of one fold and seed, atomically. more: JSON values."""
+    path.parent.mkdir(exist_ok=True)
+    texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        np.savez(file, logits=logits, temperature=temperature, history=np.array(json.dumps(asdict(history))))
+        np.savez(file, logits=logits, temperature=temperature, **texts)
     os.replace(partial, path)
 
 
-def _collect(
-    experiment: Experiment, protocol: str, folds: Sequence[Fold], seeds: Sequence[int], folder: Path
+def collect(
+    name: str,
+    title: str,
+    labels: tuple[str, ...],
+    folds: Sequence[Fold],
+    seeds: Sequence[int],
+    folder: Path,
+    **more: Any,
 ) -> SystemResult:
-    """One result of all folds' test utterances."""
+    """The outcomes in a run folder as one result of all folds' test utterances, saved there too."""
     logits, temperatures = [], np.ones((len(seeds), len(folds)))
     for s, seed in enumerate(seeds):
         row = []
         for f in range(len(folds)):
-            with np.load(folder / member(f, seed) / _OUTCOME, allow_pickle=False) as outcome:
+            with np.load(folder / member(f, seed) / OUTCOME, allow_pickle=False) as outcome:
                 row.append(outcome["logits"])
                 temperatures[s, f] = outcome["temperature"]
         logits.append(np.concatenate(row))
-    return assemble(
-        experiment.name,
-        experiment.title,
-        classes(experiment.label_set),
-        folds,
-        np.stack(logits),
-        seeds,
-        temperature=temperatures,
-        paper_ua=experiment.paper_ua,
-        kind="leak" if protocol in LEAKING else "system",
-    )
+    result = assemble(name, title, labels, folds, np.stack(logits), seeds, temperature=temperatures, **more)
+    result.save(folder / RESULT)
+    return result
 
 
 def assemble(
@@ -286,16 +311,27 @@ def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResul
     ]
 
 
+def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
+    """What the audits of run folders found, each thing once; None where one of them was never audited."""
+    audits = [audit.load(folder) for folder in folders]
+    return audit.merged([a for a in audits if a is not None]) if None not in audits else None
+
+
 def report_context(
-    described: Mapping[str, Any], results: Sequence[SystemResult], *, name: str = "", synthetic: bool = False
+    described: Mapping[str, Any],
+    results: Sequence[SystemResult],
+    *,
+    name: str = "",
+    synthetic: bool = False,
+    findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
-    """What `report.write` shall say of protocol and corpus, from a run's description."""
+    """What `report.write` shall say of protocol, corpus and audit, from a run's description."""
     first = results[0]
     counts = {label: int((first.target == i).sum()) for i, label in enumerate(first.classes)}
     folds = described["folds"]
-    e = described["experiment"]
+    choice = described.get("experiment", {}).get("epoch_choice", "development")
     return {
-        "title": "Speech emotion recognition: " + ", ".join(r.title for r in results if r.kind == "system"),
+        "title": f"Speech emotion recognition, protocol {described['protocol']}",
         "corpus": {"name": name or "the manifest's", "counts": counts, "synthetic": synthetic},
         "protocol": {
             "protocol": described["protocol"],
@@ -305,9 +341,10 @@ def report_context(
                 for fold in folds
             ],
             "seeds": described["seeds"],
-            "choice of epoch": e["epoch_choice"]
-            + (" data, never test data" if e["epoch_choice"] == "development" else ""),
+            f"choice of {'epoch' if 'experiment' in described else 'settings'}": choice
+            + (" data, never test data" if choice == "development" else ""),
             "temperature": "fitted on development data",
             "environment": described["environment"],
         },
+        "audit": findings,
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import audio, metrics
+from . import audio, evaluation, metrics
 from .errors import ModelError
 from .features.mfcc import MfccConfig, words_of
 from .features.short_term import ShortTermConfig
@@ -64,6 +64,8 @@ def find(model: str | os.PathLike[str]) -> Path:
     if (folder / DESCRIPTION).is_file():
         return folder
     members = sorted(path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}"))
+    if not members and (folder / evaluation.RUN).is_file():
+        evaluation.experiment_of(folder)  # says so where a baseline ran here
     if not members:
         raise ModelError(f"{folder}: no model in it. Give a run folder of `duetto train`, or an exported folder")
     return members[0]

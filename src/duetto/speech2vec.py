@@ -265,7 +265,7 @@ def train(
     history = fit(model, task, training, folder, progress=progress)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
     about |= {"training": asdict(training), "development_words": len(held_out)}
-    about |= _counts(segments) | _learned(history)
+    about |= _counts(segments) | _learned(history) | {"mean_frame_error": _mean_frame_error(held_out, normaliser)}
     runtime.export_spoken(weights, normaliser, about, folder)
     return runtime.SpokenEncoder(folder)
 
@@ -294,6 +294,13 @@ def _learned(history: History) -> dict[str, Any]:
         "loss": kept["loss"],
         "development_loss": kept.get("development_loss"),
     }
+
+
+def _mean_frame_error(segments: Segments, normaliser: Normaliser) -> float | None:
+    """What the error would be if the decoder always said the mean frame of the training words: what to compare
+    the development error with, as one speaker varies less, or more, than all together."""
+    sums = [(float(np.square(normaliser(segments[i])).sum()), segments[i].size) for i in range(len(segments))]
+    return sum(error for error, _ in sums) / sum(size for _, size in sums) if sums else None
 
 
 def _claim(folder: Path, about: dict[str, Any]) -> None:

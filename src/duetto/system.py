@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import evaluation, splits
+from . import audit, classical, evaluation, splits
+from .audit import Audit
+from .baselines import BASELINES, Baseline, Inputs
 from .embeddings import EmbeddingConfig, Embeddings, SpokenWords
 from .emotion import Sources, prepare
 from .errors import ConfigurationError, CorpusError
-from .experiment import Experiment
+from .experiment import SYSTEMS, Experiment, load
 from .features.mfcc import MfccConfig
 from .features.short_term import ShortTermConfig
 from .features.store import Extractor, FeatureStore, extract_corpus
@@ -29,6 +31,7 @@ from .splits import Fold
 from .utterance import Utterance
 from .words import vectors as word_vectors
 from .words.vectors import Vectors
+from .words.vocabulary import tokens
 
 Step = Callable[[str], "Progress | None"]
 """Called with a description at the start of each step of long work; gives the step its progress callback."""
@@ -77,9 +80,11 @@ class Workshop:
 
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
         """Short-term features, where the experiment hears them."""
-        if not experiment.uses_audio:
-            return None
-        return self._store(utterances, ShortTermConfig(mode=experiment.features), "short-term features")
+        return self.short_term(utterances, experiment.features) if experiment.uses_audio else None
+
+    def short_term(self, utterances: Sequence[Utterance], mode: str = "corrected") -> FeatureStore:
+        """Short-term features, of a mode of `features.short_term`."""
+        return self._store(utterances, ShortTermConfig(mode=mode), "short-term features")
 
     def mfcc(self, utterances: Sequence[Utterance]) -> FeatureStore:
         """What Speech2Vec hears."""
@@ -106,6 +111,18 @@ def _same(vectors: Vectors, _: Fold) -> Vectors:
     return vectors
 
 
+def named(system: str) -> Experiment | Baseline:
+    """The system of a name in `SYSTEMS`, the baseline of one in `BASELINES`, or the experiment of a TOML file."""
+    if system in BASELINES and system not in SYSTEMS:
+        return BASELINES[system]
+    if system not in SYSTEMS and not Path(system).is_file():
+        raise ConfigurationError(
+            f"{system!r} is no system, no baseline and no file; systems are {', '.join(SYSTEMS)}; "
+            f"baselines are {', '.join(BASELINES)}; any TOML experiment file works as well"
+        )
+    return load(system)
+
+
 def run_systems(
     experiments: Sequence[Experiment],
     utterances: Sequence[Utterance],
@@ -117,18 +134,20 @@ def run_systems(
     workers: int = 1,
     accelerator: str = "cpu",
     devices: int = 1,
+    declare_leak: bool = False,
 ) -> list[SystemResult]:
     """Train and score systems on one protocol, each in its own run folder, with shared features and vectors.
 
-    workers: processes that train, each one (system, fold, seed) at a time.
+    workers: processes that train, each one (system, fold, seed) at a time. declare_leak: train although the audit
+    finds a leak; the results are then marked as such. Every run folder gets its audit (audit.json).
+    Errors: a leak that is not declared, and whatever an experiment cannot use.
     """
-    labelled = [u for u in utterances if u.label is not None]
-    folds = splits.folds(protocol, labelled)
+    labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
     runs = [
         evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder)
         for experiment, folder in zip(experiments, folders, strict=True)
     ]
-    return evaluation.run_all(
+    results = evaluation.run_all(
         runs,
         protocol,
         folds,
@@ -136,7 +155,64 @@ def run_systems(
         workers=workers,
         accelerator=accelerator,
         devices=devices,
+        leak=bool(checked.leaks),
         progress=workshop.step("train " + ", ".join(e.name for e in experiments)),
+    )
+    for experiment, folder in zip(experiments, folders, strict=True):
+        brought = (workshop.vectors or {}).get(experiment.embeddings)
+        name = None if brought is None else brought.name
+        features = workshop.folder / "features"
+        audit.save(audit.audit_run(folder, labelled, features=features, split=checked, vectors=name), folder)
+    return results
+
+
+def run_baseline(
+    baseline: Baseline,
+    utterances: Sequence[Utterance],
+    protocol: str,
+    folder: Path,
+    workshop: Workshop,
+    *,
+    seeds: Sequence[int] = (0,),
+    declare_leak: bool = False,
+) -> SystemResult:
+    """Fit and score a classical baseline on one protocol, in a run folder with its audit; see `classical`.
+
+    declare_leak, errors: as `run_systems`.
+    """
+    labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
+    inputs = Inputs(
+        frames=workshop.short_term(labelled) if "frames" in baseline.needs else None,
+        tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
+    )
+    step = workshop.step(f"train {baseline.name}")
+    leak = bool(checked.leaks)
+    result = classical.run(baseline, inputs, protocol, folds, folder, seeds=seeds, leak=leak, progress=step)
+    audit.save(checked, folder)
+    return result
+
+
+def _split(
+    utterances: Sequence[Utterance], protocol: str, workshop: Workshop, declare_leak: bool
+) -> tuple[list[Utterance], list[Fold], Audit]:
+    """The utterances that have a label, their folds, and the audit of these; a leak must be declared."""
+    labelled = [u for u in utterances if u.label is not None]
+    folds = splits.folds(protocol, labelled)
+    checked = audit.audit_folds(folds, protocol, declared=declare_leak, progress=workshop.step("audit the split"))
+    if checked.verdict == "leak":
+        raise ConfigurationError(_refusal(checked))
+    return labelled, folds, checked
+
+
+def _refusal(checked: Audit) -> str:
+    """Why a split is not trained on, and what to do."""
+    first, *others = checked.leaks
+    where = "" if first.fold is None else f" (fold {first.fold!r}, such as {', '.join(first.evidence['examples'])})"
+    more = f" and {len(others)} more: {', '.join(sorted({f.kind for f in others}))}." if others else ""
+    return (
+        f"protocol {checked.protocol!r} leaks here: {first.detail}{where}.{more} A figure on such test data says "
+        "nothing about new speech. See all of it: duetto audit MANIFEST --protocol NAME. Repair the manifest or choose "
+        "another protocol; to train all the same, with the results marked as a leak: --declare-leak (declare_leak=True)"
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ..errors import DuettoError
-from . import align, corpus, demo, predict, speech2vec, train
+from . import align, audit, corpus, demo, predict, speech2vec, train
 
 app = typer.Typer(
     name="duetto",
@@ -24,6 +24,7 @@ app.command("predict")(predict.predict)
 app.add_typer(corpus.app, name="corpus")
 app.command("features")(corpus.features)
 app.command("align")(align.align)
+app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.add_typer(speech2vec.app, name="speech2vec")

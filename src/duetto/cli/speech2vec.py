@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,6 +35,13 @@ VectorFile = Annotated[Path, typer.Argument(help="Word vectors: word2vec, fastTe
 Cache = Annotated[Path | None, typer.Option(help="Features, shared with `duetto train`; beside the manifest.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that compute features; 0 for one a core.")]
 
+Forcing = Annotated[
+    bool, typer.Option("--teacher-forcing", help="Tell the decoder the true frame before; several times slower.")
+]
+DevelopmentShare = Annotated[
+    float, typer.Option(min=0.0, max=0.5, help="Held out to choose the epoch, by speaker; 0 keeps the last.")
+]
+
 
 @app.command()
 def train(
@@ -47,12 +54,8 @@ def train(
     optimiser: Annotated[str, typer.Option(help="adam, or sgd as published.")] = "adam",
     learning_rate: Annotated[float, typer.Option(help="Constant over all epochs.")] = 1e-3,
     batch_size: Annotated[int, typer.Option(min=1, help="Centre words a step.")] = 128,
-    teacher_forcing: Annotated[
-        bool, typer.Option("--teacher-forcing", help="Tell the decoder the true frame before; several times slower.")
-    ] = False,
-    development_share: Annotated[
-        float, typer.Option(min=0.0, max=0.5, help="Held out to choose the epoch, by speaker; 0 keeps the last.")
-    ] = 0.05,
+    teacher_forcing: Forcing = False,
+    development_share: DevelopmentShare = 0.05,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal vectors.")] = 0,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     devices: Annotated[int, typer.Option(min=1, help="Processes, each with a device of its own.")] = 1,
@@ -76,29 +79,19 @@ def train(
 
     utterances = read_manifest(manifest)
     speech2vec.require_times(utterances)
-    config = Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing)
-    training = TrainingConfig(epochs, learning_rate, optimiser, seed=seed, accelerator=accelerator, devices=devices)
+    settings = {
+        "config": Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing),
+        "training": TrainingConfig(
+            epochs, learning_rate, optimiser, seed=seed, accelerator=accelerator, devices=devices
+        ),
+        "window": window,
+        "batch_size": batch_size,
+    }
     with steps() as step:
         heard, store = _mfcc(utterances, cache or manifest.parent / "cache", workers, step)
-        rest, development = speech2vec.hold_out(heard, development_share, seed=seed)
-        encoder = speech2vec.train(
-            rest,
-            development,
-            store,
-            out,
-            config=config,
-            training=training,
-            window=window,
-            batch_size=batch_size,
-            progress=step("Speech2Vec"),
-        )
-    about = encoder.about
-    _say(f"{out}: {about['words']} words of {about['types']} types; {about['development_words']} for development")
-    _say(_left_out(about["dropped"], about["cut"], about["without_type"]))
-    errors = f"error {about['loss']:.4f}"
-    if about["development_loss"] is not None:
-        errors += f", on development words {about['development_loss']:.4f}"
-    _say(f"epoch {about['epoch_kept']} of {about['epochs']} kept: {errors} (always saying the mean frame: about 1)")
+        parts = speech2vec.hold_out(heard, development_share, seed=seed)
+        encoder = speech2vec.train(*parts, store, out, **settings, progress=step("Speech2Vec"))
+    _tell(out, encoder.about)
     _end(utterances, heard)
 
 
@@ -236,6 +229,17 @@ def _say(line: str) -> None:
         typer.echo(line, err=True)
 
 
+def _tell(out: Path, about: Mapping[str, Any]) -> None:
+    """What was trained on, and how far it came."""
+    _say(f"{out}: {about['words']} words of {about['types']} types; {about['development_words']} for development")
+    _say(_left_out(about["dropped"], about["cut"], about["without_type"]))
+    errors = f"error {about['loss']:.4f}"
+    if about["development_loss"] is not None:
+        errors += f", on development words {about['development_loss']:.4f} ({about['mean_frame_error']:.4f} if the "
+        errors += "decoder always said the mean frame)"
+    _say(f"epoch {about['epoch_kept']} of {about['epochs']} kept: {errors}")
+
+
 def _mfcc(
     utterances: list[Utterance], cache: Path, workers: int, step: Callable[[str], Progress | None]
 ) -> tuple[list[Utterance], FeatureStore]:
@@ -328,7 +332,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto
 svg { width: 100%; height: auto; border: 1px solid #8884 } circle { fill: #2a7ab0 }
 text { font-size: 11px; fill: currentColor } li { margin: .2rem 0 }
 """
-_WIDTH, _HEIGHT, _MARGIN = 1000, 640, 30
+_WIDTH, _MARGIN = 1000, 20
 
 
 def _page(name: str, found: Inspection) -> str:
@@ -346,18 +350,22 @@ def _page(name: str, found: Inspection) -> str:
 
 
 def _map(found: Inspection) -> str:
-    """Every word a dot with its name as tooltip; names are written where they cover no other name."""
+    """Every word a dot with its name as tooltip, both axes to one scale; names are written where they cover no other.
+
+    The picture ends at the outermost dots, with room for a name at the right.
+    """
     columns = list(zip(*((x, y) for _, x, y in found.map), strict=True))
-    low = [min(column) for column in columns]
-    span = [max(column) - least or 1.0 for column, least in zip(columns, low, strict=True)]
+    low, high = [min(column) for column in columns], [max(column) for column in columns]
+    scale = _WIDTH / max(*(b - a for a, b in zip(low, high, strict=True)), 1e-9)
+    width, height = (scale * (b - a) for a, b in zip(low, high, strict=True))
     dots, written = [], []
     for word, x, y in found.map:
-        left = _MARGIN + (x - low[0]) / span[0] * (_WIDTH - 4 * _MARGIN)
-        top = _HEIGHT - _MARGIN - (y - low[1]) / span[1] * (_HEIGHT - 2 * _MARGIN)
+        left, top = scale * (x - low[0]), scale * (high[1] - y)
         label = html.escape(word)
         dots.append(f'<circle cx="{left:.1f}" cy="{top:.1f}" r="3"><title>{label}</title></circle>')
-        width = 6.5 * len(word) + 4
-        if all(left + width < a or a + w < left or abs(top - b) > 11 for a, b, w in written):
-            written.append((left, top, width))
-            dots.append(f'<text x="{left + 4:.1f}" y="{top + 4:.1f}">{label}</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Map of the words">{"".join(dots)}</svg>'
+        length = 6.5 * len(word) + 8
+        if all(left + length < a or a + n < left or abs(top - b) > 11 for a, b, n in written):
+            written.append((left, top, length))
+            dots.append(f'<text x="{left + 5:.1f}" y="{top + 4:.1f}">{label}</text>')
+    box = f"{-_MARGIN} {-_MARGIN} {width + 5 * _MARGIN:.0f} {height + 2 * _MARGIN:.0f}"
+    return f'<svg viewBox="{box}" role="img" aria-label="Map of the words">{"".join(dots)}</svg>'

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import evaluation, experiment, report, splits
+from .. import audit, evaluation, experiment, report, splits
+from ..baselines import Baseline
+from ..experiment import Experiment
 from ..progress import steps
 from ..results import SystemResult
-from ..utterance import read_manifest
+from ..utterance import Utterance, read_manifest
+
+if TYPE_CHECKING:
+    from ..system import Workshop
 
 
 def train(
-    system: Annotated[str, typer.Argument(help="A system, or an experiment file (TOML).")],
+    system: Annotated[str, typer.Argument(help="A system, a baseline, or an experiment file (TOML).")],
     manifest: Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")],
     settings: Annotated[
@@ -35,12 +40,18 @@ def train(
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     devices: Annotated[int, typer.Option(min=1, help="Processes, each with a device of its own.")] = 1,
+    declare_leak: Annotated[
+        bool, typer.Option("--declare-leak", help="Train although test data leak; results are marked as such.")
+    ] = False,
 ) -> None:
     """Train a system on every fold of a protocol, and score its test data.
 
     Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random. Vectors
     are trained on the training part unless --vectors brings them. The run folder then holds a model for
     `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
+
+    Baselines: svm, hmm, dnn-elm, evector, evector-acoustic. They are fitted on the CPU in this process; their run
+    folder holds the result for `duetto evaluate` alone.
 
     Examples:
 
@@ -50,28 +61,58 @@ def train(
 
         duetto train fusion-speech2vec --manifest iemocap.jsonl --seeds 5 -o runs/fusion
 
+        duetto train svm --manifest emodb.jsonl --protocol speaker -o runs/svm
+
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
-    from ..system import Workshop, run_systems
+    from ..system import Workshop, named
 
-    chosen = experiment.changed(experiment.load(system), settings or [])
-    if vectors is not None and chosen.embeddings not in ("file", "word2vec", "speech2vec"):
-        raise typer.BadParameter(f"system {chosen.name!r} reads no vectors from a file")
+    computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
+    chosen = _checked(named(system), settings or [], vectors, computing)
+    brought = {chosen.embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        brought = None if vectors is None else {chosen.embeddings: vectors}
-        (result,) = run_systems(
-            [chosen],
-            read_manifest(manifest),
-            protocol,
-            [out],
-            Workshop(cache or manifest.parent / "cache", vectors=brought, step=step),
-            seeds=range(seed, seed + seeds),
-            workers=workers,
-            accelerator=accelerator,
-            devices=devices,
-        )
+        shop = Workshop(cache or manifest.parent / "cache", vectors=brought, step=step)
+        numbers = range(seed, seed + seeds)
+        result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
     _print([result])
+    if checked := audit.load(out):
+        typer.echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
     typer.echo(f"run folder: {out}", err=True)
+
+
+def _checked(
+    chosen: Experiment | Baseline, settings: list[str], vectors: Path | None, computing: dict[str, Any]
+) -> Experiment | Baseline:
+    """The system with its settings changed; an option that it has no use for is refused."""
+    if isinstance(chosen, Baseline):
+        if settings or vectors or computing != {"workers": 1, "accelerator": "cpu", "devices": 1}:
+            raise typer.BadParameter(
+                f"{chosen.name!r} is a baseline: --set, --vectors, --workers, --accelerator and --devices do not apply"
+            )
+        return chosen
+    changed = experiment.changed(chosen, settings)
+    if vectors is not None and changed.embeddings not in ("file", "word2vec", "speech2vec"):
+        raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
+    return changed
+
+
+def _run(
+    chosen: Experiment | Baseline,
+    utterances: list[Utterance],
+    protocol: str,
+    out: Path,
+    shop: Workshop,
+    seeds: range,
+    declare_leak: bool,
+    computing: dict[str, Any],
+) -> SystemResult:
+    from ..system import run_baseline, run_systems
+
+    if isinstance(chosen, Baseline):
+        return run_baseline(chosen, utterances, protocol, out, shop, seeds=seeds, declare_leak=declare_leak)
+    return run_systems(
+        [chosen], utterances, protocol, [out], shop, seeds=seeds, declare_leak=declare_leak, **computing
+    )[0]
 
 
 def evaluate(
@@ -102,7 +143,8 @@ def evaluate(
     results += _with_other_words(runs, words or [], cache)
     page = out or runs[0] / "report.html"
     described = evaluation.read(runs[0])
-    report.write(page, results, **evaluation.report_context(described, results))
+    context = evaluation.report_context(described, results, findings=evaluation.findings_of(runs))
+    report.write(page, results, **context)
     if as_json:
         for result in results:
             typer.echo(json.dumps(report.record(result)))
@@ -118,7 +160,7 @@ def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | Non
         rescore(run, read_manifest(path), Workshop(cache or path.parent / "cache"), path.stem)
         for path in manifests
         for run in runs
-        if evaluation.experiment_of(run).uses_words
+        if evaluation.reads_words(run)
     ]
 
 

@@ -106,7 +106,13 @@ class LSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """States of every step; sequences are padded at the end, and what follows their end is meaningless."""
         projected = _project(x[None], self.weight_input, self.bias)
-        return _Recurrence.apply(projected, self.weight_recurrent, None)[:, 0].transpose(0, 1)
+        return _recur(projected, self.weight_recurrent, None)[:, 0].transpose(0, 1)
+
+
+def _recur(projected: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
+    """`_Recurrence` in the weights' own precision: under autocast only the projections are done in less."""
+    with torch.autocast(projected.device.type, enabled=False):
+        return _Recurrence.apply(projected.to(weight.dtype), weight, mask)
 
 
 @torch.no_grad()
@@ -164,7 +170,7 @@ class BiLSTM(nn.Module):
         """
         batch, time, _ = x.shape
         projected = _project(torch.stack((x, reverse_within(x, lengths))), self.weight_input, self.bias)
-        states = _Recurrence.apply(projected, self.weight_recurrent, self._mask(batch))
+        states = _recur(projected, self.weight_recurrent, self._mask(batch))
         forward, backward = states.permute(1, 2, 0, 3)  # each (batch, time, hidden)
         at_end = (lengths - 1)[:, None, None].expand(-1, 1, self.hidden)
         last = torch.cat((forward.gather(1, at_end), backward.gather(1, at_end)), dim=-1).squeeze(1)

@@ -97,7 +97,7 @@ class Speech2Vec(nn.Module):
     def _error(self, z: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
         """One decoding a target."""
         said = self._decode(z, targets.shape[1], targets if self.config.teacher_forcing else None)
-        real = _real(lengths, targets.shape[1])
+        real = _real(lengths, targets)
         return ((said - targets).square().mean(-1) * real).sum() / real.sum()
 
     def _shared_error(self, z: Tensor, batch: SpokenBatch) -> Tensor:
@@ -107,7 +107,7 @@ class Speech2Vec(nn.Module):
         input's targets, so no pair is ever laid out by itself: c·y² − 2·y·Σx + Σx².
         """
         time, n = batch.targets.shape[1], len(z)
-        real = _real(batch.target_lengths, time)
+        real = _real(batch.target_lengths, batch.targets)
         shape = (n, time, batch.targets.shape[2])
         x = (batch.targets * real[..., None])[batch.target]
         sums = z.new_zeros(shape).index_add_(0, batch.source, x)
@@ -118,6 +118,6 @@ class Speech2Vec(nn.Module):
         return error.mean(-1).sum() / counts.sum()
 
 
-def _real(lengths: Tensor, time: int) -> Tensor:
-    """(n, time) float: 1 where a frame is real, 0 where it is padding."""
-    return (torch.arange(time, device=lengths.device) < lengths[:, None]).float()
+def _real(lengths: Tensor, frames: Tensor) -> Tensor:
+    """(n, time), of the type of `frames` (n, time, features): 1 where a frame is real, 0 where it is padding."""
+    return (torch.arange(frames.shape[1], device=lengths.device) < lengths[:, None]).to(frames.dtype)

@@ -1,0 +1,73 @@
+"""Systems on EmoDB and RAVDESS: the table of docs/results.md.
+
+    python benchmarks/corpora.py --data $DUETTO_DATA --out runs/corpora --seeds 3
+
+Label set `four`, five folds that share no speaker (protocol `speaker`), development data held out of
+training by speaker, nothing chosen on test data. Resumable: what lies in --out is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from duetto import corpora, experiment, results
+from duetto.evaluation import controls, environment
+from duetto.labels import classes, selected
+from duetto.splits import folds
+from duetto.system import Workshop, run_systems
+
+SYSTEMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("acoustic", ()),
+    ("acoustic", ("epoch_choice=last",)),
+    ("acoustic", ("features=pyaudioanalysis", "epoch_choice=last")),
+    ("acoustic", ("normalisation=speaker",)),
+    ("acoustic", ("normalisation=speaker", "epoch_choice=last")),
+    ("embedding-random", ()),
+)
+
+
+def row(corpus: str, result: results.SystemResult) -> str:
+    """One line of the table."""
+    s, c = results.summary(result), results.calibration(result)
+    spread = "" if s.ua.std is None else f" ± {s.ua.std:.1f}"
+    low, high = s.ua.ci95
+    title = result.title + (" (control)" if result.kind == "control" else "")
+    return (
+        f"| {corpus} | {title} | {s.ua.mean:.1f}{spread} [{low:.1f}–{high:.1f}] | {s.wa.mean:.1f} "
+        f"| {s.macro_f1.mean:.1f} | {100 * c.ece[0]:.1f} → {100 * c.ece[1]:.1f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with emodb/ and ravdess/")
+    parser.add_argument("--out", type=Path, required=True, help="where runs, features and vectors go")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
+    options = parser.parse_args()
+    experiments = [experiment.changed(experiment.load(name), settings) for name, settings in SYSTEMS]
+    print(
+        "environment:",
+        ", ".join(f"{name} {version}" for name, version in environment(("torch", "lightning")).items()),
+        "\n",
+    )
+    print("| corpus | system | UA % | WA % | macro-F1 % | ECE % before → after temperature |")
+    print("|---|---|---|---|---|---|")
+    for kind, name in (("emodb", "EmoDB"), ("ravdess", "RAVDESS")):
+        utterances = selected(corpora.load(kind, options.data / kind))
+        found = run_systems(
+            experiments,
+            utterances,
+            "speaker",
+            [options.out / kind / e.name for e in experiments],
+            Workshop(options.out / kind / "cache"),
+            seeds=range(options.seeds),
+            workers=options.workers,
+        )
+        for result in [*found, *controls(folds("speaker", utterances), classes("four"))]:
+            print(row(name, result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What an audit found, how grave it is, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ..errors import ModelError
+
+Severity = Literal["leak", "warning", "note"]
+Verdict = Literal["clean", "declared", "leak"]
+
+AUDIT = "audit.json"
+"""Name of an audit's file in a run folder."""
+
+EXAMPLES = 5
+
+KINDS: dict[str, Severity] = {
+    "leaking-protocol": "leak",
+    "utterance-in-two-parts": "leak",
+    "same-audio": "leak",
+    "overlapping-audio": "leak",
+    "speaker-overlap": "leak",
+    "chosen-on-test": "leak",
+    "fitted-on-test": "leak",
+    "vocabulary-from-test": "leak",
+    "session-overlap": "warning",
+    "scenario-overlap": "warning",
+    "same-transcript": "warning",
+    "near-transcript": "warning",
+    "oversampling": "warning",
+    "unknown-speaker": "warning",
+    "unknown-epoch": "warning",
+    "unknown-statistics": "warning",
+    "not-in-manifest": "warning",
+    "unknown-vectors": "note",
+    "speaker-normalisation": "note",
+    "padding-read": "note",
+    "not-examined": "note",
+}
+"""Kind of finding → severity. `leak`: test data reached what was fitted or chosen, or a part that must be new is
+not; the figures are no results. `warning`: a figure must be read with this number beside it. `note`: to know."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an audit found.
+
+    kind, severity: see `KINDS`. fold: its name; None where it concerns the whole corpus or run.
+    detail: a sentence. evidence: counts, and under `examples` up to 5 ids (of test utterances, where there
+    are any), with what each one equals under `twins`.
+    """
+
+    kind: str
+    severity: Severity
+    fold: str | None
+    detail: str
+    evidence: Mapping[str, Any]
+
+
+def found(kind: str, fold: str | None, detail: str, **evidence: Any) -> Finding:
+    """A finding of a known kind; lists in `evidence` are cut to the first 5."""
+    cut = {key: list(value)[:EXAMPLES] if isinstance(value, list | tuple) else value for key, value in evidence.items()}
+    return Finding(kind, KINDS[kind], fold, detail, cut)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found, the gravest first, and of what.
+
+    protocol: its name, "" where there is none. folds, utterances: how many were examined. declared: whether the
+    user knows that the data leak (protocol `random`, or `--declare-leak`).
+    """
+
+    findings: tuple[Finding, ...]
+    protocol: str
+    folds: int
+    utterances: int
+    declared: bool = False
+
+    def __post_init__(self) -> None:
+        order = get_args(Severity)
+        unique = {json.dumps(asdict(finding), sort_keys=True): finding for finding in self.findings}
+        ranked = sorted(unique.values(), key=lambda finding: order.index(finding.severity))
+        object.__setattr__(self, "findings", tuple(ranked))
+
+    @property
+    def leaks(self) -> tuple[Finding, ...]:
+        """The findings that make figures worthless."""
+        return tuple(finding for finding in self.findings if finding.severity == "leak")
+
+    @property
+    def verdict(self) -> Verdict:
+        """`leak`: there is one, and nobody said so; `declared`: there is one, and the user said so; else `clean`."""
+        if not self.leaks:
+            return "clean"
+        return "declared" if self.declared else "leak"
+
+    def summary(self) -> str:
+        """The verdict and how many findings of each severity, in one line."""
+        counts = Counter(finding.severity for finding in self.findings)
+        parts = [f"{counts[s]} {s}{'s' if counts[s] != 1 else ''}" for s in get_args(Severity) if counts[s]]
+        return f"{self.verdict}: {', '.join(parts) or 'nothing found'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, the verdict too, as JSON values."""
+        return {"verdict": self.verdict, **asdict(self), "findings": [asdict(finding) for finding in self.findings]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: str) -> Audit:
+        """The inverse of `to_json`; `where` opens the error."""
+        try:
+            findings = tuple(Finding(**finding) for finding in value["findings"])
+            if any(KINDS[finding.kind] != finding.severity for finding in findings):
+                raise ValueError("a kind of finding with another severity")
+            return cls(findings, value["protocol"], value["folds"], value["utterances"], value["declared"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{where}: no audit of this version of duetto ({error!r}); audit again") from error
+
+
+def save(audit: Audit, folder: Path) -> None:
+    """Write `folder`/audit.json, atomically."""
+    path = folder / AUDIT
+    partial = path.with_name(AUDIT + ".partial")
+    partial.write_text(json.dumps(audit.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def load(folder: Path) -> Audit | None:
+    """The audit that lies in a run folder; None where there is none."""
+    path = folder / AUDIT
+    if not path.is_file():
+        return None
+    try:
+        return Audit.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}); audit again") from error
+
+
+def merged(audits: Sequence[Audit]) -> tuple[Finding, ...]:
+    """The findings of several audits, each once."""
+    return Audit(tuple(f for audit in audits for f in audit.findings), "", 0, 0).findings

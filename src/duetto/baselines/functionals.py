@@ -1,0 +1,35 @@
+"""One vector an utterance: mean and deviation of the 34 short-term features, z-scored on training data.
+
+(frames, 34) ─ short_term.functionals ─▶ (68,) ─ Normaliser of the training part ─▶ classifier
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..features import short_term
+from ..inputs import Normaliser
+from ..splits import Fold
+from ..utterance import Utterance
+from . import base
+from .base import Inputs
+
+
+def matrix(inputs: Inputs, utterances: Sequence[Utterance]) -> np.ndarray:
+    """Functionals (n, 68) float32; see `short_term.FUNCTIONAL_NAMES`."""
+    rows = [short_term.functionals(x) for x in base.frames(inputs, utterances)]
+    return np.stack(rows) if rows else np.empty((0, len(short_term.FUNCTIONAL_NAMES)), np.float32)
+
+
+def standardised(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """z-scores of all arrays (n, d) by the statistics of the first; a column constant there is only centred."""
+    normaliser = Normaliser.fit([train], train.shape[1])
+    return tuple(normaliser(x) for x in (train, *others))
+
+
+def of(fold: Fold, inputs: Inputs) -> tuple[np.ndarray, ...]:
+    """z-scored functionals of training, development and test data, each (n, 68) float32."""
+    train, development, test = (matrix(inputs, part) for part in base.parts(fold))
+    return standardised(train, development, test)

@@ -1,0 +1,82 @@
+"""Classical baselines over folds × seeds, in a run folder that is compared like any other.
+
+    Baseline + folds + Inputs ─ run ─▶ RUN/run.json, RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
+
+Temperatures are fitted on development data, as for every system. No model is kept: a baseline is there to be
+compared, not to predict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import evaluation, metrics
+from .baselines import Baseline, Inputs
+from .baselines.base import targets
+from .labels import classes
+from .progress import Progress
+from .results import SystemResult
+from .splits import LEAKING, Fold
+
+
+def run(
+    baseline: Baseline,
+    inputs: Inputs,
+    protocol: str,
+    folds: Sequence[Fold],
+    folder: Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    label_set: str = "four",
+    leak: bool = False,
+    progress: Progress | None = None,
+) -> SystemResult:
+    """Fit and score a baseline on every fold with every seed; resumes what the folder holds of the same run.
+
+    leak: the folds are known to leak (see `audit`), and so the result is marked.
+    Errors: a folder that holds another run, and those of `baselines.base.Method.answer`.
+    """
+    labels = classes(label_set)
+    evaluation.begin(folder, evaluation.describe(baseline, protocol, folds, seeds))
+    jobs = [(f, seed) for f in range(len(folds)) for seed in seeds]
+    notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
+    settings: Counter[str] = Counter()
+    for done, (f, seed) in enumerate(jobs, 1):
+        part = folder / evaluation.member(f, seed)
+        chosen, said = _outcome(baseline, inputs, folds[f], labels, part, seed)
+        settings.update(chosen)
+        notes += [f"{part.name}: {note}" for note in said]
+        if progress:
+            progress(done, len(jobs))
+    counts = ", ".join(f"{setting} ({n} of {len(jobs)})" for setting, n in sorted(settings.items()))
+    notes += [f"chosen on development data: {counts}"] if counts else []
+    kind = "leak" if leak or protocol in LEAKING else "system"
+    return evaluation.collect(
+        baseline.name,
+        baseline.title,
+        labels,
+        folds,
+        seeds,
+        folder,
+        paper_ua=baseline.paper_ua,
+        kind=kind,
+        notes=tuple(notes),
+    )
+
+
+def _outcome(
+    baseline: Baseline, inputs: Inputs, fold: Fold, labels: tuple[str, ...], part: Path, seed: int
+) -> tuple[list[str], list[str]]:
+    """`Answers.chosen` and `Answers.notes` of one fold and seed, whose outcome then lies in `part`."""
+    path = part / evaluation.OUTCOME
+    if not path.is_file():
+        answers = baseline.answer(fold, inputs, labels, seed)
+        temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, labels))
+        evaluation.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
+    with np.load(path, allow_pickle=False) as outcome:
+        return json.loads(str(outcome["chosen"])), json.loads(str(outcome["notes"]))

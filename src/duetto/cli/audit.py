@@ -1,0 +1,88 @@
+"""`duetto audit`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .. import audit as audits
+from .. import splits
+from ..audit import Audit, Finding
+from ..progress import bar
+from ..utterance import read_manifest
+
+
+def audit(
+    target: Annotated[Path, typer.Argument(help="A manifest (JSONL), or a run folder.")],
+    protocol: Annotated[
+        str | None, typer.Option(help="How to split the manifest: " + ", ".join(splits.PROTOCOLS))
+    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="Manifest that the run was trained on.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="As in `duetto train`; its features show what a normalisation was fitted on.")
+    ] = None,
+    sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Read recordings, to find copies.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
+) -> None:
+    """Find what test data share with the data that a system is fitted or chosen on.
+
+    Speakers, sessions, scenarios, transcripts, recordings; of a run also its normalisation, vocabulary and choice of
+    epoch. Exit status 1 where there is a leak, declared or not; warnings and notes leave it 0.
+
+    Examples:
+
+        duetto audit iemocap.jsonl --protocol session5
+
+        duetto audit runs/fusion --manifest iemocap.jsonl
+
+        duetto audit runs/fusion --json
+    """
+    if target.is_dir() == (protocol is not None):
+        raise typer.BadParameter("give a manifest with --protocol NAME, or a run folder without it")
+    if manifest is not None and not target.is_dir():
+        raise typer.BadParameter("--manifest belongs to a run folder")
+    with bar("compare recordings") as progress:
+        if protocol is not None:
+            found = audits.audit_folds(
+                splits.folds(protocol, read_manifest(target)), protocol, sound=sound, progress=progress
+            )
+        else:
+            found = audits.audit_run(
+                target,
+                None if manifest is None else read_manifest(manifest),
+                features=_features(manifest, cache),
+                sound=sound,
+                progress=progress,
+            )
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        _show(found)
+    if found.leaks:
+        raise typer.Exit(1)
+
+
+def _features(manifest: Path | None, cache: Path | None) -> Path | None:
+    folder = cache if cache is not None or manifest is None else manifest.parent / "cache"
+    return None if folder is None else folder / "features"
+
+
+def _show(found: Audit) -> None:
+    console = Console()
+    for finding in found.findings:
+        console.print(_line(finding), markup=False, highlight=False, soft_wrap=True)
+    what = f"protocol {found.protocol}, {found.folds} fold(s), {found.utterances:,} utterances"
+    console.print(f"{found.summary()} ({what})", markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(finding: Finding) -> str:
+    fold = "" if finding.fold is None else f"{finding.fold}: "
+    pairs = list(finding.evidence.get("examples", []))
+    if twins := finding.evidence.get("twins"):
+        pairs = [f"{a} = {b}" for a, b in zip(pairs, twins, strict=True)]
+    examples = f" [{', '.join(pairs)}]" if pairs else ""
+    return f"{finding.severity}: {finding.kind}: {fold}{finding.detail}{examples}"

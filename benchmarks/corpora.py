@@ -12,10 +12,11 @@ import argparse
 from pathlib import Path
 
 from duetto import corpora, experiment, results
+from duetto.baselines import BASELINES
 from duetto.evaluation import controls, environment
 from duetto.labels import classes, selected
 from duetto.splits import folds
-from duetto.system import Workshop, run_systems
+from duetto.system import Workshop, run_baseline, run_systems
 
 SYSTEMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("acoustic", ()),
@@ -47,24 +48,26 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
     options = parser.parse_args()
     experiments = [experiment.changed(experiment.load(name), settings) for name, settings in SYSTEMS]
-    print(
-        "environment:",
-        ", ".join(f"{name} {version}" for name, version in environment(("torch", "lightning")).items()),
-        "\n",
-    )
+    versions = environment(("torch", "lightning", "scikit-learn", "hmmlearn"))
+    print("environment:", ", ".join(f"{name} {version}" for name, version in versions.items()), "\n")
     print("| corpus | system | UA % | WA % | macro-F1 % | ECE % before → after temperature |")
     print("|---|---|---|---|---|---|")
     for kind, name in (("emodb", "EmoDB"), ("ravdess", "RAVDESS")):
         utterances = selected(corpora.load(kind, options.data / kind))
+        workshop = Workshop(options.out / kind / "cache")
         found = run_systems(
             experiments,
             utterances,
             "speaker",
             [options.out / kind / e.name for e in experiments],
-            Workshop(options.out / kind / "cache"),
+            workshop,
             seeds=range(options.seeds),
             workers=options.workers,
         )
+        found += [
+            run_baseline(baseline, utterances, "speaker", options.out / kind / baseline.name, workshop)
+            for baseline in map(BASELINES.__getitem__, ("svm", "hmm", "dnn-elm"))
+        ]
         for result in [*found, *controls(folds("speaker", utterances), classes("four"))]:
             print(row(name, result), flush=True)
 

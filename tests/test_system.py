@@ -94,8 +94,10 @@ def test_rescoring_refuses_what_makes_no_sense(runs: Path, manifest: Path) -> No
 def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path) -> None:
     save(Vectors(("the", "zebra"), np.eye(2, 4, dtype=np.float32)), tmp_path / "mine.vec")
     e = experiment.load("embedding-speech2vec", **SMALL)
-    shop = replace(workshop(manifest), vectors={"speech2vec": tmp_path / "mine.vec"})
+    said: list[str] = []
+    shop = replace(workshop(manifest), vectors={"speech2vec": tmp_path / "mine.vec"}, say=said.append)
     run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], shop)
+    assert "vectors of mine.vec:" in said[0] and "the others: random" in said[0]
     described = json.loads((tmp_path / "run/fold0-seed0/model.json").read_text())
     assert "zebra" in described["vocabulary"]
 

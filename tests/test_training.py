@@ -196,3 +196,18 @@ def test_checkpoint_round_trip_and_damage(tmp_path: Path) -> None:
         checkpoint.load(path)
     with pytest.raises(ModelError, match="no such checkpoint"):
         checkpoint.load(tmp_path / "none")
+
+
+def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
+    import planted
+    from duetto import emotion, experiment
+
+    fold, sources = planted.fold()
+    front = emotion.frontend(experiment.load("fusion-random", hidden=8, dense=8), fold, sources)
+    parts = [emotion.prepare(part, front, sources) for part in (fold.train, fold.development)]
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        net = emotion.build(front, fold, sources, seed=0)
+        config = TrainingConfig(epochs=2, precision=precision)
+        losses.append(fit(net, emotion.EmotionTask(front, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=0.02)  # bfloat16 keeps three digits

@@ -203,7 +203,7 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
         if sources.vectors is None:
             array = word_vectors.random_table(front.vocabulary, e.word_dim, seed)
         else:
-            array, _ = word_vectors.table(front.vocabulary, sources.vectors(fold), unknown="random", seed=seed)
+            array, _ = word_vectors.table(front.vocabulary, sources.vectors(fold), unknown=e.unknown, seed=seed)
         table = torch.from_numpy(array)
     config = ModelConfig(
         encoders=e.encoders,

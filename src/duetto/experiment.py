@@ -36,6 +36,7 @@ SYSTEMS: dict[str, str] = {
 _CHOICES: dict[str, tuple[str, ...]] = {
     "encoders": ("acoustic", "words"),
     "embeddings": ("random", "file", "word2vec", "speech2vec", "spoken"),
+    "unknown": ("random", "zero", "mean", "subword"),
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker"),
     "features": ("corrected", "pyaudioanalysis"),
@@ -56,7 +57,7 @@ class Experiment:
     embeddings: what the second encoder reads. A table of word types, trained along: `random`, `file`
         (vectors given when training), `word2vec` or `speech2vec` (trained on the training part; a file that
         is given replaces them). Or `spoken`: Speech2Vec of every single spoken word, from its sound.
-    word_dim: their dimension.
+    word_dim: their dimension. unknown: what a word gets that the vectors lack (`words.vectors.table`).
     max_words: words kept, from the beginning (paper: 128).
     hidden, dense, head_layers, recurrent_dropout, dropout: see `models.fusion.ModelConfig`.
     epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse
@@ -75,6 +76,7 @@ class Experiment:
     padding: str = "packed"
     embeddings: str = "random"
     word_dim: int = 50
+    unknown: str = "random"
     max_words: int = MAX_WORDS
     hidden: int = 128
     dense: int = 256

@@ -31,7 +31,7 @@ from .splits import Fold
 from .utterance import Utterance
 from .words import vectors as word_vectors
 from .words.vectors import Vectors
-from .words.vocabulary import tokens
+from .words.vocabulary import count, coverage, tokens
 
 Step = Callable[[str], "Progress | None"]
 """Called with a description at the start of each step of long work; gives the step its progress callback."""
@@ -46,13 +46,15 @@ class Workshop:
     """Where the features and vectors of a corpus are made once and shared by all systems.
 
     folder: holds features and vectors. embeddings: how vectors are trained. vectors: a file of word
-    vectors for each kind (`word2vec`, `speech2vec`, `file`) that the user brings instead.
+    vectors for each kind (`word2vec`, `speech2vec`, `file`) that the user brings instead. say: told what a
+    user should know, such as how much of the corpus the vectors cover.
     """
 
     folder: Path
     embeddings: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     vectors: Mapping[str, Path] | None = None
     step: Step = silent
+    say: Callable[[str], object] = silent
     _stores: dict[str, FeatureStore] = field(default_factory=dict, repr=False, compare=False)
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
@@ -63,7 +65,13 @@ class Workshop:
             return Sources(frames=frames)
         brought = (self.vectors or {}).get(kind)
         if brought is not None:
-            return Sources(frames=frames, vectors=partial(_same, word_vectors.load(brought)))
+            vectors = word_vectors.load(brought)
+            found = coverage(count(tokens(utterance) for utterance in utterances), vectors)
+            self.say(
+                f"vectors of {brought.name}: {found.type_rate:.1%} of the corpus' {found.types} word types, "
+                f"{found.token_rate:.1%} of its words; the others: {experiment.unknown}"
+            )
+            return Sources(frames=frames, vectors=partial(_same, vectors))
         if kind == "file":
             raise ConfigurationError(f"system {experiment.name!r} needs a file of word vectors: --vectors FILE")
         config = replace(self.embeddings, dim=experiment.word_dim)

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -125,21 +126,21 @@ def _run(
         return
     wrapped, optimiser = fabric.setup(model, _optimiser(model, config))
     state.restore(model, optimiser)
-    writer = _writer(folder, state.epoch) if fabric.is_global_zero else None
-    while state.epoch < config.epochs and not state.stopped:
-        torch.manual_seed(derive(config.seed, "epoch", state.epoch, fabric.global_rank))
-        loss = _epoch(fabric, wrapped, task, optimiser, config, state.epoch, progress)
-        model.eval()
-        with torch.no_grad():
-            figures = task.develop(model)
-        state.advance(model, {"epoch": state.epoch, "loss": loss, **figures})
-        if writer is not None:
-            for name, value in state.history[-1].items():
-                writer.add_scalar(name, value, state.epoch)
-            checkpoint.save(folder / LAST, state.tensors(model, optimiser), state.meta())
-        fabric.barrier()
-    if writer is not None:
-        writer.close()
+    with ExitStack() as stack:
+        writer = stack.enter_context(_writer(folder, state.epoch)) if fabric.is_global_zero else None
+        while state.epoch < config.epochs and not state.stopped:
+            torch.manual_seed(derive(config.seed, "epoch", state.epoch, fabric.global_rank))
+            loss = _epoch(fabric, wrapped, task, optimiser, config, state.epoch, progress)
+            model.eval()
+            with torch.no_grad():
+                figures = task.develop(model)
+            state.advance(model, {"epoch": state.epoch, "loss": loss, **figures})
+            if writer is not None:
+                for name, value in state.history[-1].items():
+                    writer.add_scalar(name, value, state.epoch)
+                checkpoint.save(folder / LAST, state.tensors(model, optimiser), state.meta())
+            fabric.barrier()
+    if fabric.is_global_zero:
         chosen = state.best if config.choice == "development" else dict(model.state_dict())
         checkpoint.save(folder / CHOSEN, chosen, {**state.meta(), "chosen": state.chosen})
     fabric.barrier()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,7 +72,9 @@ def train(
     chosen = _checked(named(system), settings or [], vectors, computing)
     brought = {chosen.embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        shop = Workshop(cache or manifest.parent / "cache", vectors=brought, step=step)
+        shop = Workshop(
+            cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(typer.echo, err=True)
+        )
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
     _print([result])

@@ -11,6 +11,7 @@ embedding (rows 2 and 3; one further dense layer).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,7 @@ from ..errors import ConfigurationError
 from .encoders import SequenceEncoder, WordEncoder
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """One batch of inputs; a modality that the system does not use is None.
 
     frames (batch, time, 34) with frame_lengths (batch,); words (batch, n) ids or (batch, n, dim)

@@ -314,7 +314,7 @@ def _opened_for_writing(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
 
 
 def table(
-    vocabulary: Vocabulary, vectors: Vectors, *, unknown: UnknownPolicy = "random", seed: int = 0
+    vocabulary: Vocabulary, vectors: Vectors, *, unknown: UnknownPolicy | str = "random", seed: int = 0
 ) -> tuple[NDArray[np.float32], Coverage]:
     """The embedding table of a vocabulary, (len(vocabulary), d) float32, and what it covers by types.
 

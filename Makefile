@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Everything the commands below need; `all` adds serving, self-supervised models and scale.
+# What the commands below need.
 EXTRAS ?= train,synth,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test check bench clean
+.PHONY: help environment demo test check clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14

@@ -41,15 +41,12 @@ ORDER = (
     "classical",
     "system",
     "inference",
-    "streaming",
     "report",
-    "reproduce",
     "demo",
-    "server",
     "cli",
 )
 # The package's own entry point offers `load` lazily and stands outside the order.
-TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "reproduce", "demo"}
+TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "demo"}
 TORCH_LATE = {"evaluation"}  # imports it inside the function that trains
 ONE_OWNER = {
     "soundfile": "audio",
@@ -99,6 +96,11 @@ def _eager(node: ast.AST) -> Iterator[ast.AST]:
 
 def test_every_module_has_its_place_in_the_order() -> None:
     assert {part(path) for path in FILES} - {"__init__", "__main__"} <= set(ORDER)
+
+
+def test_the_documentation_lists_the_modules_in_this_order() -> None:
+    table = (ROOT.parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `(\w+)/?` \|", table, flags=re.M)) == ORDER
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

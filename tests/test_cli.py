@@ -1,6 +1,7 @@
 """Every command end to end, through the installed entry point's own function: output, files, exit status."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
     (tmp_path / "bad.wav").write_text("no audio")
     arguments = ["predict", good[0], str(tmp_path / "bad.wav"), good[1], "--model", str(runs / "acoustic"), "--json"]
     done = RUN.invoke(app, arguments)
-    assert done.exit_code == 1 and "1 of 3 recordings could not be read" in done.stderr
+    assert done.exit_code == 1 and "1 of 3 recordings have no answer" in done.stderr
     assert [r["file"] for r in records(done.stdout)] == good
     assert set(records(done.stdout)[0]) == {
         "file", "duration", "label", "probabilities", "words", "words_from", "model", "warnings",
@@ -71,8 +72,6 @@ def test_predict_refuses_one_transcript_for_two_recordings(runs: Path) -> None:
 
 
 def test_corpus_check_says_healthy_and_finds_what_is_broken(tree: Path, tmp_path: Path) -> None:
-    import shutil
-
     done = RUN.invoke(app, ["corpus", "check", "synthetic", str(tree), "--json"])
     (record,) = records(done.stdout)
     assert done.exit_code == 0 and record["selected"] == 80 and set(record["by_session"]) == set("12345")
@@ -133,7 +132,32 @@ def test_train_evaluate_and_compare(manifest: Path, tmp_path: Path) -> None:
     done = RUN.invoke(app, [*arguments, "--words", str(manifest), "--cache", str(manifest.parent / "cache")])
     assert done.exit_code == 0, done.stderr
     found = records(done.stdout)
-    assert len(found) == 3 and len(found[0]["ua"]["seeds"]) == 2 and out.read_text().count("<svg") > 3
+    assert [r["kind"] for r in found] == ["system"] * 3 + ["control"] * 3
+    assert len(found[0]["ua"]["seeds"]) == 2 and out.read_text().count("<svg") > 3
+    assert "Synthetic corpus" in out.read_text()
+    again = shutil.copytree(tmp_path / "acoustic", tmp_path / "again")
+    done = RUN.invoke(app, ["evaluate", str(tmp_path / "acoustic"), str(again), "-o", str(out)])
+    assert done.exit_code == 0 and "epochs=1) (acoustic)" in done.stdout and "epochs=1) (again)" in done.stdout
+
+
+def test_runs_of_different_protocols_are_not_compared(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    arguments = ["train", "acoustic", "--manifest", str(manifest), "--protocol", "speaker", "-o", str(tmp_path / "r")]
+    done = RUN.invoke(app, [*arguments, "--set", "hidden=8", "--set", "dense=8", "--set", "epochs=1"])
+    assert done.exit_code == 0, done.stderr
+    done = RUN.invoke(app, ["evaluate", str(runs / "acoustic"), str(tmp_path / "r")])
+    assert done.exit_code == 1 and "can't be compared" in str(done.exception)
+
+
+def test_a_core_installation_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def without_torch() -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("duetto.cli.app", without_torch)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1 and "pip install 'duetto[train]'" in capsys.readouterr().err
 
 
 def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:

@@ -110,3 +110,8 @@ def test_a_class_that_training_lacks_is_an_error() -> None:
 def test_unknown_speakers_are_not_called_disjoint() -> None:
     utterances = [Utterance(str(i), Path("a"), label="sad", session=str(i % 3), speaker=str(i)) for i in range(12)]
     assert "scenario" not in folds("session5", utterances)[0].disjoint_in
+
+
+def test_the_last_session_is_the_tenth_not_the_ninth() -> None:
+    many = [Utterance(str(i), Path("a"), label="sad", session=str(i % 10 + 1), speaker=str(i)) for i in range(40)]
+    assert {u.session for u in folds("session5", many)[0].test} == {"10"}

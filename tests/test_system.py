@@ -43,8 +43,9 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
     monkeypatch.setattr("duetto.emotion.train", lambda *_, **__: pytest.fail("trained again"))
     (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
     np.testing.assert_array_equal(again.logits, before.logits)
-    for change, key in ((replace(e, hidden=9), "experiment"), (e, "protocol"), (e, "folds")):
-        chosen = utterances[2:] if key == "folds" else utterances
+    corrected = [replace(u, text="other words") for u in utterances]
+    for change, key in ((replace(e, hidden=9), "experiment"), (e, "protocol"), (e, "folds"), (e, "data")):
+        chosen = {"folds": utterances[2:], "data": corrected}.get(key, utterances)
         protocol = "loso" if key == "protocol" else "session5"
         with pytest.raises(ModelError, match=f"another {key}"):
             run_systems([change], chosen, protocol, [runs / "acoustic"], workshop(manifest))

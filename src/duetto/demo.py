@@ -99,8 +99,6 @@ def run(
     context = evaluation.report_context(
         described,
         results,
-        name="synthetic, written by the demo",
-        synthetic=True,
         findings=evaluation.findings_of([out / "runs" / system.name for system in systems]),
     )
     report.write(page, results, ceilings=best, **context)

@@ -13,6 +13,7 @@ A run folder is resumable at any point: what is finished is not trained again, w
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -30,6 +31,7 @@ from . import audit
 from .audit import Finding
 from .baselines import Baseline
 from .baselines.controls import CONTROLS
+from .corpora.iemocap import SYNTHETIC_MARKER
 from .errors import ConfigurationError, ModelError
 from .experiment import Experiment, from_mapping
 from .labels import classes
@@ -41,6 +43,7 @@ from .utterance import Utterance
 if TYPE_CHECKING:
     from .emotion import Sources
 
+_CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
 _FORMAT = "duetto-run-1"
 
@@ -58,9 +61,10 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
 
 
 def describe(
-    system: Experiment | Baseline, protocol: str, folds: Sequence[Fold], seeds: Sequence[int]
+    system: Experiment | Baseline, protocol: str, folds: Sequence[Fold], seeds: Sequence[int], vectors: str = ""
 ) -> dict[str, Any]:
-    """What run.json holds; all but `environment` must agree for a run to be resumed."""
+    """What run.json holds; all but `environment` must agree for a run to be resumed. vectors: says which word
+    vectors are read, and how they were trained."""
     kind, packages = "experiment", ("torch", "lightning")
     if isinstance(system, Baseline):
         kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
@@ -69,6 +73,9 @@ def describe(
         kind: asdict(system),
         "protocol": protocol,
         "seeds": list(seeds),
+        "data": _digest(folds),
+        "vectors": vectors,
+        "synthetic": _is_synthetic(folds),
         "folds": [
             {
                 "name": fold.name,
@@ -81,13 +88,31 @@ def describe(
     }
 
 
+def _digest(folds: Sequence[Fold]) -> str:
+    """Digest of all that is known of the utterances: label, speaker, words with their times, size of the audio."""
+    utterances = {u.id: u for fold in folds for u in (*fold.train, *fold.development, *fold.test)}
+    content = hashlib.sha256()
+    for _, u in sorted(utterances.items()):
+        words = [(w.word, w.start, w.end) for w in u.words or ()]
+        size = u.audio.stat().st_size if u.audio.is_file() else None
+        content.update(json.dumps([u.id, u.label, u.speaker, u.text, words, u.start, u.end, size]).encode())
+    return content.hexdigest()[:16]
+
+
+def _is_synthetic(folds: Sequence[Fold]) -> bool:
+    """Whether the audio lies in a corpus that duetto synthesised."""
+    parents = {u.audio.absolute().parent for u in folds[0].test}
+    return any((folder / SYNTHETIC_MARKER).is_file() for parent in parents for folder in (parent, *parent.parents))
+
+
 @dataclass(frozen=True)
 class Run:
-    """One experiment, what it reads, and its run folder."""
+    """One experiment, what it reads, its run folder, and what run.json says of its vectors."""
 
     experiment: Experiment
     sources: Sources
     folder: Path
+    vectors: str = ""
 
 
 def run_all(
@@ -110,7 +135,7 @@ def run_all(
     Errors: a folder that holds another run, or anything in the data that an experiment cannot use.
     """
     for run in runs:
-        begin(run.folder, describe(run.experiment, protocol, folds, seeds))
+        begin(run.folder, describe(run.experiment, protocol, folds, seeds, run.vectors))
     jobs = [
         _Job(run, folds[f], f, seed, accelerator, devices)
         for run in runs
@@ -188,7 +213,7 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     path = folder / RUN
     if path.is_file():
         before = read(folder)
-        for key in ("experiment", "baseline", "protocol", "seeds", "folds"):
+        for key in ("experiment", "baseline", "protocol", "seeds", "folds", "data", "vectors"):
             if before.get(key) != json.loads(json.dumps(description.get(key))):
                 raise ModelError(f"{folder} holds a run with another {key}; choose another folder, or delete this one")
         return
@@ -317,12 +342,21 @@ def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
     return audit.merged([a for a in audits if a is not None]) if None not in audits else None
 
 
+def save_controls(folds: Sequence[Fold], labels: tuple[str, ...], folder: Path) -> None:
+    """Leave every control beside a run's result, so that a report never lacks them."""
+    for result in controls(folds, labels):
+        result.save(folder / f"control-{result.system}.npz")
+
+
+def controls_of(folder: Path) -> list[SystemResult]:
+    """The controls that lie beside a run's result."""
+    return [SystemResult.load(path) for path in map(folder.joinpath, _CONTROL_FILES) if path.is_file()]
+
+
 def report_context(
     described: Mapping[str, Any],
     results: Sequence[SystemResult],
     *,
-    name: str = "",
-    synthetic: bool = False,
     findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
     """What `report.write` shall say of protocol, corpus and audit, from a run's description."""
@@ -332,7 +366,7 @@ def report_context(
     choice = described.get("experiment", {}).get("epoch_choice", "development")
     return {
         "title": f"Speech emotion recognition, protocol {described['protocol']}",
-        "corpus": {"name": name or "the manifest's", "counts": counts, "synthetic": synthetic},
+        "corpus": {"name": "", "counts": counts, "synthetic": described["synthetic"]},
         "protocol": {
             "protocol": described["protocol"],
             "folds": [

@@ -99,6 +99,13 @@ class Experiment:
         for key in ("max_frames", "max_words", "word_dim", "hidden", "dense", "epochs", "batch_size"):
             if getattr(self, key) < 1:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 1 on")
+        if len(set(self.encoders)) < len(self.encoders):
+            raise ConfigurationError(f"encoders = {list(self.encoders)} names one twice")
+        for key in ("head_layers", "patience"):
+            if getattr(self, key) < 0:
+                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 0 on")
+        if not self.learning_rate > 0:
+            raise ConfigurationError(f"learning_rate = {self.learning_rate} is not valid; give a number above 0")
         for key in ("recurrent_dropout", "dropout"):
             if not 0 <= getattr(self, key) < 1:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a share in [0, 1)")

@@ -81,7 +81,8 @@ class Recogniser:
         self._session = Session(folder, threads=threads)
         experiment = self._session.front.experiment
         self._features = ShortTermConfig(mode=experiment.features)
-        self._spoken = SpokenEncoder(folder, threads=threads) if experiment.embeddings == "spoken" else None
+        spoken = experiment.uses_words and experiment.embeddings == "spoken"
+        self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         self._listener = None
         if experiment.uses_words:
             self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None)
@@ -134,15 +135,20 @@ class Recogniser:
         maximum = self._session.front.experiment.max_frames
         features = self._features.extract(waveform.samples, waveform.sample_rate)
         if len(features) > maximum:
+            part = "last" if self._session.front.experiment.padding == "pre" else "first"
             warnings.append(
-                f"only the first {maximum * FRAME_SECONDS:g} s of {waveform.duration:.1f} s were heard; "
+                f"only the {part} {maximum * FRAME_SECONDS:g} s of {waveform.duration:.1f} s were heard; "
                 "the system was trained on single utterances"
             )
+        if self._session.front.experiment.normalisation == "speaker":
+            warnings.append("the system normalises by speaker and knows this one from this recording alone")
         return self._session.front.frames(features)
 
     def _read(self, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]) -> np.ndarray:
         """What the second encoder reads: ids (n,), or vectors (n, dim) of the sounds of the words."""
         front = self._session.front
+        if len(words) > front.experiment.max_words:
+            warnings.append(f"only {front.experiment.max_words} of {len(words)} words were read")
         if self._spoken is not None:
             segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
             return front.vectors(self._spoken(segments))

@@ -9,6 +9,7 @@ no protocol can promise a disjointness that the data do not have.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,11 @@ def _values(utterances: Iterable[Utterance], group: str, protocol: str) -> list[
     return sorted(values)
 
 
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A sort key in which "10" comes after "9"."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+
+
 def _partition(values: Sequence[str], sizes: dict[str, int], parts: int) -> list[set[str]]:
     """Values in `parts` groups of nearly equal total size: largest first, each to the smallest group."""
     groups: list[set[str]] = [set() for _ in range(parts)]
@@ -81,7 +87,7 @@ def _sizes(utterances: Iterable[Utterance], group: str) -> dict[str, int]:
 
 
 def _fold(name: str, rest: Sequence[Utterance], test: Sequence[Utterance], seed: int) -> Fold:
-    """A fold whose development speakers are drawn from `rest` by the seed, of both genders where there are two."""
+    """A fold whose development speakers are drawn from `rest` by the seed."""
     if not test:
         raise ConfigurationError(f"fold {name!r} has no test utterance; check the sessions and labels of the manifest")
     speakers = sorted({utterance.speaker for utterance in rest if utterance.speaker is not None})
@@ -112,7 +118,7 @@ def _leave_out(utterances: Sequence[Utterance], group: str, groups: Sequence[set
 def session5(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
     """Train on sessions 1–4, test on session 5 (paper, section 3); in other corpora, on the last session."""
     sessions = _values(utterances, "session", "session5")
-    return _leave_out(utterances, "session", [{sessions[-1]}], seed)
+    return _leave_out(utterances, "session", [{max(sessions, key=_natural)}], seed)
 
 
 def loso(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
@@ -138,7 +144,7 @@ def scenario(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
     if len(scenarios) < 2:
         raise ConfigurationError(f"protocol 'scenario' needs two scenarios; the manifest has only {scenarios}")
     has_sessions = all(u.session is not None for u in utterances)
-    last = max(str(u.session) for u in utterances) if has_sessions else None
+    last = max((str(u.session) for u in utterances), key=_natural) if has_sessions else None
     folds = []
     for values in _partition(scenarios, _sizes(utterances, "scenario"), min(FOLDS, len(scenarios))):
         test = [u for u in utterances if u.scenario in values and (last is None or u.session == last)]

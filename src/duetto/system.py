@@ -6,6 +6,7 @@ utterances ─ stores ─▶ short-term features, MFCC ─ embeddings ─▶ vec
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -86,6 +87,16 @@ class Workshop:
             return Sources(frames=frames, vectors=made.speech2vec)
         return Sources(frames=frames, spoken=made.spoken)
 
+    def reads(self, experiment: Experiment) -> str:
+        """Which word vectors the experiment reads, for its run.json: the digest of a file, or how they are trained."""
+        if not experiment.uses_words or experiment.embeddings == "random":
+            return ""
+        brought = (self.vectors or {}).get(experiment.embeddings)
+        if brought is None:
+            return repr(replace(self.embeddings, dim=experiment.word_dim))
+        with brought.open("rb") as file:
+            return f"{brought.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
         """Short-term features, where the experiment hears them."""
         return self.short_term(utterances, experiment.features) if experiment.uses_audio else None
@@ -152,7 +163,7 @@ def run_systems(
     """
     labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
     runs = [
-        evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder)
+        evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))
         for experiment, folder in zip(experiments, folders, strict=True)
     ]
     results = evaluation.run_all(
@@ -170,6 +181,7 @@ def run_systems(
         brought = (workshop.vectors or {}).get(experiment.embeddings)
         name = None if brought is None else brought.name
         features = workshop.folder / "features"
+        evaluation.save_controls(folds, classes(experiment.label_set), folder)
         audit.save(audit.audit_run(folder, labelled, features=features, split=checked, vectors=name), folder)
     return results
 
@@ -196,6 +208,7 @@ def run_baseline(
     step = workshop.step(f"train {baseline.name}")
     leak = bool(checked.leaks)
     result = classical.run(baseline, inputs, protocol, folds, folder, seeds=seeds, leak=leak, progress=step)
+    evaluation.save_controls(folds, result.classes, folder)
     audit.save(checked, folder)
     return result
 

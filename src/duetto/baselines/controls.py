@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import MissingExtraError
 from ..splits import Fold
 from ..utterance import Utterance
-from ..words.vocabulary import normalise
+from ..words.vocabulary import normalise, tokens
 
 
 def _log_shares(counts: Counter[str], classes: Sequence[str]) -> np.ndarray:
@@ -43,9 +43,7 @@ def scenario(fold: Fold, classes: Sequence[str]) -> np.ndarray:
 
 
 def _document(utterance: Utterance) -> str:
-    if utterance.text is None and utterance.words is not None:
-        return " ".join(word.word for word in utterance.words)
-    return " ".join(normalise(utterance.text or ""))
+    return " ".join(normalise(utterance.text) if utterance.text else tokens(utterance))
 
 
 def tfidf(fold: Fold, classes: Sequence[str]) -> np.ndarray:

@@ -7,8 +7,12 @@ import sys
 
 import typer
 
-from ..errors import DuettoError
+from ..errors import DuettoError, MissingExtraError
 from . import align, audit, corpus, demo, predict, speech2vec, train
+
+_TRAIN = "torch lightning sklearn scipy hmmlearn threadpoolctl gensim safetensors onnx tensorboard"
+_EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth", "faster_whisper": "whisper"}
+"""Optional package → the extra that brings it."""
 
 app = typer.Typer(
     name="duetto",
@@ -42,6 +46,13 @@ def main() -> None:
         app()
     except DuettoError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        # Training is imported only where it is asked for; this is where a core installation ends.
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        typer.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("stopped; run the same command again to go on", err=True)

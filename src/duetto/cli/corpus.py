@@ -134,11 +134,12 @@ def features(
     utterances = _utterances(sources)
     with bar("features") as progress:
         store = extract_corpus(utterances, out, ShortTermConfig(mode=mode), workers=workers, progress=progress)
-    for utterance_id, reason in store.skipped.items():
-        typer.echo(f"skipped {utterance_id}: {reason}", err=True)
-    done = len(utterances) - len(store.skipped)
-    typer.echo(f"{out}: {done} of {len(utterances)} utterances, {len(store.skipped)} skipped", err=True)
-    if store.skipped:
+    skipped = [u.id for u in utterances if u.id in store.skipped]  # of these: a store remembers all it ever met
+    for utterance_id in skipped:
+        typer.echo(f"skipped {utterance_id}: {store.skipped[utterance_id]}", err=True)
+    done = len(utterances) - len(skipped)
+    typer.echo(f"{out}: {done} of {len(utterances)} utterances, {len(skipped)} skipped", err=True)
+    if skipped:
         raise typer.Exit(1)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import DuettoError
@@ -62,16 +63,15 @@ def predict(
         else:
             show(file, prediction)
     if failed:
-        typer.echo(f"{failed} of {len(files)} recordings could not be read", err=True)
+        typer.echo(f"{failed} of {len(files)} recordings have no answer", err=True)
         raise typer.Exit(1)
 
 
 def show(file: Path, prediction: Prediction) -> None:
     """Print one prediction for a person."""
     console = Console()
-    console.print(
-        f"[bold]{file}[/bold]  {prediction.duration:.1f} s  →  [bold]{prediction.label}[/bold]", highlight=False
-    )
+    name = f"[bold]{escape(str(file))}[/bold]"
+    console.print(f"{name}  {prediction.duration:.1f} s  →  [bold]{prediction.label}[/bold]", highlight=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         table.add_row(f"  {label}", f"{probability:6.1%}", "█" * round(30 * probability))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +13,7 @@ import typer
 
 from .. import audit, evaluation, experiment, report, splits
 from ..baselines import Baseline
+from ..errors import ConfigurationError
 from ..experiment import Experiment
 from ..progress import steps
 from ..results import SystemResult
@@ -31,12 +34,10 @@ def train(
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, counted up from the first.")] = 1,
     vectors: Annotated[
-        Path | None,
-        typer.Option(help="Word vectors that initialise the embeddings (word2vec, GloVe, fastText format)."),
+        Path | None, typer.Option(help="Word vectors to start from (word2vec, GloVe or fastText format).")
     ] = None,
     cache: Annotated[
-        Path | None,
-        typer.Option(help="Features and vectors, shared between runs; beside the manifest by default."),
+        Path | None, typer.Option(help="Features and vectors, shared by all runs; beside the manifest by default.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
@@ -142,11 +143,11 @@ def evaluate(
 
         duetto evaluate runs/fusion --words recognised.jsonl
     """
-    results = [evaluation.result_of(run) for run in runs]
+    results = _told_apart(runs, [evaluation.result_of(run) for run in runs])
     results += _with_other_words(runs, words or [], cache)
+    results += evaluation.controls_of(runs[0])
     page = out or runs[0] / "report.html"
-    described = evaluation.read(runs[0])
-    context = evaluation.report_context(described, results, findings=evaluation.findings_of(runs))
+    context = evaluation.report_context(_one_protocol(runs), results, findings=evaluation.findings_of(runs))
     report.write(page, results, **context)
     if as_json:
         for result in results:
@@ -154,6 +155,29 @@ def evaluate(
     else:
         _print(results)
     typer.echo(f"report: {page}", err=True)
+
+
+def _one_protocol(runs: list[Path]) -> dict[str, Any]:
+    """The description of runs that may stand in one table."""
+    described = [evaluation.read(run) for run in runs]
+    for run, other in zip(runs, described, strict=True):
+        if other["protocol"] != described[0]["protocol"]:
+            raise ConfigurationError(
+                f"{runs[0]} has protocol {described[0]['protocol']}, {run} has {other['protocol']}: "
+                "figures of different test data can't be compared; evaluate them one by one"
+            )
+    return described[0]
+
+
+def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemResult]:
+    """Results whose names differ: two runs of one system get the names of their folders too."""
+    names = Counter(result.system for result in results)
+    return [
+        result
+        if names[result.system] == 1
+        else replace(result, system=f"{result.system} ({run.name})", title=f"{result.title} ({run.name})")
+        for run, result in zip(runs, results, strict=True)
+    ]
 
 
 def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:

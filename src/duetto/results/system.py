@@ -124,7 +124,7 @@ class SystemResult:
         """Read what `save` wrote; a ModelError where the file is missing, damaged or of another kind."""
         path = Path(path)
         if not path.is_file():
-            raise ModelError(f"{path}: no such result file; `duetto evaluate RUN` writes one")
+            raise ModelError(f"{path}: no such result file; `duetto train` writes one")
         try:
             with np.load(path, allow_pickle=False) as file:
                 record: dict[str, Any] = json.loads(str(file["header"]))

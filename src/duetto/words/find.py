@@ -46,13 +46,20 @@ def find_words(
     blind = by != "transcript"
     if by == "segment":
         engine = Engine("segments")
-    given = [replace(u, words=None, text=None if blind else u.text) if blind or anew else u for u in utterances]
+    given = [_stripped(u, blind) if blind or anew else u for u in utterances]
     found, report = align_manifest(
         given, workers=workers, cache_folder=cache_folder, progress=progress, missing=missing, engine=engine
     )
+    pairs = zip(found, utterances, strict=True)
     if blind:
-        found = [replace(f, words=f.words or (), text=u.text) for f, u in zip(found, utterances, strict=True)]
-    return found, report
+        return [replace(f, words=f.words or (), text=u.text) for f, u in pairs], report
+    return [replace(f, words=f.words or u.words, text=u.text) for f, u in pairs], report
+
+
+def _stripped(utterance: Utterance, blind: bool) -> Utterance:
+    """Without what must not be seen: its words, whose spelling stands in for a transcript, and that too if `blind`."""
+    spelled = utterance.text or " ".join(word.word for word in utterance.words or ()) or None
+    return replace(utterance, words=None, text=None if blind else spelled)
 
 
 def language_of(utterances: Iterable[Utterance]) -> LanguageModel:

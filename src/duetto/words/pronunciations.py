@@ -199,11 +199,6 @@ class Guesser:
         return shares
 
 
-def _learnable(word: str, phones: Phones) -> bool:
-    fits = 2 <= len(word) <= _LONGEST and len(phones) <= min(_LONGEST, 2 * len(word))
-    return fits and not set(word) - set(_LETTERS)
-
-
 def _symbols(word: str) -> list[int]:
     return [_LETTERS.index(letter) + 1 for letter in word if letter in _LETTERS]
 

@@ -431,7 +431,7 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     assert evaluation.read(tmp_path)["baseline"]["method"]["epochs"] == 4
     assert {"scikit-learn", "hmmlearn"} <= set(evaluation.read(tmp_path)["environment"])
     for other, protocol, key in ((quick("svm"), "speaker", "baseline"), (baseline, "loso", "protocol")):
-        with pytest.raises(ModelError, match=f"holds a run with another {key}"):
+        with pytest.raises(ModelError, match=f"holds a run that differs in {key}"):
             classical.run(other, inputs, protocol, parts, tmp_path, seeds=(3, 4))
 
 

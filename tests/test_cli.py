@@ -180,3 +180,66 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
     assert finished.prediction.path == "recognised" and finished.prediction.words
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"word": 5}]', "'words' must be a list"),
+        ('[{"word": "a", "start": -1, "end": 2}]', "0 ≤ start"),
+        ("{", "Expect"),
+    ],
+)
+def test_words_that_are_wrong_name_their_file(
+    runs: Path, manifest: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "words.json").write_text(text)
+    audio_file = str(read_manifest(manifest)[0].audio)
+    arguments = ["predict", audio_file, "-m", str(runs / "fusion-spoken"), "--words", str(tmp_path / "words.json")]
+    done = RUN.invoke(app, arguments)
+    assert done.exit_code == 1 and message in str(done.exception) and "words.json" in str(done.exception)
+
+
+def test_what_cannot_be_meant_is_wrong_usage(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    words = tmp_path / "w.json"
+    words.write_text("[]")
+    for arguments in (
+        ["predict", "a.wav", "-m", str(runs / "acoustic"), "--transcript", "x", "--words", str(words)],
+        ["features", str(manifest), "a.wav", "-o", str(tmp_path / "f")],
+        ["align", str(manifest), "-o", str(manifest)],
+    ):
+        assert RUN.invoke(app, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "arguments", "message"),
+    [
+        ("label", "bored", [], "has label 'bored', which is none of angry"),
+        ("label", "sad", ["--accelerator", "zork"], "choose cpu, cuda"),
+        ("text", None, [], "no training utterance has any; add transcripts"),
+    ],
+)
+def test_train_refuses_before_it_writes(
+    manifest: Path, tmp_path: Path, key: str, value: str | None, arguments: list[str], message: str
+) -> None:
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for line in lines:
+        line["audio"] = str(manifest.parent / line["audio"])
+        if key == "text":
+            del line["text"]
+            line.pop("words", None)
+    if key == "label":
+        lines[0]["label"] = value
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    base = ["train", "embedding-random", "--manifest", str(tmp_path / "m.jsonl"), "-o", str(tmp_path / "run")]
+    done = RUN.invoke(app, [*base, *arguments])
+    assert done.exit_code == 1 and message in str(done.exception)
+
+
+def test_errors_of_the_file_system_are_sentences_too(manifest: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from duetto.cli import main; main()", "corpus", "manifest", "manifest", str(manifest),
+         "-o", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr

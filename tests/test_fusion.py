@@ -83,7 +83,7 @@ def test_overfits_one_batch() -> None:
         loss = torch.nn.functional.cross_entropy(model(given), given.target)
         loss.backward()
         optimiser.step()
-    assert float(loss) < 0.01
+    assert float(loss.detach()) < 0.01
 
 
 def test_unknown_encoder_is_refused() -> None:

@@ -98,3 +98,11 @@ def test_the_language_of_a_system_survives_its_file(tmp_path: Path) -> None:
     (tmp_path / "language.json").write_text("{}")
     with pytest.raises(ModelError, match="damaged"):
         load_language(tmp_path)
+
+
+def test_words_that_are_given_are_checked(tmp_path: Path) -> None:
+    listens = listener(tmp_path, HELLO, needs_times=True)
+    assert listens(NOISE, words=HELLO).warnings == ()
+    late = listens(NOISE, words=(Word("a", 0.1, 0.2), Word("b", 50.0, 99.0)))
+    assert late.warnings == ("1 words end after the recording does: b",)
+    assert "as if nothing had been said" in listens(NOISE, words=()).warnings[0]

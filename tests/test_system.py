@@ -47,7 +47,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
     for change, key in ((replace(e, hidden=9), "experiment"), (e, "protocol"), (e, "folds"), (e, "data")):
         chosen = {"folds": utterances[2:], "data": corrected}.get(key, utterances)
         protocol = "loso" if key == "protocol" else "session5"
-        with pytest.raises(ModelError, match=f"another {key}"):
+        with pytest.raises(ModelError, match=f"differs in {key}"):
             run_systems([change], chosen, protocol, [runs / "acoustic"], workshop(manifest))
 
 

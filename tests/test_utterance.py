@@ -62,6 +62,9 @@ def test_audio_below_the_manifest_is_relative_and_other_audio_absolute(tmp_path:
         ('{"id": "a", "audio": "a", "words": [{"word": "x", "start": 2, "end": 1}]}', "0 ≤ start ≤ end"),
         ('{"id": "a", "audio": "a", "words": [{"word": "x", "start": -1, "end": 1}]}', "0 ≤ start ≤ end"),
         ('{"id": "a", "audio": "a", "votes": {"x": "sad"}}', "'votes' must map"),
+        ('{"id": "a", "audio": "a\\u0000"}', "no file name can have"),
+        ('{"id": "\\udfff", "audio": "a"}', "no file name can have"),
+        ("[" * 100_000, "not JSON"),
         ('{"id": "ok", "audio": "a"}', "id 'ok' stands on line 1 already"),
     ],
 )

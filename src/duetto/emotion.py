@@ -89,6 +89,11 @@ def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Frontend:
         of_words = Normaliser.fit((embed(u) for u in fold.train), embed.encoder.dim)
     elif experiment.uses_words:
         vocabulary = Vocabulary.build([tokens(u) for u in fold.train])
+        if not vocabulary.words:
+            raise ConfigurationError(
+                f"system {experiment.name!r} reads words and no training utterance has any; add transcripts to the "
+                "manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+            )
         if sources.vectors is not None:
             known = set(vocabulary.words)
             vocabulary = Vocabulary((*vocabulary.words, *(w for w in sources.vectors(fold).words if w not in known)))

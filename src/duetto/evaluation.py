@@ -213,9 +213,14 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
     path = folder / RUN
     if path.is_file():
         before = read(folder)
+        if "experiment" in before:  # one of an earlier version lacks the keys that have come since
+            before["experiment"] = asdict(from_mapping(before["experiment"], str(path)))
+            before = json.loads(json.dumps(before))
         for key in ("experiment", "baseline", "protocol", "seeds", "folds", "data", "vectors"):
             if before.get(key) != json.loads(json.dumps(description.get(key))):
-                raise ModelError(f"{folder} holds a run with another {key}; choose another folder, or delete this one")
+                raise ModelError(
+                    f"{folder} holds a run that differs in {key}; choose another folder, or delete this one"
+                )
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise ModelError(f"{folder} is not empty and holds no run; choose another folder")

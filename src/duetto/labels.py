@@ -55,6 +55,17 @@ def label_map(label_set: str, corpus: str) -> dict[str, str]:
     return maps[corpus]
 
 
+def checked(utterances: Sequence[Utterance], label_set: str) -> None:
+    """A ConfigurationError for the first utterance whose label is no class of the set."""
+    known = classes(label_set)
+    for utterance in utterances:
+        if utterance.label is not None and utterance.label not in known:
+            raise ConfigurationError(
+                f"utterance {utterance.id!r} has label {utterance.label!r}, which is none of {', '.join(known)}; "
+                "correct the manifest, or write it anew with --labels"
+            )
+
+
 def selected(utterances: Sequence[Utterance]) -> list[Utterance]:
     """The utterances that have a class."""
     return [utterance for utterance in utterances if utterance.label is not None]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import audit, classical, evaluation, splits
+from . import audit, classical, evaluation, labels, splits
 from .audit import Audit
 from .baselines import BASELINES, Baseline, Inputs
 from .embeddings import EmbeddingConfig, Embeddings, SpokenWords
@@ -29,6 +29,7 @@ from .progress import Progress
 from .results import SystemResult, from_utterances
 from .runtime import Session, SpokenEncoder
 from .splits import Fold
+from .training import check_accelerator
 from .utterance import Utterance
 from .words import vectors as word_vectors
 from .words.vectors import Vectors
@@ -161,6 +162,9 @@ def run_systems(
     finds a leak; the results are then marked as such. Every run folder gets its audit (audit.json).
     Errors: a leak that is not declared, and whatever an experiment cannot use.
     """
+    for experiment in experiments:
+        labels.checked(utterances, experiment.label_set)
+    check_accelerator(accelerator)
     labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
     runs = [
         evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))

@@ -82,6 +82,15 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
 
 
+def check_accelerator(name: str) -> None:
+    """A ConfigurationError for an accelerator that is not known or not there."""
+    if name not in ("cpu", "cuda", "mps", "auto"):
+        raise ConfigurationError(f"accelerator {name!r} is not known; choose cpu, cuda, mps, or auto")
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if name in there and not there[name]():
+        raise ConfigurationError(f"PyTorch finds no {name} device on this machine; use --accelerator cpu")
+
+
 def fit(
     model: nn.Module, task: Task, config: TrainingConfig, folder: Path, *, progress: Progress | None = None
 ) -> History:

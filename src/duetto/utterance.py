@@ -102,6 +102,8 @@ def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utteranc
     for key in ("id", "audio"):
         if not isinstance(record.get(key), str) or not record[key]:
             raise CorpusError(f"{where}: {key!r} is required and must be a non-empty string")
+        if "\0" in record[key] or not _encodes(record[key]):
+            raise CorpusError(f"{where}: {key!r} holds characters that no file name can have")
     for key in _TEXT_KEYS:
         if not isinstance(record.get(key), str | None):
             raise CorpusError(f"{where}: {key!r} must be a string or null, not {record[key]!r}")
@@ -111,12 +113,21 @@ def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utteranc
             audio=folder / record["audio"],
             start=_number(record, "start"),
             end=_number(record, "end"),
-            words=_words(record.get("words")),
+            words=words_from(record.get("words")),
             votes=_votes(record.get("votes")),
             **{key: record.get(key) for key in _TEXT_KEYS},
         )
     except (CorpusError, TypeError, ValueError) as error:
         raise CorpusError(f"{where}: {error}") from error
+
+
+def _encodes(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(record: Mapping[str, Any], key: str) -> float | None:
@@ -128,7 +139,8 @@ def _number(record: Mapping[str, Any], key: str) -> float | None:
     return float(value)
 
 
-def _words(value: Any) -> tuple[Word, ...] | None:
+def words_from(value: Any) -> tuple[Word, ...] | None:
+    """The words of a manifest record: a list of {"word": …, "start": …, "end": …}, or None."""
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(w, dict) and isinstance(w.get("word"), str) for w in value):
@@ -194,8 +206,8 @@ def read_manifest(path: str | Path) -> list[Utterance]:
         where = f"{path}:{number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise CorpusError(f"{where}: not JSON ({error.msg}). A manifest holds one JSON object a line") from error
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{where}: not JSON ({error}). A manifest holds one JSON object a line") from error
         if not isinstance(record, dict):
             raise CorpusError(f"{where}: a JSON object is required, not {line.strip()[:40]!r}")
         utterance = from_record(record, path.parent, where)

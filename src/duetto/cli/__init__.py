@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -42,6 +43,9 @@ def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what 
 
 def main() -> None:
     """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer
     try:
         app()
     except DuettoError as error:
@@ -53,6 +57,10 @@ def main() -> None:
         if package not in _EXTRAS:
             raise
         typer.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("stopped; run the same command again to go on", err=True)

@@ -27,7 +27,10 @@ def align(
         typer.Option(help="Manifest whose sentences the recogniser shall expect; training part only!"),
     ] = None,
     engine: Annotated[str, typer.Option(help="pocketsphinx, or whisper=FOLDER.")] = "pocketsphinx",
-    anew: Annotated[bool, typer.Option("--anew", help="Find words anew where the manifest has them.")] = False,
+    anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Align anew where there are timed words."),
+    ] = False,
     cache: Annotated[Path | None, typer.Option(help="Answers already found; beside OUT by default.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
@@ -43,6 +46,8 @@ def align(
 
         duetto align any-language.jsonl -o segments.jsonl --by segment
     """
+    if out.resolve() == manifest.resolve():
+        raise typer.BadParameter("OUT is the manifest itself; its words would be lost")
     name, _, model = engine.partition("=")
     expected = None if language is None else language_of(read_manifest(language))
     with bar("words") as progress:

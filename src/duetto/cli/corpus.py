@@ -146,4 +146,6 @@ def features(
 def _utterances(sources: list[Path]) -> list[Utterance]:
     if len(sources) == 1 and sources[0].suffix == ".jsonl":
         return read_manifest(sources[0])
+    if any(path.suffix == ".jsonl" for path in sources):
+        raise typer.BadParameter("a manifest stands alone: give one .jsonl file, or recordings")
     return [Utterance(str(path), path) for path in sources]

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import DuettoError
+from ..errors import CorpusError, DuettoError
 from ..inference import Prediction, Recogniser
-from ..utterance import Word
+from ..utterance import Word, words_from
 
 
 def predict(
@@ -48,13 +48,15 @@ def predict(
     """
     if (transcript is not None or words is not None) and len(files) > 1:
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
+    if transcript is not None and words is not None:
+        raise typer.BadParameter("--transcript and --words both say what is said; give one")
     system = Recogniser(model, recogniser=recogniser)
     given = None if words is None else _read_words(words)
     failed = 0
     for file in files:
         try:
             prediction = system(file, transcript=transcript, words=given)
-        except DuettoError as error:
+        except (DuettoError, UnicodeError) as error:  # a file name may hold bytes that are no text
             failed += 1
             typer.echo(f"error: {error}", err=True)
             continue
@@ -92,8 +94,6 @@ def _listed(words: tuple[Word, ...]) -> str:
 def _read_words(path: Path) -> tuple[Word, ...]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(Word(w["word"], w.get("start"), w.get("end"), w.get("source", "gold")) for w in value)
-    except OSError as error:
-        raise DuettoError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DuettoError(f'{path}: a JSON list of {{"word", "start", "end"}} is required ({error!r})') from error
+        return words_from(value) or ()
+    except (OSError, ValueError, CorpusError) as error:
+        raise CorpusError(f"{path}: {error}") from error

@@ -71,7 +71,7 @@ def train(
 
         duetto align libri.jsonl -o aligned.jsonl && duetto speech2vec train aligned.jsonl -o s2v
 
-        duetto speech2vec train aligned.jsonl -o published --optimiser sgd --learning-rate 1e-3 --epochs 500
+        duetto speech2vec train aligned.jsonl -o published --optimiser sgd --epochs 500 --development-share 0
     """
     from .. import speech2vec
     from ..models.speech2vec import Speech2VecConfig

@@ -28,6 +28,8 @@ WINDOW_SECONDS = 0.025
 BANDS = 40
 LOWEST_HZ = 20.0
 PRE_EMPHASIS = 0.97
+LARGEST_SAMPLE = 100.0
+"""Samples beyond this are not on the scale ±1."""
 FLOOR = 1e-10
 """Smallest band energy: digital silence stays finite."""
 
@@ -64,13 +66,15 @@ class MfccConfig:
 def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> np.ndarray:
     """MFCC of a signal: (n,) → (⌈n / 10 ms⌉, coefficients) float32.
 
-    Raises `AudioError` for an empty or non-finite signal, or a rate below 2 kHz.
+    Raises `AudioError` for an empty or non-finite signal, one far beyond full scale, or a rate below 2 kHz.
     """
     signal = np.asarray(signal, np.float32)
     if signal.ndim != 1 or not signal.size:
         raise AudioError(f"MFCC need a mono signal of at least one sample, not shape {signal.shape}")
     if not np.isfinite(signal).all():
         raise AudioError("the signal holds values that are not numbers")
+    if np.abs(signal).max() > LARGEST_SAMPLE:
+        raise AudioError(f"a sample of {np.abs(signal).max():.3g} is not on the scale ±1; divide by full scale first")
     if sample_rate < 2000:
         raise AudioError(f"MFCC need at least 2000 samples a second, not {sample_rate}")
     step, window = frame_length(sample_rate, STEP_SECONDS), samples(WINDOW_SECONDS, sample_rate)

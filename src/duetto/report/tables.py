@@ -74,15 +74,23 @@ def markdown(
         f"Mean ± standard deviation over seeds ({' or '.join(count(n, 'seed') for n in runs)}) and, in brackets, the "
         f"95% interval of the mean ({count(resamples, 'bootstrap resample')} of whole speakers where they are known).",
     ]
-    notes = [
-        f"- {_cell(result.title)}: {_cell(note)}"
-        for result, scores in zip(ordered, scored, strict=True)
-        for note in (*result.notes, *scores.notes)
-    ]
-    text += ["", *notes] if notes else []
+    text += _notes(ordered, scored)
     settings = [f"- {_cell(key)}: {_cell(plain(value))}" for key, value in (protocol or {}).items()]
     text += ["", "Protocol:", "", *settings] if settings else []
     return "\n".join(text) + "\n"
+
+
+def _notes(results: Sequence[SystemResult], scored: Sequence[Summary]) -> list[str]:
+    """Each note once, with the systems it is about where these are not all."""
+    about: dict[str, list[str]] = {}
+    for result, scores in zip(results, scored, strict=True):
+        for note in (*result.notes, *scores.notes):
+            about.setdefault(note, []).append(result.title)
+    lines = [
+        f"- {_cell(note)}" if len(titles) == len(results) else f"- {_cell('; '.join(titles))}: {_cell(note)}"
+        for note, titles in about.items()
+    ]
+    return ["", *lines] if lines else []
 
 
 def _markdown_row(result: SystemResult, scores: Summary) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigurationError, ModelError
+from ..frames import seconds
 from ..utterance import Word
 from .align import Aligner
 from .language import LanguageModel
@@ -28,6 +29,9 @@ from .segment import from_words, segment
 from .vocabulary import normalise
 
 LANGUAGE = "language.json"
+PAST_END = 0.1
+"""Seconds the last word may end after its recording: the last analysis frames of an aligner overhang."""
+
 PATHS = ("given", "aligned", "transcript", "recognised", "segmented", "none")
 
 
@@ -72,10 +76,14 @@ class Listener:
             return self._listened(samples)
 
     def _given(self, samples: np.ndarray, words: Sequence[Word]) -> Heard:
+        if not words:
+            return Heard((), "given", ("no words were given; the system answers as if nothing had been said",))
         if self._needs_times and any(word.start is None for word in words):
             heard = self._aligned(samples, " ".join(word.word for word in words))
             return Heard(heard.words, heard.path, ("the words came without times and were aligned", *heard.warnings))
-        return Heard(tuple(words), "given")
+        beyond = [word.word for word in words if word.end is not None and word.end > seconds(len(samples)) + PAST_END]
+        told = (f"{len(beyond)} words end after the recording does: {', '.join(beyond[:5])}",) if beyond else ()
+        return Heard(tuple(words), "given", told)
 
     def _aligned(self, samples: np.ndarray, transcript: str) -> Heard:
         self._aligner = self._aligner or Aligner()

@@ -2,9 +2,10 @@
 
     samples (n,) at 16 kHz ─ Recogniser.recognise ─▶ tuple[Word(word, start, end, source="recognised", confidence)]
 
-Two engines stand behind one interface. `pocketsphinx` comes with duetto and needs nothing else; on read
-human speech about half of its words are wrong (docs/words.md), so take the other one, `whisper`, where
-the words matter, or a `LanguageModel` that follows the corpus.
+Three engines stand behind one interface. `pocketsphinx` comes with duetto and needs nothing else; on read
+human speech about half of its words are wrong (docs/words.md), so take `whisper` where
+the words matter, or a `LanguageModel` that follows the corpus. A third, `segments`, hears where words may
+be and not which.
 
 Example:
     >>> recogniser = Engine().start()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from duetto.errors import ConfigurationError, ModelError
-from duetto.words.vectors import Vectors, load, random_table, save, table
+from duetto.words.table import random_table, table
+from duetto.words.vectors import Vectors, load, save
 from duetto.words.vocabulary import Vocabulary
 
 THREE = Vectors(("the", "don't", "cat"), np.array([[1, 0], [0.5, -2], [3e-8, 1e10]], dtype=np.float32))
@@ -229,6 +230,16 @@ def test_subword_mean_by_hand(found: Vectors) -> None:
     weights = {"walking": 12 / (18 + 18 - 12), "talk": 6 / (18 + 9 - 6), "walk": 1 / (18 + 9 - 1)}
     mean = sum(weight * found.lookup(word).astype(float) for word, weight in weights.items()) / sum(weights.values())
     np.testing.assert_allclose(rows[2], mean, rtol=1e-6)
+
+
+def test_spoken_takes_the_vector_of_what_sounds_most_alike(found: Vectors) -> None:
+    """`tok` sounds like `talk`; `hush` like `tok`, which has no vector, and next like `walk`; `mute` has no sound."""
+    sounds = Vectors(("talk", "walk", "tok", "hush"), np.array([[1, 0], [0, 1], [0.9, 0.1], [0.8, 1]], np.float32))
+    rows, _ = table(Vocabulary(("tok", "talk", "hush", "mute")), found, unknown="spoken", sounds=sounds)
+    np.testing.assert_array_equal(rows[2:5], [found.lookup(word) for word in ("talk", "talk", "walk")])
+    np.testing.assert_allclose(rows[[1, 5]], [found.lookup("talk")] * 2, rtol=1e-6)  # the mean of the one found
+    with pytest.raises(ConfigurationError, match="needs the sounds"):
+        table(Vocabulary(("tok",)), found, unknown="spoken")
 
 
 def test_random_rows_have_the_scale_of_the_vectors_and_depend_on_the_word_alone(found: Vectors) -> None:

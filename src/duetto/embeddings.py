@@ -14,8 +14,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from . import speech2vec
 from .errors import ConfigurationError
 from .models.speech2vec import Speech2VecConfig
 from .progress import Progress
-from .runtime import SPOKEN_DESCRIPTION, SpokenEncoder
+from .runtime import SPOKEN_DESCRIPTION, SoundAlikes, SpokenEncoder
 from .speech2vec import Segments
 from .splits import Fold
 from .training import TrainingConfig
@@ -67,6 +67,19 @@ class SpokenWords:
     def __call__(self, utterance: Utterance) -> np.ndarray:
         segments = Segments.of([utterance], self.frames)
         return self.encoder([segments[i] for i in range(len(segments))])
+
+
+@dataclass(frozen=True)
+class AlikeWords:
+    """Spells the unknown words of an utterance as known ones that sound like them; see `SoundAlikes`."""
+
+    frames: Mapping[str, np.ndarray]
+    alikes: SoundAlikes
+
+    def __call__(self, utterance: Utterance, known: Container[str]) -> Utterance:
+        if not utterance.words:
+            return utterance
+        return replace(utterance, words=self.alikes.spelled(utterance.words, self.frames[utterance.id], known))
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,10 @@ class Embeddings:
         """Speech2Vec of every single spoken word."""
         encoder = self.encoder(fold)
         return SpokenWords(encoder.folder, self._frames(), encoder)
+
+    def alikes(self, fold: Fold) -> AlikeWords:
+        """Training words by their sound, for words that training did not hold."""
+        return AlikeWords(self._frames(), SoundAlikes(self.encoder(fold), self.speech2vec(fold)))
 
     def _frames(self) -> Mapping[str, np.ndarray]:
         if self.frames is None:

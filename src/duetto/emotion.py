@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from . import metrics, runtime
-from .embeddings import SpokenWords
+from .embeddings import AlikeWords, SpokenWords
 from .errors import ConfigurationError
 from .experiment import Experiment
 from .inputs import Frontend, Normaliser, buckets
@@ -29,6 +29,7 @@ from .progress import Progress
 from .splits import Fold
 from .training import History, TrainingConfig, derive, fit
 from .utterance import Utterance
+from .words import table as word_table
 from .words import vectors as word_vectors
 from .words.language import LanguageModel
 from .words.listen import save_language
@@ -46,11 +47,13 @@ class Sources:
     vectors: fold → word vectors that initialise the embedding table; None for a random table.
     spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
         is no table.
+    alikes: fold → what spells unknown words as known ones that sound like them; None leaves them unknown.
     """
 
     frames: Mapping[str, np.ndarray] | None = None
     vectors: Callable[[Fold], word_vectors.Vectors] | None = None
     spoken: Callable[[Fold], SpokenWords] | None = None
+    alikes: Callable[[Fold], AlikeWords] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,17 @@ def _frames(sources: Sources, utterance: Utterance) -> np.ndarray:
 
 
 def prepare(
-    utterances: Sequence[Utterance], front: Frontend, sources: Sources, spoken: SpokenWords | None = None
+    utterances: Sequence[Utterance],
+    front: Frontend,
+    sources: Sources,
+    spoken: SpokenWords | None = None,
+    alikes: AlikeWords | None = None,
 ) -> Inputs:
-    """Everything of `utterances` that the system reads. Speakers' statistics, where the experiment
-    normalises by them, are taken over all frames of that speaker here, labels unseen."""
+    """Everything of `utterances` that the system reads. spoken, alikes: of the fold, see `Sources`.
+
+    Speakers' statistics, where the experiment normalises by them, are taken over all frames of that speaker
+    here, labels unseen.
+    """
     experiment = front.experiment
     frames = words = None
     if experiment.uses_audio:
@@ -121,8 +131,10 @@ def prepare(
                 groups[utterance.speaker].append(_frames(sources, utterance))
             by_speaker = {speaker: Normaliser.fit(xs, N_FEATURES) for speaker, xs in groups.items()}
         frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
-    if experiment.uses_words:
-        words = [front.ids(tokens(u)) if spoken is None else front.vectors(spoken(u)) for u in utterances]
+    if experiment.uses_words and spoken is not None:
+        words = [front.vectors(spoken(u)) for u in utterances]
+    elif experiment.uses_words:
+        words = [front.ids(tokens(alikes(u, front.vocabulary) if alikes else u)) for u in utterances]
     numbers = {label: number for number, label in enumerate(front.classes)}
     return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
 
@@ -206,9 +218,12 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
     table = None
     if e.uses_words and sources.spoken is None:
         if sources.vectors is None:
-            array = word_vectors.random_table(front.vocabulary, e.word_dim, seed)
+            array = word_table.random_table(front.vocabulary, e.word_dim, seed)
         else:
-            array, _ = word_vectors.table(front.vocabulary, sources.vectors(fold), unknown=e.unknown, seed=seed)
+            sounds = sources.alikes(fold).alikes.sounds if sources.alikes else None
+            array, _ = word_table.table(
+                front.vocabulary, sources.vectors(fold), unknown=e.unknown, seed=seed, sounds=sounds
+            )
         table = torch.from_numpy(array)
     config = ModelConfig(
         encoders=e.encoders,
@@ -237,7 +252,8 @@ def train(
     """Train one system on one fold, export it for prediction into `folder`, and answer its test data once."""
     front = frontend(experiment, fold, sources)
     spoken = None if sources.spoken is None or not experiment.uses_words else sources.spoken(fold)
-    parts = [prepare(part, front, sources, spoken) for part in (fold.train, fold.development, fold.test)]
+    alikes = None if sources.alikes is None or not experiment.uses_words else sources.alikes(fold)
+    parts = [prepare(part, front, sources, spoken, alikes) for part in (fold.train, fold.development, fold.test)]
     model = build(front, fold, sources, seed)
     config = TrainingConfig(
         epochs=experiment.epochs,
@@ -254,8 +270,11 @@ def train(
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
     if experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
         save_language(LanguageModel.from_corpus(sentences), folder)
-    if spoken is not None:
-        for path in spoken.folder.glob("spoken.*"):
+    encoder = spoken.encoder if spoken else alikes.alikes.encoder if alikes else None
+    if encoder is not None:
+        for path in encoder.folder.glob("spoken.*"):
             shutil.copyfile(path, folder / path.name)
+    if alikes is not None:
+        alikes.alikes.save(folder)
     runtime.export(weights, front, temperature, folder)
     return Outcome(test, development, temperature, history)

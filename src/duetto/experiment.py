@@ -36,7 +36,7 @@ SYSTEMS: dict[str, str] = {
 _CHOICES: dict[str, tuple[str, ...]] = {
     "encoders": ("acoustic", "words"),
     "embeddings": ("random", "file", "word2vec", "speech2vec", "spoken"),
-    "unknown": ("random", "zero", "mean", "subword"),
+    "unknown": ("random", "zero", "mean", "subword", "spoken"),
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker"),
     "features": ("corrected", "pyaudioanalysis"),
@@ -57,7 +57,8 @@ class Experiment:
     embeddings: what the second encoder reads. A table of word types, trained along: `random`, `file`
         (vectors given when training), `word2vec` or `speech2vec` (trained on the training part; a file that
         is given replaces them). Or `spoken`: Speech2Vec of every single spoken word, from its sound.
-    word_dim: their dimension. unknown: what a word gets that the vectors lack (`words.vectors.table`).
+    word_dim: their dimension. unknown: what a word gets that the vectors lack (`words.table.table`). With
+        `spoken`, a word that training did not hold is read as the known one that sounds most like it as well.
     max_words: words kept, from the beginning (paper: 128).
     hidden, dense, head_layers, recurrent_dropout, dropout: see `models.fusion.ModelConfig`.
     epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse

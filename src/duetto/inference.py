@@ -20,7 +20,7 @@ from .errors import ModelError
 from .features.mfcc import MfccConfig, words_of
 from .features.short_term import ShortTermConfig
 from .frames import FRAME_SECONDS
-from .runtime import DESCRIPTION, Session, SpokenEncoder
+from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
 from .utterance import Word
 from .words.listen import Heard, Listener
 from .words.vocabulary import normalise
@@ -83,6 +83,8 @@ class Recogniser:
         self._features = ShortTermConfig(mode=experiment.features)
         spoken = experiment.uses_words and experiment.embeddings == "spoken"
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
+        alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
+        self._alikes = SoundAlikes.load(folder, threads=threads) if alike else None
         self._listener = None
         if experiment.uses_words:
             self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None)
@@ -152,8 +154,21 @@ class Recogniser:
         if self._spoken is not None:
             segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
             return front.vectors(self._spoken(segments))
+        if self._alikes is not None:
+            words = self._alike(self._alikes, waveform, words, warnings)
         tokens = [token for word in words for token in normalise(word.word)]
         unknown = [token for token in tokens if token not in front.vocabulary]
         if unknown:
             warnings.append(f"{len(unknown)} of {len(tokens)} words are unknown to it: {', '.join(unknown[:5])}")
         return front.ids(tokens)
+
+    def _alike(
+        self, alikes: SoundAlikes, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]
+    ) -> Sequence[Word]:
+        """The words, unknown ones as the known ones that sound most like them."""
+        mfcc = MfccConfig().extract(waveform.samples, waveform.sample_rate)
+        spelled = alikes.spelled(words, mfcc, self._session.front.vocabulary)
+        pairs = [f"{a.word} as {b.word}" for a, b in zip(words, spelled, strict=True) if a.word != b.word]
+        if pairs:
+            warnings.append(f"{len(pairs)} unknown words are read as what they sound like: {', '.join(pairs[:5])}")
+        return spelled

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from . import audit, classical, evaluation, labels, splits
 from .audit import Audit
 from .baselines import BASELINES, Baseline, Inputs
-from .embeddings import EmbeddingConfig, Embeddings, SpokenWords
+from .embeddings import AlikeWords, EmbeddingConfig, Embeddings, SpokenWords
 from .emotion import Sources, prepare
 from .errors import ConfigurationError, CorpusError
 from .experiment import SYSTEMS, Experiment, load
@@ -27,7 +27,7 @@ from .features.store import Extractor, FeatureStore, extract_corpus
 from .labels import classes
 from .progress import Progress
 from .results import SystemResult, from_utterances
-from .runtime import Session, SpokenEncoder
+from .runtime import Session, SoundAlikes, SpokenEncoder
 from .splits import Fold
 from .training import check_accelerator
 from .utterance import Utterance
@@ -63,40 +63,52 @@ class Workshop:
         """Everything that an experiment reads, computed and trained here, before any system is."""
         frames = self.frames(experiment, utterances)
         kind = experiment.embeddings
-        if not experiment.uses_words or kind == "random":
+        if not experiment.uses_words:
             return Sources(frames=frames)
+        alikes = None
+        if experiment.unknown == "spoken" and kind != "spoken":
+            alikes = self._encoders(experiment, utterances, folds).alikes
+        if kind == "random":
+            return Sources(frames=frames, alikes=alikes)
         brought = (self.vectors or {}).get(kind)
         if brought is not None:
-            vectors = word_vectors.load(brought)
+            vectors = _loaded(brought)
             found = coverage(count(tokens(utterance) for utterance in utterances), vectors)
             self.say(
                 f"vectors of {brought.name}: {found.type_rate:.1%} of the corpus' {found.types} word types, "
                 f"{found.token_rate:.1%} of its words; the others: {experiment.unknown}"
             )
-            return Sources(frames=frames, vectors=partial(_same, vectors))
+            return Sources(frames=frames, vectors=partial(_brought, brought), alikes=alikes)
         if kind == "file":
             raise ConfigurationError(f"system {experiment.name!r} needs a file of word vectors: --vectors FILE")
-        config = replace(self.embeddings, dim=experiment.word_dim)
         if kind == "word2vec":
-            made = Embeddings(self.folder / "vectors", config)
-            return Sources(frames=frames, vectors=made.word2vec)
+            made = Embeddings(self.folder / "vectors", replace(self.embeddings, dim=experiment.word_dim))
+            return Sources(frames=frames, vectors=made.word2vec, alikes=alikes)
+        made = self._encoders(experiment, utterances, folds)
+        if kind == "speech2vec":
+            return Sources(frames=frames, vectors=made.speech2vec, alikes=alikes)
+        return Sources(frames=frames, spoken=made.spoken)
+
+    def _encoders(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Embeddings:
+        """Embeddings whose Speech2Vec is trained on every fold."""
+        config = replace(self.embeddings, dim=experiment.word_dim)
         made = Embeddings(self.folder / "vectors", config, self.mfcc(utterances))
         for fold in folds:
             if not made.has_encoder(fold):
                 made.encoder(fold, self.step(f"train Speech2Vec, {fold.name}"))
-        if kind == "speech2vec":
-            return Sources(frames=frames, vectors=made.speech2vec)
-        return Sources(frames=frames, spoken=made.spoken)
+        return made
 
     def reads(self, experiment: Experiment) -> str:
         """Which word vectors the experiment reads, for its run.json: the digest of a file, or how they are trained."""
         if not experiment.uses_words or experiment.embeddings == "random":
             return ""
         brought = (self.vectors or {}).get(experiment.embeddings)
+        trained = repr(replace(self.embeddings, dim=experiment.word_dim))
         if brought is None:
-            return repr(replace(self.embeddings, dim=experiment.word_dim))
+            return trained
         with brought.open("rb") as file:
-            return f"{brought.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+            digest = f"{brought.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+        return f"{digest}, unknown words by {trained}" if experiment.unknown == "spoken" else digest
 
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
         """Short-term features, where the experiment hears them."""
@@ -127,8 +139,14 @@ class Workshop:
         return store
 
 
-def _same(vectors: Vectors, _: Fold) -> Vectors:
-    return vectors
+@lru_cache(maxsize=4)
+def _loaded(path: Path) -> Vectors:
+    """A file of vectors; every process that trains reads it once."""
+    return word_vectors.load(path)
+
+
+def _brought(path: Path, _: Fold) -> Vectors:
+    return _loaded(path)
 
 
 def named(system: str) -> Experiment | Baseline:
@@ -259,7 +277,8 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
     tests = [[by_id[i] for i in fold["test"]] for fold in described["folds"]]
     tested = [utterance for test in tests for utterance in test]
     frames = workshop.frames(experiment, tested)
-    mfcc = workshop.mfcc(tested) if experiment.embeddings == "spoken" else None
+    alike = experiment.unknown == "spoken" and experiment.embeddings != "spoken"
+    mfcc = workshop.mfcc(tested) if alike or experiment.embeddings == "spoken" else None
     seeds = described["seeds"]
     logits = np.zeros((len(seeds), len(tested), len(classes(experiment.label_set))))
     temperature = np.ones((len(seeds), len(tests)))
@@ -268,8 +287,12 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
         for f, test in enumerate(tests):
             part = folder / evaluation.member(f, seed)
             session = Session(part)
-            spoken = None if mfcc is None else SpokenWords(part, mfcc, SpokenEncoder(part))
-            inputs = prepare(test, session.front, Sources(frames=frames), spoken)
+            spoken = alikes = None
+            if mfcc is not None and alike:
+                alikes = AlikeWords(mfcc, SoundAlikes.load(part))
+            elif mfcc is not None:
+                spoken = SpokenWords(part, mfcc, SpokenEncoder(part))
+            inputs = prepare(test, session.front, Sources(frames=frames), spoken, alikes)
             logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)

@@ -50,9 +50,10 @@ class AlignmentProblem:
 class AlignmentReport:
     """What became of a manifest: total = kept + aligned + recognised + skipped + failed.
 
-    kept: had timed words already. skipped: without a transcript, by request. words: timed words in all.
-    cached: answers taken from the cache. guessed: words with a guessed pronunciation → utterances they are in.
-    problems: one for each utterance that was skipped or failed, in manifest order.
+    kept: had timed words already. recognised: their words were found by sound alone. skipped: without a transcript,
+    by request. words: timed words in all. cached: answers taken from the cache. guessed: words with a guessed
+    pronunciation → utterances they are in. problems: one for each utterance that was skipped or failed, in manifest
+    order.
     """
 
     total: int
@@ -71,8 +72,9 @@ class AlignmentReport:
         kinds = Counter(problem.kind for problem in self.problems)
         reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         return (
-            f"{self.total} utterances: {self.aligned} aligned, {self.recognised} recognised, {self.kept} had times, "
-            f"{self.skipped} skipped, {self.failed} failed{f' ({reasons})' if reasons else ''}; {self.words} words, "
+            f"{self.total} utterances: {self.aligned} aligned, {self.recognised} by sound alone, "
+            f"{self.kept} had times, {self.skipped} skipped, {self.failed} failed"
+            f"{f' ({reasons})' if reasons else ''}; {self.words} words, "
             f"{len(self.guessed)} different ones with a guessed pronunciation"
         )
 

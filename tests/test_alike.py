@@ -1,0 +1,100 @@
+"""Unknown words are read as the known words that sound most like them: in a table, in evaluation, in prediction."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import duetto
+from conftest import SMALL
+from duetto import experiment
+from duetto.embeddings import AlikeWords, EmbeddingConfig, Embeddings
+from duetto.runtime import SoundAlikes
+from duetto.splits import Fold
+from duetto.system import Workshop, rescore, run_systems
+from duetto.utterance import Utterance, Word, read_manifest
+from test_speech2vec import planted
+
+CONFIG = EmbeddingConfig(dim=8, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, AlikeWords]:
+    """Ten word types, each with a sound of its own, and their embeddings."""
+    utterances, frames = planted(40)
+    fold = Fold("planted", tuple(utterances[:24]), tuple(utterances[24:30]), tuple(utterances[30:]))
+    return fold, Embeddings(tmp_path_factory.mktemp("vectors"), CONFIG, frames).alikes(fold)
+
+
+def renamed(utterance: Utterance) -> Utterance:
+    """The same sounds under spellings that nobody knows."""
+    return replace(utterance, words=tuple(replace(w, word=f"zz{w.word}") for w in utterance.words or ()))
+
+
+def test_a_word_is_known_by_its_sound(heard: tuple[Fold, AlikeWords]) -> None:
+    """Instances of a type differ by noise and length only, so nearly all must come back under their old spelling;
+    by chance a tenth would."""
+    fold, alikes = heard
+    known = set(alikes.alikes.sounds.words)
+    pairs = [
+        (gold.word, read.word)
+        for utterance in fold.test
+        for gold, read in zip(utterance.words or (), alikes(renamed(utterance), known).words or (), strict=True)
+    ]
+    assert len(pairs) == 50 and np.mean([gold == read for gold, read in pairs]) > 0.9
+
+
+def test_known_and_soundless_words_keep_their_spelling(heard: tuple[Fold, AlikeWords]) -> None:
+    fold, alikes = heard
+    sounds, frames = alikes.alikes.sounds, alikes.frames
+    (first, *_), name = fold.test[0].words or (), fold.test[0].id
+    words = (first, Word("zork"), Word("zork", 99.0, 99.5), replace(first, word="zork"))
+    spelled = alikes.alikes.spelled(words, frames[name], sounds)
+    assert [w.word for w in spelled[:3]] == [first.word, "zork", "zork"] and spelled[3].word in sounds
+    assert [(w.start, w.end) for w in spelled] == [(w.start, w.end) for w in words]
+    untouched = alikes.alikes.spelled(words, frames[name], {*sounds.words, "zork"})
+    assert untouched == words and alikes.alikes.spelled((), frames[name], ()) == ()
+
+
+def test_sounds_survive_the_disk(heard: tuple[Fold, AlikeWords], tmp_path: Path) -> None:
+    _, alikes = heard
+    for path in alikes.alikes.encoder.folder.glob("spoken.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    alikes.alikes.save(tmp_path)
+    again = SoundAlikes.load(tmp_path)
+    assert again.sounds.words == alikes.alikes.sounds.words
+    np.testing.assert_array_equal(again.sounds.matrix, alikes.alikes.sounds.matrix)
+
+
+@pytest.fixture(scope="module")
+def run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A system whose vectors lack half of its words, and that reads unknown words by their sound."""
+    folder = tmp_path_factory.mktemp("alike")
+    vectors = folder / "half.vec"
+    utterances = read_manifest(manifest)
+    words = sorted({w.word for u in utterances if u.session != "5" for w in u.words or ()})[::2]
+    vectors.write_text("".join(f"{w} {i % 7} {i % 5} {i % 3} {i % 2}\n" for i, w in enumerate(words)))
+    system = experiment.load("embedding-word2vec", unknown="spoken", **SMALL)
+    workshop = Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1), {"word2vec": vectors})
+    run_systems([system], utterances, "session5", [folder / "run"], workshop)
+    return folder / "run"
+
+
+def test_prediction_equals_evaluation_on_words_never_seen(run: Path, manifest: Path) -> None:
+    utterances = [renamed(u) for u in read_manifest(manifest) if u.session == "5"]
+    result = rescore(run, utterances, Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1)), "renamed")
+    system = duetto.load(run)
+    for utterance in [u for u in utterances if u.words][:3]:
+        prediction = system(utterance.audio, words=utterance.words)
+        assert any("read as what they sound like: zz" in warning for warning in prediction.warnings)
+        expected = result.calibrated[0, list(result.ids).index(utterance.id)]
+        np.testing.assert_allclose(
+            list(prediction.probabilities.values()), expected, atol=1e-4
+        )  # two float32 libraries
+
+
+def test_a_word_without_sound_stays_unknown(run: Path, manifest: Path) -> None:
+    utterance = next(u for u in read_manifest(manifest) if u.session == "5")
+    prediction = duetto.load(run)(utterance.audio, words=[Word("zork")])
+    assert any("1 of 1 words are unknown to it: zork" in warning for warning in prediction.warnings)

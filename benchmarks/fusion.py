@@ -1,0 +1,110 @@
+"""Which fusion survives a voice it has never heard? Two experiments; prints one Markdown table.
+
+    python benchmarks/fusion.py --data $DUETTO_DATA --out runs/fusion --seeds 3
+
+1. Synthetic speech: session 5 spoken by voices like those of training, and by voices unlike them (another accent,
+   timbre, pitch, rate, level). Words and emotions are the same, so the difference is the voice alone.
+2. Real voices, independent real words: each EmoDB recording is given a MELD sentence that people labelled with the
+   same emotion; no sentence is used twice. Five folds that share no speaker. The words come as text only, so every
+   system reads word2vec vectors trained on the training part.
+
+Resumable: what lies in --out is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from duetto import corpora, experiment, report
+from duetto.corpora import synthetic
+from duetto.experiment import Experiment
+from duetto.labels import selected
+from duetto.progress import steps
+from duetto.results import SystemResult
+from duetto.system import Workshop, run_systems
+from duetto.utterance import Utterance
+from duetto.words.vocabulary import normalise
+
+SYSTEMS = (
+    "acoustic",
+    "embedding-speech2vec",
+    "fusion-speech2vec",
+    "fusion-attention",
+    "fusion-cross-attention",
+    "fusion-modality-dropout",
+    "fusion-confidence",
+    "fusion-speaker",
+    "fusion-robust",
+)
+MELD_LABELS = {"anger": "angry", "joy": "happy", "neutral": "neutral", "sadness": "sad"}
+FEWEST_WORDS = 3
+
+
+def sentences(folder: Path, seed: int) -> dict[str, list[str]]:
+    """Label → the different MELD sentences that carry it and have `FEWEST_WORDS` or more, in a random order."""
+    texts: dict[str, str] = {}
+    for part in ("train", "dev", "test"):
+        with (folder / f"{part}_sent_emo.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                words = " ".join(normalise(row["Utterance"]))
+                if row["Emotion"] in MELD_LABELS and len(words.split()) >= FEWEST_WORDS:
+                    texts.setdefault(words, MELD_LABELS[row["Emotion"]])
+    order = np.random.default_rng(seed).permutation(len(texts))
+    shuffled = [list(texts.items())[i] for i in order]
+    return {label: [text for text, own in shuffled if own == label] for label in MELD_LABELS.values()}
+
+
+def with_words(utterances: Sequence[Utterance], texts: dict[str, list[str]]) -> list[Utterance]:
+    """Each utterance with the next unused sentence of its own label instead of what is said in it."""
+    unused = {label: iter(lines) for label, lines in texts.items()}
+    return [replace(u, text=next(unused[str(u.label)]), words=None, scenario=None) for u in utterances]
+
+
+def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], protocol: str, options) -> None:
+    """Train the systems and print their rows."""
+    home = options.out / name.replace(" ", "-").replace(",", "")
+    with steps() as step:
+        found: list[SystemResult] = run_systems(
+            systems,
+            utterances,
+            protocol,
+            [home / e.name for e in systems],
+            Workshop(home / "cache", step=step),
+            seeds=range(options.seeds),
+            workers=options.workers,
+        )
+    print(f"### {name}\n\n{report.markdown([replace(result, paper_ua=None) for result in found])}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, help="folder with emodb/ and meld/; without it the second part is left out"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="where corpora, runs, features and vectors go")
+    parser.add_argument("--size", type=int, default=1200, help="utterances of each synthetic corpus")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
+    options = parser.parse_args()
+    systems = [experiment.load(name) for name in SYSTEMS]
+    for name, unseen in (("synthetic, voices like those of training", False), ("synthetic, voices unlike them", True)):
+        tree = options.out / ("unseen" if unseen else "seen")
+        if not (tree / synthetic.MARKER).is_file():
+            synthetic.write(tree, size=options.size, unseen_test_voices=unseen)
+        run(name, systems, selected(corpora.load("synthetic", tree)), "session5", options)
+    if options.data:
+        spoken = with_words(
+            selected(corpora.load("emodb", options.data / "emodb")), sentences(options.data / "meld", 0)
+        )
+        of_text = [replace(e, embeddings="word2vec", word_dim=50) for e in systems]
+        run("EmoDB voices, MELD words", of_text, spoken, "speaker", options)
+
+
+if __name__ == "__main__":
+    main()

@@ -269,7 +269,7 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
             part = folder / evaluation.member(f, seed)
             session = Session(part)
             spoken = None if mfcc is None else SpokenWords(part, mfcc, SpokenEncoder(part))
-            inputs = prepare(test, session.front, Sources(frames=frames), spoken)
+            inputs = prepare(test, session.front, Sources(frames=frames), spoken, seed=seed)
             logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)

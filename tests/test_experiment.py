@@ -62,6 +62,34 @@ def test_settings_change_keys_and_show_in_the_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("system", "changes", "message"),
+    [
+        ("acoustic", {"fusion": "confidence"}, "fusion = 'confidence' needs two encoders"),
+        ("acoustic", {"modality_dropout": 0.2}, "modality_dropout = 0.2 needs two encoders"),
+        ("acoustic", {"word_encoder": "mcnn"}, "word_encoder = 'mcnn' needs words; add 'words' to encoders"),
+        ("acoustic", {"word_order": "shuffled"}, "word_order = 'shuffled' needs words"),
+        ("fusion-random", {"fusion": "cross-attention"}, 'set pooling = "attention"'),
+        ("fusion-cross-attention", {"word_encoder": "mcnn"}, 'word_encoder = "bilstm"'),
+        ("fusion-cross-attention", {"modality_dropout": 0.2}, "both encodings hold both modalities; leave one out"),
+        ("fusion-random", {"modality_dropout": 1.0}, "give a share"),
+        ("fusion-random", {"verification": -0.1}, "verification = -0.1 is not valid; give a weight from 0 on"),
+        ("fusion-random", {"pooling": "mean"}, "choose from last, attention"),
+    ],
+)
+def test_keys_that_do_not_fit_together_say_what_to_change(system: str, changes: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load(system, **changes)
+
+
+def test_dimensions_and_figures_of_table_3() -> None:
+    published = {"speech2vec": (66.08, 64.87, 65.75), "word2vec": (66.01, 66.80, 61.32)}
+    for kind, figures in published.items():
+        for dim, figure in zip((100, 200, 300), figures, strict=True):
+            e = load(f"fusion-{kind}-{dim}")
+            assert (e.embeddings, e.word_dim, e.paper_ua) == (kind, dim, figure)
+
+
+@pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("epochs", "give KEY=VALUE"),

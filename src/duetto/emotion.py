@@ -25,6 +25,7 @@ from .experiment import Experiment
 from .inputs import Frontend, Normaliser, buckets
 from .labels import classes
 from .models.fusion import Batch, EmotionModel, ModelConfig
+from .models.mcnn import verification_loss
 from .progress import Progress
 from .splits import Fold
 from .training import History, TrainingConfig, derive, fit
@@ -115,8 +116,11 @@ def prepare(
     sources: Sources,
     spoken: SpokenWords | None = None,
     alikes: AlikeWords | None = None,
+    *,
+    seed: int = 0,
 ) -> Inputs:
-    """Everything of `utterances` that the system reads. spoken, alikes: of the fold, see `Sources`.
+    """Everything of `utterances` that the system reads. spoken, alikes: of the fold, see `Sources`. seed: of the
+    order of words, where the experiment shuffles them.
 
     Speakers' statistics, where the experiment normalises by them, are taken over all frames of that speaker
     here, labels unseen.
@@ -135,8 +139,15 @@ def prepare(
         words = [front.vectors(spoken(u)) for u in utterances]
     elif experiment.uses_words:
         words = [front.ids(tokens(alikes(u, front.vocabulary) if alikes else u)) for u in utterances]
+    if words is not None and experiment.word_order == "shuffled":
+        words = [_shuffled(front.cut_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
     numbers = {label: number for number, label in enumerate(front.classes)}
     return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
+
+
+def _shuffled(words: np.ndarray, seed: int, identifier: str) -> np.ndarray:
+    """The same words in an order that seed and utterance id decide."""
+    return np.random.default_rng(derive(seed, "word order", identifier)).permutation(words)
 
 
 class EmotionTask:
@@ -159,12 +170,23 @@ class EmotionTask:
         return buckets(self.train.lengths, self.front.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
-        """Mean cross-entropy of one batch."""
+        """Mean cross-entropy of one batch, and the further losses that the experiment weighs in."""
         device = next(model.parameters()).device
         inputs = collate(self.front, self.train, batch, device)
         assert inputs.target is not None
-        weights = None if self.class_weights is None else self.class_weights.to(device)
-        return nn.functional.cross_entropy(model(inputs), inputs.target, weight=weights)
+        experiment = self.front.experiment
+        answer = model(inputs, detailed=True)
+        loss = self._cross_entropy(answer.logits, inputs.target)
+        if answer.own:
+            own = [self._cross_entropy(logits, inputs.target) for logits in answer.own]
+            loss = loss + experiment.auxiliary * torch.stack(own).mean()
+        if experiment.verification:
+            loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
+        return loss
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        return nn.functional.cross_entropy(logits, target, weight=weights)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
         """UA (the score, as a share), WA and cross-entropy of the development data."""
@@ -234,6 +256,10 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
         head_layers=e.head_layers,
         recurrent_dropout=e.recurrent_dropout,
         dropout=e.dropout,
+        pooling=e.pooling,
+        fusion=e.fusion,
+        word_encoder=e.word_encoder,
+        modality_dropout=e.modality_dropout,
     )
     return EmotionModel(config, table)
 
@@ -253,7 +279,9 @@ def train(
     front = frontend(experiment, fold, sources)
     spoken = None if sources.spoken is None or not experiment.uses_words else sources.spoken(fold)
     alikes = None if sources.alikes is None or not experiment.uses_words else sources.alikes(fold)
-    parts = [prepare(part, front, sources, spoken, alikes) for part in (fold.train, fold.development, fold.test)]
+    parts = [
+        prepare(part, front, sources, spoken, alikes, seed=seed) for part in (fold.train, fold.development, fold.test)
+    ]
     model = build(front, fold, sources, seed)
     config = TrainingConfig(
         epochs=experiment.epochs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
@@ -30,6 +30,22 @@ SYSTEMS: dict[str, str] = {
     "fusion-word2vec": "fusion-word2vec.toml",
     "fusion-spoken": "fusion-spoken.toml",
     "fusion-random": "fusion-random.toml",
+    "fusion-speech2vec-100": "fusion-speech2vec-100.toml",
+    "fusion-speech2vec-200": "fusion-speech2vec-200.toml",
+    "fusion-speech2vec-300": "fusion-speech2vec-300.toml",
+    "fusion-word2vec-100": "fusion-word2vec-100.toml",
+    "fusion-word2vec-200": "fusion-word2vec-200.toml",
+    "fusion-word2vec-300": "fusion-word2vec-300.toml",
+    "acoustic-attention": "acoustic-attention.toml",
+    "embedding-attention": "embedding-attention.toml",
+    "embedding-shuffled": "embedding-shuffled.toml",
+    "fusion-attention": "fusion-attention.toml",
+    "fusion-cross-attention": "fusion-cross-attention.toml",
+    "fusion-confidence": "fusion-confidence.toml",
+    "fusion-modality-dropout": "fusion-modality-dropout.toml",
+    "fusion-speaker": "fusion-speaker.toml",
+    "fusion-robust": "fusion-robust.toml",
+    "mcnn": "mcnn.toml",
 }
 """Name of a system → its experiment file."""
 
@@ -41,6 +57,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "normalisation": ("none", "train", "speaker"),
     "features": ("corrected", "pyaudioanalysis"),
     "epoch_choice": ("development", "last"),
+    "pooling": ("last", "attention"),
+    "fusion": ("concatenate", "cross-attention", "confidence"),
+    "word_encoder": ("bilstm", "mcnn"),
+    "word_order": ("given", "shuffled"),
 }
 
 
@@ -64,6 +84,15 @@ class Experiment:
     epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse
         class frequency. patience: epochs without gain on development data before training stops;
         0 never stops early. epoch_choice: weights of the best `development` epoch, or of the `last`.
+    pooling: what a BiLSTM says of a sequence, its `last` states or the mean of all weighted by `attention`.
+    word_encoder: `bilstm`, or the multi-resolution CNN `mcnn`, with `hidden` filters a kernel size.
+    fusion: `concatenate` both encodings; let the steps of each encoder see the other's first
+        (`cross-attention`); or weigh each encoder's own answer by its `confidence`.
+    auxiliary: with `confidence`, the weight of the encoders' own cross-entropy (mean of the two) in the loss.
+    modality_dropout: share of training utterances for which one encoder's output, either at random, is zero.
+    verification: weight of the loss that pulls encodings of one emotion together (`models.mcnn`).
+    word_order: `shuffled` reads the words of each utterance in an order drawn from seed and utterance id, in
+        training and in test: what a system loses by it is what it knew from word order.
     """
 
     name: str
@@ -90,6 +119,13 @@ class Experiment:
     class_weights: bool = False
     patience: int = 0
     epoch_choice: str = "development"
+    pooling: str = "last"
+    word_encoder: str = "bilstm"
+    fusion: str = "concatenate"
+    auxiliary: float = 0.5
+    modality_dropout: float = 0.0
+    verification: float = 0.0
+    word_order: str = "given"
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
@@ -107,9 +143,14 @@ class Experiment:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 0 on")
         if not self.learning_rate > 0:
             raise ConfigurationError(f"learning_rate = {self.learning_rate} is not valid; give a number above 0")
-        for key in ("recurrent_dropout", "dropout"):
+        for key in ("recurrent_dropout", "dropout", "modality_dropout"):
             if not 0 <= getattr(self, key) < 1:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a share in [0, 1)")
+        for key in ("auxiliary", "verification"):
+            if not getattr(self, key) >= 0:
+                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a weight from 0 on")
+        for problem in _contradictions(self):
+            raise ConfigurationError(problem)
 
     @property
     def uses_audio(self) -> bool:
@@ -124,6 +165,23 @@ class Experiment:
     def to_json(self) -> str:
         """The configuration as JSON, keys sorted: equal experiments have equal text."""
         return json.dumps(asdict(self), sort_keys=True)
+
+
+def _contradictions(e: Experiment) -> Iterator[str]:
+    """Keys that do not fit together, and what to change."""
+    fused, dropped = f"fusion = {e.fusion!r}", f"modality_dropout = {e.modality_dropout}"
+    for key, given in ((fused, e.fusion != "concatenate"), (dropped, e.modality_dropout > 0)):
+        if given and not (e.uses_audio and e.uses_words):
+            yield f'{key} needs two encoders; set encoders = ["acoustic", "words"]'
+    if not e.uses_words:
+        for key, default in (("word_encoder", "bilstm"), ("word_order", "given")):
+            if getattr(e, key) != default:
+                yield f"{key} = {getattr(e, key)!r} needs words; add 'words' to encoders"
+    if e.fusion == "cross-attention":
+        if e.pooling != "attention" or e.word_encoder != "bilstm":
+            yield f'{fused} pools the states of two BiLSTMs; set pooling = "attention" and word_encoder = "bilstm"'
+        if e.modality_dropout:
+            yield f"{dropped} cannot be had with {fused}, where both encodings hold both modalities; leave one out"
 
 
 def from_mapping(values: Mapping[str, Any], where: str) -> Experiment:

@@ -151,6 +151,8 @@ class Recogniser:
         front = self._session.front
         if len(words) > front.experiment.max_words:
             warnings.append(f"only {front.experiment.max_words} of {len(words)} words were read")
+        if front.experiment.word_order == "shuffled":
+            warnings.append("the system was trained on words in random order; it reads these as they were spoken")
         if self._spoken is not None:
             segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
             return front.vectors(self._spoken(segments))

@@ -72,6 +72,11 @@ class Normaliser:
         return cls(np.array(value["mean"], np.float32), np.array(value["deviation"], np.float32))
 
 
+def cut(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:
+    """The first `maximum` steps of a sequence, or with `pre` the last."""
+    return sequence[-maximum:] if padding == "pre" else sequence[:maximum]
+
+
 def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: int) -> Padded:
     """Stack sequences (steps, …) of any lengths, each cut to its first `maximum` steps.
 
@@ -80,14 +85,14 @@ def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: in
     all `maximum`, so a model reads the zeros too (Keras without masking; `pre` there also cuts the
     beginning of long sequences, and so does this).
     """
-    cut = [s[-maximum:] if padding == "pre" else s[:maximum] for s in sequences]
-    lengths = np.array([len(s) for s in cut], np.int64)
+    kept = [cut(sequence, padding=padding, maximum=maximum) for sequence in sequences]
+    lengths = np.array([len(s) for s in kept], np.int64)
     width = max(1, int(lengths.max(initial=0))) if padding == "packed" else maximum
-    values = np.zeros((len(cut), width, *cut[0].shape[1:]), cut[0].dtype)
-    for row, sequence in zip(values, cut, strict=True):
+    values = np.zeros((len(kept), width, *kept[0].shape[1:]), kept[0].dtype)
+    for row, sequence in zip(values, kept, strict=True):
         start = width - len(sequence) if padding == "pre" else 0
         row[start : start + len(sequence)] = sequence
-    return Padded(values, lengths if padding == "packed" else np.full(len(cut), maximum, np.int64))
+    return Padded(values, lengths if padding == "packed" else np.full(len(kept), maximum, np.int64))
 
 
 def buckets(
@@ -140,6 +145,10 @@ class Frontend:
     def vectors(self, spoken: np.ndarray) -> np.ndarray:
         """Normalised vectors of spoken words, (n, dim) float32."""
         return self.word_normaliser(spoken)
+
+    def cut_words(self, words: np.ndarray) -> np.ndarray:
+        """Those of an utterance's ids or vectors that a model gets to see, (up to max_words, …)."""
+        return cut(words, padding=self.experiment.padding, maximum=self.experiment.max_words)
 
     def collate(
         self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None

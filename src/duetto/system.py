@@ -292,7 +292,7 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
                 alikes = AlikeWords(mfcc, SoundAlikes.load(part))
             elif mfcc is not None:
                 spoken = SpokenWords(part, mfcc, SpokenEncoder(part))
-            inputs = prepare(test, session.front, Sources(frames=frames), spoken, alikes)
+            inputs = prepare(test, session.front, Sources(frames=frames), spoken, alikes, seed=seed)
             logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)

@@ -2,6 +2,8 @@
 
 frames (batch, time, 34) ─ BiLSTM ─ last state ─ dense ─▶ (batch, dense)
 words  (batch, words) ids or (batch, words, dim) vectors ─ BiLSTM ─ last state ─ dense ─▶ (batch, dense)
+
+Instead of the last state, attention may pool all of them, which the paper leaves to future work.
 """
 
 from __future__ import annotations
@@ -9,35 +11,59 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .attention import AttentionPooling
 from .lstm import BiLSTM
 
 
 class SequenceEncoder(nn.Module):
-    """BiLSTM, its last states, a dense layer with ReLU, dropout.
+    """BiLSTM, its last states (or with pooling `attention` a weighted mean of all), a dense layer with ReLU, dropout.
 
     A sequence of length 0 (an utterance in which no word was found) is read as one step of zeros.
     """
 
-    def __init__(self, input_size: int, hidden: int, dense: int, recurrent_dropout: float, dropout: float) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden: int,
+        dense: int,
+        recurrent_dropout: float,
+        dropout: float,
+        pooling: str = "last",
+    ) -> None:
         super().__init__()
         self.lstm = BiLSTM(input_size, hidden, recurrent_dropout)
+        self.pool = AttentionPooling(2 * hidden, hidden) if pooling == "attention" else None
         self.dense = nn.Linear(2 * hidden, dense)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (batch, time, input_size), lengths (batch,) → (batch, dense)."""
-        _, last = self.lstm(x, lengths.clamp(min=1))
-        return self.dropout(torch.relu(self.dense(last)))
+        lengths = lengths.clamp(min=1)
+        states, last = self.lstm(x, lengths)
+        return self._describe(last if self.pool is None else self.pool(states, lengths))
+
+    def states(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States (batch, time, 2·hidden) of all steps, and the number of those that are real, (batch,) ≥ 1."""
+        lengths = lengths.clamp(min=1)
+        return self.lstm(x, lengths)[0], lengths
+
+    def summarise(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """What follows the BiLSTM, for states that were changed after it; for pooling `attention` alone."""
+        assert self.pool is not None
+        return self._describe(self.pool(states, lengths))
+
+    def _describe(self, pooled: Tensor) -> Tensor:
+        return self.dropout(torch.relu(self.dense(pooled)))
 
 
 class WordEncoder(nn.Module):
-    """An embedding table in front of a `SequenceEncoder`; vectors that are given pass it by.
+    """An embedding table in front of an encoder of sequences; vectors that are given pass it by.
 
     table (n, dim): the initial embeddings; they are trained along (paper, section 2.4). Row 0 is
     padding and stays zero, row 1 stands for unknown words. None where only vectors will come.
     """
 
-    def __init__(self, table: Tensor | None, dim: int, encoder: SequenceEncoder) -> None:
+    def __init__(self, table: Tensor | None, dim: int, encoder: nn.Module) -> None:
         super().__init__()
         self.embedding = None if table is None else nn.Embedding(table.shape[0], dim, padding_idx=0)
         if self.embedding is not None and table is not None:
@@ -48,6 +74,8 @@ class WordEncoder(nn.Module):
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
         """words (batch, n) of ids or (batch, n, dim) of vectors, lengths (batch,) → (batch, dense)."""
-        if self.embedding is not None:
-            words = self.embedding(words)
-        return self.encoder(words, lengths)
+        return self.encoder(self.vectors(words), lengths)
+
+    def vectors(self, words: Tensor) -> Tensor:
+        """(batch, n, dim) of words as in `forward`."""
+        return words if self.embedding is None else self.embedding(words)

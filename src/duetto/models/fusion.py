@@ -5,7 +5,9 @@
     ENC2 ─┘
 
 With one encoder it is a single-modality system: acoustic (Table 1, row 1; no further dense layer) or
-embedding (rows 2 and 3; one further dense layer).
+embedding (rows 2 and 3; one further dense layer). Beyond the paper, `cross-attention` lets each encoder's steps
+attend to the other's before they are pooled (`attention.CrossAttention`), and `confidence` gives each encoder a
+head of its own (`confidence.ConfidenceFusion`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError
+from .attention import CrossAttention
+from .confidence import ConfidenceFusion
 from .encoders import SequenceEncoder, WordEncoder
+from .mcnn import MultiResolutionEncoder
 
 
 class Batch(NamedTuple):
@@ -34,12 +39,25 @@ class Batch(NamedTuple):
     target: Tensor | None = None
 
 
+class Answer(NamedTuple):
+    """What training wants beside the logits (batch, classes).
+
+    encoded (batch, width): what the encoders say of each utterance. own: logits of each encoder by itself, where
+    the fusion has them.
+    """
+
+    logits: Tensor
+    encoded: Tensor
+    own: list[Tensor]
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Shape of an `EmotionModel`; the defaults are the paper's (section 4).
 
     encoders: `acoustic`, `words`, or both. hidden: LSTM units per direction. dense: units of every
-    dense layer. head_layers: dense layers between the encoders and the logits.
+    dense layer. head_layers: dense layers between the encoders and the logits. pooling, fusion, word_encoder,
+    modality_dropout: see `experiment.Experiment`, which checks that they fit together.
     """
 
     encoders: tuple[str, ...] = ("acoustic", "words")
@@ -51,6 +69,10 @@ class ModelConfig:
     head_layers: int = 1
     recurrent_dropout: float = 0.2
     dropout: float = 0.3
+    pooling: str = "last"
+    fusion: str = "concatenate"
+    word_encoder: str = "bilstm"
+    modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.encoders or set(self.encoders) - {"acoustic", "words"}:
@@ -66,24 +88,54 @@ class EmotionModel(nn.Module):
         self.acoustic = self._encoder(config.n_features) if "acoustic" in config.encoders else None
         self.words = None
         if "words" in config.encoders:
-            self.words = WordEncoder(table, config.word_dim, self._encoder(config.word_dim))
-        layers: list[nn.Module] = []
-        width = config.dense * len(config.encoders)
-        for _ in range(config.head_layers):
-            layers += [nn.Linear(width, config.dense), nn.ReLU(), nn.Dropout(config.dropout)]
-            width = config.dense
-        self.head = nn.Sequential(*layers, nn.Linear(width, config.classes))
+            self.words = WordEncoder(table, config.word_dim, self._word_encoder())
+        self.cross = self.confidence = self.head = None
+        if config.fusion == "cross-attention":
+            self.cross = nn.ModuleDict({e: CrossAttention(2 * config.hidden, config.hidden) for e in config.encoders})
+        if config.fusion == "confidence":
+            heads = {encoder: self._head(config.dense) for encoder in sorted(config.encoders)}
+            self.confidence = ConfidenceFusion(heads, config.dense, config.classes)
+        else:
+            self.head = self._head(config.dense * len(config.encoders))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)  # Keras' default for dense layers
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def _encoder(self, input_size: int) -> SequenceEncoder:
         c = self.config
-        return SequenceEncoder(input_size, c.hidden, c.dense, c.recurrent_dropout, c.dropout)
+        return SequenceEncoder(input_size, c.hidden, c.dense, c.recurrent_dropout, c.dropout, c.pooling)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits (batch, classes)."""
+    def _word_encoder(self) -> nn.Module:
+        c = self.config
+        if c.word_encoder == "mcnn":
+            return MultiResolutionEncoder(c.word_dim, c.hidden, c.dense, c.dropout)
+        return self._encoder(c.word_dim)
+
+    def _head(self, width: int) -> nn.Sequential:
+        """From an encoding (batch, width) to logits (batch, classes)."""
+        layers: list[nn.Module] = []
+        for _ in range(self.config.head_layers):
+            layers += [nn.Linear(width, self.config.dense), nn.ReLU(), nn.Dropout(self.config.dropout)]
+            width = self.config.dense
+        return nn.Sequential(*layers, nn.Linear(width, self.config.classes))
+
+    def forward(self, batch: Batch, detailed: bool = False) -> Tensor | Answer:
+        """Logits (batch, classes), or with `detailed` the `Answer` that holds them."""
+        encoded = self._encode(batch) if self.cross is None else self._encode_crosswise(batch)
+        if self.training and self.config.modality_dropout:
+            encoded = drop_one(encoded, self.config.modality_dropout)
+        together, own = torch.cat(encoded, dim=-1), []
+        if self.confidence is not None:
+            logits, own = self.confidence(encoded)
+        else:
+            assert self.head is not None
+            logits = self.head(together)
+        return Answer(logits, together, own) if detailed else logits
+
+    def _encode(self, batch: Batch) -> list[Tensor]:
+        """(batch, dense) of each encoder, the acoustic one first."""
         encoded = []
         if self.acoustic is not None:
             assert batch.frames is not None and batch.frame_lengths is not None
@@ -91,4 +143,29 @@ class EmotionModel(nn.Module):
         if self.words is not None:
             assert batch.words is not None and batch.word_lengths is not None
             encoded.append(self.words(batch.words, batch.word_lengths))
-        return self.head(torch.cat(encoded, dim=-1))
+        return encoded
+
+    def _encode_crosswise(self, batch: Batch) -> list[Tensor]:
+        """As `_encode`, with every frame looking at the words and every word at the frames."""
+        assert self.cross is not None and self.words is not None
+        hear, read = self.acoustic, self.words.encoder
+        assert isinstance(hear, SequenceEncoder) and isinstance(read, SequenceEncoder)
+        assert batch.frames is not None and batch.frame_lengths is not None
+        assert batch.words is not None and batch.word_lengths is not None
+        frames, n_frames = hear.states(batch.frames, batch.frame_lengths)
+        words, n_words = read.states(self.words.vectors(batch.words), batch.word_lengths)
+        return [
+            hear.summarise(self.cross["acoustic"](frames, words, n_words), n_frames),
+            read.summarise(self.cross["words"](words, frames, n_frames), n_words),
+        ]
+
+
+def drop_one(encoded: list[Tensor], share: float) -> list[Tensor]:
+    """Encodings (batch, width), one of them zero for a `share` of the rows: which rows and which one is drawn.
+
+    So neither modality can be relied on alone (Neverova et al. 2016, "ModDrop").
+    """
+    rows, device = len(encoded[0]), encoded[0].device
+    dropped = torch.rand(rows, device=device) < share
+    which = torch.randint(len(encoded), (rows,), device=device)
+    return [x.masked_fill((dropped & (which == i))[:, None], 0.0) for i, x in enumerate(encoded)]

@@ -2,12 +2,14 @@
 
     logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration
                                              two of them  ─▶ paired_bootstrap, mcnemar
+                                             any number   ─▶ combine: one more SystemResult
 
 UA, WA and macro-F1 are in percent here, as published tables give them. Utterances of one speaker resemble
 each other, so intervals come from resampling whole speakers (cluster bootstrap; Field and Welsh 2007): each
 resample draws as many speakers as there are, with replacement, with all their utterances under all seeds.
 """
 
+from .combination import combine
 from .resampling import FEW_SPEAKERS, LEVEL, RESAMPLES
 from .statistics import (
     BINS,
@@ -43,6 +45,7 @@ __all__ = [
     "SystemResult",
     "breakdown",
     "calibration",
+    "combine",
     "from_utterances",
     "holm",
     "mcnemar",

@@ -151,7 +151,7 @@ def paired_bootstrap(
     """
     if measure not in metrics.Scores._fields:
         raise ConfigurationError(f"measure {measure!r} is not known; choose from {', '.join(metrics.Scores._fields)}")
-    b = _aligned(a, b)
+    b = aligned(a, b)
     clusters, unit, _ = clusters_of(a)
     predicted, runs = np.concatenate([a.predicted, b.predicted]), len(a.seeds)
 
@@ -177,7 +177,7 @@ def mcnemar(a: SystemResult, b: SystemResult) -> McNemar:
     seed of b; with more than one pair, p is twice the median of their p, at most 1, which is valid however
     the pairs depend on each other (Meinshausen, Meier and Bühlmann 2009, quantile 1/2).
     """
-    b = _aligned(a, b)
+    b = aligned(a, b)
     right_a, right_b = a.predicted == a.target, b.predicted == b.target
     pairs = [(int((x & ~y).sum()), int((y & ~x).sum())) for x in right_a for y in right_b]
     tests = [_binomial_p(*sorted(pair)) for pair in pairs]
@@ -234,24 +234,25 @@ def _score(
     return Score(float(np.mean(seeds)), spread, interval(unit * over_speakers), interval(unit * over_utterances), seeds)
 
 
-def _aligned(a: SystemResult, b: SystemResult) -> SystemResult:
-    """b in the order of a's utterances; an error where they do not hold the same test."""
+def aligned(a: SystemResult, b: SystemResult, to_be: str = "compared") -> SystemResult:
+    """b in the order of a's utterances; an error where they do not hold the same test. to_be: what cannot be done
+    with them then."""
     names = f"{a.system!r} and {b.system!r}"
     if a.classes != b.classes:
-        raise ConfigurationError(f"{names} cannot be compared: classes {a.classes} and {b.classes} differ")
+        raise ConfigurationError(f"{names} cannot be {to_be}: classes {a.classes} and {b.classes} differ")
     order = {name: i for i, name in enumerate(b.ids.tolist())}
     missing = sum(name not in order for name in a.ids.tolist())
     if missing or len(a.ids) != len(b.ids):
         raise ConfigurationError(
-            f"{names} cannot be compared: they hold {len(a.ids)} and {len(b.ids)} utterances, "
+            f"{names} cannot be {to_be}: they hold {len(a.ids)} and {len(b.ids)} utterances, "
             f"{len(a.ids) - missing} of them in common. Test both on the same utterances"
         )
     index = np.array([order[name] for name in a.ids.tolist()])
-    aligned = b.subset(index)
-    if not np.array_equal(a.target, aligned.target):
-        wrong = int((a.target != aligned.target).sum())
-        raise ConfigurationError(f"{names} cannot be compared: {wrong} utterances have another label in each")
-    return aligned
+    ordered = b.subset(index)
+    if not np.array_equal(a.target, ordered.target):
+        wrong = int((a.target != ordered.target).sum())
+        raise ConfigurationError(f"{names} cannot be {to_be}: {wrong} utterances have another label in each")
+    return ordered
 
 
 @lru_cache(maxsize=4096)

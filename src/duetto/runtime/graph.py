@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingExtraError
+from . import layers
 
 _OPSET = 17
 
 
-class _Graph:
+class Graph:
     """Nodes and constants of a graph under construction; every method returns the name of its output."""
 
     def __init__(self) -> None:
@@ -31,12 +32,12 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
+        """A node, named after its last output, which is the one returned."""
         from onnx import helper
 
-        outputs = ["", output] if operator == "LSTM" else [output]
-        self.nodes.append(helper.make_node(operator, inputs, outputs, name=output, **attributes))
-        return output
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[-1], **attributes))
+        return outputs[-1]
 
     def linear(self, x: str, weights: Mapping[str, np.ndarray], name: str) -> str:
         """x·Wᵀ + b of a dense layer called `name`."""
@@ -44,9 +45,21 @@ class _Graph:
         return self.add("Gemm", inputs, f"{name}.out", transB=1)
 
     def encoder(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
-        """`models.encoders.SequenceEncoder`: x (batch, time, features) → (batch, dense)."""
-        last = self.bilstm(x, lengths, weights, f"{name}.lstm")
-        return self.add("Relu", [self.linear(last, weights, f"{name}.dense")], f"{name}.out")
+        """`models.encoders.SequenceEncoder` or `models.mcnn.MultiResolutionEncoder`: x (batch, time, features) →
+        (batch, dense)."""
+        if f"{name}.convolutions.0.weight" in weights:
+            pooled = layers.multi_resolution(self, x, lengths, weights, name)
+        else:
+            pooled = self.bilstm(x, lengths, weights, f"{name}.lstm")
+        if f"{name}.pool.score.weight" in weights:
+            pooled = layers.attention_pooling(
+                self, self.states(weights, f"{name}.lstm"), lengths, weights, f"{name}.pool"
+            )
+        return self.describe(pooled, weights, name)
+
+    def describe(self, pooled: str, weights: Mapping[str, np.ndarray], name: str) -> str:
+        """The dense layer with ReLU that ends an encoder."""
+        return self.add("Relu", [self.linear(pooled, weights, f"{name}.dense")], f"{name}.out")
 
     def bilstm(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
         """Last states of `models.lstm.BiLSTM`: x (batch, time, features) → (batch, 2·hidden)."""
@@ -58,15 +71,30 @@ class _Graph:
             self.constant(f"{name}.W", w),
             self.constant(f"{name}.R", r),
             self.constant(f"{name}.B", np.concatenate((bias, np.zeros_like(bias)), axis=1)),
-            self.add("Cast", [self._at_least_one(lengths, name)], f"{name}.lengths", to=6),  # 6: int32
+            self.add("Cast", [self.at_least_one(lengths, name)], f"{name}.lengths", to=6),  # 6: int32
         ]
-        last = self.add("LSTM", inputs, f"{name}.last", hidden_size=hidden, direction="bidirectional")
+        last = self.add("LSTM", inputs, f"{name}.every", f"{name}.last", hidden_size=hidden, direction="bidirectional")
         batch_first = self.add("Transpose", [last], f"{name}.rows", perm=[1, 0, 2])
         shape = self.constant(f"{name}.shape", np.array([-1, 2 * hidden], np.int64))
         return self.add("Reshape", [batch_first, shape], f"{name}.flat")
 
-    def _at_least_one(self, lengths: str, name: str) -> str:
+    def states(self, weights: Mapping[str, np.ndarray], name: str) -> str:
+        """All states (batch, time, 2·hidden) of the BiLSTM that `bilstm` added as `name`; 0 beyond each length."""
+        batch_first = self.add("Transpose", [f"{name}.every"], f"{name}.every.rows", perm=[2, 0, 1, 3])
+        width = 2 * weights[f"{name}.weight_recurrent"].shape[1]
+        shape = self.constant(f"{name}.every.shape", np.array([0, 0, width], np.int64))  # 0: as it is
+        return self.add("Reshape", [batch_first, shape], f"{name}.states")
+
+    def at_least_one(self, lengths: str, name: str) -> str:
+        """A sequence of length 0 is read as one step of zeros."""
         return self.add("Max", [lengths, self.constant(f"{name}.one", np.array(1, np.int64))], f"{name}.clamped")
+
+    def head(self, x: str, weights: Mapping[str, np.ndarray], name: str) -> str:
+        """Dense layers with ReLU and a last one without: x (batch, width) → logits (batch, classes)."""
+        *dense, last = _layers(weights, name)
+        for layer in dense:
+            x = self.add("Relu", [self.linear(x, weights, layer)], f"{layer}.relu")
+        return self.linear(x, weights, last)
 
     def serialise(self, inputs: list[Any], output: Any) -> bytes:
         """The checked model, as bytes."""
@@ -92,36 +120,47 @@ def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
     Output: `logits` (batch, classes).
     """
     value, floating, integers = _types()
-    graph = _Graph()
-    inputs, encoded = [], []
+    graph = Graph()
+    inputs, read = [], {}
     if "acoustic.dense.weight" in weights:
         n_features = weights["acoustic.lstm.weight_input"].shape[1]
         inputs.append(value("frames", floating, ["batch", "time", n_features]))
         inputs.append(value("frame_lengths", integers, ["batch"]))
-        encoded.append(graph.encoder("frames", "frame_lengths", weights, "acoustic"))
+        read["acoustic"] = ("frames", "frame_lengths")
     if "words.encoder.dense.weight" in weights:
         x = "words"
         if "words.embedding.weight" in weights:
             inputs.append(value("words", integers, ["batch", "n"]))
             x = graph.add("Gather", [graph.constant("table", weights["words.embedding.weight"]), "words"], "embedded")
         else:
-            dim = weights["words.encoder.lstm.weight_input"].shape[1]
-            inputs.append(value("words", floating, ["batch", "n", dim]))
+            inputs.append(value("words", floating, ["batch", "n", _word_dim(weights)]))
         inputs.append(value("word_lengths", integers, ["batch"]))
-        encoded.append(graph.encoder(x, "word_lengths", weights, "words.encoder"))
-    x = graph.add("Concat", encoded, "encoded", axis=1) if len(encoded) > 1 else encoded[0]
-    layers = sorted({name.rsplit(".", 1)[0] for name in weights if name.startswith("head.")}, key=_number)
-    for layer in layers[:-1]:
-        x = graph.add("Relu", [graph.linear(x, weights, layer)], f"{layer}.relu")
-    graph.add("Identity", [graph.linear(x, weights, layers[-1])], "logits")
-    return graph.serialise(inputs, value("logits", floating, ["batch", weights[f"{layers[-1]}.bias"].shape[0]]))
+        read["words.encoder"] = (x, "word_lengths")
+    if "cross.acoustic.query.weight" in weights:
+        encoded = layers.encode_crosswise(graph, read, weights)
+    else:
+        encoded = [graph.encoder(x, lengths, weights, name) for name, (x, lengths) in read.items()]
+    if "confidence.gates.acoustic.weight" in weights:
+        head, logits = "confidence.heads.acoustic", layers.by_confidence(graph, encoded, weights)
+    else:
+        x = graph.add("Concat", encoded, "encoded", axis=1) if len(encoded) > 1 else encoded[0]
+        head, logits = "head", graph.head(x, weights, "head")
+    graph.add("Identity", [logits], "logits")
+    classes = len(weights[_layers(weights, head)[-1] + ".bias"])
+    return graph.serialise(inputs, value("logits", floating, ["batch", classes]))
+
+
+def _word_dim(weights: Mapping[str, np.ndarray]) -> int:
+    """Of the vectors that the words' encoder reads."""
+    convolution = weights.get("words.encoder.convolutions.0.weight")
+    return weights["words.encoder.lstm.weight_input"].shape[1] if convolution is None else convolution.shape[1]
 
 
 def spoken_encoder(weights: Mapping[str, np.ndarray]) -> bytes:
     """A serialised graph of `models.speech2vec.Speech2Vec.encode`: `frames` (batch, time, features) and
     `lengths` (batch,) → `embedding` (batch, dim)."""
     value, floating, integers = _types()
-    graph = _Graph()
+    graph = Graph()
     _, n_features, width = weights["encoder.weight_input"].shape
     graph.add("Identity", [graph.bilstm("frames", "lengths", weights, "encoder")], "embedding")
     inputs = [value("frames", floating, ["batch", "time", n_features]), value("lengths", integers, ["batch"])]
@@ -137,5 +176,7 @@ def _types() -> tuple[Any, int, int]:
     return helper.make_tensor_value_info, TensorProto.FLOAT, TensorProto.INT64
 
 
-def _number(layer: str) -> int:
-    return int(layer.split(".")[1])
+def _layers(weights: Mapping[str, np.ndarray], name: str) -> list[str]:
+    """Names of the dense layers of the sequence called `name`, in order."""
+    found = {key.rsplit(".", 1)[0] for key in weights if key.startswith(f"{name}.")}
+    return sorted(found, key=lambda layer: int(layer.rsplit(".", 1)[1]))

@@ -1,0 +1,75 @@
+"""The multi-resolution CNN over words, a reconstruction after Cho et al. 2018, and its verification loss.
+
+    words (batch, n, dim) ─┬ convolution over 1 word ──┐
+                           ├ …                         ├ ReLU ─ mean and deviation over words ─ dense ─▶ (batch, dense)
+                           └ convolution over 5 words ─┘
+
+The abstract names parallel convolutions of different kernel sizes, temporal pooling into one embedding, and a
+weighted sum of a classification and a verification loss. Kernel sizes, filters, pooling and the form of that loss
+could not be read; docs/systems.md lists what is ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .attention import real_steps
+
+KERNELS = (1, 2, 3, 4, 5)
+"""Words that each of the parallel convolutions sees at a time."""
+_VARIANCE_FLOOR = 1e-5  # the square root has no slope at 0
+
+
+class MultiResolutionEncoder(nn.Module):
+    """Parallel convolutions, each pooled over the words, a dense layer with ReLU, dropout.
+
+    A kernel reaches beyond the sentence on both sides, where it sees zeros, so every kernel has one output a
+    word, however short the sentence. A sequence of length 0 is read as one step of zeros.
+    """
+
+    def __init__(self, input_size: int, filters: int, dense: int, dropout: float) -> None:
+        super().__init__()
+        convolutions = [nn.Conv1d(input_size, filters, kernel) for kernel in KERNELS]
+        for convolution in convolutions:
+            nn.init.xavier_uniform_(convolution.weight)  # as every dense layer here
+            if convolution.bias is not None:
+                nn.init.zeros_(convolution.bias)
+        self.convolutions = nn.ModuleList(convolutions)
+        self.dense = nn.Linear(2 * filters * len(KERNELS), dense)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """x (batch, n, input_size), lengths (batch,) → (batch, dense)."""
+        real = real_steps(x, lengths.clamp(min=1))[:, None]  # (batch, 1, n)
+        x = x.transpose(1, 2) * real
+        pooled: list[Tensor] = []
+        for kernel, convolution in zip(KERNELS, self.convolutions, strict=True):
+            padded = functional.pad(x, ((kernel - 1) // 2, kernel // 2))
+            pooled += mean_and_deviation(torch.relu(convolution(padded)), real)
+        return self.dropout(torch.relu(self.dense(torch.cat(pooled, dim=-1))))
+
+
+def mean_and_deviation(x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Both (batch, channels), over the steps of x (batch, channels, n) that are `real` (batch, 1, n).
+
+    The deviation is √(Σ(x − mean)²/n + 1e-5).
+    """
+    count = real.sum(-1)
+    mean = (x * real).sum(-1) / count
+    variance = ((x - mean[..., None]).square() * real).sum(-1) / count
+    return mean, torch.sqrt(variance + _VARIANCE_FLOOR)
+
+
+def verification_loss(embeddings: Tensor, target: Tensor) -> Tensor:
+    """How far embeddings (batch, width) of one emotion lie apart, and those of two lie together: a scalar.
+
+    The mean over all pairs of the batch of 1 − cos where target (batch,) agrees, and of max(0, cos) where it
+    does not (the cosine embedding loss, margin 0). A batch of one has no pair and no loss.
+    """
+    if len(target) < 2:
+        return embeddings.new_zeros(())
+    i, j = torch.triu_indices(len(target), len(target), offset=1, device=target.device)
+    agrees = torch.where(target[i] == target[j], 1, -1)
+    return functional.cosine_embedding_loss(embeddings[i], embeddings[j], agrees)

@@ -1,0 +1,125 @@
+"""Systems beyond the paper on one fold: what they reach, what their losses are made of, and their exported graphs."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch.nn import functional
+
+import planted
+from duetto import emotion, experiment, runtime
+from duetto.experiment import Experiment
+from duetto.labels import LABEL_SETS
+from duetto.models.fusion import Batch, EmotionModel, ModelConfig
+from duetto.models.mcnn import verification_loss
+from duetto.runtime import graph
+from test_attention import CONFIGS
+from test_emotion import SMALL
+
+FUSED = ("fusion-attention", "fusion-cross-attention", "fusion-confidence", "fusion-modality-dropout", "fusion-speaker",
+         "fusion-robust")  # fmt: skip
+ALONE = ("acoustic-attention", "embedding-attention", "embedding-shuffled", "mcnn")
+
+
+def small(system: str, **changes: object) -> Experiment:
+    return experiment.load(system, **{**SMALL, **changes})
+
+
+@pytest.mark.parametrize("system", [*FUSED, *ALONE])
+def test_reaches_the_planted_ceiling(tmp_path: Path, system: str) -> None:
+    """As in test_emotion: one modality alone can tell half of it, both together all. Words are a bag of few, so
+    their order carries nothing."""
+    fold, sources = planted.fold(320)
+    outcome = emotion.train(small(system), fold, sources, tmp_path, seed=1)
+    target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.test]
+    accuracy = float((outcome.test_logits.argmax(-1) == target).mean())
+    assert accuracy > 0.95 if system in FUSED else 0.3 < accuracy < 0.69
+
+
+@pytest.mark.parametrize("padding", ["packed", "pre"])
+@pytest.mark.parametrize("system", [*FUSED, *ALONE])
+def test_exported_graph_equals_the_model(tmp_path: Path, system: str, padding: str) -> None:
+    fold, sources = planted.fold()
+    changes = {"epochs": 1, "padding": padding, "max_frames": 30, "max_words": 8}
+    outcome = emotion.train(small(system, **changes), fold, sources, tmp_path, seed=0)
+    session = runtime.Session(tmp_path)
+    inputs = emotion.prepare(fold.test, session.front, sources, seed=0)
+    exported = session.logits(*session.front.collate(inputs.frames, inputs.words))
+    # float32 in two libraries that sum in different orders, over at most 30 steps
+    np.testing.assert_allclose(exported, outcome.test_logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_graph_equals_the_model_for_any_length(name: str, table: bool) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(hidden=8, dense=8, word_dim=5, **CONFIGS[name])
+    model = EmotionModel(config, torch.randn(20, 5) if table else None).eval()
+    weights = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
+    session = onnxruntime.InferenceSession(graph.emotion(weights))
+    for n, time, words in ((1, 1, 1), (3, 7, 2), (5, 40, 9), (2, 200, 128)):
+        given = _random_batch(n, time, words, table)
+        feed = {key: value.numpy() for key, value in given._asdict().items() if value is not None}
+        exported = session.run(None, feed)[0]
+        with torch.no_grad():
+            np.testing.assert_allclose(exported, model(given).numpy(), atol=1e-5)
+        for i in range(n):  # a batch equals its items alone
+            alone = session.run(None, {key: value[i : i + 1] for key, value in feed.items()})[0]
+            np.testing.assert_allclose(alone, exported[i : i + 1], atol=1e-5)
+
+
+def _random_batch(n: int, time: int, words: int, table: bool) -> Batch:
+    """The first utterance of a batch has no word."""
+    lengths = torch.randint(1, words + 1, (n,))
+    lengths[0] = 0
+    real = torch.arange(words) < lengths[:, None]
+    read = torch.randint(1, 20, (n, words)) * real if table else torch.randn(n, words, 5) * real[..., None]
+    return Batch(torch.randn(n, time, 34), torch.randint(1, time + 1, (n,)), read, lengths)
+
+
+def test_losses_are_weighed_as_the_experiment_says() -> None:
+    fold, sources = planted.fold()
+    e = small("fusion-confidence", auxiliary=0.25, verification=0.5, dropout=0.0, recurrent_dropout=0.0)
+    front = emotion.frontend(e, fold, sources)
+    inputs = emotion.prepare(fold.train, front, sources)
+    model, index = emotion.build(front, fold, sources, seed=0), np.arange(6)
+    loss = emotion.EmotionTask(front, inputs, inputs, 0).loss(model, index)
+    given = emotion.collate(front, inputs, index, "cpu")
+    assert given.target is not None
+    answer = model(given, detailed=True)
+    first, second = (functional.cross_entropy(own, given.target) for own in answer.own)
+    expected = functional.cross_entropy(answer.logits, given.target) + 0.25 * (first + second) / 2
+    torch.testing.assert_close(loss, expected + 0.5 * verification_loss(answer.encoded, given.target))
+
+
+def test_modality_dropout_follows_from_the_seed(tmp_path: Path) -> None:
+    fold, sources = planted.fold()
+    e = small("fusion-modality-dropout", epochs=2)
+    first, second = (emotion.train(e, fold, sources, tmp_path / name, seed=5) for name in "ab")
+    np.testing.assert_array_equal(first.test_logits, second.test_logits)
+
+
+def test_shuffled_words_are_the_same_words_in_an_order_of_seed_and_utterance() -> None:
+    fold, sources = planted.fold()
+    front, other = (emotion.frontend(small(name), fold, sources) for name in ("embedding-shuffled", "embedding-random"))
+    given = emotion.prepare(fold.test, other, sources).words
+    drawn = {seed: emotion.prepare(fold.test, front, sources, seed=seed).words for seed in (0, 1)}
+    again = emotion.prepare(fold.test[3:], front, sources, seed=0).words
+    assert given is not None and drawn[0] is not None and drawn[1] is not None and again is not None
+    for words, shuffled in zip(given, drawn[0], strict=True):
+        assert sorted(words) == sorted(shuffled)
+    assert any(not np.array_equal(a, b) for a, b in zip(given, drawn[0], strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(drawn[0], drawn[1], strict=True))
+    # An order belongs to its utterance, whatever stands beside it.
+    assert all(np.array_equal(a, b) for a, b in zip(drawn[0][3:], again, strict=True))
+
+
+def test_shuffling_keeps_the_words_that_a_model_would_have_seen() -> None:
+    fold, sources = planted.fold()
+    front = emotion.frontend(small("embedding-shuffled", max_words=2), fold, sources)
+    given = emotion.prepare(fold.test, front, sources).words
+    assert given is not None
+    for words, utterance in zip(given, fold.test, strict=True):
+        assert sorted(words) == sorted(front.ids((utterance.text or "").split()[:2]))

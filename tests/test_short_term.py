@@ -1,6 +1,8 @@
 """The 34 features against the released package, against their definitions written out, and by planted tones."""
 
 import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,7 @@ SIGNALS = {
     "late start": np.concatenate([np.zeros(2 * FRAME + 500), noise(2 * FRAME)]),
     "clipped": np.clip(tone(200, 4 * FRAME, level=3), -1, 1),
     "more than one block": noise(150 * FRAME),
+    "sums finished more than once": noise(700 * FRAME, level=0.01),
 }
 
 
@@ -268,12 +271,39 @@ def test_silence_between_speech_stays_silence_whatever_lies_around() -> None:
 def test_frames_do_not_depend_on_their_neighbours() -> None:
     samples = noise(150 * FRAME)
     whole = exact(samples)
-    for i in (0, 1, 127, 128, 149):
+    for i in (0, 1, 81, 82, 149):  # a block has 81 frames
         alone = exact(samples[i * FRAME : (i + 1) * FRAME])[0]
         keep = np.arange(34) != COLUMN["spectral_flux"]
         np.testing.assert_allclose(alone[keep], whole[i, keep], rtol=1e-12, atol=1e-12)
         pair = exact(samples[max(i - 1, 0) * FRAME : (i + 1) * FRAME])[-1]
         np.testing.assert_allclose(pair, whole[i], rtol=1e-9, atol=1e-12)  # flux needs the frame before, no more
+
+
+def test_zeros_count_as_half_a_crossing_either_way() -> None:
+    block = np.array([[1, 0, -1, 0, 0, 2, 2, -3], [1, -1, 1, -1, 1, -1, 1, -1], [0, 0, 0, 0, 0, 0, 0, 0]], float)
+    np.testing.assert_array_equal(_spectral.crossings(block, np.array([True, False, True])), [3, 7, 0])
+    silent_end = np.concatenate([tone(100, 800), np.zeros(800)])  # its mean is 0, so its zeros stay zeros
+    np.testing.assert_allclose(exact(silent_end, mode="corrected"), defined(silent_end), rtol=1e-9, atol=1e-12)
+
+
+def test_threads_do_not_share_their_workspace() -> None:
+    signals = [noise(100 * FRAME, seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for found, signal in zip(pool.map(exact, signals), signals, strict=True):
+            np.testing.assert_array_equal(found, exact(signal))
+
+
+@pytest.mark.parametrize("mode", short_term.MODES)
+def test_working_memory_does_not_grow_with_the_recording(mode: str) -> None:
+    peaks = []
+    for minutes in (2, 8):
+        samples = as_int16(noise(minutes * 60 * RATE))
+        extract(samples[:FRAME], RATE, mode=mode)  # tables and workspace
+        tracemalloc.start()
+        result = extract(samples, RATE, mode=mode)
+        peaks.append(tracemalloc.get_traced_memory()[1] - result.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000 and peaks[1] < 5_000_000  # sums of 648 frames; the recording has 15 MB
 
 
 def test_the_last_frame_is_filled_with_zeros_and_kept() -> None:

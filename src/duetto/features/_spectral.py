@@ -91,7 +91,8 @@ class Workspace:
     A fresh array goes back to the system when it is dropped, and its pages are faulted in one by one when the
     next is written: for a short recording that costs more than the FFT.
 
-    frames: (rows, length), spectrum: (rows, length // 2 + 1) complex, magnitude: as spectrum, power: (rows, bins).
+    With half = length // 2, frames: (rows, length), spectrum: (rows, half + 1) complex, magnitude: (rows, half + 1),
+    power: (rows·half,).
     """
 
     frames: np.ndarray
@@ -112,7 +113,7 @@ def workspace(rows: int, length: int) -> Workspace:
             np.empty((rows, length)),
             np.empty((rows, half + 1), complex),
             np.empty((rows, half + 1)),
-            np.empty((rows, half)),
+            np.empty(rows * half),
         )
     return found
 
@@ -149,7 +150,7 @@ def block_sums(
         _as_released(frames, magnitude, filters, t, level)
     np.matmul(magnitude, t.moments, out=(moments := out.moments[rows]))
     tonal = magnitude[:, t.chroma_bins]
-    product(np.square(tonal, out=work.power[:n, : tonal.shape[1]]), t.chroma, out.chroma[rows])
+    product(np.square(tonal, out=work.power[: tonal.size].reshape(tonal.shape)), t.chroma, out.chroma[rows])
     bands, power = out.bands[rows], out.power[rows]
     _energies(magnitude, bands, power)
     out.variance[rows] = variance(magnitude, moments, t.frequency)

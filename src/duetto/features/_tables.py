@@ -1,7 +1,7 @@
 """Constant tables behind `short_term`, built once per (mode, rate): mel filters, pitch classes, moments.
 
 A sum over bins is a product with a table. Most of a table is zeros, so it is kept as `Part`s: a few columns
-each, and only the bins in which they are not zero.
+each, and only the bins in which they are not zero. `mfcc` keeps its triangles in the same way.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ LOWEST_PITCH = 27.5
 
 _LINEAR_FILTERS = 13
 _LOWEST_EDGE, _LINEAR_STEP, _LOG_STEP = 133.33, 200 / 3, 1.0711703
-_PART_COLUMNS = 8
-"""Columns of a part: 8 cut the mel filters to a fifth of the multiplications, and fewer leave too little to
-multiply in a call. With blocks of at most 2^15 bins a product stays below 2^18 multiplications, where OpenBLAS
-begins to start threads, which cost more than they bring and would fight over the cores with other processes."""
+_FILTERS_OF_A_PART, _CLASSES_OF_A_PART = 8, 4
+"""8 filters at a time cut the mel table to a fifth of the multiplications; fewer leave too little for a call.
+A product of a block, which has at most 2^16 bins, stays below 2^18 multiplications with both (8 filters span less
+than half of the bins): there OpenBLAS begins to start threads, which cost more than they bring and would fight
+over the cores with other processes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,9 +145,9 @@ def tables(rate: int, length: int, compatible: bool) -> Tables:
         length=length,
         bins=bins,
         first_bin=0 if compatible else 1,
-        filters=parts(filters),
+        filters=parts(filters, _FILTERS_OF_A_PART),
         moments=moments,
-        chroma=parts(chroma[used]),
+        chroma=parts(chroma[used], _CLASSES_OF_A_PART),
         chroma_bins=used if scattered else slice(int(used[0]), int(used[-1]) + 1),
         frequency=relative,
         rolloff=rolloff,
@@ -154,18 +155,16 @@ def tables(rate: int, length: int, compatible: bool) -> Tables:
     )
 
 
-def parts(table: np.ndarray) -> tuple[Part, ...]:
-    """(bins, columns) cut into parts whose products, side by side, are the product with the table."""
-    bins, columns = table.shape
-    pieces = -(-columns // _PART_COLUMNS)
+def parts(table: np.ndarray, width: int) -> tuple[Part, ...]:
+    """(bins, columns) cut into parts of `width` columns; their products side by side are that with the table."""
     found = []
-    for columns_of in np.array_split(np.arange(columns), pieces):
-        across = slice(int(columns_of[0]), int(columns_of[-1]) + 1)
-        used = np.flatnonzero(table[:, across].any(axis=1))
-        down = slice(int(used[0]), int(used[-1]) + 1)
-        piece = np.ascontiguousarray(table[down, across])
+    for first in range(0, table.shape[1], width):
+        columns = slice(first, min(first + width, table.shape[1]))
+        used = np.flatnonzero(table[:, columns].any(axis=1))
+        bins = slice(int(used[0]), int(used[-1]) + 1)
+        piece = np.asfortranarray(table[bins, columns])  # the order in which BLAS is fastest here
         piece.setflags(write=False)
-        found.append(Part(down, across, piece))
+        found.append(Part(bins, columns, piece))
     return tuple(found)
 
 

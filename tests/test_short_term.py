@@ -1,6 +1,8 @@
 """The 34 features against the released package, against their definitions written out, and by planted tones."""
 
 import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.fft import dct
 
 from duetto import audio
 from duetto.errors import AudioError, ConfigurationError
-from duetto.features import _spectral, short_term
+from duetto.features import _spectral, _tables, short_term
 from duetto.features.short_term import NAMES, ShortTermConfig, extract, functionals
 
 RATE = 16_000
@@ -68,6 +70,7 @@ SIGNALS = {
     "late start": np.concatenate([np.zeros(2 * FRAME + 500), noise(2 * FRAME)]),
     "clipped": np.clip(tone(200, 4 * FRAME, level=3), -1, 1),
     "more than one block": noise(150 * FRAME),
+    "sums finished more than once": noise(700 * FRAME, level=0.01),
 }
 
 
@@ -197,26 +200,34 @@ def test_white_noise_favours_no_pitch_class() -> None:
     np.testing.assert_allclose(chroma, 1 / 12, rtol=0.02)
 
 
+def dense(parts: tuple[_tables.Part, ...], bins: int = 800) -> np.ndarray:
+    """The (bins, columns) table that was cut into parts."""
+    table = np.zeros((bins, parts[-1].columns.stop))
+    _tables.product(np.eye(bins), parts, table)
+    return table
+
+
 def test_mel_filters_peak_where_they_should() -> None:
-    edges = _spectral.filter_edges()
-    table = _spectral.tables(RATE, FRAME, False)
-    hertz = np.arange(1, 801)[table.filtered] * 10.0
-    peaks = hertz[table.filters.argmax(axis=0)]
+    edges = _tables.filter_edges()
+    table = _tables.tables(RATE, FRAME, False)
+    filters = dense(table.filters)
+    peaks = np.arange(1, 801)[filters.argmax(axis=0)] * 10.0
     assert (np.abs(peaks - edges[1:-1]) <= 10).all()  # the grid of bins is 10 Hz wide
-    area = table.filters.sum(axis=0) * 10
+    area = filters.sum(axis=0) * 10
     np.testing.assert_allclose(area, 1, atol=0.02)  # sampling a triangle at least 133 Hz wide every 10 Hz
     # The package's filters, for comparison, stand at half of that.
-    paa = _spectral.tables(RATE, FRAME, True)
-    found = (np.arange(800)[paa.filtered] * 10.0)[paa.filters.argmax(axis=0)]
+    found = dense(_tables.tables(RATE, FRAME, True).filters).argmax(axis=0) * 10.0
     assert (np.abs(found - edges[1:-1] / 2) <= 10).all()
 
 
 @pytest.mark.parametrize("filter_index", [0, 5, 12, 20, 39])
 def test_a_tone_excites_the_filter_of_its_frequency(filter_index: int) -> None:
-    hertz = round(_spectral.filter_edges()[filter_index + 1] / 10) * 10
+    hertz = round(_tables.filter_edges()[filter_index + 1] / 10) * 10
     sums = _spectral.Sums.empty(1)
-    table = _spectral.tables(RATE, FRAME, False)
-    _spectral.block_sums(tone(hertz)[None], table, 0.0, 0.0, None, sums, slice(0, 1))
+    table = _tables.tables(RATE, FRAME, False)
+    work = _spectral.workspace(1, FRAME)
+    work.frames[0] = tone(hertz)
+    _spectral.block_sums(work, np.array([True]), table, _spectral.Level(1.0), None, sums, slice(0, 1))
     assert sums.filters[0].argmax() == filter_index
 
 
@@ -260,12 +271,39 @@ def test_silence_between_speech_stays_silence_whatever_lies_around() -> None:
 def test_frames_do_not_depend_on_their_neighbours() -> None:
     samples = noise(150 * FRAME)
     whole = exact(samples)
-    for i in (0, 1, 127, 128, 149):
+    for i in (0, 1, 81, 82, 149):  # a block has 81 frames
         alone = exact(samples[i * FRAME : (i + 1) * FRAME])[0]
         keep = np.arange(34) != COLUMN["spectral_flux"]
         np.testing.assert_allclose(alone[keep], whole[i, keep], rtol=1e-12, atol=1e-12)
         pair = exact(samples[max(i - 1, 0) * FRAME : (i + 1) * FRAME])[-1]
         np.testing.assert_allclose(pair, whole[i], rtol=1e-9, atol=1e-12)  # flux needs the frame before, no more
+
+
+def test_zeros_count_as_half_a_crossing_either_way() -> None:
+    block = np.array([[1, 0, -1, 0, 0, 2, 2, -3], [1, -1, 1, -1, 1, -1, 1, -1], [0, 0, 0, 0, 0, 0, 0, 0]], float)
+    np.testing.assert_array_equal(_spectral.crossings(block, np.array([True, False, True])), [3, 7, 0])
+    silent_end = np.concatenate([tone(100, 800), np.zeros(800)])  # its mean is 0, so its zeros stay zeros
+    np.testing.assert_allclose(exact(silent_end, mode="corrected"), defined(silent_end), rtol=1e-9, atol=1e-12)
+
+
+def test_threads_do_not_share_their_workspace() -> None:
+    signals = [noise(100 * FRAME, seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for found, signal in zip(pool.map(exact, signals), signals, strict=True):
+            np.testing.assert_array_equal(found, exact(signal))
+
+
+@pytest.mark.parametrize("mode", short_term.MODES)
+def test_working_memory_does_not_grow_with_the_recording(mode: str) -> None:
+    peaks = []
+    for minutes in (2, 8):
+        samples = as_int16(noise(minutes * 60 * RATE))
+        extract(samples[:FRAME], RATE, mode=mode)  # tables and workspace
+        tracemalloc.start()
+        result = extract(samples, RATE, mode=mode)
+        peaks.append(tracemalloc.get_traced_memory()[1] - result.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000 and peaks[1] < 5_000_000  # sums of 648 frames; the recording has 15 MB
 
 
 def test_the_last_frame_is_filled_with_zeros_and_kept() -> None:

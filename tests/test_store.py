@@ -166,8 +166,9 @@ def test_warnings_of_recordings_are_kept(tmp_path: Path) -> None:
     assert made.warnings == {"s": ("silent: no sample above −80 dB of full scale",)}
 
 
-def test_many_processes_write_the_same_store_as_one(tmp_path: Path) -> None:
-    utterances = corpus(tmp_path / "a", 40)  # more than _ALONE
+def test_many_processes_write_the_same_store_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_ALONE_SECONDS", 0)
+    utterances = corpus(tmp_path / "a", 40)
     before = dict(os.environ)
     many = extract_corpus(utterances, tmp_path / "many", CONFIG, workers=2)
     assert dict(os.environ) == before
@@ -176,11 +177,23 @@ def test_many_processes_write_the_same_store_as_one(tmp_path: Path) -> None:
     assert list(many) == list(one) and many.skipped == {}
 
 
-def test_worker_processes_use_one_thread_each(tmp_path: Path) -> None:
+def test_worker_processes_use_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_ALONE_SECONDS", 0)
     config = Counting(tmp_path / "log")
     extract_corpus(corpus(tmp_path / "a", 40), tmp_path / "s", config, workers=2)
     pids = {line.split()[0] for line in config.calls()}
     assert str(os.getpid()) not in pids and {line.split()[1] for line in config.calls()} == {"1"}
+
+
+def test_processes_are_started_only_for_what_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    utterances, own = corpus(tmp_path / "a", 20), str(os.getpid())
+    for seconds, all_here in ((1e9, True), (0.2, False)):
+        monkeypatch.setattr(store, "_ALONE_SECONDS", seconds)
+        config = Counting(tmp_path / f"log{seconds}", pause=0.05)
+        made = extract_corpus(utterances, tmp_path / f"s{seconds}", config, workers=2)
+        pids = [line.split()[0] for line in config.calls()]
+        assert pids[0] == own and (set(pids) == {own}) is all_here
+        assert list(made) == [u.id for u in utterances] and len(pids) == 20
 
 
 KILLED = """
@@ -287,8 +300,10 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     script.write_text(
         "from pathlib import Path\n"
         "from duetto.features.short_term import ShortTermConfig\n"
+        "from duetto.features import store\n"
         "from duetto.features.store import extract_corpus\n"
         "from duetto.utterance import Utterance\n"
+        "store._ALONE_SECONDS = 0\n"
         f"a = Path({str(tmp_path / 'a')!r})\n"
         "utterances = [Utterance(str(i), a / f'{i}.wav') for i in range(40)]\n"
         "extract_corpus(utterances, a / 's', ShortTermConfig(), workers=2)\n"

@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import AudioError, ConfigurationError
 from ..frames import frame_count, frame_length, samples
 from ..utterance import Word
+from ._tables import Part, parts, product
 
 STEP_SECONDS = 0.01
 WINDOW_SECONDS = 0.025
@@ -36,8 +37,8 @@ FLOOR = 1e-10
 MAX_WORD_FRAMES = 100
 """Frames of a spoken word that are used, from its beginning: 1 s."""
 
-_BLOCK = 512
-_VERSION = 1
+_BLOCK, _BANDS_OF_A_PART = 128, 8
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +79,30 @@ def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> 
     if sample_rate < 2000:
         raise AudioError(f"MFCC need at least 2000 samples a second, not {sample_rate}")
     step, window = frame_length(sample_rate, STEP_SECONDS), samples(WINDOW_SECONDS, sample_rate)
-    emphasised = np.append(signal[:1], signal[1:] - np.float32(PRE_EMPHASIS) * signal[:-1])
+    frames = _emphasised_frames(signal, step, window)
+    taper, bands, cosines = _tables(sample_rate, window, coefficients)
+    result = np.empty((len(frames), coefficients), np.float32)
+    block = np.zeros((min(len(frames), _BLOCK), 1 << (window - 1).bit_length()))  # float64: NumPy's faster FFT
+    energies = np.empty((len(block), BANDS))
+    for first in range(0, len(frames), _BLOCK):
+        piece = frames[first : first + _BLOCK]
+        n = len(piece)
+        np.multiply(piece, taper, out=block[:n, :window], dtype=np.float32)
+        spectrum = np.fft.rfft(block[:n])
+        product(spectrum.real**2 + spectrum.imag**2, bands, energies[:n])
+        result[first : first + n] = np.log(np.maximum(energies[:n], FLOOR)) @ cosines
+    return result
+
+
+def _emphasised_frames(signal: np.ndarray, step: int, window: int) -> np.ndarray:
+    """(frames, window) view of the pre-emphasised signal: frame t is centred on step t, zeros where it has ended."""
     count = frame_count(len(signal), step, partial=True)
     before = (window - step) // 2
-    padded = np.zeros(before + (count - 1) * step + window, np.float32)
-    kept = emphasised[: len(padded) - before]
-    padded[before : before + len(kept)] = kept
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::step]
-    taper, bands, cosines = _tables(sample_rate, window, coefficients)
-    result = np.empty((count, coefficients), np.float32)
-    size = 2 * (bands.shape[0] - 1)
-    for first in range(0, count, _BLOCK):
-        spectrum = np.fft.rfft(frames[first : first + _BLOCK] * taper, size)
-        power = spectrum.real**2 + spectrum.imag**2
-        result[first : first + _BLOCK] = np.log(np.maximum(power @ bands, FLOOR)) @ cosines
-    return result
+    padded = np.zeros(max(before + (count - 1) * step + window, before + len(signal)), np.float32)
+    emphasised = padded[before : before + len(signal)]
+    np.multiply(signal[:-1], np.float32(-PRE_EMPHASIS), out=emphasised[1:])
+    emphasised += signal
+    return np.lib.stride_tricks.sliding_window_view(padded, window)[::step][:count]
 
 
 def word_frames(word: Word, available: int) -> tuple[int, int] | None:
@@ -117,8 +127,8 @@ def _mel(hertz: np.ndarray | float) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _tables(sample_rate: int, window: int, coefficients: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hamming window (window,), mel triangles (bins, bands), DCT-II (bands, coefficients), all float32."""
+def _tables(sample_rate: int, window: int, coefficients: int) -> tuple[np.ndarray, tuple[Part, ...], np.ndarray]:
+    """Hamming window (window,) float32, mel triangles bins → bands, DCT-II (bands, coefficients)."""
     size = 1 << (window - 1).bit_length()
     mel = _mel(np.fft.rfftfreq(size, 1 / sample_rate))
     edges = np.linspace(_mel(LOWEST_HZ), _mel(sample_rate / 2), BANDS + 2)
@@ -127,5 +137,4 @@ def _tables(sample_rate: int, window: int, coefficients: int) -> tuple[np.ndarra
     angles = np.pi * (np.arange(BANDS)[:, None] + 0.5) * np.arange(coefficients)[None] / BANDS
     cosines = np.cos(angles) * np.sqrt(2.0 / BANDS)
     cosines[:, 0] = np.sqrt(1.0 / BANDS)
-    tables = np.hamming(window), bands, cosines
-    return tuple(table.astype(np.float32) for table in tables)  # type: ignore[return-value]
+    return np.hamming(window).astype(np.float32), parts(bands, _BANDS_OF_A_PART), cosines

@@ -18,12 +18,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from .. import frames
 from ..errors import AudioError, ConfigurationError
 from . import _spectral as spectral
+from ._tables import LOWEST_PITCH, Tables, filter_edges, tables
 
 NAMES: tuple[str, ...] = (
     "zcr",
@@ -55,8 +57,11 @@ LARGEST_SAMPLE = 100.0
 """Floating-point samples beyond this are not on the scale ±1."""
 
 _VERSION = 1
-_EPSILON = sys.float_info.epsilon
-_BLOCK = 128
+_BLOCK_SAMPLES = 1 << 17
+"""Samples of a block, 82 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
+closer to the core, but what Python spends on a block then weighs more."""
+_BLOCKS = 8
+"""Blocks whose sums are finished together: enough to make short arrays of sums long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class ShortTermConfig:
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(frames, 34) float32; see `extract` of this module."""
-        return _features(samples, sample_rate, self).astype(np.float32)
+        return _features(samples, sample_rate, self, np.float32)
 
 
 def extract(
@@ -112,8 +117,10 @@ def functionals(features: np.ndarray) -> np.ndarray:
     return np.concatenate([array.mean(axis=0), array.std(axis=0)]).astype(np.float32)
 
 
-def _features(samples: np.ndarray, sample_rate: int, config: ShortTermConfig) -> np.ndarray:
-    """(frames, 34) float64, before rounding to float32."""
+def _features(
+    samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
+) -> np.ndarray:
+    """(frames, 34); computed in float64, kept as `dtype`."""
     signal, low, high = _valid(samples)
     length = frames.frame_length(sample_rate)
     compatible = config.mode == "pyaudioanalysis"
@@ -125,75 +132,87 @@ def _features(samples: np.ndarray, sample_rate: int, config: ShortTermConfig) ->
             "mode 'pyaudioanalysis' drops frames that are not full, mode 'corrected' keeps them"
         )
     count = min(count, config.max_frames or count)
-    t = spectral.tables(sample_rate, length, compatible)
-    sums = spectral.Sums.empty(count)
-    scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
-    epsilon = _EPSILON if compatible else 0.0
-    mean = float(signal.mean(dtype=np.float64)) * scale if compatible else 0.0
-    peak = max(high * scale - mean, mean - low * scale) + 1e-10 if compatible else 1.0
-    silence = -1.0 if compatible else SILENCE_ENERGY * length
+    t = tables(sample_rate, length, compatible)
+    level = _level(signal, low, high, compatible)
+    block = max(1, _BLOCK_SAMPLES // length)
+    work = spectral.workspace(block, length)
+    out = np.empty((count, len(NAMES)), dtype)
     spectrum = None
-    for at in range(0, count, _BLOCK):
-        rows = slice(at, min(at + _BLOCK, count))
-        block = _block(signal, rows, length)
-        if scale != 1:
-            block *= scale
-        if compatible:
-            block -= mean
-            block /= peak  # the product with 1 / peak would differ in the last bit, which silence magnifies
-        else:
-            _centre(block, len(signal) - rows.start * length)
-        spectrum = spectral.block_sums(block, t, epsilon, silence, spectrum, sums, rows)
-    return _finish(sums, t, compatible)
+    for at in range(0, count, block * _BLOCKS):
+        part = out[at : at + block * _BLOCKS]
+        sums = spectral.Sums.empty(len(part))
+        for first in range(0, len(part), block):
+            rows = slice(first, min(first + block, len(part)))
+            piece = signal[(at + rows.start) * length : (at + rows.stop) * length]
+            tied = _centre(piece, work.frames[: rows.stop - rows.start], level)
+            spectrum = spectral.block_sums(work, tied, t, level, spectrum, sums, rows)
+        _finish(sums, t, level, part)
+    return out
 
 
-def _block(signal: np.ndarray, rows: slice, length: int) -> np.ndarray:
-    """Frames `rows` as (n, length) float64, zeros where the signal has ended. Always a copy."""
-    piece = signal[rows.start * length : rows.stop * length]
-    block = np.empty((rows.stop - rows.start, length))
-    flat = block.reshape(-1)
-    flat[: len(piece)] = piece
-    flat[len(piece) :] = 0
-    return block
+def _level(signal: np.ndarray, low: float, high: float, compatible: bool) -> spectral.Level:
+    scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
+    if not compatible:
+        return spectral.Level(scale, silence=SILENCE_ENERGY)
+    mean = float(signal.mean(dtype=np.float64))
+    peak = max(high - mean, mean - low) * scale + 1e-10
+    return spectral.Level(scale, mean, peak, epsilon=spectral.EPSILON)
 
 
-def _centre(block: np.ndarray, there: int) -> None:
-    """Take each frame's own mean away, in place.
+def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.ndarray:
+    """Fill (count, length) `values` with a piece of the signal less its mean; (count,) whether one may hold zeros.
 
-    there: samples of the signal from the block's beginning on; where they end, the zeros of the last frame
-    begin, which count neither in its mean nor are moved by it.
+    Where the piece ends, the zeros of the last frame begin; they are neither in its mean nor moved by it.
     """
-    length = block.shape[1]
-    block -= (block @ np.full(length, 1 / length))[:, None]
-    if (missing := block.size - there) > 0:
-        last, real = block[-1], length - missing
-        last[:real] += -last[:real].mean()
-        last[real:] = 0
+    count, length = values.shape
+    values.reshape(-1)[: len(piece)] = piece
+    real = len(piece) - (count - 1) * length
+    values[-1, real:] = 0
+    if level.mean is not None:
+        values -= level.mean
+        return np.full(count, level.mean == float(piece.dtype.type(level.mean)))
+    mean = np.vecdot(values, np.ones(length))
+    mean[:-1] /= length
+    mean[-1] /= real
+    values -= mean[:, None]
+    values[-1, real:] = 0
+    # A sample can equal the mean only where the mean is a number that a sample can be.
+    tied = mean == mean.astype(piece.dtype)
+    tied[-1] |= real < length
+    return tied
 
 
-def _finish(sums: spectral.Sums, t: spectral.Tables, compatible: bool) -> np.ndarray:
-    """The 34 columns from the sums of all frames; divisions by zero have the answer 0."""
-    total, magnitude, bands = sums.power[:, None], sums.moments[:, 2], sums.bands
-    out = np.empty((len(total), len(NAMES)))
+def _finish(sums: spectral.Sums, t: Tables, level: spectral.Level, out: np.ndarray) -> None:
+    """Fill `out` (n, 34) from the sums of n frames; divisions by zero have the answer 0."""
+    unit, epsilon = level.unit, level.epsilon
+    total = sums.power[:, None]
     out[:, 0] = sums.crossings / (t.length - 1)
-    out[:, 1] = sums.energy / t.length
-    if compatible:
-        out[:, 2] = _entropy(sums.parts / (sums.energy[:, None] + _EPSILON), _EPSILON)
-        scale = 1 / t.bins**2
-        out[:, 5] = _entropy(bands * scale / (total * scale + _EPSILON), _EPSILON)
+    out[:, 1] = sums.energy / (t.length * unit**2)
+    if epsilon:
+        parts = sums.parts / (sums.energy[:, None] + epsilon * unit**2)
+        bands = sums.bands / (total + epsilon * (t.bins * unit) ** 2)
+        chroma = _share(sums.chroma, total)
     else:
-        out[:, 2] = _entropy(_share(sums.parts, sums.parts.sum(axis=1, keepdims=True)), 0)
-        out[:, 5] = _entropy(_share(bands, bands.sum(axis=1, keepdims=True)), 0)
-    out[:, 3] = _share(sums.moments[:, 0], magnitude)
+        parts, bands, chroma = (
+            _share(part, part.sum(axis=1, keepdims=True)) for part in (sums.parts, sums.bands, sums.chroma)
+        )
+    out[:, 2] = _entropy(parts, epsilon)
+    out[:, 3] = _share(sums.moments[:, 0], sums.moments[:, 2])
     out[:, 4] = np.sqrt(sums.variance)
+    out[:, 5] = _entropy(bands, epsilon)
     out[:, 6] = sums.flux
     out[:, 7] = sums.rolloff
-    filtered = sums.filters / t.bins
-    filtered = filtered + _EPSILON if compatible else np.maximum(filtered, MFCC_FLOOR)
+    filtered = sums.filters / (t.bins * unit)
+    filtered = filtered + epsilon if epsilon else np.maximum(filtered, MFCC_FLOOR)
     out[:, 8:21] = np.log10(filtered) @ t.cosine
-    out[:, 21:33] = _share(sums.chroma, total if compatible else sums.chroma.sum(axis=1, keepdims=True))
-    out[:, 33] = out[:, 21:33].std(axis=1)
-    return out
+    out[:, 21:33] = chroma
+    out[:, 33] = _deviation(chroma)
+
+
+def _deviation(values: np.ndarray) -> np.ndarray:
+    """(n,) population standard deviation of each row; `ndarray.std` costs several times as much on short rows."""
+    centred = values - values.sum(axis=1, keepdims=True) / values.shape[1]
+    return np.sqrt(np.vecdot(centred, centred) / values.shape[1])
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -222,13 +241,14 @@ def _valid(samples: np.ndarray) -> tuple[np.ndarray, float, float]:
     return signal, low, high
 
 
+@lru_cache(maxsize=16)
 def _check_rate(rate: int, length: int, compatible: bool) -> None:
     """Refuse a rate at which a mel filter, or pyAudioAnalysis' chroma, would fall off the spectrum."""
-    top = spectral.filter_edges()[-1]
+    top = filter_edges()[-1]
     bins = length // 2
     fits = bins > 0 and (np.floor(top * bins / rate) < bins if compatible else top <= rate / 2)
     if fits and compatible:
-        fits = round(12 * np.log2(rate / 2 / spectral.LOWEST_PITCH)) < bins
+        fits = round(12 * np.log2(rate / 2 / LOWEST_PITCH)) < bins
     if not fits:
         raise AudioError(
             f"{rate} Hz is too low a sample rate: the mel filters reach {top:.0f} Hz; "

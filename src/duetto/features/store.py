@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -39,9 +40,10 @@ from ..progress import Progress
 from ..utterance import Utterance
 from ._index import CONFIG, DATA, DTYPE, Index, Place, Writer, lock, read_config, read_index
 
-_JOBS_PER_TASK = 16
-_ALONE = 32
-"""Up to so many files are not worth starting other processes for."""
+_JOBS_PER_TASK, _TASKS_PER_WORKER = 16, 8
+"""Files go to a process in tasks of at most so many, and fewer where there would not be so many tasks for each."""
+_ALONE_SECONDS = 0.5
+"""What is done in this time is not worth starting other processes for, which takes about as long."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -254,11 +256,21 @@ def _results(
 ) -> Iterator[tuple[_Job, _Result]]:
     """Every job with its result, in order, whichever process finished first."""
     workers = workers or _cores()
-    if workers == 1 or len(jobs) <= _ALONE:
-        for job in jobs:
-            yield job, _work(job, config, known)
-        return
-    tasks = deque(jobs[at : at + _JOBS_PER_TASK] for at in range(0, len(jobs), _JOBS_PER_TASK))
+    began, alone = time.monotonic(), 0
+    for job in jobs:
+        if workers > 1 and time.monotonic() - began >= _ALONE_SECONDS:
+            break
+        yield job, _work(job, config, known)
+        alone += 1
+    if alone < len(jobs):
+        yield from _results_of_workers(jobs[alone:], config, workers, known)
+
+
+def _results_of_workers(
+    jobs: list[_Job], config: Extractor, workers: int, known: frozenset[str]
+) -> Iterator[tuple[_Job, _Result]]:
+    size = max(1, min(_JOBS_PER_TASK, len(jobs) // (workers * _TASKS_PER_WORKER)))
+    tasks = deque(jobs[at : at + size] for at in range(0, len(jobs), size))
     running: deque[tuple[list[_Job], Future[list[_Result]]]] = deque()
     with _one_thread_each():
         # Not fork: a forked copy of a process with threads can hang.

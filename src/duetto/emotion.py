@@ -218,6 +218,7 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
         dense=e.dense,
         head_layers=e.head_layers,
         recurrent_dropout=e.recurrent_dropout,
+        recurrent_mask=e.recurrent_mask,
         dropout=e.dropout,
     )
     return EmotionModel(config, table)

@@ -18,15 +18,23 @@ class SequenceEncoder(nn.Module):
     A sequence of length 0 (an utterance in which no word was found) is read as one step of zeros.
     """
 
-    def __init__(self, input_size: int, hidden: int, dense: int, recurrent_dropout: float, dropout: float) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden: int,
+        dense: int,
+        recurrent_dropout: float,
+        dropout: float,
+        recurrent_mask: str = "per-sample",
+    ) -> None:
         super().__init__()
-        self.lstm = BiLSTM(input_size, hidden, recurrent_dropout)
+        self.lstm = BiLSTM(input_size, hidden, recurrent_dropout, recurrent_mask)
         self.dense = nn.Linear(2 * hidden, dense)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (batch, time, input_size), lengths (batch,) → (batch, dense)."""
-        _, last = self.lstm(x, lengths.clamp(min=1))
+        last = self.lstm.last(x, lengths.clamp(min=1))
         return self.dropout(torch.relu(self.dense(last)))
 
 

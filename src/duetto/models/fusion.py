@@ -39,7 +39,8 @@ class ModelConfig:
     """Shape of an `EmotionModel`; the defaults are the paper's (section 4).
 
     encoders: `acoustic`, `words`, or both. hidden: LSTM units per direction. dense: units of every
-    dense layer. head_layers: dense layers between the encoders and the logits.
+    dense layer. head_layers: dense layers between the encoders and the logits. recurrent_mask: of the
+    recurrent dropout, see `models.lstm`.
     """
 
     encoders: tuple[str, ...] = ("acoustic", "words")
@@ -50,6 +51,7 @@ class ModelConfig:
     dense: int = 256
     head_layers: int = 1
     recurrent_dropout: float = 0.2
+    recurrent_mask: str = "per-sample"
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class EmotionModel(nn.Module):
 
     def _encoder(self, input_size: int) -> SequenceEncoder:
         c = self.config
-        return SequenceEncoder(input_size, c.hidden, c.dense, c.recurrent_dropout, c.dropout)
+        return SequenceEncoder(input_size, c.hidden, c.dense, c.recurrent_dropout, c.dropout, c.recurrent_mask)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, classes)."""

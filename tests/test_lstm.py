@@ -5,8 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from duetto.models.lstm import BiLSTM, _Recurrence, reverse_within
+from duetto.errors import ConfigurationError
+from duetto.models.lstm import RECURRENT_MASKS, BiLSTM
+from duetto.models.packing import Packing
+from duetto.models.recurrence import Recurrence
 
 
 def reference(layer: BiLSTM, input_size: int) -> torch.nn.LSTM:
@@ -35,6 +39,7 @@ def test_equals_packed_torch_lstm_forward_and_backward(lengths: list[int], hidde
     x = torch.randn(len(lengths), max(lengths) + 2, 3, dtype=torch.float64)
     mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
     states, last = layer(mine, n)
+    assert torch.equal(layer.last(mine, n), last)
     packed = torch.nn.utils.rnn.pack_padded_sequence(theirs, n, batch_first=True, enforce_sorted=False)
     out, (h, _) = other(packed)
     out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])
@@ -53,29 +58,52 @@ def test_equals_packed_torch_lstm_forward_and_backward(lengths: list[int], hidde
 
 def test_hand_written_gradient_with_dropout_equals_finite_differences() -> None:
     torch.manual_seed(0)
-    projected = torch.randn(4, 2, 3, 8, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, 2, 8, dtype=torch.float64, requires_grad=True)
+    counts = [3, 3, 2, 1]
+    shapes = ((2, 9, 3), (2, 3, 8), (2, 2, 8), (2, 8))
+    given = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     mask = torch.bernoulli(torch.full((2, 3, 2), 0.6, dtype=torch.float64)) / 0.6
-    assert torch.autograd.gradcheck(lambda p, w: _Recurrence.apply(p, w, mask), (projected, weight))
+    assert torch.autograd.gradcheck(lambda *xs: Recurrence.apply(*xs, mask, counts), given)
 
 
-def test_recurrent_dropout_is_keras_rule_written_out() -> None:
-    """One mask a sample, on h before the recurrent product, the same at every step, scaled by 1/keep."""
+def steps_written_out(layer: BiLSTM, x: list[Tensor], masks: Tensor) -> Tensor:
+    """The last states of samples x, each without padding (time, features), one step and one sample at a time;
+    masks (2, samples, hidden) multiply h before its product."""
+    last = []
+    for sample, frames in enumerate(x):
+        for direction, read in enumerate((frames, frames.flip(0))):
+            h = c = frames.new_zeros(layer.hidden)
+            for frame in read:
+                recurrent = (h * masks[direction, sample]) @ layer.weight_recurrent[direction]
+                gates = frame @ layer.weight_input[direction] + recurrent + layer.bias[direction]
+                i, f, g, o = gates.chunk(4)
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * c.tanh()
+            last.append(h)
+    return torch.stack(last).view(len(x), -1)
+
+
+@pytest.mark.parametrize("kind", RECURRENT_MASKS)
+def test_recurrent_dropout_written_out_has_the_same_answers_and_gradients(kind: str) -> None:
+    """On h before the recurrent product, the same at every step, scaled by 1/keep: Keras' rule."""
     torch.manual_seed(3)
-    layer = BiLSTM(2, 4, recurrent_dropout=0.5).double().train()
-    x = torch.randn(3, 6, 2, dtype=torch.float64)
+    layer = BiLSTM(2, 4, recurrent_dropout=0.5, recurrent_mask=kind).double().train()
+    # Longest first, as the masks of a batch are drawn.
+    x = [torch.randn(n, 2, dtype=torch.float64) for n in (6, 4, 1)]
+    lengths = torch.tensor([len(sample) for sample in x])
+    padded = torch.nn.utils.rnn.pad_sequence(x, batch_first=True, padding_value=9.0)
+    weights = torch.randn(3, 8, dtype=torch.float64)
+    grads = []
     torch.manual_seed(7)
-    _, last = layer(x, torch.full((3,), 6))
+    masks = layer._mask(3)
+    assert masks is not None and set(masks.unique().tolist()) <= {0.0, 2.0}
     torch.manual_seed(7)
-    mask = layer._mask(3)
-    assert mask is not None and set(mask.unique().tolist()) <= {0.0, 2.0}
-    h = c = torch.zeros(3, 4, dtype=torch.float64)
-    for t in range(6):
-        gates = x[:, t] @ layer.weight_input[0] + (h * mask[0]) @ layer.weight_recurrent[0] + layer.bias[0]
-        i, f, g, o = gates.chunk(4, -1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * c.tanh()
-    torch.testing.assert_close(last[:, :4], h, rtol=1e-10, atol=1e-12)
+    answers = layer.last(padded, lengths)
+    expected = steps_written_out(layer, x, masks.expand(2, 3, 4))
+    torch.testing.assert_close(answers, expected, rtol=1e-10, atol=1e-12)  # float64, summed in another order
+    for last in (answers, expected):
+        grads.append(torch.autograd.grad((last * weights).sum(), list(layer.parameters())))
+    for mine, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_dropout_is_off_in_evaluation_and_masks_differ_between_samples() -> None:
@@ -86,6 +114,8 @@ def test_dropout_is_off_in_evaluation_and_masks_differ_between_samples() -> None
     # 2·64·32 draws: the share kept has a standard deviation of 0.007, so 0.04 is over five of them.
     assert abs(float((mask > 0).float().mean()) - 0.7) < 0.04
     assert layer.eval()._mask(64) is None
+    shared = BiLSTM(2, 32, 0.3, "shared").train()._mask(64)
+    assert shared is not None and shared.shape == (2, 1, 32)
 
 
 def test_padding_never_changes_an_answer() -> None:
@@ -100,9 +130,44 @@ def test_padding_never_changes_an_answer() -> None:
     torch.testing.assert_close(layer(x, lengths)[1][:1], alone)
 
 
-def test_reverse_within_worked_by_hand() -> None:
-    x = torch.tensor([[1, 2, 3, 9], [1, 2, 3, 4]])
-    assert reverse_within(x, torch.tensor([3, 4])).tolist() == [[3, 2, 1, 9], [4, 3, 2, 1]]
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_fused_kernel_has_the_same_answers_and_gradients(dropout: float) -> None:
+    """What runs on CUDA, here by torch's CPU kernel, where dropout is none or shared."""
+    torch.manual_seed(2)
+    layer = BiLSTM(3, 5, dropout, "shared").double().train()
+    x, lengths = torch.randn(4, 7, 3, dtype=torch.float64), torch.tensor([2, 7, 1, 7])
+    packing = Packing(lengths, 7)
+    weight = layer.weight_recurrent * (torch.bernoulli(torch.full((2, 5, 1), 1 - dropout)) / (1 - dropout))
+    packed = packing.pack(x)
+    both = torch.stack((packed, packing.mirrored(packed)))
+    counts = packing.counts
+    mine = Recurrence.apply(both, layer.weight_input, weight, layer.bias, None, counts)
+    theirs = layer._fused(packed, weight, packing)
+    torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+    factors = torch.randn_like(theirs)
+    grads = [
+        torch.autograd.grad((states * factors).sum(), list(layer.parameters()), retain_graph=True)
+        for states in (mine, theirs)
+    ]
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_unknown_mask_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="recurrent_mask = 'none' is not valid; choose from per-sample"):
+        BiLSTM(2, 3, 0.1, "none")
+
+
+def test_packing_worked_by_hand() -> None:
+    """Sequences 12, 345 and 6, the second is the longest: steps 3 1 6, 4 2, 5."""
+    x = torch.tensor([[1, 2, 9], [3, 4, 5], [6, 9, 9]])[..., None]
+    packing = Packing(torch.tensor([2, 3, 1]), 3)
+    packed = packing.pack(x)
+    assert packing.counts == [3, 2, 1]
+    assert packed.flatten().tolist() == [3, 1, 6, 4, 2, 5]
+    assert packing.mirrored(packed).flatten().tolist() == [5, 2, 6, 4, 1, 3]
+    assert packing.last(packed).flatten().tolist() == [2, 5, 6]
+    assert packing.pad(packed)[..., 0].tolist() == [[1, 2, 0], [3, 4, 5], [6, 0, 0]]
 
 
 def test_initialisation_is_keras() -> None:

@@ -85,8 +85,8 @@ def test_losses_are_weighed_as_the_experiment_says() -> None:
     front = emotion.frontend(e, fold, sources)
     inputs = emotion.prepare(fold.train, front, sources)
     model, index = emotion.build(front, fold, sources, seed=0), np.arange(6)
-    loss = emotion.EmotionTask(front, inputs, inputs, 0).loss(model, index)
-    given = emotion.collate(front, inputs, index, "cpu")
+    task = emotion.EmotionTask(front, inputs, inputs, 0)
+    loss, given = task.loss(model, index), task.train(index, torch.device("cpu"))
     assert given.target is not None
     answer = model(given, detailed=True)
     first, second = (functional.cross_entropy(own, given.target) for own in answer.own)

@@ -26,6 +26,7 @@ from .inputs import Frontend, Normaliser, buckets
 from .labels import classes
 from .models.fusion import Batch, EmotionModel, ModelConfig
 from .models.mcnn import verification_loss
+from .models.resident import Resident
 from .progress import Progress
 from .splits import Fold
 from .training import History, TrainingConfig, derive, fit
@@ -155,8 +156,7 @@ class EmotionTask:
 
     def __init__(self, front: Frontend, train: Inputs, development: Inputs, seed: int) -> None:
         self.front = front
-        self.train = train
-        self.development = development
+        self.train, self.development = Batches(front, train), Batches(front, development)
         self.seed = seed
         self.class_weights = None
         if front.experiment.class_weights:
@@ -167,12 +167,12 @@ class EmotionTask:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Indices of each batch, bucketed by length."""
         rng = np.random.default_rng(derive(self.seed, "batches", epoch))
-        return buckets(self.train.lengths, self.front.experiment.batch_size, rng)
+        return buckets(self.train.inputs.lengths, self.front.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
         """Mean cross-entropy of one batch, and the further losses that the experiment weighs in."""
         device = next(model.parameters()).device
-        inputs = collate(self.front, self.train, batch, device)
+        inputs = self.train(batch, device)
         assert inputs.target is not None
         experiment = self.front.experiment
         answer = model(inputs, detailed=True)
@@ -191,7 +191,7 @@ class EmotionTask:
     def develop(self, model: nn.Module) -> dict[str, float]:
         """UA (the score, as a share), WA and cross-entropy of the development data."""
         answers = logits(model, self.front, self.development)
-        predicted, target = answers.argmax(-1), self.development.target
+        predicted, target = answers.argmax(-1), self.development.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
         return {
             "score": ua,
@@ -201,35 +201,48 @@ class EmotionTask:
         }
 
 
-def collate(front: Frontend, inputs: Inputs, index: np.ndarray, device: torch.device | str) -> Batch:
-    """The utterances `index` as one padded batch on `device`."""
-    frames, words = front.collate(
-        None if inputs.frames is None else [inputs.frames[i] for i in index],
-        None if inputs.words is None else [inputs.words[i] for i in index],
-    )
+class Batches:
+    """Batches of prepared utterances. They are kept on the device of the last batch, so that making one
+    takes no work for each utterance."""
 
-    def tensor(array: np.ndarray | None) -> Tensor | None:
-        return None if array is None else torch.from_numpy(array).to(device)
+    def __init__(self, front: Frontend, inputs: Inputs) -> None:
+        self.front, self.inputs = front, inputs
+        self._device: torch.device | None = None
+        self._frames: Resident | None = None
+        self._words: Resident | None = None
+        self._target = torch.from_numpy(inputs.target)
 
-    return Batch(
-        frames=tensor(frames.values if frames else None),
-        frame_lengths=tensor(frames.lengths if frames else None),
-        words=tensor(words.values if words else None),
-        word_lengths=tensor(words.lengths if words else None),
-        target=tensor(inputs.target[index]),
-    )
+    def _move(self, device: torch.device) -> None:
+        e, inputs = self.front.experiment, self.inputs
+        if inputs.frames:
+            self._frames = Resident.of(inputs.frames, device, padding=e.padding, maximum=e.max_frames)
+        if inputs.words:
+            self._words = Resident.of(inputs.words, device, padding=e.padding, maximum=e.max_words)
+        self._target = self._target.to(device)
+        self._device = device
+
+    def __call__(self, index: np.ndarray, device: torch.device) -> Batch:
+        """The utterances `index` as one padded batch on `device`."""
+        if device != self._device:
+            self._move(device)
+        chosen = torch.from_numpy(index).to(device)
+        frames, frame_lengths = self._frames(chosen) if self._frames else (None, None)
+        words, word_lengths = self._words(chosen) if self._words else (None, None)
+        return Batch(frames, frame_lengths, words, word_lengths, self._target[chosen])
 
 
 @torch.no_grad()
-def logits(model: nn.Module, front: Frontend, inputs: Inputs) -> np.ndarray:
-    """Logits (n, classes) float32 of all inputs, in their order; the model is left in evaluation mode."""
+def logits(model: nn.Module, front: Frontend, utterances: Inputs | Batches) -> np.ndarray:
+    """Logits (n, classes) float32 of all utterances, in their order; the model is left in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
+    batches = utterances if isinstance(utterances, Batches) else Batches(front, utterances)
+    inputs = batches.inputs
     order = np.argsort(inputs.lengths, kind="stable")
     answers = np.zeros((len(inputs.target), len(front.classes)), np.float32)
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
-        answers[index] = model(collate(front, inputs, index, device)).float().cpu().numpy()
+        answers[index] = model(batches(index, device)).float().cpu().numpy()
     return answers
 
 
@@ -255,6 +268,7 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
         dense=e.dense,
         head_layers=e.head_layers,
         recurrent_dropout=e.recurrent_dropout,
+        recurrent_mask=e.recurrent_mask,
         dropout=e.dropout,
         pooling=e.pooling,
         fusion=e.fusion,

@@ -56,6 +56,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker"),
     "features": ("corrected", "pyaudioanalysis"),
+    "recurrent_mask": ("per-sample", "shared"),
     "epoch_choice": ("development", "last"),
     "pooling": ("last", "attention"),
     "fusion": ("concatenate", "cross-attention", "confidence"),
@@ -81,6 +82,7 @@ class Experiment:
         `spoken`, a word that training did not hold is read as the known one that sounds most like it as well.
     max_words: words kept, from the beginning (paper: 128).
     hidden, dense, head_layers, recurrent_dropout, dropout: see `models.fusion.ModelConfig`.
+    recurrent_mask: what drops out together: one mask a sample (`per-sample`, Keras), or one a batch (`shared`).
     epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse
         class frequency. patience: epochs without gain on development data before training stops;
         0 never stops early. epoch_choice: weights of the best `development` epoch, or of the `last`.
@@ -112,6 +114,7 @@ class Experiment:
     dense: int = 256
     head_layers: int = 1
     recurrent_dropout: float = 0.2
+    recurrent_mask: str = "per-sample"
     dropout: float = 0.3
     epochs: int = 20
     batch_size: int = 32

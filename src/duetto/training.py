@@ -197,7 +197,9 @@ def _rounded(n: int, fabric: Any) -> int:
 
 def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     if config.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, eps=1e-7)  # Keras' epsilon
+        # Keras' epsilon. One pass over all weights; on other devices PyTorch takes its fastest form by itself.
+        fused = True if config.accelerator == "cpu" else None
+        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, eps=1e-7, fused=fused)
     if config.optimiser == "sgd":
         return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
     raise ConfigurationError(f"optimiser {config.optimiser!r} is not known; choose adam or sgd")

@@ -29,18 +29,19 @@ class SequenceEncoder(nn.Module):
         recurrent_dropout: float,
         dropout: float,
         pooling: str = "last",
+        recurrent_mask: str = "per-sample",
     ) -> None:
         super().__init__()
-        self.lstm = BiLSTM(input_size, hidden, recurrent_dropout)
+        self.lstm = BiLSTM(input_size, hidden, recurrent_dropout, recurrent_mask)
         self.pool = AttentionPooling(2 * hidden, hidden) if pooling == "attention" else None
         self.dense = nn.Linear(2 * hidden, dense)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x (batch, time, input_size), lengths (batch,) → (batch, dense)."""
-        lengths = lengths.clamp(min=1)
-        states, last = self.lstm(x, lengths)
-        return self._describe(last if self.pool is None else self.pool(states, lengths))
+        if self.pool is None:
+            return self._describe(self.lstm.last(x, lengths.clamp(min=1)))
+        return self.summarise(*self.states(x, lengths))
 
     def states(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States (batch, time, 2·hidden) of all steps, and the number of those that are real, (batch,) ≥ 1."""

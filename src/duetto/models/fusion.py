@@ -56,8 +56,9 @@ class ModelConfig:
     """Shape of an `EmotionModel`; the defaults are the paper's (section 4).
 
     encoders: `acoustic`, `words`, or both. hidden: LSTM units per direction. dense: units of every
-    dense layer. head_layers: dense layers between the encoders and the logits. pooling, fusion, word_encoder,
-    modality_dropout: see `experiment.Experiment`, which checks that they fit together.
+    dense layer. head_layers: dense layers between the encoders and the logits. recurrent_mask: of the
+    recurrent dropout, see `models.lstm`. pooling, fusion, word_encoder, modality_dropout: see
+    `experiment.Experiment`, which checks that they fit together.
     """
 
     encoders: tuple[str, ...] = ("acoustic", "words")
@@ -68,6 +69,7 @@ class ModelConfig:
     dense: int = 256
     head_layers: int = 1
     recurrent_dropout: float = 0.2
+    recurrent_mask: str = "per-sample"
     dropout: float = 0.3
     pooling: str = "last"
     fusion: str = "concatenate"
@@ -105,7 +107,9 @@ class EmotionModel(nn.Module):
 
     def _encoder(self, input_size: int) -> SequenceEncoder:
         c = self.config
-        return SequenceEncoder(input_size, c.hidden, c.dense, c.recurrent_dropout, c.dropout, c.pooling)
+        return SequenceEncoder(
+            input_size, c.hidden, c.dense, c.recurrent_dropout, c.dropout, c.pooling, c.recurrent_mask
+        )
 
     def _word_encoder(self) -> nn.Module:
         c = self.config

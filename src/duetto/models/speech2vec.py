@@ -71,7 +71,7 @@ class Speech2Vec(nn.Module):
 
     def encode(self, words: Tensor, lengths: Tensor) -> Tensor:
         """words (n, time, features), lengths (n,) ≥ 1 → embeddings (n, dim)."""
-        return self.encoder(words, lengths)[1]
+        return self.encoder.last(words, lengths)
 
     def forward(self, batch: SpokenBatch) -> Tensor:
         """Mean squared error over real frames only, of all pairs: a scalar.

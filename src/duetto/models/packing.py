@@ -1,0 +1,51 @@
+"""Sequences of unequal lengths without their padding, cut into time steps.
+
+    x (batch, time, features), lengths ─ Packing ─▶ (rows, features), rows = Σ lengths
+
+The sequences are sorted, longest first, and laid out step by step: first the first step of all, then the
+second step of all that have one, and so on. Every step is then one block of rows, the block of a later step
+continues the first rows of the one before it, and nothing is computed for padding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Packing:
+    """Where each step of each sequence lies. lengths (batch,): from 1 to `time`, steps of the padded batch.
+
+    counts: sequences that reach each step, never growing. Errors: none; lengths are trusted.
+    """
+
+    def __init__(self, lengths: Tensor, time: int) -> None:
+        longest_first, order = lengths.sort(descending=True, stable=True)
+        reached = longest_first > torch.arange(time, device=lengths.device)[:, None]  # (time, batch)
+        step, rank = reached.nonzero(as_tuple=True)
+        per_step = reached.sum(1)
+        self.counts: list[int] = [n for n in per_step.tolist() if n]
+        self.shape = (len(lengths), time)
+        block = per_step.cumsum(0) - per_step  # the first row of each step
+        at_end = longest_first - 1
+        self._source = order[rank] * time + step
+        self._mirror = block[at_end[rank] - step] + rank
+        self._last = torch.empty_like(order).scatter_(0, order, block[at_end] + torch.arange(len(order)).to(order))
+
+    def pack(self, x: Tensor) -> Tensor:
+        """x (batch, time, features) → (rows, features)."""
+        return x.flatten(0, 1).index_select(0, self._source)
+
+    def mirrored(self, packed: Tensor) -> Tensor:
+        """packed (rows, features) with every sequence reversed; its own inverse."""
+        return packed.index_select(0, self._mirror)
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """The inverse of `pack`, zero where there is padding."""
+        batch, time = self.shape
+        padded = packed.new_zeros(batch * time, packed.shape[1]).index_copy(0, self._source, packed)
+        return padded.view(batch, time, -1)
+
+    def last(self, packed: Tensor) -> Tensor:
+        """The last step of every sequence: (…, rows, features) → (…, batch, features)."""
+        return packed.index_select(-2, self._last)

@@ -16,6 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 ORDER = (
     "errors",
     "progress",
+    "parallel",
     "frames",
     "audio",
     "utterance",

@@ -1,9 +1,30 @@
 """Trained systems without PyTorch: exported once, then run by ONNX Runtime.
 
 weights + Frontend ─ export ─▶ model.onnx, model.json ─ Session ─▶ logits
+                               verify: are they the model's?  quantise: 8-bit weights
 Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenEncoder ─▶ embeddings
 """
 
-from .session import DESCRIPTION, SPOKEN_DESCRIPTION, Session, SpokenEncoder, export, export_spoken
+from .session import (
+    DESCRIPTION,
+    GRAPH,
+    SPOKEN_DESCRIPTION,
+    Session,
+    SpokenEncoder,
+    export,
+    export_spoken,
+    quantise,
+    settings,
+)
 
-__all__ = ["DESCRIPTION", "SPOKEN_DESCRIPTION", "Session", "SpokenEncoder", "export", "export_spoken"]
+__all__ = [
+    "DESCRIPTION",
+    "GRAPH",
+    "SPOKEN_DESCRIPTION",
+    "Session",
+    "SpokenEncoder",
+    "export",
+    "export_spoken",
+    "quantise",
+    "settings",
+]

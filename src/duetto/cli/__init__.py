@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "audit": "audit:audit",
     "train": "train:train",
     "evaluate": "train:evaluate",
+    "export": "export:export",
     "speech2vec": "speech2vec:app",
 }
 """Command → module in this package, and the function or the group of commands in it."""

@@ -16,6 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 ORDER = (
     "errors",
     "progress",
+    "parallel",
     "frames",
     "audio",
     "utterance",
@@ -42,11 +43,12 @@ ORDER = (
     "system",
     "inference",
     "report",
+    "export",
     "demo",
     "cli",
 )
 # The package's own entry point offers `load` lazily and stands outside the order.
-TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "demo"}
+TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "export", "demo"}
 TORCH_LATE = {"evaluation"}  # imports it inside the function that trains
 ONE_OWNER = {
     "soundfile": "audio",

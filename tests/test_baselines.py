@@ -459,7 +459,7 @@ def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, man
     assert evaluation.reads_words(tmp_path)
     with pytest.raises(ModelError, match=r"holds a run of baseline 'evector'\. Baselines keep no model"):
         inference.find(tmp_path)
-    with pytest.raises(ModelError, match="can neither predict nor be scored with other words"):
+    with pytest.raises(ModelError, match="can neither predict nor be exported nor be scored with other words"):
         system.rescore(tmp_path, read_manifest(manifest), Workshop(tmp_path), "found")
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from . import metrics, runtime
 from .embeddings import AlikeWords, SpokenWords
-from .errors import ConfigurationError
+from .errors import ConfigurationError, ModelError
 from .experiment import Experiment
 from .inputs import Frontend, Normaliser, buckets
 from .labels import classes
@@ -28,6 +28,7 @@ from .models.fusion import Batch, EmotionModel, ModelConfig
 from .models.mcnn import verification_loss
 from .models.resident import Resident
 from .progress import Progress
+from .runtime.verification import spread, verify
 from .splits import Fold
 from .training import History, TrainingConfig, derive, fit
 from .utterance import Utterance
@@ -39,6 +40,7 @@ from .words.vocabulary import Vocabulary, tokens
 
 N_FEATURES = 34
 _EVALUATION_BATCH = 64
+_VERIFIED = 32  # development utterances that an exported graph is held against
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Inputs:
     def lengths(self) -> list[int]:
         """What decides how long a sequence takes: frames, or words where there are no frames."""
         return [len(x) for x in (self.frames or self.words or [])]
+
+    def only(self, index: np.ndarray) -> Inputs:
+        """The utterances of these indices, in their order."""
+        frames, words = (None if x is None else [x[i] for i in index] for x in (self.frames, self.words))
+        return Inputs(frames, words, self.target[index])
 
 
 @dataclass(frozen=True)
@@ -260,6 +267,22 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
                 front.vocabulary, sources.vectors(fold), unknown=e.unknown, seed=seed, sounds=sounds
             )
         table = torch.from_numpy(array)
+    return _model(front, table)
+
+
+def restore(front: Frontend, weights: Mapping[str, Tensor]) -> EmotionModel:
+    """The trained model of a state dict, in evaluation mode; a ModelError where the weights are of another shape."""
+    model = _model(front, weights.get("words.embedding.weight"))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"these weights are not of system {front.experiment.name!r}: {error}") from error
+    return model.eval()
+
+
+def _model(front: Frontend, table: Tensor | None) -> EmotionModel:
+    """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
+    e = front.experiment
     config = ModelConfig(
         encoders=e.encoders,
         classes=len(classes(e.label_set)),
@@ -289,7 +312,10 @@ def train(
     devices: int = 1,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Train one system on one fold, export it for prediction into `folder`, and answer its test data once."""
+    """Train one system on one fold, export it for prediction into `folder`, and answer its test data once.
+
+    A ModelError says where the exported graph departs from the trained model on development utterances.
+    """
     front = frontend(experiment, fold, sources)
     spoken = None if sources.spoken is None or not experiment.uses_words else sources.spoken(fold)
     alikes = None if sources.alikes is None or not experiment.uses_words else sources.alikes(fold)
@@ -319,4 +345,6 @@ def train(
     if alikes is not None:
         alikes.alikes.save(folder)
     runtime.export(weights, front, temperature, folder)
+    few = parts[1].only(spread(parts[1].lengths, _VERIFIED))
+    verify(runtime.Session(folder), few.frames, few.words, logits(model.cpu(), front, few))
     return Outcome(test, development, temperature, history)

@@ -4,6 +4,8 @@ Every message says what came, what is valid, and what to do. Anything that is no
 and reaches the command line is a defect of duetto itself.
 """
 
+from __future__ import annotations
+
 
 class DuettoError(Exception):
     """Base of every error that duetto raises on purpose."""
@@ -30,4 +32,8 @@ class MissingExtraError(DuettoError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs packages that are not installed. Run: pip install 'duetto[{extra}]'")
-        self.extra = extra
+        self.feature, self.extra = feature, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """From one process to another: by default an error is made anew from its message alone."""
+        return type(self), (self.feature, self.extra)

@@ -250,7 +250,7 @@ def experiment_of(folder: Path) -> Experiment:
     if "baseline" in described:
         raise ModelError(
             f"{folder} holds a run of baseline {described['baseline']['name']!r}. Baselines keep no model: they can be "
-            "compared (duetto evaluate), but can neither predict nor be scored with other words"
+            "compared (duetto evaluate), but can neither predict nor be exported nor be scored with other words"
         )
     return from_mapping(described["experiment"], str(folder / RUN))
 

@@ -3,27 +3,34 @@
 recogniser = duetto.load("runs/fusion")
 prediction = recogniser("call.wav", transcript="oh that's lovely")
 prediction.label, prediction.probabilities, prediction.words
+
+for answer in recogniser.predict_many(files, workers=8):   # in the order of the files; errors are answers too
+    ...
 """
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import audio, evaluation, metrics
-from .errors import ModelError
+from . import audio, metrics, parallel
+from .errors import AudioError, DuettoError, ModelError
 from .features.mfcc import MfccConfig, words_of
 from .features.short_term import ShortTermConfig
 from .frames import FRAME_SECONDS
 from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
 from .utterance import Word
-from .words.listen import Heard, Listener
 from .words.vocabulary import normalise
+
+if TYPE_CHECKING:
+    from .words.listen import Listener
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,29 @@ def find(model: str | os.PathLike[str]) -> Path:
     if (folder / DESCRIPTION).is_file():
         return folder
     members = sorted(path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}"))
-    if not members and (folder / evaluation.RUN).is_file():
-        evaluation.experiment_of(folder)  # says so where a baseline ran here
     if not members:
+        from . import evaluation  # here, since an answer needs nothing of it
+
+        if (folder / evaluation.RUN).is_file():
+            evaluation.experiment_of(folder)  # says so where a baseline ran here
         raise ModelError(f"{folder}: no model in it. Give a run folder of `duetto train`, or an exported folder")
     return members[0]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a system hears in one recording.
+
+    frames: (frames, 34) normalised; words: ids (n,) or vectors (n, dim); None for what it does not use.
+    said: the words themselves. path, duration, warnings: see `Prediction`.
+    """
+
+    frames: np.ndarray | None
+    words: np.ndarray | None
+    said: tuple[Word, ...]
+    path: str
+    duration: float
+    warnings: tuple[str, ...]
 
 
 class Recogniser:
@@ -78,6 +103,7 @@ class Recogniser:
         """model, recogniser, threads: see `duetto.load`."""
         folder = find(model)
         self.name = str(model)
+        self._origin = (self.name, recogniser, threads)
         self._session = Session(folder, threads=threads)
         experiment = self._session.front.experiment
         self._features = ShortTermConfig(mode=experiment.features)
@@ -85,8 +111,10 @@ class Recogniser:
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
         self._alikes = SoundAlikes.load(folder, threads=threads) if alike else None
-        self._listener = None
+        self._listener: Listener | None = None
         if experiment.uses_words:
+            from .words.listen import Listener  # here, since a system that hears the voice only needs none of it
+
             self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None)
 
     @property
@@ -108,30 +136,62 @@ class Recogniser:
         it is aligned. words: what is said, with times where known; they win. Without either, a system
         that reads words finds them by itself.
         """
-        waveform = audio.load(source)
-        warnings = list(waveform.warnings)
-        experiment = self._session.front.experiment
-        frames = ids = None
-        heard = Heard((), "none")
-        if experiment.uses_audio:
-            frames = [self._frames(waveform, warnings)]
-        if self._listener is not None:
-            heard = self._listener(waveform.samples, transcript=transcript, words=words)
-            warnings += heard.warnings
-            ids = [self._read(waveform, heard.words, warnings)]
-        elif transcript is not None or words is not None:
-            warnings.append("this system hears the voice only; the words that were given are not used")
-        logits = self._session.logits(*self._session.front.collate(frames, ids))[0]
+        heard = self.hear(source, transcript=transcript, words=words)
+        frames, read = ([x] if x is not None else None for x in (heard.frames, heard.words))
+        logits = self._session.logits(*self._session.front.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
         return Prediction(
             label=self.labels[int(np.argmax(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            words=heard.words,
+            words=heard.said,
             path=heard.path,
-            duration=waveform.duration,
+            duration=heard.duration,
             model=self.name,
-            warnings=tuple(warnings),
+            warnings=heard.warnings,
         )
+
+    def hear(
+        self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
+    ) -> Evidence:
+        """What a call with the same arguments answers from."""
+        waveform = audio.load(source)
+        warnings = list(waveform.warnings)
+        frames = read = None
+        said, path = (), "none"
+        if self._session.front.experiment.uses_audio:
+            frames = self._frames(waveform, warnings)
+        if self._listener is not None:
+            found = self._listener(waveform.samples, transcript=transcript, words=words)
+            said, path = found.words, found.path
+            warnings += found.warnings
+            read = self._read(waveform, said, warnings)
+        elif transcript is not None or words is not None:
+            warnings.append("this system hears the voice only; the words that were given are not used")
+        return Evidence(frames, read, said, path, waveform.duration, tuple(warnings))
+
+    def attempt(
+        self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
+    ) -> Prediction | DuettoError:
+        """The answer of a call with the same arguments, or the error that says why there is none."""
+        try:
+            return self(source, transcript=transcript, words=words)
+        except DuettoError as error:
+            return error
+        except UnicodeError as error:  # a file name may hold bytes that are no text
+            return AudioError(f"{source!r}: {error}")
+
+    def predict_many(self, sources: Iterable[audio.Source], *, workers: int = 1) -> Iterator[Prediction | DuettoError]:
+        """An answer for each recording, in their order; one that has none gives its error, and the others go on.
+
+        sources: taken as they are needed, so any number fits in memory. workers: recordings at a time. A system
+        that hears the voice only works in threads. One that reads words works in processes, since its recogniser
+        keeps Python's lock: each takes about 0.3 GB, and the program that calls this needs the usual
+        `if __name__ == "__main__"`.
+        """
+        if not self.uses_words or workers == 1:
+            return parallel.in_order(self.attempt, sources, workers=workers, crashed=_crashed)
+        function = partial(_attempt, *self._origin)
+        return parallel.in_order(function, map(_portable, sources), workers=workers, processes=True, crashed=_crashed)
 
     def _frames(self, waveform: audio.Waveform, warnings: list[str]) -> np.ndarray:
         maximum = self._session.front.experiment.max_frames
@@ -174,3 +234,23 @@ class Recogniser:
         if pairs:
             warnings.append(f"{len(pairs)} unknown words are read as what they sound like: {', '.join(pairs[:5])}")
         return spelled
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, recogniser: str, threads: int) -> Recogniser:
+    """The recogniser of a worker process."""
+    return Recogniser(model, recogniser=recogniser, threads=threads)
+
+
+def _attempt(model: str, recogniser: str, threads: int, source: audio.Source) -> Prediction | DuettoError:
+    return _loaded(model, recogniser, threads).attempt(source)
+
+
+def _portable(source: audio.Source) -> Any:
+    """A source that may go to another process: the content of a file object."""
+    return source if isinstance(source, str | os.PathLike | Mapping) else io.BytesIO(source.read())
+
+
+def _crashed(source: audio.Source) -> DuettoError:
+    name = source if isinstance(source, str | os.PathLike) else "a recording"
+    return AudioError(f"{name}: the process that worked on it died")

@@ -7,6 +7,7 @@ estimate of the time left; nothing is drawn where standard error is no terminal.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -17,7 +18,7 @@ Progress = Callable[[int, int], None]
 @contextmanager
 def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
     """A progress bar with an estimate, as a context manager around one piece of work."""
-    if not enabled:
+    if not enabled or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -33,7 +34,8 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+    # While a bar is drawn, rich prints above it; what goes to a file or a pipe must not land there.
+    with Bars(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bars:
         task = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -4,35 +4,73 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib import import_module
 from io import TextIOWrapper
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from ..errors import DuettoError, MissingExtraError
-from . import align, audit, corpus, demo, predict, speech2vec, train
+
+COMMANDS: dict[str, str] = {
+    "demo": "demo:demo",
+    "predict": "predict:predict",
+    "corpus": "corpus:app",
+    "features": "corpus:features",
+    "align": "align:align",
+    "audit": "audit:audit",
+    "train": "train:train",
+    "evaluate": "train:evaluate",
+    "export": "export:export",
+    "speech2vec": "speech2vec:app",
+}
+"""Command → module in this package, and the function or the group of commands in it."""
 
 _TRAIN = "torch lightning sklearn scipy hmmlearn threadpoolctl gensim safetensors onnx tensorboard"
 _EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth", "faster_whisper": "whisper"}
 """Optional package → the extra that brings it."""
 
+_MARKUP = "markdown"
+
+
+class _Commands(TyperGroup):
+    """Imports a command when it is asked for: `predict` need not wait for what `train` needs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # A name that is none may be like any other: the error suggests one of `self.commands`.
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _load(name)
+        return self.commands.get(cmd_name)
+
+
+def _load(name: str) -> Any:
+    """The command of a name, ready to run."""
+    module, _, member = COMMANDS[name].partition(":")
+    found = getattr(import_module(f".{module}", __name__), member)
+    parent = typer.Typer(rich_markup_mode=_MARKUP)
+    if isinstance(found, typer.Typer):
+        parent.add_typer(found, name=name)
+    else:
+        parent.command(name)(found)
+    return get_group(parent).commands[name]
+
+
 app = typer.Typer(
     name="duetto",
+    cls=_Commands,
     help="Speech emotion recognition from two voices of one utterance: how it is said, and what is said.",
     epilog="Start with: duetto demo --out demo    Every command has --help with examples.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=_MARKUP,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("predict")(predict.predict)
-app.add_typer(corpus.app, name="corpus")
-app.command("features")(corpus.features)
-app.command("align")(align.align)
-app.command("audit")(audit.audit)
-app.command("train")(train.train)
-app.command("evaluate")(train.evaluate)
-app.add_typer(speech2vec.app, name="speech2vec")
 
 
 @app.callback()

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ..errors import CorpusError, DuettoError
 from ..inference import Prediction, Recogniser
+from ..parallel import cores
+from ..progress import bar
 from ..utterance import Word, words_from
 
 
@@ -28,6 +27,9 @@ def predict(
     recogniser: Annotated[
         str, typer.Option(help="What finds the words: corpus, general, segments, or whisper=FOLDER.")
     ] = "corpus",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Recordings at a time; as many as there are cores by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, and nothing else.")] = False,
 ) -> None:
     """Tell the emotion of each recording, with probabilities.
@@ -52,18 +54,22 @@ def predict(
         raise typer.BadParameter("--transcript and --words both say what is said; give one")
     system = Recogniser(model, recogniser=recogniser)
     given = None if words is None else _read_words(words)
+    if transcript is None and given is None:
+        answers = system.predict_many(files, workers=min(workers or cores(), len(files)))
+    else:
+        answers = iter([system.attempt(files[0], transcript=transcript, words=given)])
     failed = 0
-    for file in files:
-        try:
-            prediction = system(file, transcript=transcript, words=given)
-        except (DuettoError, UnicodeError) as error:  # a file name may hold bytes that are no text
-            failed += 1
-            typer.echo(f"error: {error}", err=True)
-            continue
-        if as_json:
-            typer.echo(json.dumps(prediction.to_json(str(file)), ensure_ascii=False))
-        else:
-            show(file, prediction)
+    with bar("recordings", enabled=len(files) > 1) as progress:
+        for done, (file, answer) in enumerate(zip(files, answers, strict=True), 1):
+            if isinstance(answer, DuettoError):
+                failed += 1
+                typer.echo(f"error: {answer}", err=True)
+            elif as_json:
+                typer.echo(json.dumps(answer.to_json(str(file)), ensure_ascii=False))
+            else:
+                show(file, answer)
+            if progress:
+                progress(done, len(files))
     if failed:
         typer.echo(f"{failed} of {len(files)} recordings have no answer", err=True)
         raise typer.Exit(1)
@@ -71,15 +77,13 @@ def predict(
 
 def show(file: Path, prediction: Prediction) -> None:
     """Print one prediction for a person."""
-    console = Console()
-    name = f"[bold]{escape(str(file))}[/bold]"
-    console.print(f"{name}  {prediction.duration:.1f} s  →  [bold]{prediction.label}[/bold]", highlight=False)
-    table = Table(box=None, show_header=False, pad_edge=False)
+    name, label = (typer.style(text, bold=True) for text in (str(file), prediction.label))
+    typer.echo(f"{name}  {prediction.duration:.1f} s  →  {label}")
+    width = max(map(len, prediction.probabilities))
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
-        table.add_row(f"  {label}", f"{probability:6.1%}", "█" * round(30 * probability))
-    console.print(table)
+        typer.echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        console.print(f"  words ({prediction.path}): {_listed(prediction.words)}", highlight=False, markup=False)
+        typer.echo(f"  words ({prediction.path}): {_listed(prediction.words)}")
     for warning in prediction.warnings:
         typer.echo(f"  warning: {warning}", err=True)
 

@@ -1,15 +1,27 @@
 """Trained systems without PyTorch: exported once, then run by ONNX Runtime.
 
 weights + Frontend ─ export ─▶ model.onnx, model.json ─ Session ─▶ logits
+                               verify: are they the model's?  quantise: 8-bit weights
 Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenEncoder ─▶ embeddings
 unknown words + their sound ─ SoundAlikes ─▶ known words
 """
 
 from .alike import SOUNDS, SoundAlikes
-from .session import DESCRIPTION, SPOKEN_DESCRIPTION, Session, SpokenEncoder, export, export_spoken
+from .session import (
+    DESCRIPTION,
+    GRAPH,
+    SPOKEN_DESCRIPTION,
+    Session,
+    SpokenEncoder,
+    export,
+    export_spoken,
+    quantise,
+    settings,
+)
 
 __all__ = [
     "DESCRIPTION",
+    "GRAPH",
     "SOUNDS",
     "SPOKEN_DESCRIPTION",
     "Session",
@@ -17,4 +29,6 @@ __all__ = [
     "SpokenEncoder",
     "export",
     "export_spoken",
+    "quantise",
+    "settings",
 ]

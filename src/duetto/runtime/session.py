@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import MissingExtraError, ModelError
 from ..inputs import Frontend, Normaliser, Padded, pad
 from . import graph
 
@@ -41,6 +42,30 @@ def export_spoken(
     _write(folder, SPOKEN_GRAPH, graph.spoken_encoder(weights), SPOKEN_DESCRIPTION, description)
 
 
+def quantise(folder: Path) -> None:
+    """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
+
+    LSTM, dense layers and embedding table are quantised dynamically (ONNX Runtime's `quantize_dynamic`): weights by
+    one scale a matrix, activations by their range in the batch at hand. So in a batch an answer depends a little on
+    what stands beside it; prediction asks for one recording at a time. Unsigned weights: where a processor has no
+    8-bit dot product, signed ones saturate.
+    """
+    description = _description(folder, DESCRIPTION, _FORMAT)
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise MissingExtraError("Quantising a model", "train") from error
+    partial = folder / (GRAPH + ".quantised")
+    logging.disable(logging.WARNING)  # it recommends a step that merges layers, and finds none to merge here
+    try:
+        quantize_dynamic(folder / GRAPH, partial, weight_type=QuantType.QUInt8)
+    finally:
+        logging.disable(logging.NOTSET)
+    content = partial.read_bytes()
+    partial.unlink()
+    _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
+
+
 def _write(folder: Path, model: str, content: bytes, description: str, value: Mapping[str, Any]) -> None:
     """Both files, each atomically; the description comes last, so a folder that has one is complete."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,38 +75,54 @@ def _write(folder: Path, model: str, content: bytes, description: str, value: Ma
         os.replace(partial, folder / name)
 
 
-def _read(folder: Path, model: str, description: str, format_: str, threads: int) -> tuple[dict[str, Any], Any]:
-    """The description and an ONNX Runtime session of an exported folder."""
+def _description(folder: Path, name: str, format_: str) -> dict[str, Any]:
+    """The description in an exported folder."""
+    if not (folder / name).is_file():
+        raise ModelError(f"{folder}: no {name} in it. Give a folder that duetto trained or exported")
+    try:
+        value = json.loads((folder / name).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{folder / name}: not JSON ({error}); train or export again") from error
+    if not isinstance(value, dict) or value.get("format") != format_:
+        raise ModelError(f"{folder / name}: not of format {format_}; export again with this version")
+    return value
+
+
+def _session(path: Path, threads: int) -> Any:
+    """An ONNX Runtime session of a graph."""
     import onnxruntime
 
-    for name in (model, description):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder}: no {name} in it. Give a folder that duetto trained or exported")
-    try:
-        value = json.loads((folder / description).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{folder / description}: not JSON ({error}); train or export again") from error
-    if not isinstance(value, dict) or value.get("format") != format_:
-        raise ModelError(f"{folder / description}: not of format {format_}; export again with this version")
+    if not path.is_file():
+        raise ModelError(f"{path.parent}: no {path.name} in it. Give a folder that duetto trained or exported")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        return value, onnxruntime.InferenceSession(str(folder / model), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
-        raise ModelError(f"{folder / model}: ONNX Runtime can't load it ({error}); export again") from error
+        raise ModelError(f"{path}: ONNX Runtime can't load it ({error}); export again") from error
+
+
+def settings(folder: Path) -> tuple[Frontend, float]:
+    """What training fixed for an exported system, and the temperature of its logits; the graph is not read."""
+    value, where = _description(folder, DESCRIPTION, _FORMAT), folder / DESCRIPTION
+    temperature = value.get("temperature")
+    if not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
+        raise ModelError(f"{where}: its temperature is {temperature!r}, not a number above 0; train or export again")
+    return Frontend.from_json(value, str(where)), float(temperature)
 
 
 class Session:
     """An exported emotion system, ready to answer.
 
     folder: holds model.onnx and model.json. threads: of ONNX Runtime; 1 is fastest for one recording.
+    front, temperature: what training fixed.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        value, self._session = _read(folder, GRAPH, DESCRIPTION, _FORMAT, threads)
-        self.front = Frontend.from_json(value, str(folder / DESCRIPTION))
-        self.temperature = float(value["temperature"])
+        self.folder = folder
+        self.front, self.temperature = settings(folder)
+        self._session = _session(folder / GRAPH, threads)
 
     def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
         """Logits (batch, classes) float32, before the temperature, of a batch from `Frontend.collate`."""
@@ -113,7 +154,8 @@ class SpokenEncoder:
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self.folder = folder
-        value, self._session = _read(folder, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, _SPOKEN_FORMAT, threads)
+        value = _description(folder, SPOKEN_DESCRIPTION, _SPOKEN_FORMAT)
+        self._session = _session(folder / SPOKEN_GRAPH, threads)
         try:
             self._normaliser = Normaliser.from_json(value["mfcc"])
             self.about: dict[str, Any] = dict(value["about"])

@@ -1,0 +1,77 @@
+"""An exported system answers where nothing but the core is installed."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from duetto.export import export
+from duetto.utterance import read_manifest
+
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+BLOCKER = """
+import sys
+class Core:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in BLOCKED:
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Core())
+from duetto.cli import main
+main()
+"""
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def core() -> set[str]:
+    """Distributions that the core installs: its own requirements, and theirs in turn."""
+    waiting = list(tomllib.loads(PROJECT.read_text())["project"]["dependencies"])
+    found: set[str] = set()
+    while waiting:
+        name, marker = re.match(r"([\w.-]+)[^;]*(.*)", waiting.pop()).groups()  # type: ignore[union-attr]
+        if "extra" in marker or normal(name) in found:
+            continue
+        try:
+            waiting += metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # for another system, or another Python
+            continue
+        found.add(normal(name))
+    return found
+
+
+def blocked() -> list[str]:
+    """Modules of every installed distribution that the core does not bring."""
+    kept = {*core(), "duetto"}
+    modules = metadata.packages_distributions().items()
+    return sorted(module for module, owners in modules if not kept & set(map(normal, owners)))
+
+
+def test_the_extras_are_blocked() -> None:
+    names = {"torch", "lightning", "sklearn", "scipy", "onnx", "safetensors", "gensim", "matplotlib"}
+    assert names <= set(blocked())
+    assert not {"numpy", "onnxruntime", "soundfile", "soxr", "typer", "rich", "pocketsphinx"} & set(blocked())
+
+
+@pytest.mark.parametrize("name", ["acoustic", "fusion-speech2vec", "fusion-spoken"])
+def test_prediction_needs_the_core_alone(runs: Path, manifest: Path, tmp_path: Path, name: str) -> None:
+    recording = str(read_manifest(manifest)[0].audio)
+    export(runs / name, tmp_path / "model", int8=True)
+    code = f"BLOCKED = frozenset({blocked()!r})\n{BLOCKER}"
+    arguments = ["predict", recording, "-m", str(tmp_path / "model"), "--json"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sum(json.loads(done.stdout)["probabilities"].values()) == pytest.approx(1, abs=1e-5)  # printed to 6 places
+
+
+def test_export_without_the_extra_names_it(runs: Path, tmp_path: Path) -> None:
+    code = f"BLOCKED = frozenset({blocked()!r})\n{BLOCKER}"
+    arguments = ["export", str(runs / "acoustic"), "-o", str(tmp_path / "model")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "pip install 'duetto[train]'" in done.stderr

@@ -43,10 +43,11 @@ ORDER = (
     "inference",
     "report",
     "demo",
+    "reproduce",
     "cli",
 )
 # The package's own entry point offers `load` lazily and stands outside the order.
-TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "demo"}
+TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "demo", "reproduce"}
 TORCH_LATE = {"evaluation"}  # imports it inside the function that trains
 ONE_OWNER = {
     "soundfile": "audio",

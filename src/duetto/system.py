@@ -176,7 +176,7 @@ def run_systems(
     for experiment in experiments:
         labels.checked(utterances, experiment.label_set)
     check_accelerator(accelerator)
-    labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
+    labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
     runs = [
         evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))
         for experiment, folder in zip(experiments, folders, strict=True)
@@ -215,7 +215,7 @@ def run_baseline(
 
     declare_leak, errors: as `run_systems`.
     """
-    labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
+    labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
     inputs = Inputs(
         frames=workshop.short_term(labelled) if "frames" in baseline.needs else None,
         tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
@@ -228,7 +228,7 @@ def run_baseline(
     return result
 
 
-def _split(
+def split(
     utterances: Sequence[Utterance], protocol: str, workshop: Workshop, declare_leak: bool
 ) -> tuple[list[Utterance], list[Fold], Audit]:
     """The utterances that have a label, their folds, and the audit of these; a leak must be declared.

@@ -9,7 +9,7 @@ from io import TextIOWrapper
 import typer
 
 from ..errors import DuettoError, MissingExtraError
-from . import align, audit, corpus, demo, predict, speech2vec, train
+from . import align, audit, corpus, demo, predict, reproduce, speech2vec, train
 
 _TRAIN = "torch lightning sklearn scipy hmmlearn threadpoolctl gensim safetensors onnx tensorboard"
 _EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth", "faster_whisper": "whisper"}
@@ -32,6 +32,7 @@ app.command("align")(align.align)
 app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(speech2vec.app, name="speech2vec")
 
 

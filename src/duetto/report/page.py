@@ -10,7 +10,8 @@ from typing import Any
 from .. import results as statistics
 from ..results import Group, SystemResult
 from . import plots
-from .comparison import ALPHA, Pair, Scored, basis, between, conclusion, count, headline, leader
+from .comparison import ALPHA, Comparison, Pair, Scored, basis, between, conclusions, count, headline
+from .sections import Section
 from .text import MISSING, bullets, definitions, escape, interval, number, p_value, plain, points, spread, table
 
 FATAL = ("error", "leak", "fatal")
@@ -18,11 +19,16 @@ FATAL = ("error", "leak", "fatal")
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that the page says; fields as the arguments of `report.write`, scored."""
+    """Everything that the page says; fields as the arguments of `report.write`, scored.
+
+    pairs: the best system with all others. comparisons: the systems that are compared among themselves.
+    """
 
     title: str
     systems: tuple[Scored, ...]
     pairs: tuple[Pair, ...]
+    comparisons: tuple[Comparison, ...]
+    sections: tuple[Section, ...]
     protocol: Mapping[str, Any]
     corpus: Mapping[str, Any]
     ceilings: Mapping[str, float]
@@ -35,6 +41,7 @@ def render(content: Content) -> str:
     """The whole page."""
     sections = [
         ("overview", "Overview", _overview(content)),
+        *((f"section-{i}", section.name, section.html()) for i, section in enumerate(content.sections, 1)),
         ("scores", "Scores", _scores(content)),
         ("confusions", "Confusions", _confusions(content)),
         ("groups", "Groups", _groups(content)),
@@ -219,46 +226,37 @@ def _arrow(pair: tuple[float, float]) -> str:
 
 
 def _comparisons(content: Content) -> str:
-    places = [place for place, s in enumerate(content.systems) if s.result.kind != "leak"]
-    if len(places) < 2:
+    made = sum(len(comparison.pairs) for comparison in content.comparisons)
+    if not made:
         return "<p>There are no two systems to compare.</p>"
-    header = ["Row − column", *(f'<abbr title="{_title(content, p)}">{i}</abbr>' for i, p in enumerate(places, 1))]
-    rows = [
-        [f'<span class="place">{i}</span> {escape(content.systems[p].result.title)}']
-        + [_pair_cell(content, p, q) for q in places]
-        for i, p in enumerate(places, 1)
-    ]
-    made = len(content.pairs)
     lead = (
         "<p>Above the diagonal: difference of UA in points, its 95% interval, and p from the paired bootstrap over "
         "speakers. Below: p of McNemar's exact test on WA, which takes utterances as independent and so finds more, "
         "with the utterances that only the row : only the column has right. Each p stands for its comparison alone: "
         f"of {count(made, 'comparison')} between equal systems about {number(ALPHA * made)} would fall below {ALPHA}. "
-        "The sentences below the table draw on p corrected for all that they compare (Holm).</p>"
+        "The sentences below a table draw on p corrected for all that they compare (Holm).</p>"
     )
-    matrix = table(header, rows, "Paired tests", "pairs")
-    return lead + matrix + bullets(_conclusions(content, places), "conclusions")
+    return lead + "".join(_comparison(content, c) for c in content.comparisons if c.pairs)
+
+
+def _comparison(content: Content, comparison: Comparison) -> str:
+    places = comparison.places
+    header = ["Row − column", *(f'<abbr title="{_title(content, p)}">{i}</abbr>' for i, p in enumerate(places, 1))]
+    rows = [
+        [f'<span class="place">{i}</span> {_title(content, p)}']
+        + [_pair_cell(content, comparison.pairs, p, q) for q in places]
+        for i, p in enumerate(places, 1)
+    ]
+    sentences = bullets(conclusions(content.systems, comparison), "conclusions")
+    return table(header, rows, escape(comparison.title), "pairs") + sentences
 
 
 def _title(content: Content, place: int) -> str:
     return escape(content.systems[place].result.title)
 
 
-def _conclusions(content: Content, places: list[int]) -> list[str]:
-    """A sentence for every comparison with the best system, or with the best there is."""
-    place = leader(content.systems)
-    top = content.systems[place]
-    tested = [between(content.pairs, place, other) for other in places if other != place]
-    found = [conclusion(content.systems, pair) for pair in tested if pair]
-    warning = (
-        f"{top.result.title} stands first here because it scored highest on these very test data: that choice alone "
-        "makes its lead look larger than it is."
-    )
-    return [*found, warning] if len(places) > 2 else found
-
-
-def _pair_cell(content: Content, row: int, column: int) -> str:
-    pair = between(content.pairs, row, column)
+def _pair_cell(content: Content, tested: tuple[Pair, ...], row: int, column: int) -> str:
+    pair = between(tested, row, column)
     if pair is None:
         return '<td class="self"></td>'
     if pair.difference is None or pair.mcnemar is None:

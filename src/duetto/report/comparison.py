@@ -199,6 +199,8 @@ def _gap(systems: Sequence[Scored], pair: Pair) -> str:
     assert pair.difference is not None
     first, second = systems[pair.a].result.title, systems[pair.b].result.title
     mean, ci95 = pair.difference.mean, pair.difference.ci95
+    if number(abs(mean)) == number(0.0):
+        return f"{first} and {second} score the same UA (95% interval of the difference {interval(ci95, sign=True)})"
     if mean < 0:
         first, second, mean, ci95 = second, first, -mean, (-ci95[1], -ci95[0])
     return (

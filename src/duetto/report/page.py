@@ -15,6 +15,8 @@ from .sections import Section
 from .text import MISSING, bullets, definitions, escape, interval, number, p_value, plain, points, spread, table
 
 FATAL = ("error", "leak", "fatal")
+NAMED = 3
+"""Systems that a warning names; more of them are counted."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def _banners(content: Content) -> str:
         )
     leaks = [escape(s.result.title) for s in content.systems if s.result.kind == "leak"]
     if leaks:
-        found.append(f"<strong>Leak.</strong> Test data reached {', '.join(leaks)}: the figures are no results.")
+        named = ", ".join(leaks) if len(leaks) <= NAMED else f"{len(leaks)} systems, which are marked below"
+        found.append(f"<strong>Leak.</strong> Test data reached {named}: the figures are no results.")
     fatal = [finding for finding in map(_finding, content.audit or ()) if finding[0].lower() in FATAL]
     if fatal:
         found.append(
@@ -182,17 +185,21 @@ def _groups(content: Content) -> str:
 
 
 def _group_table(content: Content, by: str, found: list[list[Group]]) -> str:
+    """A row a group and a column a system; the other way round where there are more systems than groups."""
     names = list(dict.fromkeys(group.name for groups in found for group in groups))
+    here = [[next((group for group in groups if group.name == name), None) for groups in found] for name in names]
+    sizes = ["–".join(f"{n:,}" for n in sorted({group.utterances for group in row if group})) for row in here]
+    if len(found) > len(names):
+        header = ["System", *(f"{escape(name)}<small>{size}</small>" for name, size in zip(names, sizes, strict=True))]
+        columns = zip(content.systems, zip(*here, strict=True), strict=True)
+        rows = [[_name(system.result), *map(_group_cell, groups)] for system, groups in columns]
+        return table(header, rows, f"UA by {by}, and utterances", "figures groups")
     header = [
         by.capitalize(),
         "Utterances",
         *(f'<abbr title="{escape(s.result.title)}">{escape(s.result.system)}</abbr>' for s in content.systems),
     ]
-    rows = []
-    for name in names:
-        here = [next((group for group in groups if group.name == name), None) for groups in found]
-        sizes = sorted({group.utterances for group in here if group})
-        rows.append([escape(name), "–".join(f"{n:,}" for n in sizes), *map(_group_cell, here)])
+    rows = [[escape(name), size, *map(_group_cell, row)] for name, size, row in zip(names, sizes, here, strict=True)]
     return table(header, rows, f"UA by {by}", "figures groups")
 
 

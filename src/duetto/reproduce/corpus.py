@@ -21,6 +21,9 @@ from ..words.vocabulary import tokens
 SHOWN = 5
 """Problems that an error quotes."""
 
+NAMES = {"iemocap": "IEMOCAP", "emodb": "EmoDB", "ravdess": "RAVDESS", "synthetic": "synthetic speech"}
+"""Kind → what a report calls the corpus; others have the name of their folder or file."""
+
 OTHER_CORPORA = ("synthetic", "emodb", "ravdess")
 """Kinds that are certainly not the corpus of the paper's figures."""
 
@@ -29,7 +32,7 @@ OTHER_CORPORA = ("synthetic", "emodb", "ravdess")
 class Material:
     """A corpus that was read: its labelled utterances, and what a reader of its results should know.
 
-    kind: of corpus. name: of its folder or file.
+    kind: of corpus. name: what a report calls it.
     """
 
     kind: str
@@ -73,7 +76,7 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
         utterances = usable
     if not utterances:
         raise CorpusError(f"{path}: no utterance with a label in it; see: duetto corpus check {kind} {path}")
-    return Material(kind, path.name, utterances, tuple(notes))
+    return Material(kind, NAMES.get(kind, path.name), utterances, tuple(notes))
 
 
 def _counts(checkup: Checkup) -> str:

@@ -216,7 +216,7 @@ class Bench:
             )
         else:
             if name.endswith(BEST_ON_TEST):
-                title = f"{chosen.title}, epoch chosen on test data"
+                title = f"{chosen.title}, best epoch on test"
                 chosen = replace(chosen, name=name, title=title, epoch_choice=LEAKING_CHOICE)
             if isinstance(path := self._vectors(chosen), Path):
                 shop = replace(shop, vectors={chosen.embeddings: path})

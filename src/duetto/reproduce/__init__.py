@@ -111,7 +111,7 @@ def _side_by_side(bench: Bench, names: Sequence[str], main: Measured) -> tuple[l
         names = [name for name in HEADLINE if name in main.results][:1]
     for protocol in options.protocols:
         try:
-            found.append(main if protocol == main.protocol else bench.measure(names, protocol))
+            found.append(main if protocol == main.protocol else bench.measure(names, protocol, twins=False))
         except ConfigurationError as error:
             impossible[protocol] = str(error)
     return [_only(measured, names) for measured in found], impossible

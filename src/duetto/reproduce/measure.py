@@ -7,7 +7,7 @@ Everything is resumable, as its run folders are, and shares features, vectors an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -118,43 +118,53 @@ class Bench:
         self.workshop = Workshop(out / "cache", options.embeddings)
         self._timed: Material | None = None
 
-    def measure(self, names: Sequence[str], protocol: str) -> Measured:
-        """Train and score systems.
+    def measure(self, names: Sequence[str], protocol: str, *, twins: bool = True) -> Measured:
+        """Train and score systems. twins: with their leaking twins, where the options ask for these.
 
         Errors: those that no system would escape – a protocol that the corpus does not allow or that leaks,
         recordings that cannot be read, an accelerator that is not there. Others are noted, and the work goes on.
         """
-        options = self.options
-        check_accelerator(options.accelerator)
-        shop = replace(self.workshop, step=self._steps("corpus", None))
-        labelled, folds, _ = system.split(self.material.utterances, protocol, shop, options.declare_leak)
-        shop.short_term(labelled)
-        found, leaks, left_out, failed = {}, [], {}, {}
-        for name in (name for name in names if name not in catalogue.fusions()):
-            if reason := self._left_out(name):
+        folds = self._prepared(protocol)
+        found, left_out, failed = {}, {}, {}
+        for name in self._planned(names, twins):
+            if reason := self._left_out(name.removesuffix(BEST_ON_TEST)):
                 left_out[name] = reason
                 self.watch(Event(name, LEFT_OUT, detail=reason))
                 continue
             try:
                 found[name] = self._run(name, protocol, folds)
-                if options.best_on_test and self._has_twin(name):
-                    leaks.append(self._run(name + BEST_ON_TEST, protocol, folds))
             except DuettoError as error:
                 failed[name] = str(error)
                 self.watch(Event(name, FAILED, detail=str(error)))
         self._fuse(names, found, left_out | failed, left_out)
-        folders = [self._folder(name, protocol) for name in found if name not in catalogue.fusions()]
+        trained = [self._folder(name, protocol) for name in names if name in found and name not in catalogue.fusions()]
         return Measured(
             protocol,
             {name: found[name] for name in names if name in found},
             evaluation.controls(folds, classes(LABELS)),
-            leaks,
+            [result for name, result in found.items() if name.endswith(BEST_ON_TEST)],
             left_out,
             failed,
-            evaluation.read(folders[0]) if folders else None,
-            folders,
+            evaluation.read(trained[0]) if trained else None,
+            trained,
             (self._timed or self.material).notes,
         )
+
+    def _prepared(self, protocol: str) -> list[Fold]:
+        """The folds, audited, of recordings that can be read."""
+        check_accelerator(self.options.accelerator)
+        shop = replace(self.workshop, step=self._steps("corpus", None))
+        labelled, folds, _ = system.split(self.material.utterances, protocol, shop, self.options.declare_leak)
+        shop.short_term(labelled)
+        return folds
+
+    def _planned(self, names: Sequence[str], twins: bool) -> Iterator[str]:
+        """What is trained, in order: every system, and its leaking twin behind it."""
+        for name in names:
+            if name not in catalogue.fusions():
+                yield name
+                if twins and self.options.best_on_test and self._has_twin(name):
+                    yield name + BEST_ON_TEST
 
     def _has_twin(self, name: str) -> bool:
         """Whether an epoch is chosen, of a system that is no control."""

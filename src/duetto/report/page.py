@@ -169,38 +169,51 @@ def _confusion(result: SystemResult) -> str:
 
 
 def _groups(content: Content) -> str:
-    parts = []
+    """Few groups are columns of one table beside the systems; where they are more than the systems, they are rows."""
+    columns, parts = [], []
     for by in ("gender", "style", "session", "speaker"):
         found = [statistics.breakdown(s.result, by, 1) for s in content.systems]
-        if any(len(groups) > 1 for groups in found):
-            parts.append(_group_table(content, by, found))
-    if not parts:
+        names = list(dict.fromkeys(group.name for groups in found for group in groups))
+        if len(names) < 2:
+            continue
+        rows = [(name, [next((g for g in groups if g.name == name), None) for groups in found]) for name in names]
+        if len(rows) < len(found):
+            columns += [(by, name, groups) for name, groups in rows]
+        else:
+            parts.append(_group_rows(content, by, rows))
+    if not columns and not parts:
         return "<p>The corpus names no speakers, genders, sessions or styles to compare.</p>"
     lead = (
         "<p>UA in percent, means over seeds; WA below it. A dagger marks UA over the classes that occur, where some "
         "do not. Small groups vary by chance: compare a difference with the number of utterances before believing it."
         "</p>"
     )
-    return lead + "".join(parts)
+    return lead + (_group_columns(content, columns) if columns else "") + "".join(parts)
 
 
-def _group_table(content: Content, by: str, found: list[list[Group]]) -> str:
-    """A row a group and a column a system; the other way round where there are more systems than groups."""
-    names = list(dict.fromkeys(group.name for groups in found for group in groups))
-    here = [[next((group for group in groups if group.name == name), None) for groups in found] for name in names]
-    sizes = ["–".join(f"{n:,}" for n in sorted({group.utterances for group in row if group})) for row in here]
-    if len(found) > len(names):
-        header = ["System", *(f"{escape(name)}<small>{size}</small>" for name, size in zip(names, sizes, strict=True))]
-        columns = zip(content.systems, zip(*here, strict=True), strict=True)
-        rows = [[_name(system.result), *map(_group_cell, groups)] for system, groups in columns]
-        return table(header, rows, f"UA by {by}, and utterances", "figures groups")
+def _group_columns(content: Content, columns: list[tuple[str, str, list[Group | None]]]) -> str:
+    header = ["System", *(f"{escape(name)}<small>{by}, {_sizes(groups)}</small>" for by, name, groups in columns)]
+    rows = [
+        [_name(system.result), *(_group_cell(groups[i]) for _, _, groups in columns)]
+        for i, system in enumerate(content.systems)
+    ]
+    kinds = ", ".join(dict.fromkeys(by for by, _, _ in columns))
+    return table(header, rows, f"UA by {kinds}, with their utterances", "figures groups")
+
+
+def _group_rows(content: Content, by: str, named: list[tuple[str, list[Group | None]]]) -> str:
     header = [
         by.capitalize(),
         "Utterances",
         *(f'<abbr title="{escape(s.result.title)}">{escape(s.result.system)}</abbr>' for s in content.systems),
     ]
-    rows = [[escape(name), size, *map(_group_cell, row)] for name, size, row in zip(names, sizes, here, strict=True)]
+    rows = [[escape(name), _sizes(groups), *map(_group_cell, groups)] for name, groups in named]
     return table(header, rows, f"UA by {by}", "figures groups")
+
+
+def _sizes(groups: list[Group | None]) -> str:
+    """Utterances of a group; a range where systems were tested on different ones."""
+    return "–".join(f"{n:,}" for n in sorted({group.utterances for group in groups if group}))
 
 
 def _group_cell(group: Group | None) -> str:

@@ -45,10 +45,22 @@ ORDER = (
     "report",
     "export",
     "demo",
+    "reproduce",
     "cli",
 )
 # The package's own entry point offers `load` lazily and stands outside the order.
-TORCH = {"models", "checkpoint", "training", "speech2vec", "embeddings", "emotion", "system", "export", "demo"}
+TORCH = {
+    "models",
+    "checkpoint",
+    "training",
+    "speech2vec",
+    "embeddings",
+    "emotion",
+    "system",
+    "export",
+    "demo",
+    "reproduce",
+}
 TORCH_LATE = {"evaluation"}  # imports it inside the function that trains
 ONE_OWNER = {
     "soundfile": "audio",

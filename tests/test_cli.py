@@ -17,7 +17,7 @@ from duetto.utterance import read_manifest
 RUN = CliRunner()
 COMMANDS = [
     [], ["demo"], ["predict"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"], ["corpus", "synthesise"],
-    ["features"], ["align"], ["audit"], ["train"], ["evaluate"], ["export"],
+    ["features"], ["align"], ["audit"], ["train"], ["evaluate"], ["reproduce"], ["export"],
 ]  # fmt: skip
 
 

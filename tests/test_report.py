@@ -323,3 +323,44 @@ def test_text_has_the_contrast_that_wcag_asks_for() -> None:
         heat = 0.45 * colours["accent"] + 0.55 * paper  # the darkest cell of a table
         small = 0.85 * colours["ink"] + 0.15 * heat
         assert contrast(small, heat) >= 4.5
+
+
+def test_sections_of_ones_own_and_comparisons_by_group(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+    tables = (report.Table("A < B", ("System", "UA %"), (("one | two", "68.5 ± 0.8 [60.0–70.0]"), ("three", "–"))),)
+    section = report.Section("Our own", "A lead & more.", tables, ("a remark",))
+    names = [system.system for system in systems if system.kind != "leak"]
+    groups = {"First two": names[:2], "First and third": [names[0], names[2]]}
+    page = written(tmp_path / "r.html", systems, sections=[section], comparisons=groups)
+    for text in ("Our own", "A < B", "A lead & more.", "one | two", "60.0–70.0", "a remark"):
+        assert text in page.text
+    assert page.text.index("Overview") < page.text.index("Our own") < page.text.index("Confusions")
+    captions = [text for text in page.words if text in (*groups, "Paired tests")]
+    assert captions == list(groups)
+    text = section.markdown()
+    assert "### A < B" in text and "| one \\| two | 68.5 ± 0.8 [60.0–70.0] |" in text and "- a remark" in text
+    with pytest.raises(ConfigurationError, match="no result of system 'nobody' to compare"):
+        written(tmp_path / "r.html", systems, comparisons={"x": [names[0], "nobody"]})
+
+
+def test_a_group_is_corrected_for_its_own_comparisons() -> None:
+    """The best of three with two others: Holm multiplies the smaller p by 2, as two comparisons are made."""
+    trio = [make("a", 0.9), make("b", 0.6), make("c", 0.55)]
+    alone, both = (report.significance(trio[:n], resamples=RESAMPLES) for n in (2, 3))
+    assert alone is not None and both is not None and both["best"] == "a"
+    assert [(pair["a"], pair["b"]) for pair in both["comparisons"]] == [("a", "b"), ("a", "c")]
+    assert alone["comparisons"][0]["ua"]["p_holm"] == alone["comparisons"][0]["ua"]["p"]
+    smallest = min(pair["ua"]["p"] for pair in both["comparisons"])
+    assert min(pair["ua"]["p_holm"] for pair in both["comparisons"]) == pytest.approx(2 * smallest)
+    assert report.significance(trio[:1], resamples=RESAMPLES) is None
+
+
+def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
+    few = [make(name, share, speakers=2) for name, share in (("a", 0.9), ("b", 0.6))]
+    control = make("guess", 0.3, speakers=2, kind="control")
+    found = report.significance([*few, control], resamples=RESAMPLES)
+    assert found is not None
+    pairs = {(pair["a"], pair["b"]): pair["ua"]["p_holm"] for pair in found["comparisons"]}
+    assert set(pairs) == {("a", "b"), ("a", "guess"), ("b", "guess")} and pairs["b", "guess"] is None
+    said = found["conclusions"]
+    assert said[0].startswith("2 speakers are too few for any test") and len(said) == 4
+    assert sum("too few" in sentence for sentence in said) == 1 and "scored highest on these very" in said[-1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import SMALL
-from duetto import evaluation, experiment, system
+from duetto import audit, evaluation, experiment, metrics, system
 from duetto.embeddings import EmbeddingConfig
 from duetto.errors import ConfigurationError, CorpusError, ModelError
 from duetto.system import Workshop, rescore, run_systems
@@ -139,3 +139,36 @@ def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
     run_systems([experiment.load("acoustic", **SMALL)], read_manifest(manifest), "session5", [tmp_path / "r"], shop)
     assert said == ["audit the split", "short-term features", "train acoustic"]
     assert system.silent("anything") is None
+
+
+def test_the_split_of_one_corpus_is_audited_once(manifest: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    shop = replace(workshop(manifest), step=lambda text: said.append(text))
+    utterances = read_manifest(manifest)
+    for name in ("one", "two"):
+        run_systems([experiment.load("acoustic", **SMALL)], utterances, "session5", [tmp_path / name], shop)
+    assert said.count("audit the split") == 1
+    run_systems([experiment.load("acoustic", **SMALL)], list(utterances), "session5", [tmp_path / "three"], shop)
+    assert said.count("audit the split") == 2
+
+
+def test_an_epoch_chosen_on_test_data_is_a_leak_and_nothing_else_changes(manifest: Path, tmp_path: Path) -> None:
+    """The epoch kept is the one whose UA on test data is highest; training itself is the same."""
+    honest, leaking = (
+        experiment.load("acoustic", **SMALL | {"epochs": 4, "epoch_choice": choice})
+        for choice in ("development", "best-on-test")
+    )
+    folders = [tmp_path / "honest", tmp_path / "leaking"]
+    result, leak = run_systems([honest, leaking], read_manifest(manifest), "session5", folders, workshop(manifest))
+    assert (result.kind, leak.kind) == ("system", "leak")
+    histories = []
+    for folder in folders:
+        with np.load(folder / "fold0-seed0/outcome.npz") as outcome:
+            histories.append(json.loads(str(outcome["history"])))
+    scores = [epoch["score"] for epoch in histories[1]["epochs"]]
+    reached = metrics.unweighted_accuracy(leak.target, leak.predicted[0], 4)
+    assert histories[1]["chosen"] == int(np.argmax(scores)) and max(scores) == pytest.approx(reached)
+    losses = [[epoch["loss"] for epoch in history["epochs"]] for history in histories]
+    assert losses[0] == losses[1]
+    checked = audit.load(folders[1])
+    assert checked is not None and [finding.kind for finding in checked.leaks] == ["chosen-on-test"]

@@ -33,7 +33,7 @@ from .baselines import Baseline
 from .baselines.controls import CONTROLS
 from .corpora.iemocap import SYNTHETIC_MARKER
 from .errors import ConfigurationError, ModelError
-from .experiment import Experiment, from_mapping
+from .experiment import LEAKING_CHOICE, Experiment, from_mapping
 from .labels import classes
 from .progress import Progress
 from .results import SystemResult, from_utterances
@@ -150,7 +150,9 @@ def run_all(
         _train_in_processes(jobs, workers, progress)
     results = []
     for run in runs:
-        e, kind = run.experiment, "leak" if leak or protocol in LEAKING else "system"
+        e = run.experiment
+        leaks = leak or protocol in LEAKING or e.epoch_choice == LEAKING_CHOICE
+        kind = "leak" if leaks else "system"
         results.append(
             collect(e.name, e.title, classes(e.label_set), folds, seeds, run.folder, paper_ua=e.paper_ua, kind=kind)
         )

@@ -44,6 +44,16 @@ def silent(_: str) -> None:
 
 
 @dataclass(frozen=True)
+class _Split:
+    """Utterances (kept, so that their identity stays theirs), their folds on one protocol, and the audit of these."""
+
+    utterances: Sequence[Utterance]
+    labelled: list[Utterance]
+    folds: list[Fold]
+    checked: Audit
+
+
+@dataclass(frozen=True)
 class Workshop:
     """Where the features and vectors of a corpus are made once and shared by all systems.
 
@@ -58,6 +68,7 @@ class Workshop:
     step: Step = silent
     say: Callable[[str], object] = silent
     _stores: dict[str, FeatureStore] = field(default_factory=dict, repr=False, compare=False)
+    _splits: dict[tuple[str, bool, int], _Split] = field(default_factory=dict, repr=False, compare=False)
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment reads, computed and trained here, before any system is."""
@@ -183,7 +194,7 @@ def run_systems(
     for experiment in experiments:
         labels.checked(utterances, experiment.label_set)
     check_accelerator(accelerator)
-    labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
+    labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
     runs = [
         evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))
         for experiment, folder in zip(experiments, folders, strict=True)
@@ -222,7 +233,7 @@ def run_baseline(
 
     declare_leak, errors: as `run_systems`.
     """
-    labelled, folds, checked = _split(utterances, protocol, workshop, declare_leak)
+    labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
     inputs = Inputs(
         frames=workshop.short_term(labelled) if "frames" in baseline.needs else None,
         tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
@@ -235,15 +246,22 @@ def run_baseline(
     return result
 
 
-def _split(
+def split(
     utterances: Sequence[Utterance], protocol: str, workshop: Workshop, declare_leak: bool
 ) -> tuple[list[Utterance], list[Fold], Audit]:
-    """The utterances that have a label, their folds, and the audit of these; a leak must be declared."""
+    """The utterances that have a label, their folds, and the audit of these; a leak must be declared.
+
+    The same list of utterances is split and audited once in a workshop, however many systems are trained on it.
+    """
+    key = (protocol, declare_leak, id(utterances))
+    if (known := workshop._splits.get(key)) is not None:
+        return known.labelled, known.folds, known.checked
     labelled = [u for u in utterances if u.label is not None]
     folds = splits.folds(protocol, labelled)
     checked = audit.audit_folds(folds, protocol, declared=declare_leak, progress=workshop.step("audit the split"))
     if checked.verdict == "leak":
         raise ConfigurationError(_refusal(checked))
+    workshop._splits[key] = _Split(utterances, labelled, folds, checked)
     return labelled, folds, checked
 
 

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "audit": "audit:audit",
     "train": "train:train",
     "evaluate": "train:evaluate",
+    "reproduce": "reproduce:reproduce",
     "export": "export:export",
     "speech2vec": "speech2vec:app",
 }

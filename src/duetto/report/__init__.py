@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ..results import RESAMPLES, SystemResult
-from .comparison import checked, pairs, score
+from .comparison import checked, compare, score, with_leader
 from .page import Content, render
-from .tables import markdown, record, tables
+from .sections import Section, Table
+from .tables import markdown, record, significance, tables
 
-__all__ = ["markdown", "record", "tables", "write"]
+__all__ = ["Section", "Table", "markdown", "record", "significance", "tables", "write"]
+
+_EVERY_PAIR: Mapping[str, Sequence[str]] = {"Paired tests": ()}
 
 
 def write(
@@ -31,6 +34,8 @@ def write(
     ceilings: Mapping[str, float] | None = None,
     audit: Sequence[Any] | None = None,
     notes: Sequence[str] = (),
+    sections: Sequence[Section] = (),
+    comparisons: Mapping[str, Sequence[str]] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> None:
@@ -42,6 +47,8 @@ def write(
     ceilings: name → UA in percent that is known to be the best possible with that knowledge (synthetic corpora).
     audit: findings, as text, mappings or dataclasses; `severity` of `error`, `leak` or `fatal` puts a warning on
         top. None says that no audit was made.
+    sections: further sections, shown behind the overview. comparisons: title → names of the systems that are
+        compared with each other; by default all are.
     resamples, seed: of the bootstrap. Results appear as systems, controls, leaks, each in the order given; none at
         all, two of one name, or different label sets are a ConfigurationError.
     """
@@ -49,7 +56,11 @@ def write(
     content = Content(
         title=title,
         systems=systems,
-        pairs=tuple(pairs(systems, resamples, seed)),
+        pairs=tuple(with_leader(systems, resamples, seed)),
+        comparisons=tuple(
+            compare(systems, name, names, resamples, seed) for name, names in (comparisons or _EVERY_PAIR).items()
+        ),
+        sections=tuple(sections),
         protocol=protocol,
         corpus=corpus,
         ceilings=ceilings or {},

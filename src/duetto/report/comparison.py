@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -40,6 +40,15 @@ class Pair:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Systems that are compared with each other, by their places in the list, and every two of them tested."""
+
+    title: str
+    places: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+
+
 def checked(results: Sequence[SystemResult]) -> list[SystemResult]:
     """The results as systems, controls, leaks, each in the order given; an error where they do not fit together."""
     if not results:
@@ -59,18 +68,36 @@ def score(result: SystemResult, resamples: int, seed: int) -> Scored:
     return Scored(result, statistics.summary(result, resamples, seed), statistics.calibration(result, resamples, seed))
 
 
-def pairs(systems: Sequence[Scored], resamples: int, seed: int) -> list[Pair]:
-    """Every two systems that are no leak, tested."""
-    valid = [place for place, system in enumerate(systems) if system.result.kind != "leak"]
+def compare(systems: Sequence[Scored], title: str, names: Sequence[str], resamples: int, seed: int) -> Comparison:
+    """The systems of some names (by default all), those that are no leak, with every two of them tested."""
+    wanted = set(names or [s.result.system for s in systems])
+    known = {s.result.system for s in systems}
+    if unknown := sorted(wanted - known):
+        raise ConfigurationError(f"no result of system {unknown[0]!r} to compare; there are {', '.join(sorted(known))}")
+    places = [i for i, s in enumerate(systems) if s.result.system in wanted and s.result.kind != "leak"]
+    return Comparison(title, tuple(places), tuple(pairs(systems, combinations(places, 2), resamples, seed)))
+
+
+def with_leader(systems: Sequence[Scored], resamples: int, seed: int) -> list[Pair]:
+    """The best system tested against every other that is no leak."""
+    top = leader(systems)
+    others = [i for i, s in enumerate(systems) if s.result.kind != "leak" and i != top]
+    return pairs(systems, [(min(top, i), max(top, i)) for i in others], resamples, seed)
+
+
+def pairs(systems: Sequence[Scored], places: Iterable[tuple[int, int]], resamples: int, seed: int) -> list[Pair]:
+    """Pairs of systems, tested; p of those with the best among them is corrected for being drawn on."""
     found = []
-    for a, b in combinations(valid, 2):
+    for a, b in places:
         first, second = systems[a].result, systems[b].result
         try:
             difference = statistics.paired_bootstrap(first, second, "ua", resamples, seed)
             found.append(Pair(a, b, difference, statistics.mcnemar(first, second)))
         except ConfigurationError as error:
             found.append(Pair(a, b, problem=str(error)))
-    place = leader(systems)
+    if not found:
+        return []
+    place = leader(systems, {place for pair in found for place in (pair.a, pair.b)})
     drawn_on = [pair for pair in found if pair.difference and place in (pair.a, pair.b)]
     corrected = statistics.holm([pair.difference.p for pair in drawn_on if pair.difference])
     known = {(pair.a, pair.b): p for pair, p in zip(drawn_on, corrected, strict=True)}
@@ -80,9 +107,10 @@ def pairs(systems: Sequence[Scored], resamples: int, seed: int) -> list[Pair]:
     ]
 
 
-def leader(systems: Sequence[Scored]) -> int:
-    """The place of the best system, or of the best control where there is no system."""
-    top = best(systems, "system") or best(systems, "control") or systems[0]
+def leader(systems: Sequence[Scored], places: Collection[int] | None = None) -> int:
+    """The place of the best system, or of the best control where there is no system; among `places`, or of all."""
+    here = [s for i, s in enumerate(systems) if places is None or i in places]
+    top = best(here, "system") or best(here, "control") or here[0]
     return systems.index(top)
 
 
@@ -126,17 +154,11 @@ def conclusion(systems: Sequence[Scored], pair: Pair) -> str:
     first, second = systems[pair.a].result.title, systems[pair.b].result.title
     if pair.difference is None:
         return f"{first} and {second} were not tested on the same utterances: nothing may be concluded."
-    mean, ci95, units = pair.difference.mean, pair.difference.ci95, pair.difference.clusters
-    if mean < 0:
-        first, second, mean, ci95 = second, first, -mean, (-ci95[1], -ci95[0])
-    gap = (
-        f"{number(mean)} points of UA (95% interval {interval(ci95, sign=True)}, corrected p {p_value(pair.corrected)})"
-    )
-    start, unit = f"{first} scores {gap} above {second}", f"{pair.difference.unit}s"
-    if pair.difference.unit == "speaker" and 2.0 ** (1 - units) >= ALPHA:
+    start, unit = _gap(systems, pair), f"{pair.difference.unit}s"
+    if _too_few(pair):
         return (
-            f"{start}, but {count(units, 'speaker')} are too few for any test: it may not be concluded that the order "
-            "would hold for other speakers."
+            f"{start}, but {count(pair.difference.clusters, 'speaker')} are too few for any test: it may not be "
+            "concluded that the order would hold for other speakers."
         )
     if pair.corrected >= ALPHA:
         return (
@@ -147,6 +169,50 @@ def conclusion(systems: Sequence[Scored], pair: Pair) -> str:
         f"{start}, more than the choice of {unit} explains: it is better on this corpus under this protocol; of other "
         "corpora, languages or recordings this says nothing."
     )
+
+
+def conclusions(systems: Sequence[Scored], comparison: Comparison) -> list[str]:
+    """A sentence for every comparison with the best system, or with the best there is; what all share is said once."""
+    top = leader(systems, comparison.places)
+    tested = [between(comparison.pairs, top, other) for other in comparison.places if other != top]
+    drawn = [pair for pair in tested if pair is not None]
+    if len(drawn) < 2:
+        return [conclusion(systems, pair) for pair in drawn]
+    if all(map(_too_few, drawn)):
+        speakers = count(next(pair.difference.clusters for pair in drawn if pair.difference), "speaker")
+        found = [
+            f"{speakers} are too few for any test: it may not be concluded that any order here would hold for other "
+            "speakers. On these speakers:",
+            *(f"{_gap(systems, pair)}." for pair in drawn),
+        ]
+    else:
+        found = [conclusion(systems, pair) for pair in drawn]
+    return [
+        *found,
+        f"{systems[top].result.title} stands first here because it scored highest on these very test data: that choice "
+        "alone makes its lead look larger than it is.",
+    ]
+
+
+def _gap(systems: Sequence[Scored], pair: Pair) -> str:
+    """Which of two scores how much above the other."""
+    assert pair.difference is not None
+    first, second = systems[pair.a].result.title, systems[pair.b].result.title
+    mean, ci95 = pair.difference.mean, pair.difference.ci95
+    if number(abs(mean)) == number(0.0):
+        return f"{first} and {second} score the same UA (95% interval of the difference {interval(ci95, sign=True)})"
+    if mean < 0:
+        first, second, mean, ci95 = second, first, -mean, (-ci95[1], -ci95[0])
+    return (
+        f"{first} scores {number(mean)} points of UA (95% interval {interval(ci95, sign=True)}, corrected p "
+        f"{p_value(pair.corrected)}) above {second}"
+    )
+
+
+def _too_few(pair: Pair) -> bool:
+    """Whether no test on so many speakers can find anything."""
+    difference = pair.difference
+    return difference is not None and difference.unit == "speaker" and 2.0 ** (1 - difference.clusters) >= ALPHA
 
 
 def count(n: int, what: str) -> str:

@@ -10,19 +10,27 @@ from typing import Any
 from .. import results as statistics
 from ..results import Group, SystemResult
 from . import plots
-from .comparison import ALPHA, Pair, Scored, basis, between, conclusion, count, headline, leader
+from .comparison import ALPHA, Comparison, Pair, Scored, basis, between, conclusions, count, headline
+from .sections import Section
 from .text import MISSING, bullets, definitions, escape, interval, number, p_value, plain, points, spread, table
 
 FATAL = ("error", "leak", "fatal")
+NAMED = 3
+"""Systems that a warning names; more of them are counted."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that the page says; fields as the arguments of `report.write`, scored."""
+    """Everything that the page says; fields as the arguments of `report.write`, scored.
+
+    pairs: the best system with all others. comparisons: the systems that are compared among themselves.
+    """
 
     title: str
     systems: tuple[Scored, ...]
     pairs: tuple[Pair, ...]
+    comparisons: tuple[Comparison, ...]
+    sections: tuple[Section, ...]
     protocol: Mapping[str, Any]
     corpus: Mapping[str, Any]
     ceilings: Mapping[str, float]
@@ -35,6 +43,7 @@ def render(content: Content) -> str:
     """The whole page."""
     sections = [
         ("overview", "Overview", _overview(content)),
+        *((f"section-{i}", section.name, section.html()) for i, section in enumerate(content.sections, 1)),
         ("scores", "Scores", _scores(content)),
         ("confusions", "Confusions", _confusions(content)),
         ("groups", "Groups", _groups(content)),
@@ -66,7 +75,8 @@ def _banners(content: Content) -> str:
         )
     leaks = [escape(s.result.title) for s in content.systems if s.result.kind == "leak"]
     if leaks:
-        found.append(f"<strong>Leak.</strong> Test data reached {', '.join(leaks)}: the figures are no results.")
+        named = ", ".join(leaks) if len(leaks) <= NAMED else f"{len(leaks)} systems, which are marked below"
+        found.append(f"<strong>Leak.</strong> Test data reached {named}: the figures are no results.")
     fatal = [finding for finding in map(_finding, content.audit or ()) if finding[0].lower() in FATAL]
     if fatal:
         found.append(
@@ -159,34 +169,51 @@ def _confusion(result: SystemResult) -> str:
 
 
 def _groups(content: Content) -> str:
-    parts = []
+    """Few groups are columns of one table beside the systems; where they are more than the systems, they are rows."""
+    columns, parts = [], []
     for by in ("gender", "style", "session", "speaker"):
         found = [statistics.breakdown(s.result, by, 1) for s in content.systems]
-        if any(len(groups) > 1 for groups in found):
-            parts.append(_group_table(content, by, found))
-    if not parts:
+        names = list(dict.fromkeys(group.name for groups in found for group in groups))
+        if len(names) < 2:
+            continue
+        rows = [(name, [next((g for g in groups if g.name == name), None) for groups in found]) for name in names]
+        if len(rows) < len(found):
+            columns += [(by, name, groups) for name, groups in rows]
+        else:
+            parts.append(_group_rows(content, by, rows))
+    if not columns and not parts:
         return "<p>The corpus names no speakers, genders, sessions or styles to compare.</p>"
     lead = (
         "<p>UA in percent, means over seeds; WA below it. A dagger marks UA over the classes that occur, where some "
         "do not. Small groups vary by chance: compare a difference with the number of utterances before believing it."
         "</p>"
     )
-    return lead + "".join(parts)
+    return lead + (_group_columns(content, columns) if columns else "") + "".join(parts)
 
 
-def _group_table(content: Content, by: str, found: list[list[Group]]) -> str:
-    names = list(dict.fromkeys(group.name for groups in found for group in groups))
+def _group_columns(content: Content, columns: list[tuple[str, str, list[Group | None]]]) -> str:
+    header = ["System", *(f"{escape(name)}<small>{by}, {_sizes(groups)}</small>" for by, name, groups in columns)]
+    rows = [
+        [_name(system.result), *(_group_cell(groups[i]) for _, _, groups in columns)]
+        for i, system in enumerate(content.systems)
+    ]
+    kinds = ", ".join(dict.fromkeys(by for by, _, _ in columns))
+    return table(header, rows, f"UA by {kinds}, with their utterances", "figures groups")
+
+
+def _group_rows(content: Content, by: str, named: list[tuple[str, list[Group | None]]]) -> str:
     header = [
         by.capitalize(),
         "Utterances",
         *(f'<abbr title="{escape(s.result.title)}">{escape(s.result.system)}</abbr>' for s in content.systems),
     ]
-    rows = []
-    for name in names:
-        here = [next((group for group in groups if group.name == name), None) for groups in found]
-        sizes = sorted({group.utterances for group in here if group})
-        rows.append([escape(name), "–".join(f"{n:,}" for n in sizes), *map(_group_cell, here)])
+    rows = [[escape(name), _sizes(groups), *map(_group_cell, groups)] for name, groups in named]
     return table(header, rows, f"UA by {by}", "figures groups")
+
+
+def _sizes(groups: list[Group | None]) -> str:
+    """Utterances of a group; a range where systems were tested on different ones."""
+    return "–".join(f"{n:,}" for n in sorted({group.utterances for group in groups if group}))
 
 
 def _group_cell(group: Group | None) -> str:
@@ -219,46 +246,37 @@ def _arrow(pair: tuple[float, float]) -> str:
 
 
 def _comparisons(content: Content) -> str:
-    places = [place for place, s in enumerate(content.systems) if s.result.kind != "leak"]
-    if len(places) < 2:
+    made = sum(len(comparison.pairs) for comparison in content.comparisons)
+    if not made:
         return "<p>There are no two systems to compare.</p>"
-    header = ["Row − column", *(f'<abbr title="{_title(content, p)}">{i}</abbr>' for i, p in enumerate(places, 1))]
-    rows = [
-        [f'<span class="place">{i}</span> {escape(content.systems[p].result.title)}']
-        + [_pair_cell(content, p, q) for q in places]
-        for i, p in enumerate(places, 1)
-    ]
-    made = len(content.pairs)
     lead = (
         "<p>Above the diagonal: difference of UA in points, its 95% interval, and p from the paired bootstrap over "
         "speakers. Below: p of McNemar's exact test on WA, which takes utterances as independent and so finds more, "
         "with the utterances that only the row : only the column has right. Each p stands for its comparison alone: "
         f"of {count(made, 'comparison')} between equal systems about {number(ALPHA * made)} would fall below {ALPHA}. "
-        "The sentences below the table draw on p corrected for all that they compare (Holm).</p>"
+        "The sentences below a table draw on p corrected for all that they compare (Holm).</p>"
     )
-    matrix = table(header, rows, "Paired tests", "pairs")
-    return lead + matrix + bullets(_conclusions(content, places), "conclusions")
+    return lead + "".join(_comparison(content, c) for c in content.comparisons if c.pairs)
+
+
+def _comparison(content: Content, comparison: Comparison) -> str:
+    places = comparison.places
+    header = ["Row − column", *(f'<abbr title="{_title(content, p)}">{i}</abbr>' for i, p in enumerate(places, 1))]
+    rows = [
+        [f'<span class="place">{i}</span> {_title(content, p)}']
+        + [_pair_cell(content, comparison.pairs, p, q) for q in places]
+        for i, p in enumerate(places, 1)
+    ]
+    sentences = bullets(conclusions(content.systems, comparison), "conclusions")
+    return table(header, rows, escape(comparison.title), "pairs") + sentences
 
 
 def _title(content: Content, place: int) -> str:
     return escape(content.systems[place].result.title)
 
 
-def _conclusions(content: Content, places: list[int]) -> list[str]:
-    """A sentence for every comparison with the best system, or with the best there is."""
-    place = leader(content.systems)
-    top = content.systems[place]
-    tested = [between(content.pairs, place, other) for other in places if other != place]
-    found = [conclusion(content.systems, pair) for pair in tested if pair]
-    warning = (
-        f"{top.result.title} stands first here because it scored highest on these very test data: that choice alone "
-        "makes its lead look larger than it is."
-    )
-    return [*found, warning] if len(places) > 2 else found
-
-
-def _pair_cell(content: Content, row: int, column: int) -> str:
-    pair = between(content.pairs, row, column)
+def _pair_cell(content: Content, tested: tuple[Pair, ...], row: int, column: int) -> str:
+    pair = between(tested, row, column)
     if pair is None:
         return '<td class="self"></td>'
     if pair.difference is None or pair.mcnemar is None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..results import RESAMPLES, Score, Summary, SystemResult, summary
-from .comparison import checked, count
-from .text import MISSING, interval, number, plain, spread
+from .comparison import Pair, Scored, between, checked, compare, conclusions, count, leader, score
+from .text import MISSING, cell, interval, number, plain, spread
 
 _TABLES = {"system": "systems", "control": "controls", "leak": "leaks"}
 
@@ -43,6 +43,53 @@ def record(result: SystemResult, *, resamples: int = RESAMPLES, seed: int = 0) -
     }
 
 
+def significance(
+    results: Sequence[SystemResult], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Any] | None:
+    """What may be concluded from results beside each other: the best with all, and every system with every control.
+
+    `{"best", "comparisons": [{"a", "b", "ua": {"difference", "ci95", "p", "p_holm"}, "mcnemar": {"only_a", "only_b",
+    "p"}, "resampled", "clusters"}], "conclusions": […]}`; difference is a − b in points. p_holm is corrected for all
+    comparisons with the best, and null for others. None where no two can be compared.
+    """
+    systems = [score(result, resamples, seed) for result in checked(results)]
+    compared = compare(systems, "", (), resamples, seed)
+    if not compared.pairs:
+        return None
+    top = leader(systems, compared.places)
+    controls = [place for place in compared.places if systems[place].result.kind == "control"]
+    pairs = [
+        pair
+        for first in (top, *controls)
+        for place in compared.places
+        if place != first and not (first != top and place in (top, *controls))
+        if (pair := between(compared.pairs, first, place)) and pair.difference
+    ]
+    return {
+        "best": systems[top].result.system,
+        "comparisons": [_pair(systems, pair, top) for pair in pairs],
+        "conclusions": conclusions(systems, compared),
+    }
+
+
+def _pair(systems: Sequence[Scored], pair: Pair, top: int) -> dict[str, Any]:
+    assert pair.difference is not None and pair.mcnemar is not None
+    drawn_on = top in (pair.a, pair.b)
+    return {
+        "a": systems[pair.a].result.system,
+        "b": systems[pair.b].result.system,
+        "ua": {
+            "difference": pair.difference.mean,
+            "ci95": list(pair.difference.ci95),
+            "p": pair.difference.p,
+            "p_holm": pair.corrected if drawn_on else None,
+        },
+        "mcnemar": {"only_a": pair.mcnemar.only_a, "only_b": pair.mcnemar.only_b, "p": pair.mcnemar.p},
+        "resampled": pair.difference.unit,
+        "clusters": pair.difference.clusters,
+    }
+
+
 def _score(score: Score) -> dict[str, Any]:
     return {
         "mean": score.mean,
@@ -75,7 +122,7 @@ def markdown(
         f"95% interval of the mean ({count(resamples, 'bootstrap resample')} of whole speakers where they are known).",
     ]
     text += _notes(ordered, scored)
-    settings = [f"- {_cell(key)}: {_cell(plain(value))}" for key, value in (protocol or {}).items()]
+    settings = [f"- {cell(key)}: {cell(plain(value))}" for key, value in (protocol or {}).items()]
     text += ["", "Protocol:", "", *settings] if settings else []
     return "\n".join(text) + "\n"
 
@@ -87,7 +134,7 @@ def _notes(results: Sequence[SystemResult], scored: Sequence[Summary]) -> list[s
         for note in (*result.notes, *scores.notes):
             about.setdefault(note, []).append(result.title)
     lines = [
-        f"- {_cell(note)}" if len(titles) == len(results) else f"- {_cell('; '.join(titles))}: {_cell(note)}"
+        f"- {cell(note)}" if len(titles) == len(results) else f"- {cell('; '.join(titles))}: {cell(note)}"
         for note, titles in about.items()
     ]
     return ["", *lines] if lines else []
@@ -97,10 +144,4 @@ def _markdown_row(result: SystemResult, scores: Summary) -> str:
     cells = [f"{spread(score)} [{interval(score.ci95)}]" for score in (scores.ua, scores.wa, scores.macro_f1)]
     kind = "" if result.kind == "system" else f" ({result.kind})"
     published = number(result.paper_ua, 2) if result.paper_ua is not None else MISSING
-    return f"| {_cell(result.title)}{kind} | {' | '.join(cells)} | {published} |"
-
-
-def _cell(text: object) -> str:
-    """Text that cannot break a table or become a tag."""
-    escaped = str(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-    return " ".join(escaped.split())
+    return f"| {cell(result.title)}{kind} | {' | '.join(cells)} | {published} |"

@@ -19,6 +19,12 @@ def escape(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
+def cell(text: object) -> str:
+    """Text that cannot break a table or become a tag."""
+    escaped = str(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(escaped.split())
+
+
 def number(value: float | None, decimals: int = 1) -> str:
     """`68.5`, with a true minus sign; a dash where there is no value."""
     if value is None or not math.isfinite(value):

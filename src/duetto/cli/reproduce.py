@@ -1,0 +1,129 @@
+"""`duetto reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import splits
+from ..corpora import CORPORA
+from .board import Board
+
+if TYPE_CHECKING:
+    from ..reproduce import Options
+
+_PROTOCOLS = ", ".join(splits.PROTOCOLS)
+Systems = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Groups (table1, table2, table3, baselines, extensions, controls, all) and systems; may be repeated, or "
+        "joined by commas. Default: all that the corpus allows."
+    ),
+]
+Protocols = Annotated[
+    list[str] | None,
+    typer.Option(help="Also compare the systems under these protocols, side by side; given as --systems."),
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Of each training, instead of 20: to try it out.")]
+Epoch = Annotated[
+    str, typer.Option(help="Which epoch counts: development, last; best-on-test adds a LEAKING row to each system.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a key of every trained system, KEY=VALUE; may be repeated.")
+]
+Brought = Annotated[
+    list[str] | None,
+    typer.Option(help="speech2vec=PATH, word2vec=PATH: a folder of 50.vec … 300.vec, or a file; may be repeated."),
+]
+
+
+def reproduce(
+    corpus: Annotated[str, typer.Option(help=f"KIND:PATH; kinds are {', '.join(CORPORA)}.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; the same command resumes it.")],
+    systems: Systems = None,
+    protocol: Annotated[str, typer.Option(help=f"How the tables split: {_PROTOCOLS}.")] = "session5",
+    protocols: Protocols = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each system.")] = 5,
+    epochs: Epochs = None,
+    epoch: Epoch = "development",
+    padding: Annotated[str, typer.Option(help="packed; pre or post as Keras without masking.")] = "packed",
+    features: Annotated[str, typer.Option(help="corrected, or pyaudioanalysis.")] = "corrected",
+    settings: Settings = None,
+    vectors: Brought = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
+    force: Annotated[bool, typer.Option("--force", help="Go on with a corpus in which something is wrong.")] = False,
+    declare_leak: Annotated[bool, typer.Option("--declare-leak", help="As in `duetto train`.")] = False,
+) -> None:
+    """Measure the paper's tables on a corpus: every system, with the paper's figures and controls beside it.
+
+    The corpus is examined first; then features, word times and vectors are made once and shared; then every system
+    is trained with every seed. Stop it at any time: the same command goes on. The folder then holds tables.json,
+    tables.md and report.html. Exit status 1 where a system failed.
+
+    Examples:
+
+        duetto reproduce --corpus iemocap:/data/IEMOCAP_full_release -o iemocap --workers 8
+
+        duetto reproduce --corpus iemocap:/data/IEMOCAP_full_release -o first --systems table1 --seeds 1
+
+        duetto reproduce --corpus iemocap:/data/IEMOCAP_full_release -o s --systems acoustic --protocols loso,random
+
+        duetto reproduce --corpus emodb:/data/emodb -o emodb --protocol speaker
+    """
+    from ..reproduce import Options
+
+    leaking = epoch == "best-on-test"
+    changes = {"padding": padding, "features": features, "epoch_choice": "development" if leaking else epoch}
+    options = Options(
+        systems=_names(systems) or ("all",),
+        protocol=_protocol(protocol),
+        protocols=tuple(map(_protocol, _names(protocols))),
+        seeds=seeds,
+        epochs=epochs,
+        settings=(*(f"{key}={value}" for key, value in changes.items()), *(settings or ())),
+        best_on_test=leaking,
+        vectors=dict(map(_brought, vectors or ())),
+        workers=workers,
+        accelerator=accelerator,
+        force=force,
+        declare_leak=declare_leak,
+    )
+    _run(corpus, out, options)
+
+
+def _run(corpus: str, out: Path, options: Options) -> None:
+    """Show the work while it runs, then the tables."""
+    from ..reproduce import run, select
+
+    kind, colon, path = corpus.partition(":")
+    if not colon or kind not in CORPORA:
+        raise typer.BadParameter(f"--corpus {corpus!r}: give KIND:PATH, where KIND is one of {', '.join(CORPORA)}")
+    with Board(("corpus", *select(options.systems))) as board:
+        finished = run(kind, Path(path), out, options, watch=board)
+    typer.echo(finished.text)
+    for file in finished.files:
+        typer.echo(f"wrote {file}", err=True)
+    for name, reason in finished.failed.items():
+        typer.echo(f"failed: {name}: {reason}", err=True)
+    if finished.failed:
+        raise typer.Exit(1)
+
+
+def _names(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(name for value in values or () for name in value.split(",") if name)
+
+
+def _protocol(name: str) -> str:
+    if name not in splits.PROTOCOLS:
+        raise typer.BadParameter(f"protocol {name!r} is not known; choose from {_PROTOCOLS}")
+    return name
+
+
+def _brought(value: str) -> tuple[str, Path]:
+    kind, _, path = value.partition("=")
+    if kind not in ("speech2vec", "word2vec") or not Path(path).exists():
+        raise typer.BadParameter(f"--vectors {value!r}: give speech2vec=PATH or word2vec=PATH, a folder or a file")
+    return kind, Path(path)

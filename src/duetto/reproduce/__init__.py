@@ -1,0 +1,195 @@
+"""The paper's tables, measured on the user's own corpus, with the paper's figures beside them.
+
+    KIND:PATH ─ doctor ─▶ utterances ─ Bench ─▶ systems × seeds ─▶ tables.json, tables.md, report.html
+                                              ─▶ protocols × systems ─▶ protocols.json, protocols.md
+
+Nothing is trained twice: the same call goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import evaluation, report
+from ..errors import ConfigurationError
+from ..report.text import cell, plain
+from ..results import RESAMPLES
+from . import catalogue, corpus, protocols, tables
+from .catalogue import TABLES, select
+from .corpus import Material
+from .measure import Bench, Event, Measured, Options, Watch
+
+__all__ = ["TABLES", "Event", "Material", "Measured", "Options", "Reproduction", "Watch", "run", "select"]
+
+SETTINGS = "reproduce.json"
+"""File of the folder that says how it was made; other options need another folder."""
+
+HEADLINE = ("fusion-speech2vec", "acoustic")
+"""Compared under several protocols where no system is named: the first that is applicable."""
+
+COMPARABLE = "The paper's figures are of IEMOCAP, session 5."
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a call leaves. tables: as in tables.json. text: the same for people. files: what was written. failed:
+    system and protocol → why."""
+
+    tables: Mapping[str, Any]
+    text: str
+    measured: Measured
+    files: tuple[Path, ...]
+    failed: Mapping[str, str]
+
+
+def silent(_: Event) -> None:
+    """A `Watch` that shows nothing."""
+
+
+def run(
+    kind: str,
+    path: Path,
+    out: Path,
+    options: Options | None = None,
+    *,
+    watch: Watch = silent,
+    resamples: int = RESAMPLES,
+) -> Reproduction:
+    """Examine the corpus, measure everything, write tables and report into `out`; see `Options`.
+
+    Errors: what `corpus.read` and `measure.Bench.measure` refuse; names and settings that are not valid; a folder
+    that was made with other options.
+    """
+    options = options or Options()
+    names = select(options.systems)
+    for name in names:
+        if name not in catalogue.fusions():
+            options.configured(name)  # an invalid setting is an error before anything is done
+
+    def examined(done: int, total: int) -> None:
+        watch(Event("corpus", "examine recordings", done, total))
+
+    material = corpus.read(kind, path, force=options.force, progress=examined)
+    _remember(out, kind, options)
+    bench = Bench(material, options, out, watch)
+    measured = bench.measure(names, options.protocol)
+    compared, impossible = _side_by_side(bench, names, measured)
+    return _written(out, material, measured, compared, impossible, resamples)
+
+
+def _remember(out: Path, kind: str, options: Options) -> None:
+    """Note how a folder is made; refuse to go on in one that was made otherwise."""
+    made = {
+        "corpus": kind,
+        "seeds": options.seeds,
+        "epochs": options.epochs,
+        "settings": sorted(options.settings),
+        "vectors": {name: str(path) for name, path in sorted(options.vectors.items())},
+    }
+    file = out / SETTINGS
+    if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        for key, value in made.items():
+            if before.get(key) != value:
+                raise ConfigurationError(
+                    f"{out} was made with {key} = {before.get(key)!r}, not {value!r}; choose another folder, or the "
+                    "same options to go on"
+                )
+        return
+    _write(file, json.dumps(made, indent=1))
+
+
+def _side_by_side(bench: Bench, names: Sequence[str], main: Measured) -> tuple[list[Measured], dict[str, str]]:
+    """The systems under every protocol that was named, and why others are not possible here."""
+    options, found, impossible = bench.options, [], {}
+    if options.systems == ("all",):
+        names = [name for name in HEADLINE if name in main.results][:1]
+    for protocol in options.protocols:
+        try:
+            found.append(main if protocol == main.protocol else bench.measure(names, protocol, twins=False))
+        except ConfigurationError as error:
+            impossible[protocol] = str(error)
+    return [_only(measured, names) for measured in found], impossible
+
+
+def _only(measured: Measured, names: Sequence[str]) -> Measured:
+    return replace(measured, results={name: r for name, r in measured.results.items() if name in names}, leaks=[])
+
+
+def _written(
+    out: Path,
+    material: Material,
+    measured: Measured,
+    compared: Sequence[Measured],
+    impossible: Mapping[str, str],
+    resamples: int,
+) -> Reproduction:
+    """Write every file, and say what was written."""
+    if measured.run is None:
+        reasons = "; ".join(f"{n}: {why}" for n, why in {**measured.left_out, **measured.failed}.items())
+        raise ConfigurationError(f"no system could be measured. {reasons}")
+    everything = tables.everything(measured)
+    context = evaluation.report_context(
+        measured.run, everything, findings=evaluation.findings_of(list(measured.folders))
+    )
+    context["title"] = f"Speech emotion recognition, protocol {measured.protocol}"
+    context["corpus"]["name"] = material.name
+    same = material.kind not in corpus.OTHER_CORPORA
+    remark = COMPARABLE if same else f"{COMPARABLE} This corpus is another, so they stand here for reference alone."
+    notes = [*measured.notes, *(f"{name}: failed. {why}" for name, why in measured.failed.items())]
+    notes += [f"{name}: not applicable, {why}" for name, why in measured.left_out.items()]
+    record = tables.record(measured, context["protocol"], context["corpus"], resamples)
+    sections = [tables.section(measured, remark, resamples)]
+    sections += [protocols.section(compared, impossible, resamples)] if compared else []
+    groups = {tables.TITLES[g]: [r.system for r in tables.compared(measured, g)] for g in tables.TITLES}
+    page = out / "report.html"
+    report.write(
+        page,
+        everything if same else [replace(result, paper_ua=None) for result in everything],
+        **context,
+        notes=notes,
+        sections=sections,
+        comparisons={title: names for title, names in groups.items() if names},
+        resamples=resamples,
+    )
+    files = [out / "tables.json", out / "tables.md", page]
+    _write(files[0], json.dumps(record, indent=1, ensure_ascii=False))
+    _write(files[1], _markdown(sections[0], record, notes))
+    if compared:
+        files += [out / "protocols.json", out / "protocols.md"]
+        _write(files[-2], json.dumps(protocols.record(compared, impossible, resamples), indent=1, ensure_ascii=False))
+        _write(files[-1], sections[1].markdown())
+    text = "\n".join(section.markdown() for section in sections)
+    failed = {f"{name} ({m.protocol})": why for m in (measured, *compared) for name, why in m.failed.items()}
+    return Reproduction(record, text, measured, tuple(files), failed)
+
+
+def _markdown(section: report.Section, record: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """tables.md: the tables, what may be concluded from each, and whatever else a reader should know."""
+    parts = []
+    if record["corpus"].get("synthetic"):
+        parts.append("**The corpus is synthetic: these figures show that the software works, and nothing else.**\n")
+    parts.append(section.markdown())
+    for group, found in record["significance"].items():
+        parts.append(f"### What may be concluded: {tables.TITLES[group]}\n\n" + _list(found["conclusions"]))
+    settings = [f"{key}: {plain(value)}" for key, value in record["protocol"].items()]
+    parts.append("## Protocol\n\n" + _list(settings))
+    parts += ["## Notes\n\n" + _list(notes)] if notes else []
+    return "\n".join(parts)
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "".join(f"- {cell(line)}\n" for line in lines)
+
+
+def _write(path: Path, text: str) -> None:
+    """Atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

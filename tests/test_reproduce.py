@@ -1,0 +1,360 @@
+"""The paper's tables end to end on a tiny corpus: shape, resuming, what does not apply, leaks, protocols, refusals."""
+
+import io
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from duetto import experiment, metrics, reproduce, results
+from duetto.baselines import BASELINES
+from duetto.cli import app
+from duetto.cli.board import Board
+from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.experiment import SYSTEMS
+from duetto.reproduce import Event, Options, catalogue, corpus, measure
+from duetto.reproduce.catalogue import AWAITED, TABLES, Row, select
+from duetto.results import SystemResult
+from duetto.utterance import Word, read_manifest, write_manifest
+from duetto.words.vectors import Vectors, save
+
+SMALL = ("hidden=8", "dense=8")
+QUICK = Options(seeds=1, epochs=2, settings=SMALL)
+RESAMPLES = 50
+CONTROLS = ["majority", "scenario", "tfidf"]
+
+
+def small(tree: Path, out: Path, *systems: str, **options: Any) -> reproduce.Reproduction:
+    chosen = replace(QUICK, systems=systems, **options)
+    return reproduce.run("synthetic", tree, out, chosen, resamples=RESAMPLES)
+
+
+@pytest.fixture(scope="module")
+def finished(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, reproduce.Reproduction, list[Event]]:
+    """All three tables, a control, a leaking twin of each system, and two more protocols of one of them."""
+    out, events = tmp_path_factory.mktemp("reproduce") / "out", []
+    options = replace(QUICK, systems=("acoustic", "embedding-word2vec", "svm", "embedding-random"), best_on_test=True)
+    options = replace(options, protocols=("random", "session5"), seeds=2)
+    return out, reproduce.run("synthetic", tree, out, options, watch=events.append, resamples=RESAMPLES), events
+
+
+def test_every_name_in_the_tables_is_a_system_a_baseline_or_a_fusion_of_them() -> None:
+    for row in (row for rows in TABLES.values() for row in rows):
+        assert catalogue.exists(row) or row.system in AWAITED, row.system
+        assert all(any(part == r.system for rows in TABLES.values() for r in rows) for part in row.of)
+        # A shared name has one meaning.
+        assert not (row.of and (row.system in SYSTEMS or row.system in BASELINES))
+
+
+def test_every_system_and_baseline_has_its_place_in_the_tables() -> None:
+    assert {*SYSTEMS, *BASELINES} <= {row.system for rows in TABLES.values() for row in rows}
+
+
+def test_the_figures_are_the_papers() -> None:
+    """As printed in its tables; each was read off the page once more for this test."""
+    assert [r.paper_ua for r in TABLES["table1"]] == [55.01, 60.03, 60.68]
+    assert [r.paper_ua for r in TABLES["table2"]] == [55.03, 57.25, 64.33, 65.90, 68.49]
+    printed = {50: (68.49, 67.12), 100: (66.08, 66.01), 200: (64.87, 66.80), 300: (65.75, 61.32)}
+    by_name = {r.system: r.paper_ua for r in TABLES["table3"]}
+    for dimension, (speech, word) in printed.items():
+        assert by_name[catalogue.of_dimension("speech2vec", dimension)] == speech
+        assert by_name[catalogue.of_dimension("word2vec", dimension)] == word
+    # Systems that carry a published figure themselves carry the same.
+    for name in ("embedding-speech2vec", "embedding-word2vec", "fusion-speech2vec", "fusion-word2vec"):
+        assert experiment.load(name).paper_ua in {r.paper_ua for t in TABLES.values() for r in t if r.system == name}
+
+
+def test_a_selection_has_the_order_of_the_tables_and_each_system_once() -> None:
+    assert select(["table2", "acoustic", "table1"])[:3] == ("acoustic", "embedding-speech2vec", "embedding-word2vec")
+    assert select(["controls"])[0] == "embedding-random" and len(set(select(["all"]))) == len(select(["all"]))
+    with pytest.raises(ConfigurationError, match=r"'tabel1' is neither a system nor a group of them; groups are all, "):
+        select(["tabel1"])
+
+
+def test_tables_json_has_the_shape_that_is_promised(
+    finished: tuple[Path, reproduce.Reproduction, list[Event]],
+) -> None:
+    record = json.loads((finished[0] / "tables.json").read_text())
+    assert {"table1", "table2", "table3", "controls", "protocol"} < record.keys() and record["unit"] == "percent"
+    rows = [row for key in ("table1", "table2", "table3", "baselines", "controls", "leaks") for row in record[key]]
+    for row in rows:
+        assert row.keys() >= {"system", "paper_ua", "ua", "wa"}
+        for score in (row["ua"], row["wa"]):
+            assert score.keys() >= {"mean", "std", "ci95", "seeds"}
+            assert score["mean"] == pytest.approx(np.mean(score["seeds"])) and len(score["ci95"]) == 2
+            assert score["ci95"][0] <= score["ci95"][1] and 0 <= score["mean"] <= 100
+    assert [row["system"] for row in record["table1"]] == ["acoustic", "embedding-word2vec"]
+    acoustic = [next(row for row in record[t] if row["system"] == "acoustic") for t in ("table1", "table2")]
+    assert [row["paper_ua"] for row in acoustic] == [55.01, 55.03] and acoustic[0]["ua"] == acoustic[1]["ua"]
+    assert len(acoustic[0]["ua"]["seeds"]) == 2 and acoustic[0]["row"] == "Acoustic feature only model"
+    assert [row["system"] for row in record["controls"]] == [*CONTROLS, "embedding-random"]
+    assert {row["kind"] for row in record["controls"]} == {"control"}
+    assert record["protocol"]["seeds"] == [0, 1] and record["protocol"]["protocol"] == "session5"
+    assert [row["system"] for row in record["baselines"]] == ["svm"] and record["corpus"]["synthetic"]
+
+
+def test_every_row_is_compared_with_the_best_and_with_every_control(
+    finished: tuple[Path, reproduce.Reproduction, list[Event]],
+) -> None:
+    found = json.loads((finished[0] / "tables.json").read_text())["significance"]
+    assert set(found) == {"table1", "table2", "baselines"}
+    pairs = {frozenset((pair["a"], pair["b"])) for pair in found["table1"]["comparisons"]}
+    expected = {frozenset(("acoustic", "embedding-word2vec"))}
+    expected |= {frozenset((s, c)) for s in ("acoustic", "embedding-word2vec") for c in (*CONTROLS, "embedding-random")}
+    assert pairs == expected and found["table1"]["best"] in ("acoustic", "embedding-word2vec")
+    for pair in found["table1"]["comparisons"]:
+        assert (pair["ua"]["p_holm"] is not None) == (found["table1"]["best"] in (pair["a"], pair["b"]))
+        assert pair["clusters"] == 2 and pair["ua"]["p"] >= 0.5  # two speakers cannot establish anything
+    assert found["table1"]["conclusions"][0].startswith("2 speakers are too few for any test")
+
+
+def test_the_page_and_the_text_show_the_papers_figures_beside_ours(
+    finished: tuple[Path, reproduce.Reproduction, list[Event]],
+) -> None:
+    out, done, _ = finished
+    text, page = (out / "tables.md").read_text(), (out / "report.html").read_text()
+    assert "| Bi-LSTM (acoustic) | 55.03 |" in text and "| Our system (fusion-speech2vec) | 68.49 | not run |" in text
+    assert "The corpus is synthetic" in text and "of IEMOCAP, session 5. This corpus is another" in text
+    for heading in (
+        "Tables of the paper",
+        "Table 1: one voice alone",
+        "Protocols side by side",
+        "too few for any test",
+    ):
+        assert heading in page
+    assert "Synthetic corpus" in page and "published figure" not in page  # no triangles beside another corpus
+    assert done.text.startswith("## Tables of the paper") and {f.name for f in done.files} == {
+        "tables.json", "tables.md", "report.html", "protocols.json", "protocols.md",
+    }  # fmt: skip
+
+
+def test_the_best_epoch_on_test_is_a_leak_beside_the_honest_row(
+    finished: tuple[Path, reproduce.Reproduction, list[Event]],
+) -> None:
+    out, done, _ = finished
+    leaks = {row["system"]: row for row in done.tables["leaks"]}
+    assert set(leaks) == {"acoustic-best-on-test", "embedding-word2vec-best-on-test"}  # no twin of a control
+    assert {row["kind"] for row in leaks.values()} == {"leak"}
+    honest = done.tables["table1"][0]["ua"]["mean"]
+    assert leaks["acoustic-best-on-test"]["ua"]["mean"] >= honest  # the best of the same epochs
+    audit = json.loads((out / "runs/session5/acoustic-best-on-test/audit.json").read_text())
+    assert "chosen-on-test" in {finding["kind"] for finding in audit["findings"]} and audit["verdict"] == "leak"
+    clean = json.loads((out / "runs/session5/acoustic/audit.json").read_text())
+    assert clean["verdict"] == "clean"
+    assert "acoustic-best-on-test" not in json.dumps(done.tables["significance"])
+
+
+def test_protocols_stand_side_by_side_and_random_is_a_leak(
+    finished: tuple[Path, reproduce.Reproduction, list[Event]],
+) -> None:
+    out, done, _ = finished
+    record = json.loads((out / "protocols.json").read_text())
+    random, session5 = record["protocols"]
+    assert (random["protocol"], random["systems"], random["disjoint_in"]) == ("random", [], [])
+    assert {row["kind"] for row in random["leaks"]} == {"leak"} and len(random["leaks"]) == 4
+    assert session5["disjoint_in"] == ["speaker", "session"]
+    assert session5["systems"][0]["ua"] == done.tables["table1"][0]["ua"]
+    text = (out / "protocols.md").read_text()
+    assert "random – LEAK, no result" in text and "session5: the last session" in text
+
+
+def test_events_tell_what_is_done(finished: tuple[Path, reproduce.Reproduction, list[Event]]) -> None:
+    _, done, events = finished
+    assert events[0].system == "corpus"
+    last = {event.system: event for event in events}
+    for name in ("acoustic", "svm", "embedding-random"):
+        assert last[name].state == "done" and last[name].ua is not None
+    training = [e for e in events if e.system == "acoustic" and e.state == "train acoustic"]
+    assert training[0].ua is None and training[-1].done == training[-1].total
+    # The UA so far is that of the first seed, before the second has finished.
+    assert done.tables["table1"][0]["ua"]["seeds"][0] in [pytest.approx(e.ua) for e in training if e.ua is not None]
+
+
+def test_a_second_call_trains_nothing_and_a_lost_system_alone_is_trained_again(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = small(tree, tmp_path, "acoustic", "embedding-random", "svm")
+    from duetto import emotion
+
+    trained: list[str] = []
+    original = emotion.train
+
+    def spy(e: experiment.Experiment, *rest: Any, **more: Any) -> Any:
+        trained.append(e.name)
+        return original(e, *rest, **more)
+
+    monkeypatch.setattr("duetto.emotion.train", spy)
+    again = small(tree, tmp_path, "acoustic", "embedding-random", "svm")
+    assert trained == [] and again.tables == before.tables
+    # As if it had been killed while the last epoch of one system was running.
+    part = tmp_path / "runs/session5/acoustic"
+    (part / "result.npz").unlink()
+    (part / "fold0-seed0/outcome.npz").unlink()
+    after = small(tree, tmp_path, "acoustic", "embedding-random", "svm")
+    assert trained == ["acoustic"] and after.tables == before.tables
+
+
+def test_a_folder_of_other_options_is_refused(tree: Path, tmp_path: Path) -> None:
+    small(tree, tmp_path, "svm")
+    with pytest.raises(ConfigurationError, match="was made with seeds = 1, not 2; choose another folder"):
+        small(tree, tmp_path, "svm", seeds=2)
+
+
+def test_without_transcripts_only_systems_that_hear_are_measured(manifest: Path, tmp_path: Path) -> None:
+    silent = [replace(u, text=None, words=None) for u in read_manifest(manifest)]
+    write_manifest(tmp_path / "m.jsonl", silent)
+    chosen = replace(QUICK, systems=("acoustic", "evector", "fusion-spoken", "embedding-random"))
+    done = reproduce.run("manifest", tmp_path / "m.jsonl", tmp_path / "out", chosen, resamples=RESAMPLES)
+    assert list(done.measured.results) == ["acoustic"] and not done.failed
+    assert done.tables["not_applicable"] == [
+        {"system": name, "reason": "no transcripts"} for name in ("evector", "fusion-spoken", "embedding-random")
+    ]
+    assert "E-Vector (evector) | 57.25 | not applicable: no transcripts" in done.text
+    with pytest.raises(ConfigurationError, match=r"no system could be measured\. evector: no transcripts"):
+        reproduce.run("manifest", tmp_path / "m.jsonl", tmp_path / "none", replace(QUICK, systems=("evector",)))
+
+
+def test_words_without_times_get_them_where_a_system_needs_them(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untimed = [replace(u, words=None) for u in read_manifest(manifest)]
+    material = corpus.Material("manifest", "m", untimed)
+    assert material.untimed == len(untimed)
+    aligned: list[int] = []
+
+    def align(utterances: Any, **options: Any) -> Any:
+        aligned.append(len(utterances))
+        assert options["missing"] == "skip"
+        return [replace(u, words=(Word("a", 0.0, 0.1),)) for u in utterances], type(
+            "Report", (), {"summary": lambda _: "all aligned"}
+        )()
+
+    monkeypatch.setattr("duetto.reproduce.corpus.find_words", align)
+    bench = measure.Bench(material, QUICK, tmp_path, lambda _: None)
+    for name, needs in (("acoustic", False), ("embedding-word2vec", False), ("fusion-spoken", True)):
+        assert bench._left_out(name) == "" and bool(aligned) == needs
+    assert bench._left_out("fusion-speech2vec") == "" and aligned == [len(untimed)]  # once for all
+    assert bench._with_times().notes == ("times of words: all aligned",)
+    monkeypatch.setattr("duetto.reproduce.measure.timed", lambda m, *_, **__: m)
+    bench = measure.Bench(material, QUICK, tmp_path, lambda _: None)
+    assert bench._left_out("fusion-spoken") == "the words have no times, and none could be found"
+
+
+def test_vectors_that_are_brought_serve_the_systems_of_their_dimension(manifest: Path, tmp_path: Path) -> None:
+    for dimension in (50, 100):
+        save(Vectors(("the", "a"), np.eye(2, dimension, dtype=np.float32)), tmp_path / f"v/{dimension}.vec")
+    shutil.copy(tmp_path / "v/100.vec", tmp_path / "v/200.vec")
+    utterances = read_manifest(manifest)
+    material = corpus.Material("manifest", "m", utterances)
+    options = replace(QUICK, vectors={"word2vec": tmp_path / "v"})
+    bench = measure.Bench(material, options, tmp_path / "out", lambda _: None)
+    e = experiment.load("fusion-word2vec")
+    assert bench._vectors(e) == tmp_path / "v/50.vec" and bench._left_out("fusion-word2vec") == ""
+    assert bench._vectors(replace(e, word_dim=300)) == "no 300.vec among the vectors given"
+    assert bench._vectors(replace(e, word_dim=200)) == "the vectors given have 100 dimensions, not 200"
+    assert bench._vectors(experiment.load("fusion-speech2vec")) is None
+    result = bench.measure(["embedding-word2vec"], "session5").results["embedding-word2vec"]
+    assert np.isfinite(result.logits).all()
+    assert "50.vec" in json.loads((tmp_path / "out/runs/session5/embedding-word2vec/run.json").read_text())["vectors"]
+
+
+def test_a_system_that_fails_does_not_stop_the_others(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ModelError("the machine is on fire")
+
+    monkeypatch.setattr("duetto.reproduce.measure.run_baseline", broken)
+    done = small(tree, tmp_path, "acoustic", "svm")
+    assert done.failed == {"svm (session5)": "the machine is on fire"} and list(done.measured.results) == ["acoustic"]
+    assert done.tables["failed"] == [{"system": "svm", "reason": "the machine is on fire"}]
+
+
+def test_a_broken_corpus_stops_and_force_leaves_out_what_is_broken(tree: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tree, broken)
+    victim = next(broken.glob("Session2/sentences/wav/*/*.wav"))
+    victim.write_bytes(b"no audio")
+    with pytest.raises(CorpusError, match=r"is not healthy \(1 bad-audio\)") as stopped:
+        small(broken, tmp_path / "out", "svm")
+    assert victim.name in str(stopped.value) and "--force" in str(stopped.value)
+    assert not (tmp_path / "out").exists()
+    material = corpus.read("synthetic", broken, force=True)
+    assert len(material.utterances) == 79 and victim.stem not in {u.id for u in material.utterances}
+    assert material.notes[0].startswith("the corpus is not healthy: 1 bad-audio")
+
+
+def late_fusion(parts: list[SystemResult], name: str, title: str, paper_ua: float | None) -> SystemResult:
+    """The log of the mean calibrated posterior."""
+    logits = np.log(np.mean([part.calibrated for part in parts], axis=0))
+    return replace(parts[0], system=name, title=title, logits=logits, paper_ua=paper_ua, notes=())
+
+
+def test_late_fusions_join_what_was_measured(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused = Row("svm-acoustic", "SVM + LSTM", 64.33, of=("svm", "acoustic"))
+    monkeypatch.setitem(TABLES, "table2", (*TABLES["table2"], fused))
+    if not hasattr(results, "combine"):
+        monkeypatch.setattr(results, "combine", late_fusion, raising=False)
+    assert set(select(["svm-acoustic"])) == {"acoustic", "svm", "svm-acoustic"}  # its parts come along
+    done = small(tree, tmp_path, "svm-acoustic")
+    found = done.measured.results
+    mean = np.mean([found[part].calibrated for part in ("svm", "acoustic")], axis=0)
+    np.testing.assert_array_equal(found["svm-acoustic"].predicted, mean.argmax(-1))
+    assert done.tables["combinations"] == [{"system": "svm-acoustic", "of": ["svm", "acoustic"]}]
+    row = next(row for row in done.tables["table2"] if row["system"] == "svm-acoustic")
+    score = 100 * metrics.unweighted_accuracy(found["acoustic"].target, mean[0].argmax(-1), 4)
+    assert row["paper_ua"] == 64.33 and row["ua"]["mean"] == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--corpus", "nowhere"], "give KIND:PATH"),
+        (["--corpus", "synthetic:{tree}", "--protocol", "sesion5"], "protocol 'sesion5' is not known"),
+        (["--corpus", "synthetic:{tree}", "--protocols", "random,x"], "protocol 'x' is not known"),
+        (["--corpus", "synthetic:{tree}", "--vectors", "glove=x"], "give speech2vec=PATH or word2vec=PATH"),
+        (["--corpus", "synthetic:{tree}", "--systems", "table1,x"], "'x' is neither a system nor a group"),
+        (["--corpus", "synthetic:{tree}", "--padding", "middle"], "padding = 'middle' is not valid"),
+        (["--corpus", "synthetic:{tree}", "--set", "hiden=8"], "unknown key 'hiden'"),
+    ],
+)
+def test_what_is_not_valid_is_said_before_anything_is_written(
+    tree: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    given = [argument.format(tree=tree) for argument in arguments]
+    done = CliRunner().invoke(app, ["reproduce", *given, "-o", str(tmp_path / "out")], terminal_width=200)
+    said = re.sub(r"[│\s]+", " ", done.stderr) + str(done.exception)  # usage errors come in a box
+    assert done.exit_code != 0 and message in said and not (tmp_path / "out").exists()
+
+
+def test_the_command_prints_the_tables(tree: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "--corpus", f"synthetic:{tree}", "-o", str(tmp_path), "--systems", "svm", "--seeds", "1"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.stderr
+    assert "SVM on mean and deviation" in done.stdout and "svm: done, UA" in done.stderr and "wrote " in done.stderr
+
+
+def test_the_board_shows_every_system_or_as_many_as_fit() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=90, height=8)
+    names = tuple(f"system-{i}" for i in range(20))
+    with Board(names, console) as board:
+        board(Event("system-0", "done", 1, 1, 61.25))
+        board(Event("system-11", "train system-11", 3, 10, 40.0))
+    shown = Console(file=io.StringIO(), width=90, height=8)
+    shown.print(board.table())
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "train system-11" in text and "40.0" in text and "system-0" not in text and text.count("\n") == 6
+    plain = Console(file=io.StringIO(), width=90)
+    with Board(names, plain) as board:
+        board(Event("system-0", "train system-0", 1, 10))
+        board(Event("system-0", "train system-0", 2, 10))
+        board(Event("system-1", "not applicable", detail="no transcripts"))
+    lines = plain.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines == ["system-0: train system-0", "system-1: not applicable: no transcripts"]

@@ -16,12 +16,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -81,6 +83,24 @@ def start(commands: dict[str, Sequence[str]]) -> str:
         cells = [f"{np.median(wall):.2f} ({wall.min():.2f})", f"{np.median(processor):.2f}", f"{memory.max():.0f}"]
         rows.append([name, *cells])
     return table(["process", "wall s, median (least)", "processor s", "peak memory MB"], rows)
+
+
+def imports(command: Sequence[str]) -> str:
+    """What a process imports before its answer: the least time of each module over several runs, by package."""
+    least: dict[str, int] = {}
+    for _ in range(STARTS):
+        log = subprocess.run(
+            [command[0], "-X", "importtime", *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for own, module in re.findall(r"^import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)$", log.stderr, flags=re.M):
+            least[module] = min(int(own), least.get(module, 1 << 60))
+    by_package: Counter[str] = Counter()
+    for module, own in least.items():
+        package = module.partition(".")[0]
+        by_package["the standard library" if package in sys.stdlib_module_names else package] += own
+    shown = by_package.most_common(7)
+    shown.append(("all others", by_package.total() - sum(own for _, own in shown)))
+    return table(["package", "ms"], [[name, f"{own / 1000:.0f}"] for name, own in shown])
 
 
 def predict_command(model: Path, files: Sequence[Path], *more: str) -> list[str]:
@@ -268,6 +288,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
     files = tested(arguments.run, utterances)
     found = {
         f"From the start of the process to the answer, {SECONDS:g} s of speech": start(commands),
+        "Imports before it, voice only": imports(commands["duetto predict, voice only"]),
         f"One answer, {SECONDS:g} s of speech, one core": answer(model, small, file),
         "Many recordings, voice only": throughput(model, [files[i % len(files)] for i in range(BATCH)]),
     }

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,18 @@ def test_the_command_answers_in_order_and_ends_with_1(runs: Path, recordings: li
             answered[: len(recordings)] == list(map(str, recordings)) and str(tmp_path / "missing.wav") not in answered
         )
         assert "missing.wav: no such file" in done.stderr and "of 9 recordings have no answer" in done.stderr
+
+
+def test_the_bar_goes_to_a_terminal_and_the_answers_do_not(runs: Path, recordings: list[Path]) -> None:
+    pty = pytest.importorskip("pty")
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-c", "from duetto.cli import main; main()", "predict", *map(str, recordings)]
+    command += ["-m", str(runs / "acoustic"), "--json"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, text=True, env=environment, check=False)
+    os.close(end)
+    drawn = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert done.returncode == 0, drawn
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == list(map(str, recordings))
+    assert "recordings" in drawn and "7/7" in drawn and "left" in drawn and "probabilities" not in drawn

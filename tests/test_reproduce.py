@@ -149,6 +149,9 @@ def test_the_best_epoch_on_test_is_a_leak_beside_the_honest_row(
     clean = json.loads((out / "runs/session5/acoustic/audit.json").read_text())
     assert clean["verdict"] == "clean"
     assert "acoustic-best-on-test" not in json.dumps(done.tables["significance"])
+    gap = leaks["acoustic-best-on-test"]["ua"]["mean"] - honest
+    (line,) = [line for line in done.text.splitlines() if line.startswith("| Acoustic features only, best epoch on")]
+    assert float(line.split("|")[-2].replace("−", "-")) == pytest.approx(gap, abs=0.05)  # one decimal is shown
 
 
 def test_protocols_stand_side_by_side_and_random_is_a_leak(

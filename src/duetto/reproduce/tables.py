@@ -15,7 +15,7 @@ from ..report.text import MISSING, interval, number, points, spread
 from ..results import RESAMPLES, Summary, SystemResult
 from . import catalogue
 from .catalogue import TITLES, Row
-from .measure import Measured
+from .measure import BEST_ON_TEST, Measured
 
 PAPER_TABLES = ("table1", "table2", "table3")
 
@@ -96,8 +96,7 @@ def section(measured: Measured, remark: str = "", resamples: int = RESAMPLES) ->
         make = _grid if group == "table3" else _table
         tables.append(make(TITLES[group], asked, of, titles, _said(measured)))
     if measured.leaks:
-        leaks = [Row(leak.system) for leak in measured.leaks]
-        tables.append(_table("Leaks: the epoch chosen on test data. No results", leaks, of, titles, {}))
+        tables.append(_leaks([leak.system for leak in measured.leaks], of, titles))
     lead = (
         "UA in percent, mean ± standard deviation over seeds, and the 95% interval of the mean. The controls hear no "
         "speech: a system that does not beat them has not been shown to hear any. "
@@ -125,6 +124,17 @@ def _table(caption: str, rows: Sequence[Row], of: Of, titles: Mapping[str, str],
         lines.append((name, *paper, *_figures(scores, said.get(row.system, "not run")), *(gap if published else [])))
     header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if published else []))
     return Table(caption, header, tuple(lines))
+
+
+def _leaks(names: Sequence[str], of: Of, titles: Mapping[str, str]) -> Table:
+    """What choosing the epoch on test data adds: each leaking twin beside its honest system."""
+    lines = []
+    for name in names:
+        honest, leaking = of(name.removesuffix(BEST_ON_TEST)), of(name)
+        gap = MISSING if honest is None or leaking is None else points(leaking.ua.mean - honest.ua.mean)
+        lines.append((titles[name], *(_figures(scores, "failed")[0] for scores in (honest, leaking)), gap))
+    header = ("System", "UA %, honest", "UA %, leaking", "Gap")
+    return Table("Leaks, no results: the epoch with the best UA on test data", header, tuple(lines))
 
 
 def _figures(scores: Summary | None, otherwise: str) -> tuple[str, str]:

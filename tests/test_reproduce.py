@@ -122,6 +122,7 @@ def test_the_page_and_the_text_show_the_papers_figures_beside_ours(
     text, page = (out / "tables.md").read_text(), (out / "report.html").read_text()
     assert "| Bi-LSTM (acoustic) | 55.03 |" in text and "| Our system (fusion-speech2vec) | 68.49 | not run |" in text
     assert "The corpus is synthetic" in text and "of IEMOCAP, session 5. This corpus is another" in text
+    assert "UA − paper" not in text
     for heading in (
         "Tables of the paper",
         "Table 1: one voice alone",
@@ -220,6 +221,9 @@ def test_without_transcripts_only_systems_that_hear_are_measured(manifest: Path,
         {"system": name, "reason": "no transcripts"} for name in ("evector", "fusion-spoken", "embedding-random")
     ]
     assert "E-Vector (evector) | 57.25 | not applicable: no transcripts" in done.text
+    (line,) = [line for line in done.text.splitlines() if line.startswith("| Bi-LSTM (acoustic) | 55.03 |")]
+    gap = done.tables["table2"][0]["ua"]["mean"] - 55.03  # a manifest may be IEMOCAP's
+    assert float(line.split("|")[-2].replace("−", "-")) == pytest.approx(gap, abs=0.051)
     with pytest.raises(ConfigurationError, match=r"no system could be measured\. evector: no transcripts"):
         reproduce.run("manifest", tmp_path / "m.jsonl", tmp_path / "none", replace(QUICK, systems=("evector",)))
 

@@ -6,7 +6,7 @@ Measured ─▶ record → tables.json        ─▶ sections → report.html, t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from .. import report, results
@@ -16,6 +16,8 @@ from ..results import RESAMPLES, Summary, SystemResult
 from . import catalogue
 from .catalogue import TITLES, Row
 from .measure import BEST_ON_TEST, Measured
+
+COMPARABLE = "The paper's figures are of IEMOCAP, session 5."
 
 PAPER_TABLES = ("table1", "table2", "table3")
 
@@ -72,8 +74,11 @@ def compared(measured: Measured, group: str) -> list[SystemResult]:
     return [*found, *measured.controls] if own else []
 
 
-def section(measured: Measured, remark: str = "", resamples: int = RESAMPLES) -> Section:
-    """Every table, with the paper's figures beside those that were measured."""
+def section(measured: Measured, comparable: bool, resamples: int = RESAMPLES) -> Section:
+    """Every table, with the paper's figures beside those that were measured.
+
+    comparable: whether the corpus may be the paper's; differences from the paper's figures are shown only then.
+    """
 
     @cache
     def scores(place: int) -> Summary:
@@ -86,6 +91,7 @@ def section(measured: Measured, remark: str = "", resamples: int = RESAMPLES) ->
 
     titles = {result.system: result.title for result in everything(measured)}
     tables = []
+    table = partial(_table, gaps=comparable)
     for group in TITLES:
         rows = list(catalogue.TABLES[group] if group in PAPER_TABLES else catalogue.rows(group))
         if group == "controls":
@@ -93,7 +99,7 @@ def section(measured: Measured, remark: str = "", resamples: int = RESAMPLES) ->
         asked = [r for r in rows if r.system in places or group in PAPER_TABLES or r.system in _said(measured)]
         if not any(r.system in places for r in rows):
             continue
-        make = _grid if group == "table3" else _table
+        make = _grid if group == "table3" else table
         tables.append(make(TITLES[group], asked, of, titles, _said(measured)))
     if measured.leaks:
         tables.append(_leaks([leak.system for leak in measured.leaks], of, titles))
@@ -101,7 +107,8 @@ def section(measured: Measured, remark: str = "", resamples: int = RESAMPLES) ->
         "UA in percent, mean ± standard deviation over seeds, and the 95% interval of the mean. The controls hear no "
         "speech: a system that does not beat them has not been shown to hear any. "
     )
-    return Section("Tables of the paper", lead + remark, tuple(tables))
+    remark = "" if comparable else " This corpus is another, so they stand here for reference alone."
+    return Section("Tables of the paper", lead + COMPARABLE + remark, tuple(tables))
 
 
 def _said(measured: Measured) -> dict[str, str]:
@@ -113,16 +120,19 @@ def _said(measured: Measured) -> dict[str, str]:
 Of = Callable[[str], "Summary | None"]
 
 
-def _table(caption: str, rows: Sequence[Row], of: Of, titles: Mapping[str, str], said: Mapping[str, str]) -> Table:
+def _table(
+    caption: str, rows: Sequence[Row], of: Of, titles: Mapping[str, str], said: Mapping[str, str], *, gaps: bool
+) -> Table:
     published = any(row.paper_ua is not None for row in rows)
+    gaps = gaps and published
     lines = []
     for row in rows:
         scores = of(row.system)
         name = f"{row.paper} ({row.system})" if row.paper else titles.get(row.system, row.system)
         paper = [number(row.paper_ua, 2)] if published else []
         gap = [MISSING if scores is None or row.paper_ua is None else points(scores.ua.mean - row.paper_ua)]
-        lines.append((name, *paper, *_figures(scores, said.get(row.system, "not run")), *(gap if published else [])))
-    header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if published else []))
+        lines.append((name, *paper, *_figures(scores, said.get(row.system, "not run")), *(gap if gaps else [])))
+    header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if gaps else []))
     return Table(caption, header, tuple(lines))
 
 

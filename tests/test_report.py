@@ -366,6 +366,14 @@ def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
     assert sum("too few" in sentence for sentence in said) == 1 and "scored highest on these very" in said[-1]
 
 
+def test_a_control_that_leads_meets_every_other_once() -> None:
+    trio = [make("low", 0.3), make("best", 0.9, kind="control"), make("other", 0.4, kind="control")]
+    found = report.significance(trio, resamples=RESAMPLES)
+    assert found is not None and found["best"] == "low"  # a control leads only where there is no system
+    found = report.significance(trio[1:], resamples=RESAMPLES)
+    assert found is not None and [(pair["a"], pair["b"]) for pair in found["comparisons"]] == [("best", "other")]
+
+
 def test_few_groups_are_columns_beside_many_systems(tmp_path: Path) -> None:
     """Each figure stands in its system's row: UA of one gender, worked out from that part alone."""
     many = [make(f"system {i}", 0.4 + 0.1 * i, speakers=2) for i in range(4)]

@@ -298,6 +298,12 @@ def test_a_broken_corpus_stops_and_force_leaves_out_what_is_broken(tree: Path, t
     assert material.notes[0].startswith("the corpus is not healthy: 1 bad-audio")
 
 
+def test_a_leaking_split_says_so_in_every_row_and_compares_no_system(tree: Path, tmp_path: Path) -> None:
+    done = small(tree, tmp_path, "acoustic", protocol="random")
+    assert "| Bi-LSTM (acoustic) – LEAK, no result | 55.03 |" in done.text
+    assert done.tables["table1"][0]["kind"] == "leak" and done.tables["significance"] == {}
+
+
 def late_fusion(parts: list[SystemResult], name: str, title: str, paper_ua: float | None) -> SystemResult:
     """The log of the mean calibrated posterior."""
     logits = np.log(np.mean([part.calibrated for part in parts], axis=0))

@@ -267,8 +267,10 @@ def test_vectors_that_are_brought_serve_the_systems_of_their_dimension(manifest:
     assert bench._vectors(replace(e, word_dim=300)) == "no 300.vec among the vectors given"
     assert bench._vectors(replace(e, word_dim=200)) == "the vectors given have 100 dimensions, not 200"
     assert bench._vectors(experiment.load("fusion-speech2vec")) is None
-    result = bench.measure(["embedding-word2vec"], "session5").results["embedding-word2vec"]
-    assert np.isfinite(result.logits).all()
+    measured = bench.measure(["embedding-word2vec", "fusion-word2vec"], "session5")
+    assert np.isfinite(measured.results["embedding-word2vec"].logits).all()
+    (note,) = measured.notes  # once for both
+    assert note.startswith("word2vec, vectors of 50.vec: ") and "of its words; the others: random" in note
     assert "50.vec" in json.loads((tmp_path / "out/runs/session5/embedding-word2vec/run.json").read_text())["vectors"]
 
 
@@ -359,11 +361,18 @@ def test_the_board_shows_every_system_or_as_many_as_fit() -> None:
     names = tuple(f"system-{i}" for i in range(20))
     with Board(names, console) as board:
         board(Event("system-0", "done", 1, 1, 61.25))
+        board(Event("system-10", "failed", detail="[bold] is no tag"))
         board(Event("system-11", "train system-11", 3, 10, 40.0))
     shown = Console(file=io.StringIO(), width=90, height=8)
     shown.print(board.table())
     text = shown.file.getvalue()  # type: ignore[attr-defined]
-    assert "train system-11" in text and "40.0" in text and "system-0" not in text and text.count("\n") == 6
+    assert (
+        "train system-11" in text
+        and "[bold] is no tag" in text
+        and "40.0" in text
+        and "system-0" not in text
+        and text.count("\n") == 6
+    )
     plain = Console(file=io.StringIO(), width=90)
     with Board(names, plain) as board:
         board(Event("system-0", "train system-0", 1, 10))

@@ -364,3 +364,25 @@ def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
     said = found["conclusions"]
     assert said[0].startswith("2 speakers are too few for any test") and len(said) == 4
     assert sum("too few" in sentence for sentence in said) == 1 and "scored highest on these very" in said[-1]
+
+
+def test_a_control_that_leads_meets_every_other_once() -> None:
+    trio = [make("low", 0.3), make("best", 0.9, kind="control"), make("other", 0.4, kind="control")]
+    found = report.significance(trio, resamples=RESAMPLES)
+    assert found is not None and found["best"] == "low"  # a control leads only where there is no system
+    found = report.significance(trio[1:], resamples=RESAMPLES)
+    assert found is not None and [(pair["a"], pair["b"]) for pair in found["comparisons"]] == [("best", "other")]
+
+
+def test_few_groups_are_columns_beside_many_systems(tmp_path: Path) -> None:
+    """Each figure stands in its system's row: UA of one gender, worked out from that part alone."""
+    many = [make(f"system {i}", 0.4 + 0.1 * i, speakers=2) for i in range(4)]
+    text = written(tmp_path / "r.html", many).text
+    assert "UA by gender, style, speaker, with their utterances" in text
+    header = "System female gender, 120 male gender, 120 improvised style, 120 scripted style, 120"
+    assert header in text
+    row = text[text.index(header) :]
+    for system in many:
+        female = system.subset(system.gender == "female")
+        row = row[row.index(system.system) + len(system.system) :]
+        assert row.split()[0] == f"{results.summary(female, RESAMPLES).ua.mean:.1f}"

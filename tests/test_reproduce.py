@@ -122,6 +122,7 @@ def test_the_page_and_the_text_show_the_papers_figures_beside_ours(
     text, page = (out / "tables.md").read_text(), (out / "report.html").read_text()
     assert "| Bi-LSTM (acoustic) | 55.03 |" in text and "| Our system (fusion-speech2vec) | 68.49 | not run |" in text
     assert "The corpus is synthetic" in text and "of IEMOCAP, session 5. This corpus is another" in text
+    assert "UA − paper" not in text
     for heading in (
         "Tables of the paper",
         "Table 1: one voice alone",
@@ -149,6 +150,9 @@ def test_the_best_epoch_on_test_is_a_leak_beside_the_honest_row(
     clean = json.loads((out / "runs/session5/acoustic/audit.json").read_text())
     assert clean["verdict"] == "clean"
     assert "acoustic-best-on-test" not in json.dumps(done.tables["significance"])
+    gap = leaks["acoustic-best-on-test"]["ua"]["mean"] - honest
+    (line,) = [line for line in done.text.splitlines() if line.startswith("| Acoustic features only, best epoch on")]
+    assert float(line.split("|")[-2].replace("−", "-")) == pytest.approx(gap, abs=0.05)  # one decimal is shown
 
 
 def test_protocols_stand_side_by_side_and_random_is_a_leak(
@@ -217,6 +221,9 @@ def test_without_transcripts_only_systems_that_hear_are_measured(manifest: Path,
         {"system": name, "reason": "no transcripts"} for name in ("evector", "fusion-spoken", "embedding-random")
     ]
     assert "E-Vector (evector) | 57.25 | not applicable: no transcripts" in done.text
+    (line,) = [line for line in done.text.splitlines() if line.startswith("| Bi-LSTM (acoustic) | 55.03 |")]
+    gap = done.tables["table2"][0]["ua"]["mean"] - 55.03  # a manifest may be IEMOCAP's
+    assert float(line.split("|")[-2].replace("−", "-")) == pytest.approx(gap, abs=0.051)
     with pytest.raises(ConfigurationError, match=r"no system could be measured\. evector: no transcripts"):
         reproduce.run("manifest", tmp_path / "m.jsonl", tmp_path / "none", replace(QUICK, systems=("evector",)))
 
@@ -260,8 +267,10 @@ def test_vectors_that_are_brought_serve_the_systems_of_their_dimension(manifest:
     assert bench._vectors(replace(e, word_dim=300)) == "no 300.vec among the vectors given"
     assert bench._vectors(replace(e, word_dim=200)) == "the vectors given have 100 dimensions, not 200"
     assert bench._vectors(experiment.load("fusion-speech2vec")) is None
-    result = bench.measure(["embedding-word2vec"], "session5").results["embedding-word2vec"]
-    assert np.isfinite(result.logits).all()
+    measured = bench.measure(["embedding-word2vec", "fusion-word2vec"], "session5")
+    assert np.isfinite(measured.results["embedding-word2vec"].logits).all()
+    (note,) = measured.notes  # once for both
+    assert note.startswith("word2vec, vectors of 50.vec: ") and "of its words; the others: random" in note
     assert "50.vec" in json.loads((tmp_path / "out/runs/session5/embedding-word2vec/run.json").read_text())["vectors"]
 
 
@@ -289,6 +298,12 @@ def test_a_broken_corpus_stops_and_force_leaves_out_what_is_broken(tree: Path, t
     material = corpus.read("synthetic", broken, force=True)
     assert len(material.utterances) == 79 and victim.stem not in {u.id for u in material.utterances}
     assert material.notes[0].startswith("the corpus is not healthy: 1 bad-audio")
+
+
+def test_a_leaking_split_says_so_in_every_row_and_compares_no_system(tree: Path, tmp_path: Path) -> None:
+    done = small(tree, tmp_path, "acoustic", protocol="random")
+    assert "| Bi-LSTM (acoustic) – LEAK, no result | 55.03 |" in done.text
+    assert done.tables["table1"][0]["kind"] == "leak" and done.tables["significance"] == {}
 
 
 def late_fusion(parts: list[SystemResult], name: str, title: str, paper_ua: float | None) -> SystemResult:
@@ -346,11 +361,18 @@ def test_the_board_shows_every_system_or_as_many_as_fit() -> None:
     names = tuple(f"system-{i}" for i in range(20))
     with Board(names, console) as board:
         board(Event("system-0", "done", 1, 1, 61.25))
+        board(Event("system-10", "failed", detail="[bold] is no tag"))
         board(Event("system-11", "train system-11", 3, 10, 40.0))
     shown = Console(file=io.StringIO(), width=90, height=8)
     shown.print(board.table())
     text = shown.file.getvalue()  # type: ignore[attr-defined]
-    assert "train system-11" in text and "40.0" in text and "system-0" not in text and text.count("\n") == 6
+    assert (
+        "train system-11" in text
+        and "[bold] is no tag" in text
+        and "40.0" in text
+        and "system-0" not in text
+        and text.count("\n") == 6
+    )
     plain = Console(file=io.StringIO(), width=90)
     with Board(names, plain) as board:
         board(Event("system-0", "train system-0", 1, 10))

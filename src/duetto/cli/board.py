@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from ..reproduce import Event
@@ -65,12 +67,15 @@ class Board:
         return table
 
 
-def _cells(event: Event | None) -> tuple[str, ProgressBar | str, str]:
+def _cells(event: Event | None) -> tuple[str, ProgressBar | Text, str]:
     if event is None:
-        return "[dim]waiting[/]", "", ""
+        return "[dim]waiting[/]", Text(), ""
     mark = _MARKS.get(event.state)
-    running = ProgressBar(total=event.total, completed=event.done, width=20) if event.total else "…"
-    return mark or event.state, event.detail if mark else running, "" if event.ua is None else f"{event.ua:.1f}"
+    ua = "" if event.ua is None else f"{event.ua:.1f}"
+    if mark:
+        return mark, Text(event.detail, overflow="ellipsis"), ua
+    running = ProgressBar(total=event.total, completed=event.done, width=20) if event.total else Text("…")
+    return escape(event.state), running, ua
 
 
 def _line(event: Event) -> str:

@@ -48,8 +48,8 @@ def reproduce(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each system.")] = 5,
     epochs: Epochs = None,
     epoch: Epoch = "development",
-    padding: Annotated[str, typer.Option(help="packed; pre or post as Keras without masking.")] = "packed",
-    features: Annotated[str, typer.Option(help="corrected, or pyaudioanalysis.")] = "corrected",
+    padding: Annotated[str | None, typer.Option(help="packed; pre or post as Keras without masking.")] = None,
+    features: Annotated[str | None, typer.Option(help="corrected, or pyaudioanalysis.")] = None,
     settings: Settings = None,
     vectors: Brought = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
@@ -77,13 +77,14 @@ def reproduce(
 
     leaking = epoch == "best-on-test"
     changes = {"padding": padding, "features": features, "epoch_choice": "development" if leaking else epoch}
+    changed = [f"{key}={value}" for key, value in changes.items() if value not in (None, "development")]
     options = Options(
         systems=_names(systems) or ("all",),
         protocol=_protocol(protocol),
         protocols=tuple(map(_protocol, _names(protocols))),
         seeds=seeds,
         epochs=epochs,
-        settings=(*(f"{key}={value}" for key, value in changes.items()), *(settings or ())),
+        settings=(*changed, *(settings or ())),
         best_on_test=leaking,
         vectors=dict(map(_brought, vectors or ())),
         workers=workers,

@@ -57,7 +57,7 @@ def significance(
     if not compared.pairs:
         return None
     top = leader(systems, compared.places)
-    controls = [place for place in compared.places if systems[place].result.kind == "control"]
+    controls = [place for place in compared.places if place != top and systems[place].result.kind == "control"]
     pairs = [
         pair
         for first in (top, *controls)

@@ -32,8 +32,6 @@ SETTINGS = "reproduce.json"
 HEADLINE = ("fusion-speech2vec", "acoustic")
 """Compared under several protocols where no system is named: the first that is applicable."""
 
-COMPARABLE = "The paper's figures are of IEMOCAP, session 5."
-
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -140,11 +138,10 @@ def _written(
     context["title"] = f"Speech emotion recognition, protocol {measured.protocol}"
     context["corpus"]["name"] = material.name
     same = material.kind not in corpus.OTHER_CORPORA
-    remark = COMPARABLE if same else f"{COMPARABLE} This corpus is another, so they stand here for reference alone."
     notes = [*measured.notes, *(f"{name}: failed. {why}" for name, why in measured.failed.items())]
     notes += [f"{name}: not applicable, {why}" for name, why in measured.left_out.items()]
     record = tables.record(measured, context["protocol"], context["corpus"], resamples)
-    sections = [tables.section(measured, remark, resamples)]
+    sections = [tables.section(measured, same, resamples)]
     sections += [protocols.section(compared, impossible, resamples)] if compared else []
     groups = {tables.TITLES[g]: [r.system for r in tables.compared(measured, g)] for g in tables.TITLES}
     page = out / "report.html"

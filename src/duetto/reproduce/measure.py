@@ -117,6 +117,7 @@ class Bench:
         self.watch = watch
         self.workshop = Workshop(out / "cache", options.embeddings)
         self._timed: Material | None = None
+        self._said: dict[str, None] = {}
 
     def measure(self, names: Sequence[str], protocol: str, *, twins: bool = True) -> Measured:
         """Train and score systems. twins: with their leaking twins, where the options ask for these.
@@ -147,7 +148,7 @@ class Bench:
             failed,
             evaluation.read(trained[0]) if trained else None,
             trained,
-            (self._timed or self.material).notes,
+            (*(self._timed or self.material).notes, *self._said),
         )
 
     def _prepared(self, protocol: str) -> list[Fold]:
@@ -229,7 +230,8 @@ class Bench:
                 title = f"{chosen.title}, best epoch on test"
                 chosen = replace(chosen, name=name, title=title, epoch_choice=LEAKING_CHOICE)
             if isinstance(path := self._vectors(chosen), Path):
-                shop = replace(shop, vectors={chosen.embeddings: path})
+                kind = chosen.embeddings
+                shop = replace(shop, vectors={kind: path}, say=lambda text: self._said.setdefault(f"{kind}, {text}"))
             material = self._with_times() if self._needs_times(chosen) else self.material
             (result,) = run_systems(
                 [chosen],

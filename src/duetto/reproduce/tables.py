@@ -5,7 +5,7 @@ Measured ─▶ record → tables.json        ─▶ sections → report.html, t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,9 @@ from ..report.text import MISSING, interval, number, points, spread
 from ..results import RESAMPLES, Summary, SystemResult
 from . import catalogue
 from .catalogue import TITLES, Row
-from .measure import Measured
+from .measure import BEST_ON_TEST, Measured
+
+COMPARABLE = "The paper's figures are of IEMOCAP, session 5."
 
 PAPER_TABLES = ("table1", "table2", "table3")
 
@@ -66,87 +68,112 @@ def compared(measured: Measured, group: str) -> list[SystemResult]:
     """The results of a group that are compared with each other, and with every control; none where it has none."""
     if group == "controls":
         return []
-    own = [row.system for row in catalogue.rows(group) if row.system in measured.results]
+    own = [row.system for row in catalogue.rows(group) if _valid(measured, row)]
     trained = [row.system for row in catalogue.rows("controls") if row.system in measured.results]
     found = [measured.results[name] for name in dict.fromkeys([*own, *trained])]
     return [*found, *measured.controls] if own else []
 
 
-def section(measured: Measured, remark: str = "", resamples: int = RESAMPLES) -> Section:
-    """Every table, with the paper's figures beside those that were measured."""
+def _valid(measured: Measured, row: Row) -> bool:
+    """Whether a row has a result that is no leak."""
+    return row.system in measured.results and measured.results[row.system].kind != "leak"
 
-    @cache
-    def scores(place: int) -> Summary:
-        return results.summary(everything(measured)[place], resamples)
 
-    places = {result.system: place for place, result in enumerate(everything(measured))}
+def section(measured: Measured, comparable: bool, resamples: int = RESAMPLES) -> Section:
+    """Every table, with the paper's figures beside those that were measured.
 
-    def of(name: str) -> Summary | None:
-        return scores(places[name]) if name in places else None
+    comparable: whether the corpus may be the paper's; differences from the paper's figures are shown only then.
+    """
 
-    titles = {result.system: result.title for result in everything(measured)}
+    shown = _Shown(measured, resamples)
     tables = []
     for group in TITLES:
         rows = list(catalogue.TABLES[group] if group in PAPER_TABLES else catalogue.rows(group))
         if group == "controls":
-            rows = [*(Row(c.system) for c in measured.controls), *rows]
-        asked = [r for r in rows if r.system in places or group in PAPER_TABLES or r.system in _said(measured)]
-        if not any(r.system in places for r in rows):
+            rows = [*(Row(control.system) for control in measured.controls), *rows]
+        if not any(row.system in shown.results for row in rows):
             continue
-        make = _grid if group == "table3" else _table
-        tables.append(make(TITLES[group], asked, of, titles, _said(measured)))
+        if group not in PAPER_TABLES:
+            rows = [row for row in rows if row.system in shown.results or row.system in shown.reasons]
+        grid = group == "table3"
+        tables.append(_grid(TITLES[group], shown) if grid else _table(TITLES[group], rows, shown, gaps=comparable))
     if measured.leaks:
-        leaks = [Row(leak.system) for leak in measured.leaks]
-        tables.append(_table("Leaks: the epoch chosen on test data. No results", leaks, of, titles, {}))
+        tables.append(_leaks([leak.system for leak in measured.leaks], shown))
     lead = (
         "UA in percent, mean ± standard deviation over seeds, and the 95% interval of the mean. The controls hear no "
         "speech: a system that does not beat them has not been shown to hear any. "
     )
-    return Section("Tables of the paper", lead + remark, tuple(tables))
+    remark = "" if comparable else " This corpus is another, so they stand here for reference alone."
+    return Section("Tables of the paper", lead + COMPARABLE + remark, tuple(tables))
 
 
-def _said(measured: Measured) -> dict[str, str]:
-    """System → what a table says where it has no figure."""
-    said = {name: f"not applicable: {reason}" for name, reason in measured.left_out.items()}
-    return said | dict.fromkeys(measured.failed, "failed")
+class _Shown:
+    """What a table says of a system: its title, its figures, or why it has none."""
+
+    def __init__(self, measured: Measured, resamples: int) -> None:
+        self.results = {result.system: result for result in everything(measured)}
+        self.reasons = {name: f"not applicable: {reason}" for name, reason in measured.left_out.items()}
+        self.reasons |= dict.fromkeys(measured.failed, "failed")
+        self.resamples = resamples
+        self._scores: dict[str, Summary] = {}
+
+    def scores(self, name: str) -> Summary | None:
+        """The scores of a system; None where it has none."""
+        if name in self.results and name not in self._scores:
+            self._scores[name] = results.summary(self.results[name], self.resamples)
+        return self._scores.get(name)
+
+    def name(self, row: Row) -> str:
+        """What heads a row."""
+        result = self.results.get(row.system)
+        title = f"{row.paper} ({row.system})" if row.paper else result.title if result else row.system
+        return title + (" – LEAK, no result" if result is not None and result.kind == "leak" else "")
+
+    def figures(self, name: str) -> tuple[str, str]:
+        """UA and WA, each with its interval; the reason, where there are none."""
+        scores = self.scores(name)
+        if scores is None:
+            return self.reasons.get(name, "not run"), MISSING
+        ua, wa = scores.ua, scores.wa
+        return f"{spread(ua)} [{interval(ua.ci95)}]", f"{spread(wa)} [{interval(wa.ci95)}]"
+
+    def gap(self, name: str, other: float | None) -> str:
+        """UA of a system minus another figure."""
+        scores = self.scores(name)
+        return MISSING if scores is None or other is None else points(scores.ua.mean - other)
 
 
-Of = Callable[[str], "Summary | None"]
-
-
-def _table(caption: str, rows: Sequence[Row], of: Of, titles: Mapping[str, str], said: Mapping[str, str]) -> Table:
+def _table(caption: str, rows: Sequence[Row], shown: _Shown, *, gaps: bool) -> Table:
     published = any(row.paper_ua is not None for row in rows)
+    gaps = gaps and published
     lines = []
     for row in rows:
-        scores = of(row.system)
-        name = f"{row.paper} ({row.system})" if row.paper else titles.get(row.system, row.system)
         paper = [number(row.paper_ua, 2)] if published else []
-        gap = [MISSING if scores is None or row.paper_ua is None else points(scores.ua.mean - row.paper_ua)]
-        lines.append((name, *paper, *_figures(scores, said.get(row.system, "not run")), *(gap if published else [])))
-    header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if published else []))
+        gap = [shown.gap(row.system, row.paper_ua)] if gaps else []
+        lines.append((shown.name(row), *paper, *shown.figures(row.system), *gap))
+    header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if gaps else []))
     return Table(caption, header, tuple(lines))
 
 
-def _figures(scores: Summary | None, otherwise: str) -> tuple[str, str]:
-    if scores is None:
-        return otherwise, MISSING
-    ua, wa = scores.ua, scores.wa
-    return f"{spread(ua)} [{interval(ua.ci95)}]", f"{spread(wa)} [{interval(wa.ci95)}]"
+def _leaks(names: Sequence[str], shown: _Shown) -> Table:
+    """What choosing the epoch on test data adds: each leaking twin beside its honest system."""
+    lines = []
+    for name in names:
+        honest = name.removesuffix(BEST_ON_TEST)
+        scores = shown.scores(honest)
+        gap = shown.gap(name, None if scores is None else scores.ua.mean)
+        lines.append((shown.results[name].title, shown.figures(honest)[0], shown.figures(name)[0], gap))
+    header = ("System", "UA %, honest", "UA %, leaking", "Gap")
+    return Table("Leaks, no results: the epoch with the best UA on test data", header, tuple(lines))
 
 
-def _grid(caption: str, rows: Sequence[Row], of: Of, _: Mapping[str, str], said: Mapping[str, str]) -> Table:
+def _grid(caption: str, shown: _Shown) -> Table:
     """Table 3 as the paper prints it: dimensions down, embeddings across."""
-    by_name = {row.system: row for row in rows}
+    paper = {row.system: row.paper_ua for row in catalogue.TABLES["table3"]}
     lines = []
     for dimension in catalogue.DIMENSIONS:
-        cells = []
-        for kind in ("speech2vec", "word2vec"):
-            name = catalogue.of_dimension(kind, dimension)
-            row = by_name.get(name)
-            cells += [
-                number(None if row is None else row.paper_ua, 2),
-                _figures(of(name), said.get(name, "not run"))[0],
-            ]
+        names = [catalogue.of_dimension(kind, dimension) for kind in ("speech2vec", "word2vec")]
+        cells = [cell for name in names for cell in (number(paper[name], 2), shown.figures(name)[0])]
         lines.append((str(dimension), *cells))
     header = ("Dimension", "Speech, paper", "Speech, UA %", "Word, paper", "Word, UA %")
     return Table(caption, header, tuple(lines))

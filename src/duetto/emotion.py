@@ -180,7 +180,8 @@ class EmotionTask:
         return nn.functional.cross_entropy(logits, target, weight=weights)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
-        """UA (the score, as a share), WA and cross-entropy of the development data."""
+        """UA (the score, as a share), WA and cross-entropy of the development data, after `temper`."""
+        temper(model, self.front, self.development)
         answers = logits(model, self.front, self.development)
         predicted, target = answers.argmax(-1), self.development.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
@@ -212,16 +213,27 @@ def collate(front: Frontend, inputs: Inputs, index: np.ndarray, device: torch.de
 
 
 @torch.no_grad()
-def logits(model: nn.Module, front: Frontend, inputs: Inputs) -> np.ndarray:
-    """Logits (n, classes) float32 of all inputs, in their order; the model is left in evaluation mode."""
+def logits(model: nn.Module, front: Frontend, inputs: Inputs, encoder: int | None = None) -> np.ndarray:
+    """Logits (n, classes) float32 of all inputs, in their order; the model is left in evaluation mode.
+
+    encoder: take the own answer of this encoder instead, of a fusion by confidence.
+    """
     model.eval()
     device = next(model.parameters()).device
     order = np.argsort(inputs.lengths, kind="stable")
     answers = np.zeros((len(inputs.target), len(front.classes)), np.float32)
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
-        answers[index] = model(collate(front, inputs, index, device)).float().cpu().numpy()
+        answer = model(collate(front, inputs, index, device), detailed=True)
+        answers[index] = (answer.logits if encoder is None else answer.own[encoder]).float().cpu().numpy()
     return answers
+
+
+def temper(model: nn.Module, front: Frontend, development: Inputs) -> None:
+    """Fit on development data how far each encoder's own answer can be believed, where the fusion asks for it."""
+    if isinstance(model, EmotionModel) and model.confidence is not None:
+        own = [logits(model, front, development, encoder) for encoder in range(2)]
+        model.confidence.temper([metrics.fit_temperature(each, development.target) for each in own])
 
 
 def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionModel:

@@ -48,7 +48,7 @@ def test_weights_sum_to_one_over_real_steps_and_are_zero_beyond() -> None:
     across = CrossAttention(4, 6).weights(states, other, other_lengths)
     for weights, limits in ((alone[:, None], lengths), (across, other_lengths)):
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
-        for row, limit in zip(weights, limits, strict=True):
+        for row, limit in zip(weights.detach(), limits, strict=True):
             assert float(row[:, limit:].abs().sum()) == 0.0 and float(row[:, :limit].min()) >= 0.0
 
 
@@ -109,7 +109,7 @@ def test_gates_are_bounded_and_the_answer_is_their_weighted_sum() -> None:
     encoded = [torch.randn(5, 8) * 100, torch.zeros(5, 8)]
     own, gates = system.confidence.weigh(encoded)
     for gate in gates:
-        assert gate.shape == (5, 1) and float(gate.min()) >= 0.0 and float(gate.max()) <= 1.0
+        assert gate.shape == (5, 1) and ((gate >= 0) & (gate <= 1)).all()
     logits, _ = system.confidence(encoded)
     expected = sum(g * z.log_softmax(-1) for g, z in zip(gates, own, strict=True))
     torch.testing.assert_close(logits, expected)
@@ -134,6 +134,27 @@ def test_a_closed_gate_leaves_the_other_encoders_answer() -> None:
             system.confidence.gates[name].bias.fill_(bias)  # type: ignore[union-attr]
     logits, own = system.confidence([torch.randn(3, 8), torch.randn(3, 8)])
     torch.testing.assert_close(logits.softmax(-1), own[1].softmax(-1))
+
+
+def test_temperature_makes_an_encoder_less_sure_and_never_surer() -> None:
+    """Own answers (ln 4, 0) and (ln 4, 0), gates of 1/2: T = 2 takes the first to (ln 2, 0)."""
+    system = EmotionModel(ModelConfig(fusion="confidence", hidden=2, dense=2, classes=2, head_layers=0)).eval()
+    assert system.confidence is not None
+    with torch.no_grad():
+        for parameter in system.confidence.parameters():
+            parameter.zero_()
+        for head in system.confidence.heads.values():
+            head[0].bias[0] = math.log(4)  # type: ignore[index]
+    encoded = [torch.zeros(1, 2), torch.zeros(1, 2)]
+
+    def apart() -> float:
+        return float((system.confidence(encoded)[0] @ torch.tensor([1.0, -1.0])).detach())  # type: ignore[misc]
+
+    assert apart() == pytest.approx(math.log(4), rel=1e-5)
+    system.confidence.temper([2.0, 0.1])
+    assert apart() == pytest.approx((math.log(2) + math.log(4)) / 2, rel=1e-5)
+    system.train()
+    assert apart() == pytest.approx(math.log(4), rel=1e-5), "training goes on without it"
 
 
 def test_detailed_answer_holds_what_training_wants() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import duetto
 from conftest import SMALL
 from duetto import audit, evaluation, experiment, metrics, system
 from duetto.embeddings import EmbeddingConfig
@@ -72,6 +73,16 @@ def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Pat
         # float32 in PyTorch and in ONNX Runtime
         np.testing.assert_allclose(after.logits, before.logits, atol=1e-4)
         np.testing.assert_array_equal(after.temperature, before.temperature)
+
+
+def test_rescoring_repeats_the_order_of_shuffled_words(manifest: Path, tmp_path: Path) -> None:
+    utterances, folder = read_manifest(manifest), tmp_path / "run"
+    e = experiment.load("embedding-shuffled", **SMALL, embeddings="random")
+    before = run_systems([e], utterances, "session5", [folder], workshop(manifest), seeds=(3,))[0]
+    after = rescore(folder, utterances, workshop(manifest), "gold")
+    np.testing.assert_allclose(after.logits, before.logits, atol=1e-4)
+    tested = next(u for u in utterances if u.id == before.ids[0])
+    assert any("in random order" in w for w in duetto.load(folder)(tested.audio, words=tested.words).warnings)
 
 
 def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path) -> None:

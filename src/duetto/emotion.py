@@ -196,7 +196,8 @@ class EmotionTask:
         return nn.functional.cross_entropy(logits, target, weight=weights)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
-        """UA (the score, as a share), WA and cross-entropy of the development data."""
+        """UA (the score, as a share), WA and cross-entropy of the development data, after `temper`."""
+        temper(model, self.front, self.development)
         answers = logits(model, self.front, self.development)
         predicted, target = answers.argmax(-1), self.development.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
@@ -239,8 +240,11 @@ class Batches:
 
 
 @torch.no_grad()
-def logits(model: nn.Module, front: Frontend, utterances: Inputs | Batches) -> np.ndarray:
-    """Logits (n, classes) float32 of all utterances, in their order; the model is left in evaluation mode."""
+def logits(model: nn.Module, front: Frontend, utterances: Inputs | Batches, encoder: int | None = None) -> np.ndarray:
+    """Logits (n, classes) float32 of all utterances, in their order; the model is left in evaluation mode.
+
+    encoder: take the own answer of this encoder instead, of a fusion by confidence.
+    """
     model.eval()
     device = next(model.parameters()).device
     batches = utterances if isinstance(utterances, Batches) else Batches(front, utterances)
@@ -249,8 +253,16 @@ def logits(model: nn.Module, front: Frontend, utterances: Inputs | Batches) -> n
     answers = np.zeros((len(inputs.target), len(front.classes)), np.float32)
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
-        answers[index] = model(batches(index, device)).float().cpu().numpy()
+        answer = model(batches(index, device), detailed=True)
+        answers[index] = (answer.logits if encoder is None else answer.own[encoder]).float().cpu().numpy()
     return answers
+
+
+def temper(model: nn.Module, front: Frontend, development: Batches) -> None:
+    """Fit on development data how far each encoder's own answer can be believed, where the fusion asks for it."""
+    if isinstance(model, EmotionModel) and model.confidence is not None:
+        own = [logits(model, front, development, encoder) for encoder in range(2)]
+        model.confidence.temper([metrics.fit_temperature(each, development.inputs.target) for each in own])
 
 
 def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionModel:

@@ -129,7 +129,7 @@ class Experiment:
     pooling: str = "last"
     word_encoder: str = "bilstm"
     fusion: str = "concatenate"
-    auxiliary: float = 0.5
+    auxiliary: float = 1.0
     modality_dropout: float = 0.0
     verification: float = 0.0
     word_order: str = "given"

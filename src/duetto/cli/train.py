@@ -48,9 +48,10 @@ def train(
 ) -> None:
     """Train a system on every fold of a protocol, and score its test data.
 
-    Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random. Vectors
-    are trained on the training part unless --vectors brings them. The run folder then holds a model for
-    `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
+    Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random; and
+    those beyond the paper, such as fusion-confidence and mcnn (docs/systems.md lists all). Vectors are trained on
+    the training part unless --vectors brings them. The run folder then holds a model for `duetto predict`, the
+    result for `duetto evaluate`, and TensorBoard logs.
 
     Baselines: svm, hmm, dnn-elm, evector, evector-acoustic. They are fitted on the CPU in this process; their run
     folder holds the result for `duetto evaluate` alone.

@@ -22,6 +22,7 @@ ORDER = (
     "labels",
     "corpora",
     "splits",
+    "convolutions",
     "experiment",
     "features",
     "words",

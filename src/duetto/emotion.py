@@ -13,17 +13,21 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import metrics, runtime
+from . import checkpoint, metrics, runtime
 from .embeddings import SpokenWords
 from .errors import ConfigurationError
-from .experiment import Experiment
+from .experiment import Experiment, teacher_of
+from .features.kinds import kind
 from .inputs import Frontend, Normaliser, buckets
 from .labels import classes
+from .models import distillation
+from .models.cnn import ConvolutionalEncoder
 from .models.fusion import Batch, EmotionModel, ModelConfig
 from .progress import Progress
 from .splits import Fold
@@ -34,7 +38,9 @@ from .words.language import LanguageModel
 from .words.listen import save_language
 from .words.vocabulary import Vocabulary, tokens
 
-N_FEATURES = 34
+TEACHER = "teacher"
+"""Name of a teacher's folder, in that of the system that it teaches."""
+
 _EVALUATION_BATCH = 64
 
 
@@ -42,15 +48,21 @@ _EVALUATION_BATCH = 64
 class Sources:
     """Where a system's inputs come from.
 
-    frames: utterance id → (frames, 34) short-term features; None for systems without audio.
+    frames: utterance id → (frames, values) of what the acoustic encoder hears; None for systems without audio.
     vectors: fold → word vectors that initialise the embedding table; None for a random table.
     spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
         is no table.
+    teacher: what the teacher of a distilled system reads.
     """
 
     frames: Mapping[str, np.ndarray] | None = None
     vectors: Callable[[Fold], word_vectors.Vectors] | None = None
     spoken: Callable[[Fold], SpokenWords] | None = None
+    teacher: Sources | None = None
+
+    def spoken_in(self, fold: Fold, experiment: Experiment) -> SpokenWords | None:
+        """What embeds the spoken words of a fold, where the experiment reads those."""
+        return self.spoken(fold) if self.spoken is not None and experiment.uses_words else None
 
 
 @dataclass(frozen=True)
@@ -80,9 +92,10 @@ class Outcome:
 def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Frontend:
     """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
     that are given: they were learned elsewhere."""
-    normaliser, of_words = Normaliser.identity(N_FEATURES), Normaliser.identity(experiment.word_dim)
+    statistics = kind(experiment.features).statistics
+    normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
     if experiment.uses_audio and experiment.normalisation == "train":
-        normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), N_FEATURES)
+        normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), statistics)
     vocabulary = Vocabulary(())
     if experiment.uses_words and sources.spoken is not None:
         embed = sources.spoken(fold)
@@ -119,7 +132,7 @@ def prepare(
             groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
             for utterance in utterances:
                 groups[utterance.speaker].append(_frames(sources, utterance))
-            by_speaker = {speaker: Normaliser.fit(xs, N_FEATURES) for speaker, xs in groups.items()}
+            by_speaker = {speaker: Normaliser.fit(xs, len(front.normaliser.mean)) for speaker, xs in groups.items()}
         frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
     if experiment.uses_words:
         words = [front.ids(tokens(u)) if spoken is None else front.vectors(spoken(u)) for u in utterances]
@@ -128,13 +141,19 @@ def prepare(
 
 
 class EmotionTask:
-    """Cross-entropy on training inputs, UA on development inputs (see `training.Task`)."""
+    """Cross-entropy on training inputs, UA on development inputs (see `training.Task`).
 
-    def __init__(self, front: Frontend, train: Inputs, development: Inputs, seed: int) -> None:
+    taught: a teacher's logits (n, classes) of the training inputs, for a distilled system.
+    """
+
+    def __init__(
+        self, front: Frontend, train: Inputs, development: Inputs, seed: int, taught: np.ndarray | None = None
+    ) -> None:
         self.front = front
         self.train = train
         self.development = development
         self.seed = seed
+        self.taught = None if taught is None else torch.from_numpy(taught)
         self.class_weights = None
         if front.experiment.class_weights:
             counts = np.bincount(train.target, minlength=len(front.classes))
@@ -147,12 +166,17 @@ class EmotionTask:
         return buckets(self.train.lengths, self.front.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
-        """Mean cross-entropy of one batch."""
+        """Mean cross-entropy of one batch; with a teacher, `models.distillation.loss`."""
         device = next(model.parameters()).device
         inputs = collate(self.front, self.train, batch, device)
         assert inputs.target is not None
         weights = None if self.class_weights is None else self.class_weights.to(device)
-        return nn.functional.cross_entropy(model(inputs), inputs.target, weight=weights)
+        answers = model(inputs)
+        hard = nn.functional.cross_entropy(answers, inputs.target, weight=weights)
+        if self.taught is None:
+            return hard
+        e, taught = self.front.experiment, self.taught[torch.from_numpy(batch)].to(device)
+        return distillation.loss(hard, answers, taught, e.distil_temperature, e.distil_weight)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
         """UA (the score, as a share), WA and cross-entropy of the development data."""
@@ -200,7 +224,7 @@ def logits(model: nn.Module, front: Frontend, inputs: Inputs) -> np.ndarray:
 
 
 def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionModel:
-    """A fresh model whose weights follow from the seed alone."""
+    """A fresh model whose weights follow from the seed alone, and from the file they start from, if there is one."""
     e = front.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
@@ -219,8 +243,13 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
         head_layers=e.head_layers,
         recurrent_dropout=e.recurrent_dropout,
         dropout=e.dropout,
+        n_features=kind(e.features).dim,
+        acoustic_encoder=e.acoustic_encoder,
     )
-    return EmotionModel(config, table)
+    model = EmotionModel(config, table)
+    if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
+        model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
+    return model
 
 
 def train(
@@ -234,9 +263,11 @@ def train(
     devices: int = 1,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Train one system on one fold, export it for prediction into `folder`, and answer its test data once."""
+    """Train one system (and its teacher first) on one fold, export it for prediction into `folder`, and answer its
+    test data once."""
+    taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
     front = frontend(experiment, fold, sources)
-    spoken = None if sources.spoken is None or not experiment.uses_words else sources.spoken(fold)
+    spoken = sources.spoken_in(fold, experiment)
     parts = [prepare(part, front, sources, spoken) for part in (fold.train, fold.development, fold.test)]
     model = build(front, fold, sources, seed)
     config = TrainingConfig(
@@ -248,7 +279,7 @@ def train(
         accelerator=accelerator,
         devices=devices,
     )
-    history = fit(model, EmotionTask(front, parts[0], parts[1], seed), config, folder, progress=progress)
+    history = fit(model, EmotionTask(front, parts[0], parts[1], seed, taught), config, folder, progress=progress)
     development, test = (logits(model, front, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
@@ -259,3 +290,22 @@ def train(
             shutil.copyfile(path, folder / path.name)
     runtime.export(weights, front, temperature, folder)
     return Outcome(test, development, temperature, history)
+
+
+def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, **how: Any) -> np.ndarray | None:
+    """Train the system's teacher, where it has one, in a folder of its own; its logits of the training utterances."""
+    teacher = teacher_of(experiment)
+    if teacher is None:
+        return None
+    if sources.teacher is None:
+        raise ConfigurationError(f"system {experiment.name!r} has a teacher, and Sources says not what it reads")
+    train(teacher, fold, sources.teacher, folder / TEACHER, **how)
+    return answers_of(folder / TEACHER, fold, sources.teacher)
+
+
+def answers_of(folder: Path, fold: Fold, sources: Sources) -> np.ndarray:
+    """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
+    session = runtime.Session(folder)
+    spoken = sources.spoken_in(fold, session.front.experiment)
+    inputs = prepare(fold.train, session.front, sources, spoken)
+    return session.answer(inputs.frames, inputs.words)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from .convolutions import STACKS
 from .errors import ConfigurationError
 from .frames import MAX_FRAMES, MAX_WORDS
 
@@ -30,6 +31,10 @@ SYSTEMS: dict[str, str] = {
     "fusion-word2vec": "fusion-word2vec.toml",
     "fusion-spoken": "fusion-spoken.toml",
     "fusion-random": "fusion-random.toml",
+    "waveform-cnn": "waveform-cnn.toml",
+    "spectrogram-cnn": "spectrogram-cnn.toml",
+    "spectrogram-alexnet": "spectrogram-alexnet.toml",
+    "acoustic-distilled": "acoustic-distilled.toml",
 }
 """Name of a system → its experiment file."""
 
@@ -39,7 +44,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unknown": ("random", "zero", "mean", "subword"),
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker"),
-    "features": ("corrected", "pyaudioanalysis"),
+    "features": ("corrected", "pyaudioanalysis", "spectrogram", "waveform"),
+    "acoustic_encoder": ("bilstm", *STACKS),
     "epoch_choice": ("development", "last"),
 }
 
@@ -50,7 +56,11 @@ class Experiment:
 
     title: a line for tables. paper_ua: the figure in the paper's table, in percent, where there is one.
     encoders: `acoustic`, `words`, or both.
-    features: short-term feature mode. max_frames: frames kept, from the beginning (paper: 200).
+    features: what the acoustic encoder hears, see `features.kinds`: short-term features in one of their modes, a
+        spectrogram, or the waveform. max_frames: frames of it kept, from the beginning (paper: 200 of
+        100 ms; spectrograms and waveforms have frames of 10 ms).
+    acoustic_encoder: `bilstm`, or one of `convolutions.STACKS`. initial: a safetensors file with weights that its
+        convolutions start from, such as torchvision's for `alexnet`; empty to start at random.
     normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, or `none`.
     padding: `packed` reads each sequence to its own end; `pre` and `post` pad with zeros to max_frames
         and max_words and read the padding as well, as the paper's Keras code most likely did.
@@ -63,6 +73,9 @@ class Experiment:
     epochs, batch_size, learning_rate: paper, section 4.1. class_weights: weigh the loss by inverse
         class frequency. patience: epochs without gain on development data before training stops;
         0 never stops early. epoch_choice: weights of the best `development` epoch, or of the `last`.
+    teacher: a system (or TOML file) that is trained first, on the same training part, and whose answers for it
+        the system learns beside the labels; empty for none. distil_temperature, distil_weight: see
+        `models.distillation.loss`.
     """
 
     name: str
@@ -89,6 +102,11 @@ class Experiment:
     class_weights: bool = False
     patience: int = 0
     epoch_choice: str = "development"
+    acoustic_encoder: str = "bilstm"
+    initial: str = ""
+    teacher: str = ""
+    distil_temperature: float = 2.0
+    distil_weight: float = 0.5
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
@@ -109,6 +127,29 @@ class Experiment:
         for key in ("recurrent_dropout", "dropout"):
             if not 0 <= getattr(self, key) < 1:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a share in [0, 1)")
+        self._check_encoder()
+        self._check_distillation()
+
+    def _check_encoder(self) -> None:
+        stack = STACKS.get(self.acoustic_encoder)
+        if stack is not None and self.features != stack.features:
+            raise ConfigurationError(
+                f"acoustic_encoder = {self.acoustic_encoder!r} reads features = {stack.features!r}, not "
+                f"{self.features!r}; set both"
+            )
+        if self.initial and stack is None:
+            raise ConfigurationError(
+                f"initial = {self.initial!r} has no use for acoustic_encoder = {self.acoustic_encoder!r}; "
+                f"weights can start {', '.join(STACKS)}"
+            )
+
+    def _check_distillation(self) -> None:
+        if not self.distil_temperature > 0:
+            raise ConfigurationError(
+                f"distil_temperature = {self.distil_temperature} is not valid; give a number above 0"
+            )
+        if not 0 <= self.distil_weight <= 1:
+            raise ConfigurationError(f"distil_weight = {self.distil_weight} is not valid; give a share in [0, 1]")
 
     @property
     def uses_audio(self) -> bool:
@@ -167,6 +208,21 @@ def load(system: str | Path, **changes: Any) -> Experiment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML ({error})") from error
     return replace(from_mapping(values, str(path)), **changes)
+
+
+def teacher_of(experiment: Experiment) -> Experiment | None:
+    """The experiment of the teacher, where there is one; it must know the same classes and learn by itself."""
+    if not experiment.teacher:
+        return None
+    teacher = load(experiment.teacher)
+    if teacher.label_set != experiment.label_set:
+        raise ConfigurationError(
+            f"teacher {teacher.name!r} knows label_set = {teacher.label_set!r}, and {experiment.name!r} learns "
+            f"{experiment.label_set!r}; they must be the same"
+        )
+    if teacher.teacher:
+        raise ConfigurationError(f"teacher {teacher.name!r} has a teacher itself; choose a system that learns alone")
+    return teacher
 
 
 def changed(experiment: Experiment, settings: Sequence[str]) -> Experiment:

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from ..convolutions import STACKS
 from ..errors import MissingExtraError
+from ..features.kinds import kind
+from . import graph_cnn
 
 _OPSET = 17
 
 
-class _Graph:
+class Graph:
     """Nodes and constants of a graph under construction; every method returns the name of its output."""
 
     def __init__(self) -> None:
@@ -58,14 +61,14 @@ class _Graph:
             self.constant(f"{name}.W", w),
             self.constant(f"{name}.R", r),
             self.constant(f"{name}.B", np.concatenate((bias, np.zeros_like(bias)), axis=1)),
-            self.add("Cast", [self._at_least_one(lengths, name)], f"{name}.lengths", to=6),  # 6: int32
+            self.add("Cast", [self.at_least_one(lengths, name)], f"{name}.lengths", to=6),  # 6: int32
         ]
         last = self.add("LSTM", inputs, f"{name}.last", hidden_size=hidden, direction="bidirectional")
         batch_first = self.add("Transpose", [last], f"{name}.rows", perm=[1, 0, 2])
         shape = self.constant(f"{name}.shape", np.array([-1, 2 * hidden], np.int64))
         return self.add("Reshape", [batch_first, shape], f"{name}.flat")
 
-    def _at_least_one(self, lengths: str, name: str) -> str:
+    def at_least_one(self, lengths: str, name: str) -> str:
         return self.add("Max", [lengths, self.constant(f"{name}.one", np.array(1, np.int64))], f"{name}.clamped")
 
     def serialise(self, inputs: list[Any], output: Any) -> bytes:
@@ -84,17 +87,22 @@ def _gates(array: np.ndarray) -> np.ndarray:
     return np.concatenate((i, o, f, g), axis=1)
 
 
-def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
+def emotion(weights: Mapping[str, np.ndarray], acoustic_encoder: str = "bilstm") -> bytes:
     """A serialised graph of `models.fusion.EmotionModel` from its state dict.
 
-    Inputs, as the system needs them: `frames` (batch, time, 34) float32, `frame_lengths` (batch,) int64,
+    Inputs, as the system needs them: `frames` (batch, time, values) float32, `frame_lengths` (batch,) int64,
     `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
     Output: `logits` (batch, classes).
     """
     value, floating, integers = _types()
-    graph = _Graph()
+    graph = Graph()
     inputs, encoded = [], []
-    if "acoustic.dense.weight" in weights:
+    if acoustic_encoder in STACKS:
+        stack = STACKS[acoustic_encoder]
+        inputs.append(value("frames", floating, ["batch", "time", kind(stack.features).dim]))
+        inputs.append(value("frame_lengths", integers, ["batch"]))
+        encoded.append(graph_cnn.encoder(graph, stack, "frames", "frame_lengths", weights, "acoustic"))
+    elif "acoustic.dense.weight" in weights:
         n_features = weights["acoustic.lstm.weight_input"].shape[1]
         inputs.append(value("frames", floating, ["batch", "time", n_features]))
         inputs.append(value("frame_lengths", integers, ["batch"]))
@@ -121,7 +129,7 @@ def spoken_encoder(weights: Mapping[str, np.ndarray]) -> bytes:
     """A serialised graph of `models.speech2vec.Speech2Vec.encode`: `frames` (batch, time, features) and
     `lengths` (batch,) → `embedding` (batch, dim)."""
     value, floating, integers = _types()
-    graph = _Graph()
+    graph = Graph()
     _, n_features, width = weights["encoder.weight_input"].shape
     graph.add("Identity", [graph.bilstm("frames", "lengths", weights, "encoder")], "embedding")
     inputs = [value("frames", floating, ["batch", "time", n_features]), value("lengths", integers, ["batch"])]

@@ -1,6 +1,7 @@
 """Systems that hear samples and spectrograms, and a taught one: from `duetto train` to `duetto predict`."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_the_audit_recomputes_the_normalisation(trained: Path, name: str) -> Non
     found = audit.load(trained / name)
     assert found is not None and found.verdict == "clean"
     assert not {finding.kind for finding in found.findings} & {"not-examined", "unknown-statistics"}
+
+
+def test_the_audit_notes_weights_that_came_from_elsewhere(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained / "spectrogram-alexnet", run)
+    described = json.loads((run / "run.json").read_text())
+    described["experiment"]["initial"] = "weights/alexnet.safetensors"
+    (run / "run.json").write_text(json.dumps(described))
+    found = audit.audit_run(run)
+    (note,) = [finding for finding in found.findings if finding.kind == "unknown-weights"]
+    assert "weights in alexnet.safetensors" in note.detail and found.verdict == "clean"
 
 
 def test_a_waveform_is_normalised_by_one_mean_and_one_deviation(trained: Path) -> None:

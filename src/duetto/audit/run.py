@@ -169,6 +169,9 @@ def _settings(run: _Run) -> Iterator[Finding]:
     if e.get("padding") in ("pre", "post"):
         detail = f"padding {e['padding']!r} lets the model read zeros, so that an answer depends on max_frames; no leak"
         yield found("padding-read", None, detail, padding=e["padding"])
+    if e.get("initial"):
+        detail = f"training started from weights in {Path(e['initial']).name}; what they were trained on is not known"
+        yield found("unknown-weights", None, detail)
 
 
 def unknown_vectors(source: str) -> Finding:

@@ -25,6 +25,11 @@ SYSTEMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("acoustic", ("normalisation=speaker",)),
     ("acoustic", ("normalisation=speaker", "epoch_choice=last")),
     ("embedding-random", ()),
+    ("waveform-cnn", ()),
+    ("spectrogram-cnn", ()),
+    ("spectrogram-alexnet", ()),
+    # Speech2Vec needs the times of words, and these sentences are spoken in every emotion alike.
+    ("acoustic-distilled", ("teacher=fusion-random",)),
 )
 
 

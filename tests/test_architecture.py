@@ -23,6 +23,7 @@ ORDER = (
     "labels",
     "corpora",
     "splits",
+    "convolutions",
     "experiment",
     "features",
     "words",

@@ -105,6 +105,15 @@ def test_features_of_recordings_with_a_bad_one(tmp_path: Path) -> None:
     assert done.exit_code == 1 and "1 of 2 utterances, 1 skipped" in done.stderr and "b.wav" in done.stderr
 
 
+def test_features_of_every_mode_and_of_none_such(tmp_path: Path) -> None:
+    audio.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 9).astype(np.float32), 16_000)
+    for mode in ("waveform", "spectrogram"):
+        done = RUN.invoke(app, ["features", str(tmp_path / "a.wav"), "-o", str(tmp_path / mode), "--mode", mode])
+        assert done.exit_code == 0 and "1 of 1 utterances" in done.stderr
+    done = RUN.invoke(app, ["features", str(tmp_path / "a.wav"), "-o", str(tmp_path / "f"), "--mode", "mel"])
+    assert done.exit_code == 1 and "choose from corrected" in str(done.exception)
+
+
 @pytest.mark.parametrize("by", ["transcript", "recognise", "segment"])
 def test_align_in_every_way(manifest: Path, tmp_path: Path, by: str) -> None:
     few = tmp_path / "few.jsonl"

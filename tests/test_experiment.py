@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from duetto.errors import ConfigurationError
-from duetto.experiment import EXPERIMENTS, SYSTEMS, changed, load
+from duetto.experiment import _CHOICES, EXPERIMENTS, SYSTEMS, changed, load, teacher_of
+from duetto.features.kinds import FEATURES
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -15,6 +16,10 @@ def test_every_system_loads_and_bears_its_name(name: str) -> None:
 
 def test_every_experiment_file_is_in_the_registry() -> None:
     assert {path.name for path in EXPERIMENTS.glob("*.toml")} == set(SYSTEMS.values())
+
+
+def test_experiments_name_every_kind_of_features() -> None:
+    assert set(_CHOICES["features"]) == set(FEATURES)
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -69,7 +74,7 @@ def test_settings_change_keys_and_show_in_the_name() -> None:
         ("acoustic", {"word_encoder": "mcnn"}, "word_encoder = 'mcnn' needs words; add 'words' to encoders"),
         ("acoustic", {"word_order": "shuffled"}, "word_order = 'shuffled' needs words"),
         ("fusion-random", {"fusion": "cross-attention"}, 'set pooling = "attention"'),
-        ("fusion-cross-attention", {"word_encoder": "mcnn"}, 'word_encoder = "bilstm"'),
+        ("fusion-cross-attention", {"word_encoder": "mcnn"}, 'both encoders to "bilstm"'),
         ("fusion-cross-attention", {"modality_dropout": 0.2}, "both encodings hold both modalities; leave one out"),
         ("fusion-random", {"modality_dropout": 1.0}, "give a share"),
         ("fusion-random", {"verification": -0.1}, "verification = -0.1 is not valid; give a weight from 0 on"),
@@ -101,3 +106,32 @@ def test_dimensions_and_figures_of_table_3() -> None:
 def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         changed(load("acoustic"), [setting])
+
+
+@pytest.mark.parametrize(
+    ("system", "setting", "message"),
+    [
+        ("acoustic", "acoustic_encoder=alexnet", "reads features = 'spectrogram', not 'corrected'; set both"),
+        ("waveform-cnn", "features=spectrogram", "reads features = 'waveform', not 'spectrogram'"),
+        ("acoustic", "acoustic_encoder=transformer", "choose from bilstm, waveform-cnn"),
+        ("acoustic", "initial=weights.safetensors", "no use for acoustic_encoder = 'bilstm'"),
+        ("acoustic-distilled", "distil_weight=1.5", "give a share in"),
+        ("acoustic-distilled", "distil_temperature=0", "give a number above 0"),
+    ],
+)
+def test_encoders_and_teachers_that_make_no_sense_say_so(system: str, setting: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        changed(load(system), [setting])
+
+
+def test_the_teacher_is_a_system_that_learns_alone_and_knows_the_same_classes(tmp_path: Path) -> None:
+    teacher = teacher_of(load("acoustic-distilled"))
+    assert teacher is not None and teacher.name == "fusion-speech2vec" and teacher_of(teacher) is None
+    with pytest.raises(ConfigurationError, match="has a teacher itself"):
+        teacher_of(load("acoustic", teacher="acoustic-distilled"))
+    with pytest.raises(ConfigurationError, match="neither a system nor a file"):
+        teacher_of(load("acoustic", teacher="professor"))
+    other = tmp_path / "other.toml"
+    other.write_text('name = "other"\ntitle = "Other"\nencoders = ["words"]\nlabel_set = "seven"')
+    with pytest.raises(ConfigurationError, match="they must be the same"):
+        teacher_of(load("acoustic", teacher=str(other)))

@@ -25,6 +25,13 @@ def test_normaliser_equals_numpy_over_all_frames() -> None:
     np.testing.assert_allclose(z.std(0), 1, rtol=1e-4)
 
 
+def test_one_statistic_takes_all_values_for_one_quantity() -> None:
+    rows = np.random.default_rng(0).normal(5, 3, (7, 160)).astype(np.float32)
+    normaliser = Normaliser.fit([rows[:3], rows[3:]], 1)
+    np.testing.assert_allclose([normaliser.mean[0], normaliser.deviation[0]], [rows.mean(), rows.std()], rtol=1e-5)
+    np.testing.assert_allclose(normaliser(rows), (rows - rows.mean()) / rows.std(), atol=1e-5)  # float32
+
+
 def test_a_constant_feature_is_centred_only() -> None:
     normaliser = Normaliser.fit([np.full((5, 2), 3.0, np.float32)], 2)
     assert normaliser(np.array([[3.0, 4.0]], np.float32)).tolist() == [[0.0, 1.0]]

@@ -33,20 +33,40 @@ def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and meta of a checkpoint; a damaged or foreign file is a `ModelError`."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint")
+    try:
+        found, metadata = _read(path)
+        return found, json.loads(metadata[_KEY])
+    except (KeyError, ValueError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a checkpoint of duetto, or damaged ({error}). Delete it and train again"
+        ) from error
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file that anybody wrote; `ModelError` where it is none."""
+    try:
+        return _read(path)[0]
+    except (ValueError, OSError) as error:
+        raise ModelError(
+            f"{path}: can't be read as safetensors ({error}). Weights in another format must be converted: "
+            "safetensors.torch.save_file(model.state_dict(), FILE)"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; what is wrong with it is a ValueError or OSError."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise MissingExtraError("Reading a checkpoint", "train") from error
-    if not path.is_file():
-        raise ModelError(f"{path}: no such checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})[_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118 (no mapping)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ModelError(
-            f"{path}: not a checkpoint of duetto, or damaged ({error}). Delete it and train again"
-        ) from error
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            return found, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

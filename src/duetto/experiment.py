@@ -15,6 +15,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from .convolutions import STACKS
 from .errors import ConfigurationError
 from .frames import MAX_FRAMES, MAX_WORDS
 
@@ -46,6 +47,10 @@ SYSTEMS: dict[str, str] = {
     "fusion-speaker": "fusion-speaker.toml",
     "fusion-robust": "fusion-robust.toml",
     "mcnn": "mcnn.toml",
+    "waveform-cnn": "waveform-cnn.toml",
+    "spectrogram-cnn": "spectrogram-cnn.toml",
+    "spectrogram-alexnet": "spectrogram-alexnet.toml",
+    "acoustic-distilled": "acoustic-distilled.toml",
 }
 """Name of a system → its experiment file."""
 
@@ -55,7 +60,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unknown": ("random", "zero", "mean", "subword", "spoken"),
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker"),
-    "features": ("corrected", "pyaudioanalysis"),
+    "features": ("corrected", "pyaudioanalysis", "spectrogram", "waveform"),
+    "acoustic_encoder": ("bilstm", *STACKS),
     "recurrent_mask": ("per-sample", "shared"),
     "epoch_choice": ("development", "last", "best-on-test"),
     "pooling": ("last", "attention"),
@@ -74,7 +80,11 @@ class Experiment:
 
     title: a line for tables. paper_ua: the figure in the paper's table, in percent, where there is one.
     encoders: `acoustic`, `words`, or both.
-    features: short-term feature mode. max_frames: frames kept, from the beginning (paper: 200).
+    features: what the acoustic encoder hears, see `features.kinds`: short-term features in one of their modes, a
+        spectrogram, or the waveform. max_frames: frames of it kept, from the beginning (paper: 200 of
+        100 ms; spectrograms and waveforms have frames of 10 ms).
+    acoustic_encoder: `bilstm`, or one of `convolutions.STACKS`. initial: a safetensors file with weights that its
+        convolutions start from, such as torchvision's for `alexnet`; empty to start at random.
     normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, or `none`.
     padding: `packed` reads each sequence to its own end; `pre` and `post` pad with zeros to max_frames
         and max_words and read the padding as well, as the paper's Keras code most likely did.
@@ -99,6 +109,9 @@ class Experiment:
     verification: weight of the loss that pulls encodings of one emotion together (`models.mcnn`).
     word_order: `shuffled` reads the words of each utterance in an order drawn from seed and utterance id, in
         training and in test: what a system loses by it is what it knew from word order.
+    teacher: a system (or TOML file) that is trained first, on the same training part, and whose answers for it
+        the system learns beside the labels; empty for none. distil_temperature, distil_weight: see
+        `models.distillation.loss`.
     """
 
     name: str
@@ -133,6 +146,11 @@ class Experiment:
     modality_dropout: float = 0.0
     verification: float = 0.0
     word_order: str = "given"
+    acoustic_encoder: str = "bilstm"
+    initial: str = ""
+    teacher: str = ""
+    distil_temperature: float = 2.0
+    distil_weight: float = 0.5
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
@@ -156,6 +174,12 @@ class Experiment:
         for key in ("auxiliary", "verification"):
             if not getattr(self, key) >= 0:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a weight from 0 on")
+        if not self.distil_temperature > 0:
+            raise ConfigurationError(
+                f"distil_temperature = {self.distil_temperature} is not valid; give a number above 0"
+            )
+        if not 0 <= self.distil_weight <= 1:
+            raise ConfigurationError(f"distil_weight = {self.distil_weight} is not valid; give a share in [0, 1]")
         for problem in _contradictions(self):
             raise ConfigurationError(problem)
 
@@ -176,6 +200,17 @@ class Experiment:
 
 def _contradictions(e: Experiment) -> Iterator[str]:
     """Keys that do not fit together, and what to change."""
+    stack = STACKS.get(e.acoustic_encoder)
+    if stack is not None and e.features != stack.features:
+        yield (
+            f"acoustic_encoder = {e.acoustic_encoder!r} reads features = {stack.features!r}, not {e.features!r}; "
+            "set both"
+        )
+    if e.initial and stack is None:
+        yield (
+            f"initial = {e.initial!r} has no use for acoustic_encoder = {e.acoustic_encoder!r}; "
+            f"weights can start {', '.join(STACKS)}"
+        )
     fused, dropped = f"fusion = {e.fusion!r}", f"modality_dropout = {e.modality_dropout}"
     for key, given in ((fused, e.fusion != "concatenate"), (dropped, e.modality_dropout > 0)):
         if given and not (e.uses_audio and e.uses_words):
@@ -185,8 +220,8 @@ def _contradictions(e: Experiment) -> Iterator[str]:
             if getattr(e, key) != default:
                 yield f"{key} = {getattr(e, key)!r} needs words; add 'words' to encoders"
     if e.fusion == "cross-attention":
-        if e.pooling != "attention" or e.word_encoder != "bilstm":
-            yield f'{fused} pools the states of two BiLSTMs; set pooling = "attention" and word_encoder = "bilstm"'
+        if e.pooling != "attention" or {e.word_encoder, e.acoustic_encoder} != {"bilstm"}:
+            yield f'{fused} pools the states of two BiLSTMs; set pooling = "attention" and both encoders to "bilstm"'
         if e.modality_dropout:
             yield f"{dropped} cannot be had with {fused}, where both encodings hold both modalities; leave one out"
 
@@ -233,6 +268,22 @@ def load(system: str | Path, **changes: Any) -> Experiment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML ({error})") from error
     return replace(from_mapping(values, str(path)), **changes)
+
+
+def teacher_of(experiment: Experiment) -> Experiment | None:
+    """The experiment of the teacher, where there is one, with as many epochs as its student; it must know the same
+    classes and learn by itself."""
+    if not experiment.teacher:
+        return None
+    teacher = load(experiment.teacher, epochs=experiment.epochs)
+    if teacher.label_set != experiment.label_set:
+        raise ConfigurationError(
+            f"teacher {teacher.name!r} knows label_set = {teacher.label_set!r}, and {experiment.name!r} learns "
+            f"{experiment.label_set!r}; they must be the same"
+        )
+    if teacher.teacher:
+        raise ConfigurationError(f"teacher {teacher.name!r} has a teacher itself; choose a system that learns alone")
+    return teacher
 
 
 def changed(experiment: Experiment, settings: Sequence[str]) -> Experiment:

@@ -22,9 +22,8 @@ import numpy as np
 
 from . import audio, metrics, parallel
 from .errors import AudioError, DuettoError, ModelError
+from .features.kinds import kind
 from .features.mfcc import MfccConfig, words_of
-from .features.short_term import ShortTermConfig
-from .frames import FRAME_SECONDS
 from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
 from .utterance import Word
 from .words.vocabulary import normalise
@@ -106,7 +105,7 @@ class Recogniser:
         self._origin = (self.name, recogniser, threads)
         self._session = Session(folder, threads=threads)
         experiment = self._session.front.experiment
-        self._features = ShortTermConfig(mode=experiment.features)
+        self._features = kind(experiment.features)
         spoken = experiment.uses_words and experiment.embeddings == "spoken"
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
@@ -195,11 +194,11 @@ class Recogniser:
 
     def _frames(self, waveform: audio.Waveform, warnings: list[str]) -> np.ndarray:
         maximum = self._session.front.experiment.max_frames
-        features = self._features.extract(waveform.samples, waveform.sample_rate)
+        features = self._features.extractor.extract(waveform.samples, waveform.sample_rate)
         if len(features) > maximum:
             part = "last" if self._session.front.experiment.padding == "pre" else "first"
             warnings.append(
-                f"only the {part} {maximum * FRAME_SECONDS:g} s of {waveform.duration:.1f} s were heard; "
+                f"only the {part} {maximum * self._features.step_seconds:g} s of {waveform.duration:.1f} s were heard; "
                 "the system was trained on single utterances"
             )
         if self._session.front.experiment.normalisation == "speaker":

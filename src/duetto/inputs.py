@@ -1,7 +1,7 @@
 """Features and words of utterances → padded arrays that a model reads. NumPy only: training and
 prediction share every line of it.
 
-    (frames, 34) ─ Normaliser ─ cut ─┐
+    (frames, n) ─ Normaliser ─ cut ──┐
                                      ├─ pad ─▶ Padded(values (batch, time, …), lengths (batch,))
     ids (n,) or vectors (n, dim) ────┘
 """
@@ -32,7 +32,7 @@ class Padded:
 
 @dataclass(frozen=True)
 class Normaliser:
-    """z-scores of each feature: (x − mean) / deviation, both (34,) float32.
+    """z-scores of each feature: (x − mean) / deviation, both (n_features,) float32; (1,) where all are one quantity.
 
     A feature that does not vary where the statistics were taken (deviation below 1e-6) is only centred.
     """
@@ -42,10 +42,11 @@ class Normaliser:
 
     @classmethod
     def fit(cls, sequences: Iterable[np.ndarray], n_features: int) -> Normaliser:
-        """Statistics over all frames of `sequences`, each (frames, n_features); summed in float64."""
+        """Statistics over all frames of `sequences`, each (frames, n_features); summed in float64. n_features = 1
+        takes the values of frames of any size for one quantity."""
         count, total, squares = 0, np.zeros(n_features), np.zeros(n_features)
         for sequence in sequences:
-            x = sequence.astype(np.float64)
+            x = sequence.astype(np.float64).reshape(-1, n_features)
             count, total, squares = count + len(x), total + x.sum(0), squares + (x * x).sum(0)
         if count == 0:
             raise ConfigurationError("a normaliser needs at least one frame to take its statistics from")
@@ -135,7 +136,7 @@ class Frontend:
         """Normalised frames of one utterance. `speaker`: that speaker's statistics, for experiments that
         normalise by speaker; without them the utterance's own are taken."""
         if self.experiment.normalisation == "speaker":
-            return (speaker or Normaliser.fit([features], features.shape[1]))(features)
+            return (speaker or Normaliser.fit([features], len(self.normaliser.mean)))(features)
         return self.normaliser(features)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:

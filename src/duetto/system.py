@@ -18,9 +18,10 @@ from . import audit, classical, evaluation, labels, splits
 from .audit import Audit
 from .baselines import BASELINES, Baseline, Inputs
 from .embeddings import AlikeWords, EmbeddingConfig, Embeddings, SpokenWords
-from .emotion import Sources, prepare
+from .emotion import Reader, Sources, prepare
 from .errors import ConfigurationError, CorpusError
-from .experiment import SYSTEMS, Experiment, load
+from .experiment import SYSTEMS, Experiment, load, teacher_of
+from .features.kinds import kind
 from .features.mfcc import MfccConfig
 from .features.short_term import ShortTermConfig
 from .features.store import Extractor, FeatureStore, extract_corpus
@@ -71,7 +72,11 @@ class Workshop:
     _splits: dict[tuple[str, bool, int], _Split] = field(default_factory=dict, repr=False, compare=False)
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
-        """Everything that an experiment reads, computed and trained here, before any system is."""
+        """Everything that an experiment and its teacher read, computed and trained here, before any system is."""
+        own, teacher = self._sources(experiment, utterances, folds), teacher_of(experiment)
+        return own if teacher is None else replace(own, teacher=self._sources(teacher, utterances, folds))
+
+    def _sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         frames = self.frames(experiment, utterances)
         kind = experiment.embeddings
         if not experiment.uses_words:
@@ -110,20 +115,30 @@ class Workshop:
         return made
 
     def reads(self, experiment: Experiment) -> str:
-        """Which word vectors the experiment reads, for its run.json: the digest of a file, or how they are trained."""
+        """What the experiment learns from beside the corpus, for its run.json: word vectors, by the digest of their
+        file or by how they are trained; the weights it starts from; its teacher, and what that one reads."""
+        parts = [self._vectors(experiment)]
+        if experiment.initial:
+            parts.append(_digest(Path(experiment.initial)))
+        if (teacher := teacher_of(experiment)) is not None:
+            parts += [teacher.to_json(), self._vectors(teacher)]
+        return " ".join(filter(None, parts))
+
+    def _vectors(self, experiment: Experiment) -> str:
         if not experiment.uses_words or experiment.embeddings == "random":
             return ""
         brought = (self.vectors or {}).get(experiment.embeddings)
         trained = repr(replace(self.embeddings, dim=experiment.word_dim))
         if brought is None:
             return trained
-        with brought.open("rb") as file:
-            digest = f"{brought.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-        return f"{digest}, unknown words by {trained}" if experiment.unknown == "spoken" else digest
+        return f"{_digest(brought)}, unknown words by {trained}" if experiment.unknown == "spoken" else _digest(brought)
 
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
-        """Short-term features, where the experiment hears them."""
-        return self.short_term(utterances, experiment.features) if experiment.uses_audio else None
+        """What the acoustic encoder hears, where there is one."""
+        if not experiment.uses_audio:
+            return None
+        heard = kind(experiment.features)
+        return self._store(utterances, heard.extractor, heard.title)
 
     def short_term(self, utterances: Sequence[Utterance], mode: str = "corrected") -> FeatureStore:
         """Short-term features, of a mode of `features.short_term`."""
@@ -158,6 +173,13 @@ def _loaded(path: Path) -> Vectors:
 
 def _brought(path: Path, _: Fold) -> Vectors:
     return _loaded(path)
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such file")
+    with path.open("rb") as file:
+        return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
 
 
 def named(system: str) -> Experiment | Baseline:
@@ -211,7 +233,7 @@ def run_systems(
         progress=workshop.step("train " + ", ".join(e.name for e in experiments)),
     )
     for experiment, folder in zip(experiments, folders, strict=True):
-        brought = (workshop.vectors or {}).get(experiment.embeddings)
+        brought = (workshop.vectors or {}).get((teacher_of(experiment) or experiment).embeddings)
         name = None if brought is None else brought.name
         features = workshop.folder / "features"
         evaluation.save_controls(folds, classes(experiment.label_set), folder)
@@ -305,12 +327,12 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
         for f, test in enumerate(tests):
             part = folder / evaluation.member(f, seed)
             session = Session(part)
-            spoken = alikes = None
+            reader = Reader()
             if mfcc is not None and alike:
-                alikes = AlikeWords(mfcc, SoundAlikes.load(part))
+                reader = Reader(alikes=AlikeWords(mfcc, SoundAlikes.load(part)))
             elif mfcc is not None:
-                spoken = SpokenWords(part, mfcc, SpokenEncoder(part))
-            inputs = prepare(test, session.front, Sources(frames=frames), spoken, alikes, seed=seed)
+                reader = Reader(spoken=SpokenWords(part, mfcc, SpokenEncoder(part)))
+            inputs = prepare(test, session.front, Sources(frames=frames), reader, seed=seed)
             logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)

@@ -39,6 +39,7 @@ KINDS: dict[str, Severity] = {
     "unknown-statistics": "warning",
     "not-in-manifest": "warning",
     "unknown-vectors": "note",
+    "unknown-weights": "note",
     "speaker-normalisation": "note",
     "padding-read": "note",
     "not-examined": "note",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigurationError, DuettoError, ModelError
-from ..features.short_term import ShortTermConfig
+from ..features.kinds import kind
 from ..features.store import FeatureStore
 from ..inputs import Normaliser
 from ..progress import Progress
@@ -169,6 +169,9 @@ def _settings(run: _Run) -> Iterator[Finding]:
     if e.get("padding") in ("pre", "post"):
         detail = f"padding {e['padding']!r} lets the model read zeros, so that an answer depends on max_frames; no leak"
         yield found("padding-read", None, detail, padding=e["padding"])
+    if e.get("initial"):
+        detail = f"training started from weights in {Path(e['initial']).name}; what they were trained on is not known"
+        yield found("unknown-weights", None, detail)
 
 
 def unknown_vectors(source: str) -> Finding:
@@ -260,11 +263,10 @@ def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
 
 def _store(run: _Run, features: Path | None) -> FeatureStore | None:
     """The features that the run heard; None where they are not there."""
-    config = ShortTermConfig(mode=run.experiment.get("features", "corrected"))
     if features is None or not features.is_dir():
         return None
     try:
-        return FeatureStore.open(features, config)
+        return FeatureStore.open(features, kind(run.experiment.get("features", "corrected")).extractor)
     except DuettoError:
         return None
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from .. import corpora
 from ..corpora import doctor, synthetic
 from ..errors import DuettoError
-from ..features.short_term import ShortTermConfig
+from ..features.kinds import FEATURES, kind
 from ..features.store import extract_corpus
 from ..progress import bar
 from ..utterance import Utterance, read_manifest, write_manifest
@@ -118,10 +118,13 @@ def synthesise(
 def features(
     sources: Annotated[list[Path], typer.Argument(help="One manifest (.jsonl), or recordings.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Feature folder; what it holds is not computed again.")],
-    mode: Annotated[str, typer.Option(help="corrected, or pyaudioanalysis (bug-compatible).")] = "corrected",
+    mode: Annotated[str, typer.Option(help="What to compute: " + ", ".join(FEATURES))] = "corrected",
     workers: Annotated[int, typer.Option(help="Processes; 0 for one a core.")] = 0,
 ) -> None:
-    """Compute the 34 short-term features of every utterance into a memory-mapped folder. Resumable.
+    """Compute the features of every utterance into a memory-mapped folder. Resumable.
+
+    Modes: corrected and pyaudioanalysis (bug-compatible) are the 34 short-term features; spectrogram and waveform are
+    what the convolutional systems hear.
 
     A recording that cannot be read is skipped and named; the exit status is then 1.
 
@@ -133,7 +136,7 @@ def features(
     """
     utterances = _utterances(sources)
     with bar("features") as progress:
-        store = extract_corpus(utterances, out, ShortTermConfig(mode=mode), workers=workers, progress=progress)
+        store = extract_corpus(utterances, out, kind(mode).extractor, workers=workers, progress=progress)
     skipped = [u.id for u in utterances if u.id in store.skipped]  # of these: a store remembers all it ever met
     for utterance_id in skipped:
         typer.echo(f"skipped {utterance_id}: {store.skipped[utterance_id]}", err=True)

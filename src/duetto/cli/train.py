@@ -49,9 +49,9 @@ def train(
     """Train a system on every fold of a protocol, and score its test data.
 
     Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random; and
-    those beyond the paper, such as fusion-confidence and mcnn (docs/systems.md lists all). Vectors are trained on
-    the training part unless --vectors brings them. The run folder then holds a model for `duetto predict`, the
-    result for `duetto evaluate`, and TensorBoard logs.
+    those beyond the paper, such as fusion-confidence, mcnn, waveform-cnn and acoustic-distilled (docs/systems.md
+    lists all). Vectors are trained on the training part unless --vectors brings them. The run folder then holds a
+    model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
 
     Baselines: svm, hmm, dnn-elm, evector, evector-acoustic. They are fitted on the CPU in this process; their run
     folder holds the result for `duetto evaluate` alone.
@@ -72,7 +72,7 @@ def train(
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
     chosen = _checked(named(system), settings or [], vectors, computing)
-    brought = {chosen.embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
+    brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
         shop = Workshop(
             cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(typer.echo, err=True)
@@ -96,9 +96,14 @@ def _checked(
             )
         return chosen
     changed = experiment.changed(chosen, settings)
-    if vectors is not None and changed.embeddings not in ("file", "word2vec", "speech2vec"):
+    if vectors is not None and _reader(changed).embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
     return changed
+
+
+def _reader(chosen: Experiment) -> Experiment:
+    """Whose word vectors --vectors brings: a distilled system's teacher's, or its own."""
+    return experiment.teacher_of(chosen) or chosen
 
 
 def _run(

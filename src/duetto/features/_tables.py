@@ -1,7 +1,7 @@
 """Constant tables behind `short_term`, built once per (mode, rate): mel filters, pitch classes, moments.
 
 A sum over bins is a product with a table. Most of a table is zeros, so it is kept as `Part`s: a few columns
-each, and only the bins in which they are not zero. `mfcc` keeps its triangles in the same way.
+each, and only the bins in which they are not zero. `spectrogram` keeps its triangles in the same way.
 """
 
 from __future__ import annotations

@@ -18,8 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..convolutions import STACKS
 from ..errors import ConfigurationError
 from .attention import CrossAttention
+from .cnn import ConvolutionalEncoder
 from .confidence import ConfidenceFusion
 from .encoders import SequenceEncoder, WordEncoder
 from .mcnn import MultiResolutionEncoder
@@ -28,7 +30,7 @@ from .mcnn import MultiResolutionEncoder
 class Batch(NamedTuple):
     """One batch of inputs; a modality that the system does not use is None.
 
-    frames (batch, time, 34) with frame_lengths (batch,); words (batch, n) ids or (batch, n, dim)
+    frames (batch, time, n_features) with frame_lengths (batch,); words (batch, n) ids or (batch, n, dim)
     vectors with word_lengths (batch,); target (batch,) class numbers.
     """
 
@@ -56,9 +58,10 @@ class ModelConfig:
     """Shape of an `EmotionModel`; the defaults are the paper's (section 4).
 
     encoders: `acoustic`, `words`, or both. hidden: LSTM units per direction. dense: units of every
-    dense layer. head_layers: dense layers between the encoders and the logits. recurrent_mask: of the
-    recurrent dropout, see `models.lstm`. pooling, fusion, word_encoder, modality_dropout: see
-    `experiment.Experiment`, which checks that they fit together.
+    dense layer. head_layers: dense layers between the encoders and the logits. n_features: values in a frame.
+    recurrent_mask: of the recurrent dropout, see `models.lstm`. acoustic_encoder: `bilstm` or one of
+    `convolutions.STACKS`. pooling, fusion, word_encoder, modality_dropout: see `experiment.Experiment`, which
+    checks that they fit together.
     """
 
     encoders: tuple[str, ...] = ("acoustic", "words")
@@ -75,6 +78,7 @@ class ModelConfig:
     fusion: str = "concatenate"
     word_encoder: str = "bilstm"
     modality_dropout: float = 0.0
+    acoustic_encoder: str = "bilstm"
 
     def __post_init__(self) -> None:
         if not self.encoders or set(self.encoders) - {"acoustic", "words"}:
@@ -87,7 +91,7 @@ class EmotionModel(nn.Module):
     def __init__(self, config: ModelConfig, table: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
-        self.acoustic = self._encoder(config.n_features) if "acoustic" in config.encoders else None
+        self.acoustic = self._acoustic() if "acoustic" in config.encoders else None
         self.words = None
         if "words" in config.encoders:
             self.words = WordEncoder(table, config.word_dim, self._word_encoder())
@@ -104,6 +108,12 @@ class EmotionModel(nn.Module):
                 nn.init.xavier_uniform_(module.weight)  # Keras' default for dense layers
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def _acoustic(self) -> SequenceEncoder | ConvolutionalEncoder:
+        c = self.config
+        if c.acoustic_encoder == "bilstm":
+            return self._encoder(c.n_features)
+        return ConvolutionalEncoder(STACKS[c.acoustic_encoder], c.n_features, c.dense, c.dropout)
 
     def _encoder(self, input_size: int) -> SequenceEncoder:
         c = self.config

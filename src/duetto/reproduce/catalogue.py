@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from .. import results
 from ..baselines import BASELINES, Baseline
 from ..errors import ConfigurationError
 from ..experiment import SYSTEMS, Experiment, changed, load
@@ -86,16 +85,6 @@ trained (`baselines.controls.CONTROLS`) stand beside every selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])
 
-AWAITED = (
-    "fusion-speech2vec-100", "fusion-speech2vec-200", "fusion-speech2vec-300",
-    "fusion-word2vec-100", "fusion-word2vec-200", "fusion-word2vec-300",
-    "mcnn", "mcnn-lstm", "evector-mcnn-lstm",
-    "waveform-cnn", "spectrogram-cnn", "spectrogram-alexnet", "acoustic-distilled",
-    "acoustic-attention", "embedding-attention", "fusion-attention", "fusion-cross-attention",
-    "fusion-confidence", "fusion-modality-dropout", "fusion-speaker", "fusion-robust", "embedding-shuffled",
-)  # fmt: skip
-"""Rows whose systems duetto does not have yet: `rows` leaves them out until it does."""
-
 TITLES = {
     "table1": "Table 1: one voice alone",
     "table2": "Table 2: single systems and their fusion",
@@ -106,21 +95,9 @@ TITLES = {
 }
 
 
-def exists(row: Row) -> bool:
-    """Whether duetto can measure a row."""
-    if row.of:
-        return hasattr(results, "combine") and all(name in SYSTEMS or name in BASELINES for name in row.of)
-    return row.system in SYSTEMS or row.system in BASELINES
-
-
-def rows(group: str) -> tuple[Row, ...]:
-    """The rows of a group that can be measured."""
-    return tuple(row for row in TABLES[group] if row.system not in AWAITED or exists(row))
-
-
 def fusions() -> dict[str, Row]:
     """Name → row of every late fusion."""
-    return {row.system: row for group in TABLES for row in rows(group) if row.of}
+    return {row.system: row for group in TABLES for row in TABLES[group] if row.of}
 
 
 def select(names: Iterable[str]) -> tuple[str, ...]:
@@ -128,11 +105,11 @@ def select(names: Iterable[str]) -> tuple[str, ...]:
 
     The parts of a late fusion come with it. Errors: a name that is neither.
     """
-    every = [row for group in TABLES for row in rows(group)]
+    every = [row for group in TABLES for row in TABLES[group]]
     wanted: set[str] = set()
     for name in names:
         if name in TABLES or name == "all":
-            wanted |= {row.system for row in (every if name == "all" else rows(name))}
+            wanted |= {row.system for row in (every if name == "all" else TABLES[name])}
         elif any(row.system == name for row in every):
             wanted.add(name)
         else:

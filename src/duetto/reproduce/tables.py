@@ -35,7 +35,7 @@ def record(
         told = {"row": row.paper} if row.paper else {}
         return {**told, **scores(row.system), "paper_ua": row.paper_ua}
 
-    groups = {group: [row(r) for r in catalogue.rows(group) if r.system in measured.results] for group in TITLES}
+    groups = {group: [row(r) for r in catalogue.TABLES[group] if r.system in measured.results] for group in TITLES}
     groups["controls"] = [report.record(c, resamples=resamples) for c in measured.controls] + groups["controls"]
     return {
         **groups,
@@ -68,8 +68,8 @@ def compared(measured: Measured, group: str) -> list[SystemResult]:
     """The results of a group that are compared with each other, and with every control; none where it has none."""
     if group == "controls":
         return []
-    own = [row.system for row in catalogue.rows(group) if _valid(measured, row)]
-    trained = [row.system for row in catalogue.rows("controls") if row.system in measured.results]
+    own = [row.system for row in catalogue.TABLES[group] if _valid(measured, row)]
+    trained = [row.system for row in catalogue.TABLES["controls"] if row.system in measured.results]
     found = [measured.results[name] for name in dict.fromkeys([*own, *trained])]
     return [*found, *measured.controls] if own else []
 
@@ -88,7 +88,7 @@ def section(measured: Measured, comparable: bool, resamples: int = RESAMPLES) ->
     shown = _Shown(measured, resamples)
     tables = []
     for group in TITLES:
-        rows = list(catalogue.TABLES[group] if group in PAPER_TABLES else catalogue.rows(group))
+        rows = list(catalogue.TABLES[group])
         if group == "controls":
             rows = [*(Row(control.system) for control in measured.controls), *rows]
         if not any(row.system in shown.results for row in rows):

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..convolutions import STACKS
 from ..errors import MissingExtraError
-from . import layers
+from ..features.kinds import kind
+from . import graph_cnn, layers
 
 _OPSET = 17
 
@@ -112,18 +114,18 @@ def _gates(array: np.ndarray) -> np.ndarray:
     return np.concatenate((i, o, f, g), axis=1)
 
 
-def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
+def emotion(weights: Mapping[str, np.ndarray], acoustic_encoder: str = "bilstm") -> bytes:
     """A serialised graph of `models.fusion.EmotionModel` from its state dict.
 
-    Inputs, as the system needs them: `frames` (batch, time, 34) float32, `frame_lengths` (batch,) int64,
+    Inputs, as the system needs them: `frames` (batch, time, values) float32, `frame_lengths` (batch,) int64,
     `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
     Output: `logits` (batch, classes).
     """
     value, floating, integers = _types()
     graph = Graph()
-    inputs, read = [], {}
+    inputs, read, stack = [], {}, STACKS.get(acoustic_encoder)
     if "acoustic.dense.weight" in weights:
-        n_features = weights["acoustic.lstm.weight_input"].shape[1]
+        n_features = kind(stack.features).dim if stack else weights["acoustic.lstm.weight_input"].shape[1]
         inputs.append(value("frames", floating, ["batch", "time", n_features]))
         inputs.append(value("frame_lengths", integers, ["batch"]))
         read["acoustic"] = ("frames", "frame_lengths")
@@ -139,7 +141,12 @@ def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
     if "cross.acoustic.query.weight" in weights:
         encoded = layers.encode_crosswise(graph, read, weights)
     else:
-        encoded = [graph.encoder(x, lengths, weights, name) for name, (x, lengths) in read.items()]
+        encoded = [
+            graph_cnn.encoder(graph, stack, x, lengths, weights, name)
+            if stack and name == "acoustic"
+            else graph.encoder(x, lengths, weights, name)
+            for name, (x, lengths) in read.items()
+        ]
     if "confidence.gates.acoustic.weight" in weights:
         head, logits = "confidence.heads.acoustic", layers.by_confidence(graph, encoded, weights)
     else:

@@ -28,7 +28,7 @@ def export(weights: Mapping[str, np.ndarray], front: Frontend, temperature: floa
     the softmax; it was fitted on development data.
     """
     description = {"format": _FORMAT, "temperature": temperature, **front.to_json()}
-    _write(folder, GRAPH, graph.emotion(weights), DESCRIPTION, description)
+    _write(folder, GRAPH, graph.emotion(weights, front.experiment.acoustic_encoder), DESCRIPTION, description)
 
 
 def export_spoken(

@@ -1,0 +1,182 @@
+"""What a system reads of each utterance, prepared for training and evaluation alike.
+
+Fold + Sources ─ frontend ─▶ Frontend ─ prepare ─▶ Inputs ─ Batches ─▶ models.fusion.Batch
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..embeddings import AlikeWords, SpokenWords
+from ..errors import ConfigurationError
+from ..experiment import Experiment
+from ..features.kinds import kind
+from ..inputs import Frontend, Normaliser
+from ..models.fusion import Batch
+from ..models.resident import Resident
+from ..runtime import SpokenEncoder
+from ..splits import Fold
+from ..training import derive
+from ..utterance import Utterance
+from ..words.vectors import Vectors
+from ..words.vocabulary import Vocabulary, tokens
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a system's inputs come from.
+
+    frames: utterance id → (frames, values) of what the acoustic encoder hears; None for systems without audio.
+    vectors: fold → word vectors that initialise the embedding table; None for a random table.
+    spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
+        is no table.
+    alikes: fold → what spells unknown words as known ones that sound like them; None leaves them unknown.
+    teacher: what the teacher of a distilled system reads.
+    """
+
+    frames: Mapping[str, np.ndarray] | None = None
+    vectors: Callable[[Fold], Vectors] | None = None
+    spoken: Callable[[Fold], SpokenWords] | None = None
+    alikes: Callable[[Fold], AlikeWords] | None = None
+    teacher: Sources | None = None
+
+    def reader(self, fold: Fold) -> Reader:
+        """How the words of a fold's utterances are read."""
+        return Reader(self.spoken and self.spoken(fold), self.alikes and self.alikes(fold))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How the words of an utterance are read: each by its own sound (`spoken`), or looked up by its spelling, where
+    an unknown one may be replaced by a known one that sounds like it (`alikes`)."""
+
+    spoken: SpokenWords | None = None
+    alikes: AlikeWords | None = None
+
+    def __call__(self, utterance: Utterance, front: Frontend) -> np.ndarray:
+        """What the second encoder reads: vectors (n, dim) float32 or ids (n,) int64."""
+        if self.spoken is not None:
+            return front.vectors(self.spoken(utterance))
+        return front.ids(tokens(self.alikes(utterance, front.vocabulary) if self.alikes else utterance))
+
+    @property
+    def encoder(self) -> SpokenEncoder | None:
+        """What hears words, for a prediction that must do the same."""
+        return self.spoken.encoder if self.spoken else self.alikes.alikes.encoder if self.alikes else None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Prepared utterances: normalised frames, word ids, class numbers (n,)."""
+
+    frames: list[np.ndarray] | None
+    words: list[np.ndarray] | None
+    target: np.ndarray
+
+    @property
+    def lengths(self) -> list[int]:
+        """What decides how long a sequence takes: frames, or words where there are no frames."""
+        return [len(x) for x in (self.frames or self.words or [])]
+
+    def only(self, index: np.ndarray) -> Inputs:
+        """The utterances of these indices, in their order."""
+        frames, words = (None if x is None else [x[i] for i in index] for x in (self.frames, self.words))
+        return Inputs(frames, words, self.target[index])
+
+
+def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Frontend:
+    """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
+    that are given: they were learned elsewhere."""
+    statistics = kind(experiment.features).statistics
+    normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
+    if experiment.uses_audio and experiment.normalisation == "train":
+        normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), statistics)
+    vocabulary = Vocabulary(())
+    if experiment.uses_words and sources.spoken is not None:
+        embed = sources.spoken(fold)
+        of_words = Normaliser.fit((embed(u) for u in fold.train), embed.encoder.dim)
+    elif experiment.uses_words:
+        vocabulary = Vocabulary.build([tokens(u) for u in fold.train])
+        if not vocabulary.words:
+            raise ConfigurationError(
+                f"system {experiment.name!r} reads words and no training utterance has any; add transcripts to the "
+                "manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+            )
+        if sources.vectors is not None:
+            known = set(vocabulary.words)
+            vocabulary = Vocabulary((*vocabulary.words, *(w for w in sources.vectors(fold).words if w not in known)))
+    return Frontend(experiment, normaliser, vocabulary, of_words)
+
+
+def _frames(sources: Sources, utterance: Utterance) -> np.ndarray:
+    if sources.frames is None or utterance.id not in sources.frames:
+        raise ConfigurationError(f"utterance {utterance.id!r} has no features; extract them first: duetto features")
+    return sources.frames[utterance.id]
+
+
+def prepare(
+    utterances: Sequence[Utterance], front: Frontend, sources: Sources, reader: Reader | None = None, *, seed: int = 0
+) -> Inputs:
+    """Everything of `utterances` that the system reads. reader: of the fold, for systems that read words by their
+    sound. seed: of the order of words, where the experiment shuffles them.
+
+    Speakers' statistics, where the experiment normalises by them, are taken over all frames of that speaker
+    here, labels unseen.
+    """
+    experiment = front.experiment
+    frames = words = None
+    if experiment.uses_audio:
+        by_speaker: dict[str | None, Normaliser] = {}
+        if experiment.normalisation == "speaker":
+            groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
+            for utterance in utterances:
+                groups[utterance.speaker].append(_frames(sources, utterance))
+            by_speaker = {speaker: Normaliser.fit(xs, len(front.normaliser.mean)) for speaker, xs in groups.items()}
+        frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
+    if experiment.uses_words:
+        reader = reader or Reader()
+        words = [reader(u, front) for u in utterances]
+        if experiment.word_order == "shuffled":
+            words = [_shuffled(front.cut_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
+    numbers = {label: number for number, label in enumerate(front.classes)}
+    return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
+
+
+def _shuffled(words: np.ndarray, seed: int, identifier: str) -> np.ndarray:
+    """The same words in an order that seed and utterance id decide."""
+    return np.random.default_rng(derive(seed, "word order", identifier)).permutation(words)
+
+
+class Batches:
+    """Batches of prepared utterances. They are kept on the device of the last batch, so that making one
+    takes no work for each utterance."""
+
+    def __init__(self, front: Frontend, inputs: Inputs) -> None:
+        self.front, self.inputs = front, inputs
+        self._device: torch.device | None = None
+        self._frames: Resident | None = None
+        self._words: Resident | None = None
+        self._target = torch.from_numpy(inputs.target)
+
+    def _move(self, device: torch.device) -> None:
+        e, inputs = self.front.experiment, self.inputs
+        if inputs.frames:
+            self._frames = Resident.of(inputs.frames, device, padding=e.padding, maximum=e.max_frames)
+        if inputs.words:
+            self._words = Resident.of(inputs.words, device, padding=e.padding, maximum=e.max_words)
+        self._target = self._target.to(device)
+        self._device = device
+
+    def __call__(self, index: np.ndarray, device: torch.device) -> Batch:
+        """The utterances `index` as one padded batch on `device`."""
+        if device != self._device:
+            self._move(device)
+        chosen = torch.from_numpy(index).to(device)
+        frames, frame_lengths = self._frames(chosen) if self._frames else (None, None)
+        words, word_lengths = self._words(chosen) if self._words else (None, None)
+        return Batch(frames, frame_lengths, words, word_lengths, self._target[chosen])

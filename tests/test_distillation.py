@@ -1,0 +1,129 @@
+"""Distillation: its loss by hand and against PyTorch, a student that follows, and a teacher that never sees a test."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import planted
+from duetto import emotion, experiment
+from duetto.emotion import EmotionTask, Sources
+from duetto.errors import ConfigurationError
+from duetto.experiment import Experiment
+from duetto.labels import LABEL_SETS
+from duetto.models import distillation
+from duetto.splits import Fold
+from duetto.training import TrainingConfig, fit
+
+SMALL = {"hidden": 16, "dense": 16, "epochs": 12, "learning_rate": 3e-3}
+
+
+def student(folder: Path, **changes: object) -> Experiment:
+    """A quick `acoustic-distilled` with a quick teacher of voice and words."""
+    teacher = folder / "teacher.toml"
+    keys = "".join(f"{key} = {value}\n" for key, value in SMALL.items())
+    teacher.write_text(f'name = "teacher"\ntitle = "Teacher"\nencoders = ["acoustic", "words"]\n{keys}')
+    return experiment.load("acoustic-distilled", **{**SMALL, "teacher": str(teacher), **changes})
+
+
+def taught() -> tuple[Fold, Sources]:
+    """A planted fold, and the sources of student and teacher."""
+    fold, sources = planted.fold(320)
+    return fold, replace(sources, teacher=sources)
+
+
+def test_loss_worked_by_hand() -> None:
+    """At T = 2 the teacher's logits 2·ln 3 and 0 are posteriors of 3/4 and 1/4; a student that knows nothing pays
+    ln 2 for any. With w = 1/2 and a hard loss of 1: ½·4·ln 2 + ½."""
+    teacher, unsure = torch.tensor([[2 * np.log(3), 0.0]]), torch.zeros(1, 2)
+    assert distillation.soft_cross_entropy(unsure, teacher, 2.0).item() == pytest.approx(np.log(2))
+    assert distillation.loss(torch.tensor(1.0), unsure, teacher, 2.0, 0.5).item() == pytest.approx(2 * np.log(2) + 0.5)
+    # A student who agrees pays the entropy of the posteriors, and no gradient is left.
+    agreeing = teacher.clone().requires_grad_()
+    paid = distillation.soft_cross_entropy(agreeing, teacher, 2.0)
+    paid.backward()
+    assert paid.item() == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
+    assert agreeing.grad is not None and float(agreeing.grad.abs().max()) < 1e-7
+
+
+def test_loss_is_pytorchs_divergence_and_the_teachers_entropy() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(5, 4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
+    p, q = (functional.log_softmax(x / 3, -1) for x in (teacher, student))
+    expected = functional.kl_div(q, p, reduction="batchmean", log_target=True) - (p.exp() * p).sum(-1).mean()
+    torch.testing.assert_close(distillation.soft_cross_entropy(student, teacher, 3.0), expected)
+
+
+@pytest.mark.parametrize(("weight", "follows"), [(1.0, "teacher"), (0.0, "labels")])
+def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: float, follows: str) -> None:
+    """The teacher calls every aroused voice sad and every other one happy: never what the labels say."""
+    fold, sources = planted.fold(320)
+    e = experiment.load("acoustic", **{**SMALL, "distil_weight": weight})
+    front = emotion.frontend(e, fold, sources)
+    train, development, test = (
+        emotion.prepare(part, front, sources) for part in (fold.train, fold.development, fold.test)
+    )
+    aroused = np.isin(np.array(LABEL_SETS["four"])[train.target], list(planted.AROUSED))
+    angry, happy, neutral, sad = range(4)
+    logits = np.zeros((len(aroused), 4), np.float32)
+    logits[np.arange(len(aroused)), np.where(aroused, sad, happy)] = 8.0
+    model = emotion.build(front, fold, sources, seed=0)
+    task = EmotionTask(front, train, development, 0, logits)
+    fit(model, task, TrainingConfig(epochs=12, learning_rate=3e-3, choice="last"), tmp_path)
+    answers = emotion.logits(model, front, test).argmax(-1)
+    heard = np.isin(np.array(LABEL_SETS["four"])[test.target], list(planted.AROUSED))
+    taught = np.where(heard, sad, happy)
+    possible = np.where(heard[:, None], [angry, happy], [neutral, sad])
+    if follows == "teacher":
+        assert (answers == taught).mean() > 0.95
+    else:
+        assert (answers[:, None] == possible).any(1).mean() > 0.95
+
+
+def test_a_teacher_is_trained_first_and_its_answers_reach_the_student(tmp_path: Path) -> None:
+    fold, sources = taught()
+    e = student(tmp_path)
+    outcome = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
+    teacher = tmp_path / "run" / emotion.TEACHER
+    logits = emotion.answers_of(teacher, fold, sources)
+    target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.train]
+    assert logits.shape == (len(fold.train), 4) and (logits.argmax(-1) == target).mean() > 0.95
+    alone = emotion.train(replace(e, teacher=""), fold, sources, tmp_path / "alone", seed=0)
+    assert not np.allclose(outcome.test_logits, alone.test_logits)
+    # The student hears arousal alone: half of the answers, whatever the teacher knew.
+    answers = outcome.test_logits.argmax(-1)
+    assert 0.3 < (answers == [LABEL_SETS["four"].index(str(u.label)) for u in fold.test]).mean() < 0.69
+
+
+def test_a_killed_run_goes_on_with_the_same_teacher(tmp_path: Path) -> None:
+    fold, sources = taught()
+    e = student(tmp_path, epochs=3)
+    first = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
+    weights = (tmp_path / "run" / emotion.TEACHER / "model.safetensors").stat().st_mtime_ns
+    for name in ("model.safetensors", "last.safetensors", "model.json"):
+        (tmp_path / "run" / name).unlink()
+    again = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
+    assert (tmp_path / "run" / emotion.TEACHER / "model.safetensors").stat().st_mtime_ns == weights
+    np.testing.assert_array_equal(first.test_logits, again.test_logits)
+
+
+def test_test_data_reach_neither_teacher_nor_student(tmp_path: Path) -> None:
+    fold, sources = taught()
+    assert sources.frames is not None
+    altered = {u.id: sources.frames[u.id] * 50 for u in fold.test}
+    relabelled = tuple(replace(u, text="zebra", label="sad") for u in fold.test)
+    other = Sources(frames={**sources.frames, **altered})
+    e = student(tmp_path, epochs=2)
+    emotion.train(e, fold, sources, tmp_path / "a", seed=0)
+    emotion.train(e, replace(fold, test=relabelled), replace(other, teacher=other), tmp_path / "b", seed=0)
+    for model in ("model.onnx", f"{emotion.TEACHER}/model.onnx"):
+        assert (tmp_path / "a" / model).read_bytes() == (tmp_path / "b" / model).read_bytes()
+
+
+def test_a_teacher_without_sources_says_so(tmp_path: Path) -> None:
+    fold, sources = planted.fold()
+    with pytest.raises(ConfigurationError, match="has a teacher, and Sources says not what it reads"):
+        emotion.train(student(tmp_path), fold, sources, tmp_path / "run", seed=0)

@@ -327,6 +327,13 @@ def test_late_fusions_join_what_was_measured(tree: Path, tmp_path: Path, monkeyp
     score = 100 * metrics.unweighted_accuracy(found["acoustic"].target, mean[0].argmax(-1), 4)
     assert row["paper_ua"] == 64.33 and row["ua"]["mean"] == pytest.approx(score)
 
+    def refused(*_: Any) -> None:
+        raise ConfigurationError("they do not fit")
+
+    monkeypatch.setattr(results, "combine", refused, raising=False)
+    done = small(tree, tmp_path, "svm-acoustic")
+    assert done.failed == {"svm-acoustic (session5)": "they do not fit"}
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),

@@ -318,6 +318,13 @@ def test_late_fusions_join_what_was_measured(tree: Path, tmp_path: Path, monkeyp
     score = 100 * metrics.unweighted_accuracy(found["acoustic"].target, mean[0].argmax(-1), 4)
     assert row["paper_ua"] == 64.33 and row["ua"]["mean"] == pytest.approx(score)
 
+    def refused(*_: Any) -> None:
+        raise ConfigurationError("they do not fit")
+
+    monkeypatch.setattr(results, "combine", refused, raising=False)
+    done = small(tree, tmp_path, "svm-acoustic")
+    assert done.failed == {"svm-acoustic (session5)": "they do not fit"}
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -338,6 +345,34 @@ def test_what_is_not_valid_is_said_before_anything_is_written(
     done = CliRunner().invoke(app, ["reproduce", *given, "-o", str(tmp_path / "out")], terminal_width=200)
     said = re.sub(r"[│\s]+", " ", done.stderr) + str(done.exception)  # usage errors come in a box
     assert done.exit_code != 0 and message in said and not (tmp_path / "out").exists()
+
+
+def test_options_of_the_command_mean_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is given is changed, so that a system keeps the settings of its own file."""
+    given: list[Options] = []
+
+    def refuse(kind: str, path: Path, out: Path, options: Options, **_: Any) -> None:
+        given.append(options)
+        raise ConfigurationError("seen enough")
+
+    monkeypatch.setattr("duetto.reproduce.run", refuse)
+    base = ["reproduce", "--corpus", "manifest:m.jsonl", "-o", str(tmp_path / "out")]
+    CliRunner().invoke(app, base)
+    CliRunner().invoke(
+        app,
+        [*base, "--systems", "table1,svm", "--systems", "table2", "--protocols", "random,loso", "--seeds", "2",
+         "--epoch", "best-on-test", "--padding", "post", "--features", "pyaudioanalysis", "--set", "hidden=9",
+         "--vectors", f"word2vec={tmp_path}", "--force", "--declare-leak"],
+    )  # fmt: skip
+    CliRunner().invoke(app, [*base, "--epoch", "last"])
+    plain, full, last = given
+    assert plain == Options() and last.settings == ("epoch_choice=last",)
+    assert full.systems == ("table1", "svm", "table2") and full.protocols == ("random", "loso")
+    assert full.settings == ("padding=post", "features=pyaudioanalysis", "hidden=9") and full.best_on_test
+    assert (full.seeds, full.force, full.declare_leak, full.vectors) == (2, True, True, {"word2vec": tmp_path})
+    changed = full.configured("acoustic")
+    assert isinstance(changed, experiment.Experiment) and changed.name == "acoustic"
+    assert (changed.padding, changed.features, changed.hidden, changed.epochs) == ("post", "pyaudioanalysis", 9, 20)
 
 
 def test_the_command_prints_the_tables(tree: Path, tmp_path: Path) -> None:

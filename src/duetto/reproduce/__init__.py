@@ -87,7 +87,7 @@ def _remember(out: Path, kind: str, options: Options) -> None:
         "seeds": options.seeds,
         "epochs": options.epochs,
         "settings": sorted(options.settings),
-        "vectors": {name: str(path) for name, path in sorted(options.vectors.items())},
+        "vectors": {name: str(path.absolute()) for name, path in sorted(options.vectors.items())},
     }
     file = out / SETTINGS
     if file.is_file():

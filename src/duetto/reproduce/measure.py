@@ -137,7 +137,7 @@ class Bench:
             except DuettoError as error:
                 failed[name] = str(error)
                 self.watch(Event(name, FAILED, detail=str(error)))
-        self._fuse(names, found, left_out | failed, left_out)
+        self._fuse(names, found, left_out, failed)
         trained = [self._folder(name, protocol) for name in names if name in found and name not in catalogue.fusions()]
         return Measured(
             protocol,
@@ -250,19 +250,24 @@ class Bench:
         return result
 
     def _fuse(
-        self, names: Sequence[str], found: dict[str, SystemResult], missing: Mapping[str, str], left_out: dict[str, str]
+        self, names: Sequence[str], found: dict[str, SystemResult], left_out: dict[str, str], failed: dict[str, str]
     ) -> None:
         """Add the late fusions that were asked for, of what was found."""
         for name, row in catalogue.fusions().items():
             if name not in names:
                 continue
+            missing = left_out | failed
             if lacking := [part for part in row.of if part in missing]:
                 left_out[name] = f"without {lacking[0]}: {missing[lacking[0]]}"
                 self.watch(Event(name, LEFT_OUT, detail=left_out[name]))
                 continue
-            found[name] = results.combine(  # pyright: ignore[reportAttributeAccessIssue]
-                [found[part] for part in row.of], name, row.paper, row.paper_ua
-            )
+            parts = [found[part] for part in row.of]
+            try:
+                found[name] = results.combine(parts, name, row.paper, row.paper_ua)
+            except DuettoError as error:
+                failed[name] = str(error)
+                self.watch(Event(name, FAILED, detail=str(error)))
+                continue
             self.watch(Event(name, DONE, 1, 1, results.summary(found[name]).ua.mean))
 
     def _steps(self, name: str, so_far: _SoFar | None) -> Callable[[str], Progress]:

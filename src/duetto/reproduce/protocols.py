@@ -25,7 +25,7 @@ _WHAT = {
 
 
 def record(measured: Sequence[Measured], impossible: Mapping[str, str], resamples: int = RESAMPLES) -> dict[str, Any]:
-    """`{"unit", "protocols": [{"protocol", "folds", "utterances", "disjoint_in", "systems", "controls", "leaks",
+    """`{"unit", "protocols": [{"protocol", "folds", "disjoint_in", "systems", "controls", "leaks",
     "not_applicable", "failed"}], "impossible": {protocol: why}}`; rows as in tables.json."""
 
     def rows(found: Sequence[SystemResult]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ FLOOR = 1e-10
 MAX_WORD_FRAMES = 100
 """Frames of a spoken word that are used, from its beginning: 1 s."""
 
-_BLOCK, _BANDS_OF_A_PART = 128, 8
+_BLOCK, _BANDS_OF_A_PART = 64, 8
 _VERSION = 2
 
 

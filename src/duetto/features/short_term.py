@@ -60,8 +60,9 @@ _VERSION = 1
 _BLOCK_SAMPLES = 1 << 17
 """Samples of a block, 82 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
 closer to the core, but what Python spends on a block then weighs more."""
-_BLOCKS = 8
-"""Blocks whose sums are finished together: enough to make short arrays of sums long."""
+_TOGETHER = 500
+"""Frames whose sums are finished together: many, so that what Python spends on them weighs little; few enough for
+their DCT to stay below 2^18 multiplications, where OpenBLAS begins to start threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,9 @@ def _features(
     work = spectral.workspace(block, length)
     out = np.empty((count, len(NAMES)), dtype)
     spectrum = None
-    for at in range(0, count, block * _BLOCKS):
-        part = out[at : at + block * _BLOCKS]
+    together = max(1, _TOGETHER // block) * block
+    for at in range(0, count, together):
+        part = out[at : at + together]
         sums = spectral.Sums.empty(len(part))
         for first in range(0, len(part), block):
             rows = slice(first, min(first + block, len(part)))

@@ -164,8 +164,9 @@ def _as_released(frames: np.ndarray, magnitude: np.ndarray, filters: np.ndarray,
 
     Dividing the sums instead is the same for everything but that rounding, and spares a pass.
     """
-    rows = np.flatnonzero(filters.min(axis=1) < ROUNDING * t.bins * level.unit)
-    if len(rows):
+    lowest = ROUNDING * t.bins * level.unit
+    if filters.min() < lowest:
+        rows = np.flatnonzero(filters.min(axis=1) < lowest)
         spectrum = np.fft.rfft(frames[rows] * level.scale / level.peak)
         magnitude[rows] = np.abs(spectrum[:, t.first_bin : t.first_bin + t.bins]) * level.unit
         again = np.empty((len(rows), FILTERS))
@@ -195,7 +196,7 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
     the rounding error is about 1e-16.
     """
     scale = 1 / np.where(total > 0, total, 1)
-    own = power * scale**2
+    own = power * scale * scale
     found = np.empty(len(total))
     np.vecdot(magnitude[1:], magnitude[:-1], out=found[1:])
     found[1:] *= -2 * scale[1:] * scale[:-1]
@@ -248,12 +249,12 @@ def rolloff_bins(magnitude: np.ndarray, bands: np.ndarray, total: np.ndarray, ep
     threshold = (ROLLOFF * total - epsilon)[:, None]
     ends = bands.cumsum(axis=1)
     within, row = ends > threshold, np.arange(n)
-    late = ~within[:, -1]  # among the odd bins at the end
     band = within.argmax(axis=1)
     reached = np.square(tenths[row, band]).cumsum(axis=1) > threshold - (ends - bands)[row, band, None]
     reached[:, -1] = True  # rounding: the band as a whole did exceed it
     found = band * width + reached.argmax(axis=1)
-    if late.any():
+    if odd.shape[1] and not within[:, -1].all():  # among the odd bins at the end
+        late = ~within[:, -1]
         running = ends[late, -1:] + np.square(odd[late]).cumsum(axis=1)
-        found[late] = BANDS * width + (running <= threshold[late]).sum(axis=1)
-    return np.minimum(found, magnitude.shape[1] - 1)
+        found[late] = np.minimum(BANDS * width + (running <= threshold[late]).sum(axis=1), magnitude.shape[1] - 1)
+    return found

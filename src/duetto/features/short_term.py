@@ -156,7 +156,7 @@ def _level(signal: np.ndarray, low: float, high: float, compatible: bool) -> spe
     scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
     if not compatible:
         return spectral.Level(scale, silence=SILENCE_ENERGY)
-    mean = float(signal.mean(dtype=np.float64))
+    mean = float(np.add.reduce(signal, dtype=np.float64)) / len(signal)
     peak = max(high - mean, mean - low) * scale + 1e-10
     return spectral.Level(scale, mean, peak, epsilon=spectral.EPSILON)
 

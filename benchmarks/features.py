@@ -14,6 +14,7 @@ duetto. Its functionals are other features, in frames of 20–60 ms every 10 ms.
 from __future__ import annotations
 
 import argparse
+import cProfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,22 @@ from duetto.utterance import Utterance
 FRAME = frame_length()
 FLOOR, PACKAGE = "one batched real FFT", "pyAudioAnalysis"
 PACKAGES = ("numpy", "soundfile", "pyAudioAnalysis", "librosa", "opensmile")
+PARTS = {
+    "the FFT": ("rfft",),
+    "magnitudes, their squares and moments": ("block_sums",),
+    "mel filters and chroma": ("product",),
+    "energies of tenths": ("_energies",),
+    "rolloff": ("rolloff_bins",),
+    "zero crossings": ("crossings",),
+    "flux and spread": ("flux", "variance"),
+    "the package's silences": ("_as_released",),
+    "samples to float64, less their mean": ("_centre", "_level"),
+    "smallest and largest sample": ("_valid",),
+    "sums to features": ("_finish",),
+    "the loop over blocks": ("_features",),
+}
+OWN = ("block_sums", "_features")
+"""Functions of the extraction; of those in `OWN` only the time that they spend themselves."""
 Side = Callable[[], object]
 
 
@@ -47,19 +64,23 @@ class Recordings(NamedTuple):
     def seconds(self) -> float:
         return sum(map(len, self.samples)) / SAMPLE_RATE
 
+    def whole(self) -> list[np.ndarray]:
+        """The samples as int16, which is what pyAudioAnalysis takes."""
+        return [np.round(s * 32767).astype(np.int16) for s in self.samples]
+
 
 def duetto_sides(recordings: Recordings) -> dict[str, Side]:
     """Both modes of the 34 features, the MFCC of Speech2Vec, and what nothing can do without."""
     framed = [s[: len(s) // FRAME * FRAME].reshape(-1, FRAME).astype(float) for s in recordings.samples]
 
-    def mode(name: str) -> Side:
-        return lambda: [short_term.extract(s, SAMPLE_RATE, mode=name) for s in recordings.samples]
+    def mode(name: str, samples: list[np.ndarray]) -> Side:
+        return lambda: [short_term.extract(s, SAMPLE_RATE, mode=name) for s in samples]
 
     return {
         FLOOR: lambda: [np.fft.rfft(frames) for frames in framed],
         "reading the audio": lambda: [audio.load(path) for path in recordings.paths],
-        "duetto, `pyaudioanalysis`": mode("pyaudioanalysis"),
-        "duetto, `corrected`": mode("corrected"),
+        "duetto, `pyaudioanalysis`": mode("pyaudioanalysis", recordings.whole()),
+        "duetto, `corrected`": mode("corrected", recordings.samples),
         "duetto, 13 MFCC every 10 ms": lambda: [mfcc.extract(s, SAMPLE_RATE) for s in recordings.samples],
     }
 
@@ -68,7 +89,7 @@ def pyaudioanalysis(recordings: Recordings) -> dict[str, Side]:
     """The released package that the features come from."""
     from pyAudioAnalysis import ShortTermFeatures
 
-    whole = [np.round(s * 32767).astype(np.int16) for s in recordings.samples]
+    whole = recordings.whole()
     extract = ShortTermFeatures.feature_extraction
     return {PACKAGE: lambda: [extract(s, SAMPLE_RATE, FRAME, FRAME, deltas=False) for s in whole]}
 
@@ -133,6 +154,26 @@ def speed(recordings: Recordings, repetitions: int) -> str:
     return f"{title}; processor time, medians of {repetitions}.\n\n{table(header, rows)}"
 
 
+def profile(samples: np.ndarray) -> str:
+    """Where the time of the 34 features goes: shares of each function with all that it calls."""
+    shares: dict[str, dict[str, float]] = {}
+    for mode in short_term.MODES:
+        profiler = cProfile.Profile(time.process_time)
+        short_term.extract(samples, SAMPLE_RATE, mode=mode)
+        profiler.runcall(lambda mode=mode: [short_term.extract(samples, SAMPLE_RATE, mode=mode) for _ in range(50)])
+        taken: dict[str, tuple[float, float]] = {}  # within the function itself, and with what it calls
+        for entry in profiler.getstats():
+            if not isinstance(entry.code, str):
+                taken[entry.code.co_name] = (entry.inlinetime, entry.totaltime)
+        whole = taken["_features"][1]
+        shares[mode] = {
+            text: 100 * sum(taken.get(name, (0, 0))[0 if name in OWN else 1] for name in names) / whole
+            for text, names in PARTS.items()
+        }
+    rows = [(text, *(round(shares[mode][text]) for mode in short_term.MODES)) for text in PARTS]
+    return f"**Where the time of one minute goes**, %\n\n{table(('', *short_term.MODES), rows)}"
+
+
 def scaling(utterances: Sequence[Utterance], repetitions: int, counts: Sequence[int]) -> str:
     """Extraction of a corpus from its files into an empty store, by number of processes."""
 
@@ -194,6 +235,7 @@ def main() -> None:
             parts.append("Skipped: EmoDB and RAVDESS; give --data $DUETTO_DATA")
         for recordings in sets:
             parts.append(speed(recordings, arguments.repetitions))
+        parts.append(profile(sets[0].samples[0]))
         parts.append(scaling(utterances, min(arguments.repetitions, 3), arguments.processes))
     text = "\n\n".join(parts)
     print(text)

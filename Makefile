@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What the commands below need.
 EXTRAS ?= train,synth,dev
+# Scripts of benchmarks/ that `make bench` runs in turn. Each takes --write, and --data for the folder of corpora.
+BENCHMARKS ?= features alternatives
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test check clean
+.PHONY: help environment demo test check bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -28,6 +30,13 @@ check: $(VENV)/.made ## style and types
 
 test: check ## style, types and every test, under 12 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+$(VENV)/.bench: $(VENV)/.made
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS),bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## every benchmark, into benchmarks/RESULTS.md; DUETTO_DATA names the folder of corpora
+	for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py --write $${DUETTO_DATA:+--data "$$DUETTO_DATA"} || exit 1; done
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) demo dist build .pytest_cache .ruff_cache .hypothesis

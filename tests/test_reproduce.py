@@ -321,7 +321,7 @@ def test_late_fusions_join_what_was_measured(tree: Path, tmp_path: Path, monkeyp
     def refused(*_: Any) -> None:
         raise ConfigurationError("they do not fit")
 
-    monkeypatch.setattr(results, "combine", refused, raising=False)
+    monkeypatch.setattr(measure.results, "combine", refused)
     done = small(tree, tmp_path, "svm-acoustic")
     assert done.failed == {"svm-acoustic (session5)": "they do not fit"}
 

@@ -61,18 +61,15 @@ class Sums:
     """Per-frame sums of some frames, in units of the samples and of the FFT (not yet divided by `bins`).
 
     filters: (T, 40), moments: (T, 3), chroma: (T, 12): products with the tables of those names.
-    bands: (T, 10) power of each tenth of the spectrum; power: (T,) of all of it. parts: (T, 10) energy of each
-    tenth of the frame; energy: (T,) Σx². crossings: (T,) half the summed |Δ sign|. variance, flux,
-    rolloff: (T,).
+    tenths: (2, T, 10) energy of each tenth of the frame, and power of each tenth of the spectrum; whole: (2, T)
+    energy Σx² and power of all of it. crossings: (T,) half the summed |Δ sign|. variance, flux, rolloff: (T,).
     """
 
     filters: np.ndarray
     moments: np.ndarray
     chroma: np.ndarray
-    bands: np.ndarray
-    parts: np.ndarray
-    power: np.ndarray
-    energy: np.ndarray
+    tenths: np.ndarray
+    whole: np.ndarray
     crossings: np.ndarray
     variance: np.ndarray
     flux: np.ndarray
@@ -80,8 +77,8 @@ class Sums:
 
     @classmethod
     def empty(cls, count: int) -> Sums:
-        columns = (FILTERS, 3, CLASSES, BANDS, BANDS)
-        return cls(*(np.empty((count, n)) for n in columns), *(np.empty(count) for _ in range(6)))
+        shapes = (count, FILTERS), (count, 3), (count, CLASSES), (2, count, BANDS), (2, count)
+        return cls(*map(np.empty, shapes), *np.empty((4, count)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,14 +129,15 @@ def block_sums(
 ) -> Spectrum:
     """Fill `rows` of `out` from the first frames of `work`; returns the last frame's spectrum.
 
-    tied: (block,) whether a frame may hold samples that are exactly zero. Silent frames are set to zero, in place.
+    tied: numbers of the frames that may hold samples which are exactly zero. Silent frames are set to zero, in place.
     before: the spectrum of the frame before the block, None before the first frame.
     """
-    n, bins, unit = len(tied), t.bins, level.unit
+    n, bins, unit = rows.stop - rows.start, t.bins, level.unit
     frames = work.frames[:n]
-    energy, parts = out.energy[rows], out.parts[rows]
+    (parts, bands), (energy, power) = out.tenths[:, rows], out.whole[:, rows]
     _energies(frames, parts, energy)
-    if (silent := energy <= level.silence * t.length * unit**2).any():
+    if energy.min() <= (silence := level.silence * t.length * unit**2):
+        silent = energy <= silence
         frames[silent], parts[silent], energy[silent] = 0, 0, 0
     out.crossings[rows] = crossings(frames, tied)
 
@@ -151,7 +149,6 @@ def block_sums(
     np.matmul(magnitude, t.moments, out=(moments := out.moments[rows]))
     tonal = magnitude[:, t.chroma_bins]
     product(np.square(tonal, out=work.power[: tonal.size].reshape(tonal.shape)), t.chroma, out.chroma[rows])
-    bands, power = out.bands[rows], out.power[rows]
     _energies(magnitude, bands, power)
     out.variance[rows] = variance(magnitude, moments, t.frequency)
     epsilon = level.epsilon * bins**2 * unit
@@ -167,8 +164,9 @@ def _as_released(frames: np.ndarray, magnitude: np.ndarray, filters: np.ndarray,
 
     Dividing the sums instead is the same for everything but that rounding, and spares a pass.
     """
-    rows = np.flatnonzero(filters.min(axis=1) < ROUNDING * t.bins * level.unit)
-    if len(rows):
+    lowest = ROUNDING * t.bins * level.unit
+    if filters.min() < lowest:
+        rows = np.flatnonzero(filters.min(axis=1) < lowest)
         spectrum = np.fft.rfft(frames[rows] * level.scale / level.peak)
         magnitude[rows] = np.abs(spectrum[:, t.first_bin : t.first_bin + t.bins]) * level.unit
         again = np.empty((len(rows), FILTERS))
@@ -198,7 +196,7 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
     the rounding error is about 1e-16.
     """
     scale = 1 / np.where(total > 0, total, 1)
-    own = power * scale**2
+    own = power * scale * scale
     found = np.empty(len(total))
     np.vecdot(magnitude[1:], magnitude[:-1], out=found[1:])
     found[1:] *= -2 * scale[1:] * scale[:-1]
@@ -214,13 +212,12 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
 def crossings(frames: np.ndarray, tied: np.ndarray) -> np.ndarray:
     """(n,) half of Σ|sign(x_i) − sign(x_{i−1})|, with sign(0) = 0.
 
-    tied: (n,) whether a frame may hold zeros.
+    tied: numbers of the frames that may hold zeros.
     """
     # sign(x) = [x > 0] + [x ≥ 0] − 1, both steps go the same way, and they differ at zeros only.
     found = _changes(frames > 0).astype(float)
-    if tied.any():
-        rows = np.flatnonzero(tied)
-        found[rows] = (found[rows] + _changes(frames[rows] >= 0)) / 2
+    if len(tied):
+        found[tied] = (found[tied] + _changes(frames[tied] >= 0)) / 2
     return found
 
 
@@ -252,12 +249,12 @@ def rolloff_bins(magnitude: np.ndarray, bands: np.ndarray, total: np.ndarray, ep
     threshold = (ROLLOFF * total - epsilon)[:, None]
     ends = bands.cumsum(axis=1)
     within, row = ends > threshold, np.arange(n)
-    late = ~within[:, -1]  # among the odd bins at the end
     band = within.argmax(axis=1)
     reached = np.square(tenths[row, band]).cumsum(axis=1) > threshold - (ends - bands)[row, band, None]
     reached[:, -1] = True  # rounding: the band as a whole did exceed it
     found = band * width + reached.argmax(axis=1)
-    if late.any():
+    if odd.shape[1] and not within[:, -1].all():  # among the odd bins at the end
+        late = ~within[:, -1]
         running = ends[late, -1:] + np.square(odd[late]).cumsum(axis=1)
-        found[late] = BANDS * width + (running <= threshold[late]).sum(axis=1)
-    return np.minimum(found, magnitude.shape[1] - 1)
+        found[late] = np.minimum(BANDS * width + (running <= threshold[late]).sum(axis=1), magnitude.shape[1] - 1)
+    return found

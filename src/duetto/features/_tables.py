@@ -147,7 +147,7 @@ def tables(rate: int, length: int, compatible: bool) -> Tables:
         first_bin=0 if compatible else 1,
         filters=parts(filters, _FILTERS_OF_A_PART),
         moments=moments,
-        chroma=parts(chroma[used], _CLASSES_OF_A_PART),
+        chroma=parts(chroma[used], CLASSES if scattered else _CLASSES_OF_A_PART),
         chroma_bins=used if scattered else slice(int(used[0]), int(used[-1]) + 1),
         frequency=relative,
         rolloff=rolloff,

@@ -60,8 +60,9 @@ _VERSION = 1
 _BLOCK_SAMPLES = 1 << 17
 """Samples of a block, 82 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
 closer to the core, but what Python spends on a block then weighs more."""
-_BLOCKS = 8
-"""Blocks whose sums are finished together: enough to make short arrays of sums long."""
+_TOGETHER = 500
+"""Frames whose sums are finished together: many, so that what Python spends on them weighs little; few enough for
+their DCT to stay below 2^18 multiplications, where OpenBLAS begins to start threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,9 @@ def _features(
     work = spectral.workspace(block, length)
     out = np.empty((count, len(NAMES)), dtype)
     spectrum = None
-    for at in range(0, count, block * _BLOCKS):
-        part = out[at : at + block * _BLOCKS]
+    together = max(1, _TOGETHER // block) * block
+    for at in range(0, count, together):
+        part = out[at : at + together]
         sums = spectral.Sums.empty(len(part))
         for first in range(0, len(part), block):
             rows = slice(first, min(first + block, len(part)))
@@ -154,13 +156,13 @@ def _level(signal: np.ndarray, low: float, high: float, compatible: bool) -> spe
     scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
     if not compatible:
         return spectral.Level(scale, silence=SILENCE_ENERGY)
-    mean = float(signal.mean(dtype=np.float64))
+    mean = float(np.add.reduce(signal, dtype=np.float64)) / len(signal)
     peak = max(high - mean, mean - low) * scale + 1e-10
     return spectral.Level(scale, mean, peak, epsilon=spectral.EPSILON)
 
 
 def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.ndarray:
-    """Fill (count, length) `values` with a piece of the signal less its mean; (count,) whether one may hold zeros.
+    """Fill (count, length) `values` with a piece of the signal less its mean; numbers of those that may hold zeros.
 
     Where the piece ends, the zeros of the last frame begin; they are neither in its mean nor moved by it.
     """
@@ -170,7 +172,7 @@ def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.
     values[-1, real:] = 0
     if level.mean is not None:
         values -= level.mean
-        return np.full(count, level.mean == float(piece.dtype.type(level.mean)))
+        return np.arange(count if level.mean == float(piece.dtype.type(level.mean)) else 0)
     mean = np.vecdot(values, np.ones(length))
     mean[:-1] /= length
     mean[-1] /= real
@@ -179,27 +181,25 @@ def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.
     # A sample can equal the mean only where the mean is a number that a sample can be.
     tied = mean == mean.astype(piece.dtype)
     tied[-1] |= real < length
-    return tied
+    return np.flatnonzero(tied)
 
 
 def _finish(sums: spectral.Sums, t: Tables, level: spectral.Level, out: np.ndarray) -> None:
     """Fill `out` (n, 34) from the sums of n frames; divisions by zero have the answer 0."""
     unit, epsilon = level.unit, level.epsilon
-    total = sums.power[:, None]
+    energy, power = sums.whole
     out[:, 0] = sums.crossings / (t.length - 1)
-    out[:, 1] = sums.energy / (t.length * unit**2)
+    out[:, 1] = energy / (t.length * unit**2)
     if epsilon:
-        parts = sums.parts / (sums.energy[:, None] + epsilon * unit**2)
-        bands = sums.bands / (total + epsilon * (t.bins * unit) ** 2)
-        chroma = _share(sums.chroma, total)
+        scale = np.array([[unit**2], [(t.bins * unit) ** 2]])
+        shares = sums.tenths / (sums.whole + epsilon * scale)[:, :, None]
+        chroma = _share(sums.chroma, power[:, None])
     else:
-        parts, bands, chroma = (
-            _share(part, part.sum(axis=1, keepdims=True)) for part in (sums.parts, sums.bands, sums.chroma)
-        )
-    out[:, 2] = _entropy(parts, epsilon)
+        shares = _share(sums.tenths, sums.tenths.sum(axis=2, keepdims=True))
+        chroma = _share(sums.chroma, sums.chroma.sum(axis=1, keepdims=True))
+    out[:, 2], out[:, 5] = _entropy(shares, epsilon)
     out[:, 3] = _share(sums.moments[:, 0], sums.moments[:, 2])
     out[:, 4] = np.sqrt(sums.variance)
-    out[:, 5] = _entropy(bands, epsilon)
     out[:, 6] = sums.flux
     out[:, 7] = sums.rolloff
     filtered = sums.filters / (t.bins * unit)
@@ -220,8 +220,8 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _entropy(shares: np.ndarray, epsilon: float) -> np.ndarray:
-    """(n,) bits: −Σ p·log2(p + epsilon), with 0·log 0 = 0."""
-    return 0.0 - (shares * np.log2(np.maximum(shares + epsilon, sys.float_info.min))).sum(axis=1)
+    """(…, n) → (…,) bits: −Σ p·log2(p + epsilon), with 0·log 0 = 0."""
+    return 0.0 - np.vecdot(shares, np.log2(np.maximum(shares + epsilon, sys.float_info.min)))
 
 
 def _valid(samples: np.ndarray) -> tuple[np.ndarray, float, float]:

@@ -1,0 +1,115 @@
+"""What the 34 features might have been made of instead: each alternative in turns with what is used.
+
+    python benchmarks/alternatives.py [--write]
+
+On one block of 82 frames of noise, as `short_term` cuts a recording at 16 kHz. Ratios of processor time, on one
+thread (set OMP_NUM_THREADS=1); above 1, the alternative is slower. Half a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from harness import alternate, command, machine, table, write_section
+
+from duetto.features._tables import Part, product, tables
+
+FRAMES, LENGTH, BINS = 82, 1600, 800
+Pair = tuple[str, Callable[[], object], str, Callable[[], object]]
+
+
+def dense(parts: tuple[Part, ...]) -> np.ndarray:
+    """The (bins, columns) table that was cut into parts, without the bins after the last that is used."""
+    table = np.zeros((max(part.bins.stop for part in parts), parts[-1].columns.stop))
+    product(np.eye(len(table)), parts, table)
+    return table
+
+
+def transforms(frames: np.ndarray, spectrum: np.ndarray) -> Iterator[Pair]:
+    """The FFT, magnitudes and powers."""
+    single, small = frames.astype(np.float32), spectrum.astype(np.complex64)
+    magnitude, power, other = (np.empty(spectrum.shape) for _ in range(3))
+    part = magnitude[:, 1:]
+    power32 = np.square(np.abs(small))
+
+    def parts() -> None:
+        np.square(spectrum.real, out=power)
+        np.square(spectrum.imag, out=other)
+        np.sqrt(np.add(power, other, out=power), out=magnitude)
+
+    def absolute() -> None:
+        np.square(np.abs(spectrum, out=magnitude), out=power)
+
+    yield "FFT in float32", lambda: np.fft.rfft(single, out=small), "float64", lambda: np.fft.rfft(frames, out=spectrum)
+    yield "root of re² + im²", parts, "absolute value, squared", absolute
+    yield (
+        "absolute value of some bins",
+        lambda: np.abs(spectrum[:, 1:], out=part),
+        "of all, as one piece",
+        lambda: np.abs(spectrum, out=magnitude),
+    )
+    yield "root in float32", lambda: np.sqrt(power32), "in float64", lambda: np.sqrt(power, out=other)
+
+
+def sums(values: np.ndarray) -> Iterator[Pair]:
+    """Sums over bins: products with tables, energies, the running sum of rolloff."""
+    for mode, compatible in (("pyaudioanalysis", True), ("corrected", False)):
+        filters = tables(16_000, LENGTH, compatible).filters
+        whole, out = dense(filters), np.empty((FRAMES, 40))
+        yield (
+            f"one dense mel product, `{mode}`",
+            lambda whole=whole: values[:, : len(whole)] @ whole,
+            "parts",
+            lambda filters=filters, out=out: product(values, filters, out),
+        )
+    tenths = values.reshape(FRAMES, 10, -1)
+    yield (
+        "energies by einsum",
+        lambda: np.einsum("tbi,tbi->tb", tenths, tenths),
+        "by vecdot",
+        lambda: np.vecdot(tenths, tenths),
+    )
+    semitones = np.round(12 * np.log2(np.arange(1, BINS + 1) * 10 / 27.5))
+    starts, chroma = np.flatnonzero(np.diff(semitones, prepend=-99)), tables(16_000, LENGTH, False).chroma
+    out = np.empty((FRAMES, 12))
+    yield (
+        "semitones by add.reduceat",
+        lambda: np.add.reduceat(values, starts, axis=1),
+        "pitch classes by product",
+        lambda: product(values, chroma, out),
+    )
+    row, band = np.arange(FRAMES), np.full(FRAMES, 7)
+    yield (
+        "running sum of all bins",
+        lambda: values.cumsum(axis=1),
+        "of tenths, then of one tenth",
+        lambda: (tenths.sum(axis=2).cumsum(axis=1), tenths[row, band].cumsum(axis=1)),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--data", help="not needed; taken so that every benchmark takes it")
+    parser.add_argument("--write", action="store_true", help="write the section Alternatives of RESULTS.md")
+    arguments = parser.parse_args()
+    frames = np.random.default_rng(0).standard_normal((FRAMES, LENGTH))
+    spectrum = np.fft.rfft(frames)
+    rows = []
+    for tried, alternative, instead, used in (
+        *transforms(frames, spectrum),
+        *sums(np.ascontiguousarray(np.abs(spectrum[:, :BINS]))),
+    ):
+        taken = alternate({"a": alternative, "b": used}, arguments.repetitions, clock=time.process_time, turn=0.02)
+        rows.append((tried, instead, taken["a"] / taken["b"]))
+    text = f"`{command()}`\n\n{machine('numpy')}\n\n{table(('tried', 'instead of', 'times as long'), rows)}"
+    print(text)
+    if arguments.write:
+        write_section("Alternatives", text)
+
+
+if __name__ == "__main__":
+    main()

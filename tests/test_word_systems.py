@@ -58,7 +58,7 @@ def test_graph_equals_the_model_for_any_length(name: str, table: bool) -> None:
     config = ModelConfig(hidden=8, dense=8, word_dim=5, **CONFIGS[name])
     model = EmotionModel(config, torch.randn(20, 5) if table else None).eval()
     if model.confidence is not None:
-        model.confidence.temper([1.5, 4.0])
+        model.confidence.trust.copy_(torch.tensor([0.3, 1.0]))
     weights = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
     session = onnxruntime.InferenceSession(graph.emotion(weights))
     for n, time, words in ((1, 1, 1), (3, 7, 2), (5, 40, 9), (2, 200, 128)):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from .. import metrics
 
 _TRUST = np.linspace(1.0, 0.05, 20)
+_REFUTED = 1.92
 
 
 class ConfidenceFusion(nn.Module):
@@ -56,16 +57,19 @@ class ConfidenceFusion(nn.Module):
 
 
 def fit_trust(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Trust in two encoders, the greater one 1 and the other in steps of 0.05, whose weighted sum fits best.
+    """Trust in two encoders, the greater one 1 and the other in steps of 0.05: as even as the data allow.
 
-    first, second (n, classes): their g·log p. target (n,). Best is the least negative log-likelihood after the
-    sum's own temperature, which is fitted later anyhow, so only the ratio of the two matters. Of equals the most
-    even is taken.
+    first, second (n, classes): their g·log p. target (n,). A pair fits by the log-likelihood of the weighted sum
+    after its own temperature, which is fitted later anyhow, so only the ratio of the two matters. The most even
+    pair is taken that the likelihood-ratio test does not refute at 95 %: log-likelihood within 1.92, half the
+    quantile of χ² with one degree of freedom, of the best pair's. Few data leave both trusted.
     """
 
     def misfit(trust: tuple[float, float]) -> float:
         logits = trust[0] * first + trust[1] * second
         temperature = metrics.fit_temperature(logits, target)
-        return round(metrics.negative_log_likelihood(metrics.softmax(logits / temperature), target), 9)
+        return len(target) * metrics.negative_log_likelihood(metrics.softmax(logits / temperature), target)
 
-    return min([pair for t in _TRUST.tolist() for pair in ((1.0, t), (t, 1.0))], key=misfit)
+    pairs = [pair for t in _TRUST.tolist() for pair in ((1.0, t), (t, 1.0))]  # the most even first
+    misfits = [misfit(pair) for pair in pairs]
+    return next(pair for pair, m in zip(pairs, misfits, strict=True) if m <= min(misfits) + _REFUTED)

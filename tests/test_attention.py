@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from duetto.models.attention import AttentionPooling, CrossAttention
+from duetto.models.confidence import fit_trust
 from duetto.models.fusion import Answer, Batch, EmotionModel, ModelConfig, drop_one
 from test_fusion import batch
 
@@ -110,7 +111,7 @@ def test_gates_are_bounded_and_the_answer_is_their_weighted_sum() -> None:
     own, gates = system.confidence.weigh(encoded)
     for gate in gates:
         assert gate.shape == (5, 1) and ((gate >= 0) & (gate <= 1)).all()
-    logits, _ = system.confidence(encoded)
+    logits, _, _ = system.confidence(encoded)
     expected = sum(g * z.log_softmax(-1) for g, z in zip(gates, own, strict=True))
     torch.testing.assert_close(logits, expected)
 
@@ -132,12 +133,12 @@ def test_a_closed_gate_leaves_the_other_encoders_answer() -> None:
     with torch.no_grad():
         for name, bias in (("acoustic", -1e3), ("words", 1e3)):
             system.confidence.gates[name].bias.fill_(bias)  # type: ignore[union-attr]
-    logits, own = system.confidence([torch.randn(3, 8), torch.randn(3, 8)])
+    logits, own, _ = system.confidence([torch.randn(3, 8), torch.randn(3, 8)])
     torch.testing.assert_close(logits.softmax(-1), own[1].softmax(-1))
 
 
-def test_temperature_makes_an_encoder_less_sure_and_never_surer() -> None:
-    """Own answers (ln 4, 0) and (ln 4, 0), gates of 1/2: T = 2 takes the first to (ln 2, 0)."""
+def test_trust_weighs_the_answers_outside_training() -> None:
+    """Own answers (ln 4, 0) twice, gates of 1/2: together ln 4 apart, and with trusts of 1 and 1/2 three quarters."""
     system = EmotionModel(ModelConfig(fusion="confidence", hidden=2, dense=2, classes=2, head_layers=0)).eval()
     assert system.confidence is not None
     with torch.no_grad():
@@ -151,10 +152,30 @@ def test_temperature_makes_an_encoder_less_sure_and_never_surer() -> None:
         return float((system.confidence(encoded)[0] @ torch.tensor([1.0, -1.0])).detach())  # type: ignore[misc]
 
     assert apart() == pytest.approx(math.log(4), rel=1e-5)
-    system.confidence.temper([2.0, 0.1])
-    assert apart() == pytest.approx((math.log(2) + math.log(4)) / 2, rel=1e-5)
+    system.confidence.trust.copy_(torch.tensor([1.0, 0.5]))
+    assert apart() == pytest.approx(0.75 * math.log(4), rel=1e-5)
     system.train()
     assert apart() == pytest.approx(math.log(4), rel=1e-5), "training goes on without it"
+
+
+def test_trust_goes_to_the_encoder_that_is_right_once_the_data_say_so() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 4, 400)
+    noise = [rng.normal(size=(400, 4)) for _ in range(2)]
+    right = np.eye(4)[target] + noise[0]
+    assert fit_trust(right, 5 * noise[1], target)[0] == 1.0 and fit_trust(right, 5 * noise[1], target)[1] <= 0.1
+    assert fit_trust(5 * noise[1], right, target)[0] <= 0.1 and fit_trust(5 * noise[1], right, target)[1] == 1.0
+    assert fit_trust(right, right, target) == (1.0, 1.0)
+    assert fit_trust(right[:2], 5 * noise[1][:2], target[:2]) == (1.0, 1.0), "two utterances refute nothing"
+
+
+def test_trust_is_the_ratio_that_was_planted() -> None:
+    """Labels drawn from softmax(a + b/2): the likelihood is greatest there, as n grows."""
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(2, 20_000, 4)) * 2
+    target = (a + b / 2 + rng.gumbel(size=a.shape)).argmax(1)  # draws from the softmax (Gumbel 1954)
+    # The slope of logistic regression has a standard error of about 0.01 here; steps are 0.05.
+    assert fit_trust(a, b, target) == pytest.approx((1.0, 0.5), abs=0.051)
 
 
 def test_detailed_answer_holds_what_training_wants() -> None:

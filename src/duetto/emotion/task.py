@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .. import metrics
 from ..inputs import Frontend, buckets
 from ..models import distillation
+from ..models.confidence import fit_trust
 from ..models.fusion import EmotionModel
 from ..models.mcnn import verification_loss
 from ..training import derive
@@ -68,8 +69,8 @@ class EmotionTask:
         return nn.functional.cross_entropy(logits, target, weight=weights)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
-        """UA (the score, as a share), WA and cross-entropy of the development data, after `temper`."""
-        temper(model, self.front, self.development)
+        """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
+        trust(model, self.front, self.development)
         answers = logits(model, self.front, self.development)
         predicted, target = answers.argmax(-1), self.development.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
@@ -85,7 +86,7 @@ class EmotionTask:
 def logits(model: nn.Module, front: Frontend, utterances: Inputs | Batches, encoder: int | None = None) -> np.ndarray:
     """Logits (n, classes) float32 of all utterances, in their order; the model is left in evaluation mode.
 
-    encoder: take the own answer of this encoder instead, of a fusion by confidence.
+    encoder: instead, what this encoder adds to them if it is trusted, in a fusion by confidence.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -96,12 +97,12 @@ def logits(model: nn.Module, front: Frontend, utterances: Inputs | Batches, enco
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.own[encoder]).float().cpu().numpy()
+        answers[index] = (answer.logits if encoder is None else answer.weighed[encoder]).float().cpu().numpy()
     return answers
 
 
-def temper(model: nn.Module, front: Frontend, development: Batches) -> None:
-    """Fit on development data how far each encoder's own answer can be believed, where the fusion asks for it."""
+def trust(model: nn.Module, front: Frontend, development: Batches) -> None:
+    """Fit on development data how far each encoder is to be believed, where the fusion asks for it."""
     if isinstance(model, EmotionModel) and model.confidence is not None:
-        own = [logits(model, front, development, encoder) for encoder in range(2)]
-        model.confidence.temper([metrics.fit_temperature(each, development.inputs.target) for each in own])
+        first, second = (logits(model, front, development, encoder) for encoder in range(2))
+        model.confidence.trust.copy_(torch.tensor(fit_trust(first, second, development.inputs.target)))

@@ -44,13 +44,14 @@ class Batch(NamedTuple):
 class Answer(NamedTuple):
     """What training wants beside the logits (batch, classes).
 
-    encoded (batch, width): what the encoders say of each utterance. own: logits of each encoder by itself, where
-    the fusion has them.
+    encoded (batch, width): what the encoders say of each utterance. own, weighed: logits of each encoder by itself,
+    and what it would add to those of the model if it were trusted, where the fusion is by confidence.
     """
 
     logits: Tensor
     encoded: Tensor
     own: list[Tensor]
+    weighed: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,13 @@ class EmotionModel(nn.Module):
         encoded = self._encode(batch) if self.cross is None else self._encode_crosswise(batch)
         if self.training and self.config.modality_dropout:
             encoded = drop_one(encoded, self.config.modality_dropout)
-        together, own = torch.cat(encoded, dim=-1), []
+        together, own, weighed = torch.cat(encoded, dim=-1), [], []
         if self.confidence is not None:
-            logits, own = self.confidence(encoded)
+            logits, own, weighed = self.confidence(encoded)
         else:
             assert self.head is not None
             logits = self.head(together)
-        return Answer(logits, together, own) if detailed else logits
+        return Answer(logits, together, own, weighed) if detailed else logits
 
     def _encode(self, batch: Batch) -> list[Tensor]:
         """(batch, dense) of each encoder, the acoustic one first."""

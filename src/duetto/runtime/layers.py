@@ -88,15 +88,16 @@ def multi_resolution(graph: Graph, x: str, lengths: str, weights: Weights, name:
 def by_confidence(graph: Graph, encoded: list[str], weights: Weights) -> str:
     """`models.confidence.ConfidenceFusion`: encodings, the acoustic one first → logits (batch, classes)."""
     weighed = []
-    for name, x, t in zip(("acoustic", "words"), encoded, weights["confidence.temperature"], strict=True):
+    for name, x, trust in zip(("acoustic", "words"), encoded, weights["confidence.trust"], strict=True):
         own = graph.head(x, weights, f"confidence.heads.{name}")
-        shown = graph.add("LogSoftmax", [own], f"confidence.{name}.shown", axis=1)
-        evidence = graph.add("Concat", [x, shown], f"confidence.{name}.evidence", axis=1)
+        posterior = graph.add("LogSoftmax", [own], f"confidence.{name}.posterior", axis=1)
+        evidence = graph.add("Concat", [x, posterior], f"confidence.{name}.evidence", axis=1)
         believed = graph.linear(evidence, weights, f"confidence.gates.{name}")
         gate = graph.add("Sigmoid", [believed], f"confidence.{name}.gate")
-        tempered = graph.add("Div", [own, graph.constant(f"confidence.{name}.temperature", t)], f"confidence.{name}.z")
-        posterior = graph.add("LogSoftmax", [tempered], f"confidence.{name}.posterior", axis=1)
-        weighed.append(graph.add("Mul", [gate, posterior], f"confidence.{name}.weighed"))
+        trusted = graph.add(
+            "Mul", [gate, graph.constant(f"confidence.{name}.trust", trust)], f"confidence.{name}.weight"
+        )
+        weighed.append(graph.add("Mul", [trusted, posterior], f"confidence.{name}.weighed"))
     return graph.add("Add", weighed, "confidence.out")
 
 

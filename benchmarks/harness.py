@@ -1,0 +1,102 @@
+"""What every benchmark shares: which machine, sides timed in turns, and a section of RESULTS.md for each script.
+
+    seconds = alternate({"ours": ours, "theirs": theirs}, repetitions=5)     # medians
+    write_section("Features", f"{machine('numpy')}\\n\\n{table(header, rows)}")
+
+Times on shared cores mean little by themselves: sides take turns, so that what slows one down slows all down,
+and what is reported are ratios of medians. Sides that compute in this process may be timed by its processor time,
+which does not count what other processes had of the core.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_TITLE = "# Benchmarks\n\nEach section is written by the script that it names; `make bench` runs all of them.\n"
+
+
+def alternate(
+    sides: Mapping[str, Callable[[], object]],
+    repetitions: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    turn: float = 0.0,
+) -> dict[str, float]:
+    """Median seconds of each side: every side once unmeasured, then all of them in turns, `repetitions` times.
+
+    clock: `time.process_time` counts the processor time of this process alone, in all of its threads.
+    turn: seconds that a turn lasts at least; a quicker side runs several times in it, and counts once.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for side in sides.values():
+        side()
+    for _ in range(repetitions):
+        for name, side in sides.items():
+            began, runs, now = clock(), 0, -math.inf
+            while not runs or now - began < turn:
+                side()
+                runs, now = runs + 1, clock()
+            taken[name].append((now - began) / runs)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def machine(*packages: str) -> str:
+    """One line: processor, cores, threads, Python, and the versions of `packages` that are installed."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    found = ", ".join(f"{name} {v}" for name in packages if (v := installed(name)))
+    return f"{_processor()}, {cores} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {found}"
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def command() -> str:
+    """The command that was given, with $DUETTO_DATA in place of its value."""
+    data = os.environ.get("DUETTO_DATA")
+    words = [f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    return "python " + " ".join("$DUETTO_DATA" if data and word == data else shlex.quote(word) for word in words)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; fractional numbers are given three significant digits."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def write_section(name: str, body: str, path: Path = RESULTS) -> None:
+    """Write, or replace, the section `name` of the results; other sections stay as they are."""
+    text = path.read_text(encoding="utf-8") if path.exists() else _TITLE
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    section = f"{begin}\n\n## {name}\n\n{body.strip()}\n\n{end}\n"
+    before, found, rest = text.partition(begin)
+    after = rest.partition(f"{end}\n")[2]
+    path.write_text(before + section + after if found else f"{text}\n{section}", encoding="utf-8")
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -66,6 +66,15 @@ def test_vocabulary_is_of_training_and_of_the_vectors() -> None:
     assert row.tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("kind", ["per-sample", "shared"])
+def test_the_experiment_says_which_recurrent_mask(kind: str) -> None:
+    fold, sources = planted.fold()
+    e = experiment.load("fusion-random", recurrent_mask=kind, hidden=8, dense=8)
+    model = emotion.build(emotion.frontend(e, fold, sources), fold, sources, seed=0)
+    assert model.acoustic is not None and model.words is not None
+    assert {model.acoustic.lstm.recurrent_mask, model.words.encoder.lstm.recurrent_mask} == {kind}
+
+
 def test_class_weights_are_inverse_frequencies() -> None:
     fold, sources = planted.fold()
     few = replace(fold, train=tuple(u for i, u in enumerate(fold.train) if u.label != "sad" or i % 2))

@@ -1,0 +1,274 @@
+"""One training epoch of the fusion system, beside PyTorch and Keras; and what the two recurrent masks are worth.
+
+    python benchmarks/training.py
+    python benchmarks/training.py --only masks --data $DUETTO_DATA
+
+Data: random features and words of IEMOCAP's size, 5,531 utterances whose seconds are log-normal (mean 4.55, median
+3.58), at most 200 frames; 11 words on average. All sides train the same layers with Adam in batches of 32, each a
+share of the epoch's batches, scaled; they take turns. duetto's side is its own loop with all it does, including the
+checkpoint. Gradients that die out over long padding become denormal numbers, on which processors are slow; the others
+run as they come and with these taken as zero (`torch.set_flush_denormal`), duetto as it comes. With one thread
+processor time is taken, which other work on the machine hardly touches; with more, time on the wall. The side of
+Keras needs the package `keras` (development only) and is left out visibly without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from harness import alternate, command, machine, table, write_section
+from torch import Tensor, nn
+
+from duetto import corpora, emotion, experiment, training
+from duetto.inputs import Frontend, Normaliser, pad
+from duetto.labels import selected
+from duetto.models.fusion import EmotionModel, ModelConfig
+from duetto.splits import Fold, folds
+from duetto.system import Workshop
+from duetto.words.vocabulary import Vocabulary
+
+UTTERANCES, MEAN, MEDIAN, WORDS = 5531, 4.55, 3.58, 11
+"""IEMOCAP, four classes: utterances, mean and median seconds, words an utterance."""
+TYPES, BATCH, FRAMES, LONGEST = 3000, 32, 200, 128
+SHARE = {"duetto": 6, "plain": 32, "keras": 64}
+"""One in so many batches is run in a turn of each kind of side."""
+
+
+def corpus(seed: int = 0) -> emotion.Inputs:
+    """Random utterances of the stated lengths."""
+    rng = np.random.default_rng(seed)
+    seconds = MEDIAN * np.exp(math.sqrt(2 * math.log(MEAN / MEDIAN)) * rng.standard_normal(UTTERANCES))
+    frames = [rng.standard_normal((math.ceil(10 * s), 34)).astype(np.float32) for s in seconds]
+    words = [rng.integers(2, TYPES, max(1, rng.poisson(WORDS * s / MEAN))) for s in seconds]
+    return emotion.Inputs(frames, words, rng.integers(0, 4, UTTERANCES))
+
+
+class Task(emotion.EmotionTask):
+    """A share of the batches of an `EmotionTask`, without development data: what is timed is training."""
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """One batch in so many; they come in a random order of lengths."""
+        return super().batches(epoch)[:: SHARE["duetto"]]
+
+    def develop(self, model: nn.Module) -> dict[str, float]:
+        """Nothing is looked at."""
+        return {"score": 0.0}
+
+
+def duetto(inputs: emotion.Inputs, mask: str, threads: int) -> Callable[[], object]:
+    """A share of an epoch by `training.fit`."""
+    chosen = experiment.load("fusion-random", recurrent_mask=mask)
+    vocabulary = Vocabulary(tuple(f"w{i}" for i in range(TYPES)))
+    front = Frontend(chosen, Normaliser.identity(34), vocabulary, Normaliser.identity(50))
+    task = Task(front, inputs, inputs, seed=0)
+    model = EmotionModel(ModelConfig(recurrent_mask=mask), torch.randn(TYPES + 2, 50))
+    config = training.TrainingConfig(epochs=1, threads=threads)
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            training.fit(model, task, config, Path(folder))
+
+    return run
+
+
+class Plain(nn.Module):
+    """The fusion system of `nn.LSTM`s, without recurrent dropout; padding is read along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(TYPES + 2, 50)
+        self.encoders = nn.ModuleList(nn.LSTM(n, 128, bidirectional=True, batch_first=True) for n in (34, 50))
+        self.dense = nn.ModuleList(nn.Linear(256, 256) for _ in range(2))
+        self.head = nn.Sequential(nn.Linear(512, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 4))
+        self.dropout = nn.Dropout(0.3)
+
+    def forward(self, frames: Tensor, words: Tensor) -> Tensor:
+        """Logits."""
+        encoded = []
+        for lstm, dense, x in zip(self.encoders, self.dense, (frames, self.embedding(words)), strict=True):
+            _, (h, _) = lstm(x)
+            encoded.append(self.dropout(torch.relu(dense(torch.cat((h[0], h[1]), -1)))))
+        return self.head(torch.cat(encoded, -1))
+
+
+def batches(inputs: emotion.Inputs, every: int, padding: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Shuffled batches, one in `every`: frames, words, targets. `packed`: to the batch's longest; `post`: to the
+    longest allowed."""
+    assert inputs.frames is not None and inputs.words is not None
+    order = np.random.default_rng(1).permutation(UTTERANCES)
+    made = []
+    for start in range(0, UTTERANCES - BATCH, BATCH * every):
+        index = order[start : start + BATCH]
+        frames = pad([inputs.frames[i] for i in index], padding=padding, maximum=FRAMES).values
+        words = pad([inputs.words[i] for i in index], padding=padding, maximum=LONGEST).values
+        made.append((frames, words, inputs.target[index]))
+    return made
+
+
+def plain(inputs: emotion.Inputs, padding: str, threads: int) -> Callable[[], object]:
+    """A share of an epoch of `Plain`, in the loop that one writes."""
+    model = Plain()
+    optimiser = torch.optim.Adam(model.parameters())
+    share = [tuple(map(torch.from_numpy, batch)) for batch in batches(inputs, SHARE["plain"], padding)]
+
+    def run() -> None:
+        torch.set_num_threads(threads)
+        for frames, words, target in share:
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(frames, words), target).backward()
+            optimiser.step()
+
+    return run
+
+
+def keras_side(inputs: emotion.Inputs, threads: int) -> Callable[[], object] | None:
+    """A share of an epoch of the same layers in Keras, with recurrent dropout; None where it is not installed."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    try:
+        import keras  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    layers = keras.layers
+    given = [keras.Input((FRAMES, 34)), keras.Input((LONGEST,), dtype="int64")]
+    encoded = []
+    for x in (given[0], layers.Embedding(TYPES + 2, 50)(given[1])):
+        last = layers.Bidirectional(layers.LSTM(128, recurrent_dropout=0.2))(x)
+        encoded.append(layers.Dropout(0.3)(layers.Dense(256, "relu")(last)))
+    dense = layers.Dropout(0.3)(layers.Dense(256, "relu")(layers.Concatenate()(encoded)))
+    model = keras.Model(given, layers.Dense(4)(dense))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    share = batches(inputs, SHARE["keras"], "post")
+
+    def run() -> None:
+        torch.set_num_threads(threads)
+        for frames, words, target in share:
+            model.train_on_batch([frames, words], target)
+
+    return run
+
+
+def flushed(run: Callable[[], object]) -> Callable[[], object]:
+    """The side with denormal numbers taken as zero: gradients that die out over padding meet many of them."""
+
+    def with_flush() -> None:
+        torch.set_flush_denormal(True)
+        run()
+        torch.set_flush_denormal(False)
+
+    return with_flush
+
+
+def speed(repetitions: int, threads: int) -> str:
+    """The table of seconds, as Markdown."""
+    inputs = corpus()
+    keras, padded = keras_side(inputs, threads), plain(inputs, "post", threads)
+    torch_name = "PyTorch `nn.LSTM`, no recurrent dropout, padded to 200 and 128"
+    keras_name = "Keras on PyTorch, recurrent dropout 0.2, padded to 200 and 128"
+    sides: dict[str, tuple[Callable[[], object] | None, int]] = {
+        "duetto, `per-sample`": (duetto(inputs, "per-sample", threads), SHARE["duetto"]),
+        "duetto, `shared`": (duetto(inputs, "shared", threads), SHARE["duetto"]),
+        f"{torch_name}; denormals flushed": (flushed(padded), SHARE["plain"]),
+        "the same, to the batch's longest": (flushed(plain(inputs, "packed", threads)), SHARE["plain"]),
+        f"{torch_name}; as it comes": (padded, SHARE["plain"]),
+        f"{keras_name}; denormals flushed": (keras and flushed(keras), SHARE["keras"]),
+        f"{keras_name}; as it comes": (keras, SHARE["keras"]),
+    }
+    whole = math.ceil(UTTERANCES / BATCH)
+    run = {name: math.ceil(whole / every) for name, (_, every) in sides.items()}
+    present = {name: side for name, (side, _) in sides.items() if side is not None}
+    taken = alternate(present, repetitions, clock=time.process_time if threads == 1 else time.perf_counter)
+    epoch = {name: seconds * whole / run[name] for name, seconds in taken.items()}
+    own = list(epoch.values())[:2]
+    rows = [
+        [name, run[name], epoch[name], *(f"{epoch[name] / other:.1f}" for other in own)]
+        if name in epoch
+        else [name, "not installed: `pip install keras`", "", "", ""]
+        for name in sides
+    ]
+    kind = "Processor seconds" if threads == 1 else "Seconds"
+    return "\n".join(
+        [
+            f"{kind} of an epoch of {UTTERANCES:,} utterances, {whole} batches; {threads} thread(s), median of "
+            f"{repetitions} turns, scaled from the batches run in a turn.\n",
+            f"`{command()}`\n",
+            f"{machine('numpy', 'torch', 'lightning', 'keras')}\n",
+            table(["side", "batches run", "seconds", "÷ `per-sample`", "÷ `shared`"], rows),
+        ]
+    )
+
+
+def masks(data: Path, seeds: int) -> str:
+    """UA of development speakers at the last epoch, with either mask, as Markdown. No test data are read."""
+    utterances = selected(corpora.load("emodb", data / "emodb"))
+    parts = folds("speaker", utterances)
+    base = experiment.load("acoustic", normalisation="speaker", epoch_choice="last")
+    found: dict[str, np.ndarray] = {}
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        sources = Workshop(root).sources(base, utterances, parts)
+        for mask in ("per-sample", "shared"):
+            chosen = replace(base, recurrent_mask=mask)
+            found[mask] = np.array(
+                [
+                    [_development(chosen, fold, sources, root / f"{mask}-{f}-{seed}", seed) for seed in range(seeds)]
+                    for f, fold in enumerate(parts)
+                ]
+            )
+    difference = found["shared"] - found["per-sample"]
+    rows = [_row(mask, ua) for mask, ua in found.items()] + [_row("`shared` − `per-sample`", difference)]
+    return "\n".join(
+        [
+            f"EmoDB, four classes, {len(utterances)} utterances; acoustic system, normalised by speaker, last epoch; "
+            f"protocol `speaker`, {len(parts)} folds × {seeds} seeds; UA on the development speakers of each fold. "
+            "Intervals: 95 %, bootstrap over folds and seeds.\n",
+            f"`{command()}`\n",
+            f"{machine('numpy', 'torch')}\n",
+            table(["mask", "development UA %"], rows),
+        ]
+    )
+
+
+def _development(chosen: experiment.Experiment, fold: Fold, sources: emotion.Sources, folder: Path, seed: int) -> float:
+    outcome = emotion.train(chosen, fold, sources, folder, seed=seed)
+    return outcome.history.epochs[-1]["development_ua"]
+
+
+def _row(name: str, ua: np.ndarray) -> list[object]:
+    """ua (folds, seeds) as a share."""
+    rng = np.random.default_rng(0)
+    n_folds, n_seeds = ua.shape
+    drawn = [ua[rng.integers(0, n_folds, n_folds)][:, rng.integers(0, n_seeds, n_seeds)].mean() for _ in range(10_000)]
+    low, high = 100 * np.percentile(drawn, [2.5, 97.5])
+    return [name, f"{100 * ua.mean():.1f} [{low:.1f}, {high:.1f}]"]
+
+
+def main() -> None:
+    """Parse the command line, print the tables, and write them into RESULTS.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("speed", "masks"), default="speed")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", type=Path, help="folder with emodb/, for masks")
+    parser.add_argument("--seeds", type=int, default=5, help="of masks")
+    options = parser.parse_args()
+    if options.only == "speed":
+        name, markdown = "Training: an epoch of the fusion system", speed(options.repetitions, options.threads)
+    elif options.data is None:
+        parser.error("masks needs --data, a folder with emodb/")
+    else:
+        name, markdown = "Training: recurrent masks", masks(options.data, options.seeds)
+    print(f"## {name}\n\n{markdown}")
+    write_section(name, markdown)
+
+
+if __name__ == "__main__":
+    main()

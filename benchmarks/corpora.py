@@ -1,6 +1,7 @@
 """Systems on EmoDB and RAVDESS: the table of docs/results.md.
 
     python benchmarks/corpora.py --data $DUETTO_DATA --out runs/corpora --seeds 3
+    python benchmarks/corpora.py --data $DUETTO_DATA --out runs/corpora --seeds 1 --systems convolutional
 
 Label set `four`, five folds that share no speaker (protocol `speaker`), development data held out of
 training by speaker, nothing chosen on test data. Resumable: what lies in --out is not trained again.
@@ -18,19 +19,23 @@ from duetto.labels import classes, selected
 from duetto.splits import folds
 from duetto.system import Workshop, run_baseline, run_systems
 
-SYSTEMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+Systems = tuple[tuple[str, tuple[str, ...]], ...]
+
+RECURRENT: Systems = (
     ("acoustic", ()),
     ("acoustic", ("epoch_choice=last",)),
     ("acoustic", ("features=pyaudioanalysis", "epoch_choice=last")),
     ("acoustic", ("normalisation=speaker",)),
     ("acoustic", ("normalisation=speaker", "epoch_choice=last")),
+    ("acoustic-attention", ()),
     ("embedding-random", ()),
-    ("waveform-cnn", ()),
-    ("spectrogram-cnn", ()),
-    ("spectrogram-alexnet", ()),
     # Speech2Vec needs the times of words, and these sentences are spoken in every emotion alike.
     ("acoustic-distilled", ("teacher=fusion-random",)),
 )
+CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spectrogram-alexnet", ()))
+"""Many times slower to train on a CPU, so they may have fewer seeds."""
+
+SYSTEMS = {"recurrent": RECURRENT, "convolutional": CONVOLUTIONAL}
 
 
 def row(corpus: str, result: results.SystemResult) -> str:
@@ -51,8 +56,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where runs, features and vectors go")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
+    parser.add_argument(
+        "--systems", choices=SYSTEMS, default="recurrent", help="recurrent: with baselines and controls"
+    )
     options = parser.parse_args()
-    experiments = [experiment.changed(experiment.load(name), settings) for name, settings in SYSTEMS]
+    chosen = SYSTEMS[options.systems]
+    experiments = [experiment.changed(experiment.load(name), settings) for name, settings in chosen]
     versions = environment(("torch", "lightning", "scikit-learn", "hmmlearn"))
     print("environment:", ", ".join(f"{name} {version}" for name, version in versions.items()), "\n")
     print("| corpus | system | UA % | WA % | macro-F1 % | ECE % before → after temperature |")
@@ -69,11 +78,13 @@ def main() -> None:
             seeds=range(options.seeds),
             workers=options.workers,
         )
-        found += [
-            run_baseline(baseline, utterances, "speaker", options.out / kind / baseline.name, workshop)
-            for baseline in map(BASELINES.__getitem__, ("svm", "hmm", "dnn-elm"))
-        ]
-        for result in [*found, *controls(folds("speaker", utterances), classes("four"))]:
+        if options.systems == "recurrent":
+            found += [
+                run_baseline(baseline, utterances, "speaker", options.out / kind / baseline.name, workshop)
+                for baseline in map(BASELINES.__getitem__, ("svm", "hmm", "dnn-elm"))
+            ]
+            found += controls(folds("speaker", utterances), classes("four"))
+        for result in found:
             print(row(name, result), flush=True)
 
 

@@ -171,7 +171,7 @@ def test_vectors_and_instances_agree(manifest: Path, encoder: Path, vec: Path, t
             mean = instances["vector"][instances["word"] == word].mean(axis=0)
             np.testing.assert_allclose(some.lookup(word), mean, atol=1e-6)  # float32 sums in another order
     missing = duetto("vectors", tmp_path, manifest, "-o", out)
-    assert isinstance(missing.exception, ModelError) and "no spoken.onnx in it" in str(missing.exception)
+    assert isinstance(missing.exception, ModelError) and "no spoken.json in it" in str(missing.exception)
 
 
 def test_word2vec_is_the_counterpart_on_the_same_words(manifest: Path, vec: Path, tmp_path: Path) -> None:

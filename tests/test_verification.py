@@ -8,6 +8,7 @@ import pytest
 import planted
 from duetto import emotion, experiment, runtime
 from duetto.errors import ModelError
+from duetto.models.fusion import EmotionModel
 from duetto.runtime.verification import answers_alone, drawn, lengths, spread, verify
 
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 1, "max_frames": 30, "max_words": 9}
@@ -32,7 +33,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-def model_of(folder: Path) -> tuple[runtime.Session, emotion.EmotionModel]:
+def model_of(folder: Path) -> tuple[runtime.Session, EmotionModel]:
     from duetto import checkpoint
 
     session = runtime.Session(folder)

@@ -1,6 +1,6 @@
 """What the 34 features might have been made of instead: each alternative in turns with what is used.
 
-    python benchmarks/alternatives.py [--write]
+    python benchmarks/alternatives.py --write
 
 On one block of 82 frames of noise, as `short_term` cuts a recording at 16 kHz. Ratios of processor time, on one
 thread (set OMP_NUM_THREADS=1); above 1, the alternative is slower. Half a minute.
@@ -8,12 +8,11 @@ thread (set OMP_NUM_THREADS=1); above 1, the alternative is slower. Half a minut
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from harness import alternate, command, machine, table, write_section
+from harness import alternate, parser, publish, table
 
 from duetto.features._tables import Part, product, tables
 
@@ -91,11 +90,10 @@ def sums(values: np.ndarray) -> Iterator[Pair]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--data", help="not needed; taken so that every benchmark takes it")
-    parser.add_argument("--write", action="store_true", help="write the section Alternatives of RESULTS.md")
-    arguments = parser.parse_args()
+    """Parse the command line, measure, publish."""
+    line = parser(__doc__)
+    line.add_argument("--repetitions", type=int, default=15)
+    options = line.parse_args()
     frames = np.random.default_rng(0).standard_normal((FRAMES, LENGTH))
     spectrum = np.fft.rfft(frames)
     rows = []
@@ -103,12 +101,10 @@ def main() -> None:
         *transforms(frames, spectrum),
         *sums(np.ascontiguousarray(np.abs(spectrum[:, :BINS]))),
     ):
-        taken = alternate({"a": alternative, "b": used}, arguments.repetitions, clock=time.process_time, turn=0.02)
+        taken = alternate({"a": alternative, "b": used}, options.repetitions, clock=time.process_time, turn=0.02)
         rows.append((tried, instead, taken["a"] / taken["b"]))
-    text = f"`{command()}`\n\n{machine('numpy')}\n\n{table(('tried', 'instead of', 'times as long'), rows)}"
-    print(text)
-    if arguments.write:
-        write_section("Alternatives", text)
+    found = table(("tried", "instead of", "times as long"), rows)
+    publish("Alternatives", [found], packages=("numpy",), into=options.write)
 
 
 if __name__ == "__main__":

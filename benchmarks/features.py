@@ -1,4 +1,4 @@
-"""How fast the features are, beside the packages that compute the like. Prints Markdown, and writes it if asked.
+"""How fast the features are, beside the packages that compute the like. Prints Markdown; --write writes it.
 
     python benchmarks/features.py                                   # planted noise
     python benchmarks/features.py --data $DUETTO_DATA --write       # EmoDB and RAVDESS too, into RESULTS.md
@@ -13,7 +13,6 @@ duetto. Its functionals are other features, in frames of 20–60 ms every 10 ms.
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import tempfile
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from harness import alternate, command, installed, machine, table, write_section
+from harness import alternate, installed, parser, publish, table
 
 from duetto import audio
 from duetto.corpora import CORPORA
@@ -215,32 +214,24 @@ def corpora(data: Path, count: int) -> tuple[list[Recordings], list[Utterance]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder that holds emodb and ravdess")
-    parser.add_argument("--recordings", type=int, default=60, help="recordings drawn from each corpus")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="processes of the extraction")
-    parser.add_argument("--write", action="store_true", help="write the section Features of RESULTS.md")
-    arguments = parser.parse_args()
-    parts = [f"`{command()}`", machine(*PACKAGES)]
-    for package in PEERS:
-        if not installed(package):
-            parts.append(f"Skipped: {package} is not installed; pip install {package}")
+    """Parse the command line, measure, publish."""
+    line = parser(__doc__, data="folder that holds emodb and ravdess")
+    line.add_argument("--recordings", type=int, default=60, help="recordings drawn from each corpus")
+    line.add_argument("--repetitions", type=int, default=5)
+    line.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="processes of the extraction")
+    options = line.parse_args()
+    parts = [f"Skipped: {name} is not installed; pip install {name}" for name in PEERS if not installed(name)]
     with tempfile.TemporaryDirectory() as folder:
         sets, utterances = planted(Path(folder))
-        if arguments.data:
-            more, utterances = corpora(arguments.data, arguments.recordings)
+        if options.data:
+            more, utterances = corpora(options.data, options.recordings)
             sets += more
         else:
             parts.append("Skipped: EmoDB and RAVDESS; give --data $DUETTO_DATA")
-        for recordings in sets:
-            parts.append(speed(recordings, arguments.repetitions))
+        parts += [speed(recordings, options.repetitions) for recordings in sets]
         parts.append(profile(sets[0].samples[0]))
-        parts.append(scaling(utterances, min(arguments.repetitions, 3), arguments.processes))
-    text = "\n\n".join(parts)
-    print(text)
-    if arguments.write:
-        write_section("Features", text)
+        parts.append(scaling(utterances, min(options.repetitions, 3), options.processes))
+    publish("Features", parts, packages=PACKAGES, into=options.write)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What every benchmark shares: which machine, sides timed in turns, and a section of RESULTS.md for each script.
+"""What every benchmark shares: its options, sides timed in turns, and a section of RESULTS.md for each table.
 
+    options = parser(__doc__).parse_args()                                   # --data FOLDER, --write [FILE]
     seconds = alternate({"ours": ours, "theirs": theirs}, repetitions=5)     # medians
-    write_section("Features", f"{machine('numpy')}\\n\\n{table(header, rows)}")
+    publish("Features", [table(header, rows)], packages=("numpy",), into=options.write)
 
 Times on shared cores mean little by themselves: sides take turns, so that what slows one down slows all down,
 and what is reported are ratios of medians. Sides that compute in this process may be timed by its processor time,
@@ -10,7 +11,7 @@ which does not count what other processes had of the core.
 
 from __future__ import annotations
 
-import math
+import argparse
 import os
 import platform
 import shlex
@@ -23,13 +24,31 @@ from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _TITLE = "# Benchmarks\n\nEach section is written by the script that it names; `make bench` runs all of them.\n"
+Clock = Callable[[], float]
+
+
+def parser(description: str | None, *, data: str = "not needed; every benchmark takes it") -> argparse.ArgumentParser:
+    """The command line of a benchmark with what all of them take. data: what the folder of `--data` holds."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", type=Path, metavar="FOLDER", help=data)
+    help_ = f"write the tables into {RESULTS.name}, or FILE; without it they are only printed"
+    made.add_argument("--write", type=Path, nargs="?", const=RESULTS, metavar="FILE", help=help_)
+    return made
+
+
+def publish(name: str, parts: Iterable[str], *, packages: Sequence[str], into: Path | None) -> None:
+    """Print the section `name`: the command, the machine with versions of `packages`, the parts; write it `into`."""
+    body = "\n\n".join([f"`{command()}`", machine(*packages), *parts])
+    print(f"## {name}\n\n{body}\n")
+    if into is not None:
+        write_section(name, body, into)
 
 
 def alternate(
     sides: Mapping[str, Callable[[], object]],
     repetitions: int,
     *,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
     turn: float = 0.0,
 ) -> dict[str, float]:
     """Median seconds of each side: every side once unmeasured, then all of them in turns, `repetitions` times.
@@ -37,17 +56,24 @@ def alternate(
     clock: `time.process_time` counts the processor time of this process alone, in all of its threads.
     turn: seconds that a turn lasts at least; a quicker side runs several times in it, and counts once.
     """
-    taken: dict[str, list[float]] = {name: [] for name in sides}
+    return {name: taken for name, (taken,) in by_clocks(sides, repetitions, (clock,), turn).items()}
+
+
+def by_clocks(
+    sides: Mapping[str, Callable[[], object]], repetitions: int, clocks: Sequence[Clock], turn: float = 0.0
+) -> dict[str, tuple[float, ...]]:
+    """As `alternate`, by several clocks at once; the first tells when a turn is over."""
+    taken: dict[str, list[list[float]]] = {name: [] for name in sides}
     for side in sides.values():
         side()
     for _ in range(repetitions):
         for name, side in sides.items():
-            began, runs, now = clock(), 0, -math.inf
-            while not runs or now - began < turn:
+            began, spent, runs = [clock() for clock in clocks], [0.0], 0
+            while not runs or spent[0] < turn:
                 side()
-                runs, now = runs + 1, clock()
-            taken[name].append((now - began) / runs)
-    return {name: statistics.median(times) for name, times in taken.items()}
+                runs, spent = runs + 1, [clock() - before for clock, before in zip(clocks, began, strict=True)]
+            taken[name].append([seconds / runs for seconds in spent])
+    return {name: tuple(map(statistics.median, zip(*turns, strict=True))) for name, turns in taken.items()}
 
 
 def machine(*packages: str) -> str:
@@ -79,8 +105,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
-def write_section(name: str, body: str, path: Path = RESULTS) -> None:
-    """Write, or replace, the section `name` of the results; other sections stay as they are."""
+def write_section(name: str, body: str, path: Path) -> None:
+    """Write, or replace, the section `name` of a file of results; other sections stay as they are."""
     text = path.read_text(encoding="utf-8") if path.exists() else _TITLE
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     section = f"{begin}\n\n## {name}\n\n{body.strip()}\n\n{end}\n"

@@ -1,14 +1,16 @@
 """Prediction without PyTorch: start, memory, time of an answer, many recordings, 8-bit weights, installation.
 
-    duetto corpus manifest emodb $DUETTO_DATA/emodb -o emodb.jsonl
-    duetto train acoustic --manifest emodb.jsonl --protocol speaker --set epoch_choice=last -o runs/emodb
-    python benchmarks/runtime.py --run runs/emodb --manifest emodb.jsonl --words-run demo/runs/fusion-spoken --install
+    python benchmarks/runtime.py                                    # a synthetic corpus
+    python benchmarks/runtime.py --data $DUETTO_DATA --write        # EmoDB, into RESULTS.md
+    python benchmarks/runtime.py --run runs/mine --manifest mine.jsonl --words-run demo/runs/fusion-spoken
 
---run: of a system that hears the voice only. --manifest: of the corpus it was trained on; its test utterances are
-real inputs, with labels. --words-run: of a system that reads words. --install: install the core in a fresh
-environment, too. Prints Markdown tables and writes them to benchmarks/RESULTS.md. About three minutes on two cores.
+Trains what it measures, unless runs are given: a system that hears the voice only, in every fold of protocol
+`speaker`, chosen at the last epoch; and one that reads words too, on synthetic speech, of which only time and memory
+are measured. Corpora, features and runs stay in --out, where the same command resumes. Needs the extras `train` and
+`synth`.
 
-Beside wall time stands the time of the processor, which other work on the machine does not change.
+Real inputs are test utterances, which the system was not trained on. Beside wall time stands the time of the
+processor, which other work on the machine hardly changes. `alternate` of the harness says how sides take turns.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,22 +30,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from harness import machine, write_section
+from harness import by_clocks, parser, publish, table
 
 import duetto
-from duetto import audio, evaluation, metrics, parallel, runtime
+from duetto import audio, corpora, evaluation, experiment, metrics, parallel, runtime
+from duetto.corpora import synthetic
 from duetto.features.short_term import ShortTermConfig
 from duetto.frames import SAMPLE_RATE
 from duetto.inference import Recogniser
-from duetto.labels import classes
-from duetto.utterance import Utterance, read_manifest
+from duetto.labels import classes, selected
+from duetto.progress import steps
+from duetto.utterance import Utterance, read_manifest, write_manifest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "pocketsphinx", "typer")
 SECONDS = 5.0
+SYNTHETIC = 200
+"""Utterances of the synthetic corpus."""
 STARTS, ANSWERS, BATCH, BATCHES = 9, 100, 400, 3
 MANY = (50, 2000)
 LAUNCHER = """
@@ -56,10 +63,62 @@ print(json.dumps([os.waitstatus_to_exitcode(status), wall, processor, usage.ru_m
 """Starts a process from one that is small: what a process weighs before it becomes another counts for the other."""
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """One Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+class Systems(NamedTuple):
+    """What is measured: a run whose system hears the voice only, its utterances, a run whose system reads words."""
+
+    voice: Path
+    utterances: list[Utterance]
+    words: Path
+
+
+def prepared(options: argparse.Namespace) -> Systems:
+    """The runs that are given; the others are trained, or found in --out."""
+    made = options.out / "synthetic"
+    if options.run:
+        voice, utterances = options.run, read_manifest(options.manifest)
+    else:
+        folder, utterances = emodb(options) if options.data else (made, synthesised(made))
+        voice = trained("acoustic", utterances, "speaker", folder, epoch_choice="last")
+    words = options.words_run or trained("fusion-spoken", synthesised(made), "session5", made)
+    return Systems(voice, utterances, words)
+
+
+def emodb(options: argparse.Namespace) -> tuple[Path, list[Utterance]]:
+    """A folder for EmoDB below --out, and its labelled utterances, which are listed there."""
+    folder, utterances = options.out / "emodb", selected(corpora.load("emodb", options.data / "emodb"))
+    write_manifest(folder / "manifest.jsonl", utterances)
+    return folder, utterances
+
+
+def synthesised(folder: Path) -> list[Utterance]:
+    """The labelled utterances of a synthetic corpus below `folder`; one half written is written anew."""
+    tree = folder / "corpus"
+    if not (tree / synthetic.MARKER).is_file():
+        shutil.rmtree(tree, ignore_errors=True)
+        with steps() as step:
+            synthetic.write(tree, size=SYNTHETIC, progress=step("speak a synthetic corpus"))
+    return selected(corpora.load("synthetic", tree))
+
+
+def trained(system: str, utterances: Sequence[Utterance], protocol: str, folder: Path, **changes: Any) -> Path:
+    """The run of a system in `folder`; what it holds already is not trained again."""
+    from duetto.system import Workshop, run_systems  # here: they load PyTorch, and worker processes import this file
+
+    run = folder / system
+    with steps() as step:
+        shop = Workshop(folder / "cache", step=step)
+        run_systems([experiment.load(system, **changes)], utterances, protocol, [run], shop)
+    return run
+
+
+def described(run: Path) -> str:
+    """Which system, on how much speech, by which protocol."""
+    about, chosen = evaluation.read(run), evaluation.experiment_of(run)
+    folds = about["folds"]
+    count = sum(len(folds[0][part]) for part in ("train", "development", "test"))
+    speech = "synthetic utterances" if about["synthetic"] else "utterances"
+    how = f"epoch_choice `{chosen.epoch_choice}`, protocol `{about['protocol']}`, {len(folds)} fold(s)"
+    return f"`{chosen.name}`, {count} {speech}, {how}"
 
 
 def run_once(command: Sequence[str]) -> tuple[float, float, float]:
@@ -124,28 +183,18 @@ def answer(model: Path, small: Path, file: Path) -> str:
         batch = session.front.collate([evidence.frames], None)
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
-    taken = in_turns(sides, ANSWERS)
+    taken = by_clocks(sides, ANSWERS, CLOCKS)
     rows = [[name, *(f"{1000 * value:.2f}" for value in pair)] for name, pair in taken.items()]
     return table(["step", "wall ms, median", "processor ms, median"], rows)
-
-
-def in_turns(sides: dict[str, Callable[[], object]], repetitions: int) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of each side (worker processes included), after one run that is not counted."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for repetition in range(repetitions + 1):
-        for name, run in sides.items():
-            began, before = time.perf_counter(), processor_seconds()
-            run()
-            if repetition:
-                taken[name].append((time.perf_counter() - began, processor_seconds() - before))
-    medians = {name: np.median(values, axis=0) for name, values in taken.items()}
-    return {name: (float(wall), float(processor)) for name, (wall, processor) in medians.items()}
 
 
 def processor_seconds() -> float:
     """Of this process and of the ones it started that have ended."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+CLOCKS = (time.perf_counter, processor_seconds)
 
 
 @lru_cache(maxsize=1)
@@ -179,7 +228,7 @@ def throughput(model: Path, files: Sequence[Path]) -> str:
     n = len(files)
     rows = [
         [name, n, f"{n / wall:.1f}", f"{1000 * processor / n:.1f}"]
-        for name, (wall, processor) in in_turns(sides, BATCHES).items()
+        for name, (wall, processor) in by_clocks(sides, BATCHES, CLOCKS).items()
     ]
     return table(["workers", "recordings", "recordings a second, median", "processor ms a recording"], rows)
 
@@ -195,7 +244,7 @@ def memory(model: Path, file: Path) -> str:
 
 def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
     """What 8-bit weights do to the answers for the test utterances of every fold, as prediction hears them."""
-    from duetto.export import export  # here: it loads PyTorch, and every worker process imports this file
+    from duetto.export import export  # see `trained`
 
     described = evaluation.read(run)
     by_id = {utterance.id: utterance for utterance in utterances}
@@ -223,9 +272,9 @@ def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
     moved, relabelled = np.abs(after - before).max(-1), (after.argmax(-1) != before.argmax(-1)).sum()
     return (
         table(["weights", "model.onnx MB", "UA %", "WA %"], rows)
-        + f"\n{len(truth)} test utterances of {len(described['folds'])} folds: {relabelled} get another label; the "
+        + f"\n\n{len(truth)} test utterances of {len(described['folds'])} folds: {relabelled} get another label; the "
         f"largest change of a probability is {np.median(moved):.4f} in the median, {np.percentile(moved, 99):.4f} in "
-        f"the 99th percentile, {moved.max():.4f} at most.\n"
+        f"the 99th percentile, {moved.max():.4f} at most."
     )
 
 
@@ -244,7 +293,7 @@ def installation() -> str:
         largest = ", ".join(f"{n} {mb:.0f}" for n, mb in sorted(packages.items(), key=lambda item: -item[1])[:8])
         subprocess.run([str(home / "bin/duetto"), "predict", "--help"], check=True, stdout=subprocess.DEVNULL)
     rows = [[f"{size:.0f}", f"{seconds:.0f}", f"{made:.0f}"]]
-    return table(["MB", "seconds", "of them, making the environment"], rows) + f"\nThe largest, in MB: {largest}.\n"
+    return table(["MB", "seconds", "of them, making the environment"], rows) + f"\n\nThe largest, in MB: {largest}."
 
 
 def megabytes(path: Path) -> float:
@@ -267,57 +316,55 @@ def tested(run: Path, utterances: Sequence[Utterance]) -> list[Path]:
     return [u.audio for u in utterances if u.id in ids] or [u.audio for u in utterances]
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, str]:
-    """Title → Markdown of everything that was asked for."""
-    from duetto.export import export  # see `accuracy`
+def measure(systems: Systems, folder: Path) -> dict[str, str]:
+    """Title → Markdown. folder: for what is exported and recorded."""
+    from duetto.export import export  # see `trained`
 
-    utterances = read_manifest(arguments.manifest)
-    file = five_seconds(utterances, folder)
-    model, small = folder / "float32", folder / "int8"
-    export(arguments.run, model)
-    export(arguments.run, small, int8=True)
+    file = five_seconds(systems.utterances, folder)
+    model, small, words = folder / "float32", folder / "int8", folder / "words"
+    export(systems.voice, model)
+    export(systems.voice, small, int8=True)
+    export(systems.words, words)
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "import numpy, onnxruntime, soundfile": [sys.executable, "-c", "import numpy, onnxruntime, soundfile"],
         "duetto predict, voice only": predict_command(model, [file]),
+        "duetto predict, words too": predict_command(words, [file]),
     }
-    if arguments.words_run:
-        words = folder / "words"
-        export(arguments.words_run, words)
-        commands["duetto predict, words too"] = predict_command(words, [file])
-    files = tested(arguments.run, utterances)
-    found = {
+    files = tested(systems.voice, systems.utterances)
+    return {
         f"From the start of the process to the answer, {SECONDS:g} s of speech": start(commands),
         "Imports before it, voice only": imports(commands["duetto predict, voice only"]),
         f"One answer, {SECONDS:g} s of speech, one core": answer(model, small, file),
         "Many recordings, voice only": throughput(model, [files[i % len(files)] for i in range(BATCH)]),
+        "Many recordings, words too": throughput(words, files[:32]),
+        "Memory of many recordings, voice only": memory(model, file),
+        "8-bit weights": accuracy(systems.voice, folder, systems.utterances),
     }
-    if arguments.words_run:
-        found["Many recordings, words too"] = throughput(folder / "words", files[:32])
-    found["Memory of many recordings, voice only"] = memory(model, file)
-    found["8-bit weights"] = accuracy(arguments.run, folder, utterances)
-    if arguments.install:
-        found["Installation of the core"] = installation()
-    return found
 
 
 def main() -> None:
-    """Parse the command line, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="run folder of a system that hears the voice only")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest of its corpus")
-    parser.add_argument("--words-run", type=Path, help="run folder of a system that reads words")
-    parser.add_argument("--install", action="store_true", help="install the core in a fresh environment")
-    arguments = parser.parse_args()
+    """Parse the command line, train, measure, publish."""
+    line = parser(__doc__, data="folder that holds emodb; without it, synthetic speech")
+    line.add_argument("--out", type=Path, default=ROOT / "runs/bench", help="where corpora and runs stay")
+    line.add_argument("--run", type=Path, help="run of a system that hears the voice only, instead of training one")
+    line.add_argument("--manifest", type=Path, help="manifest of the corpus of --run")
+    line.add_argument("--words-run", type=Path, help="run of a system that reads words, instead of training one")
+    line.add_argument("--install", action=argparse.BooleanOptionalAction, default=True, help="install the core, too")
+    options = line.parse_args()
+    if bool(options.run) != bool(options.manifest):
+        line.error("--run and --manifest go together")
+    found = prepared(options)
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(arguments, Path(folder))
-    load = f"{os.getloadavg()[0]:.1f} processes ran or waited in the last minute"
-    command = "python benchmarks/runtime.py --run RUN --manifest FILE"
-    command += " --words-run RUN" * bool(arguments.words_run) + " --install" * arguments.install
-    text = f"{machine(PACKAGES)}; {load}.\n\n```\n{command}\n```\n\n"
-    text += "\n".join(f"### {title}\n\n{markdown}" for title, markdown in found.items())
-    print(text)
-    write_section(ROOT / "benchmarks/RESULTS.md", "Prediction", text)
+        tables = measure(found, Path(folder))
+    if options.install:
+        tables["Installation of the core"] = installation()
+    parts = [
+        f"{os.getloadavg()[0]:.1f} processes ran or waited in the last minute. Systems:",
+        f"- voice only: {described(found.voice)}\n- words too: {described(found.words)}",
+        *(f"### {title}\n\n{markdown}" for title, markdown in tables.items()),
+    ]
+    publish("Prediction", parts, packages=PACKAGES, into=options.write)
 
 
 if __name__ == "__main__":

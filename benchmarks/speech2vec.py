@@ -1,6 +1,6 @@
 """Words a second in training of Speech2Vec: beside the straightforward way, and as the corpus grows.
 
-    python benchmarks/speech2vec.py
+    python benchmarks/speech2vec.py --write
 
 Data: random MFCC in a memory-mapped file, utterances of 11 words of 0.1 to 0.7 s. Straightforward: every pair of
 a word and its neighbour is encoded and decoded by itself, both padded to the longest, with `nn.LSTM`. Times are
@@ -9,17 +9,16 @@ processor time of one thread. Peak memory is that of a fresh process for each si
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from harness import alternate, command, machine, table, write_section
+from harness import alternate, parser, publish, table
 from torch import Tensor, nn
 
 from duetto.features.mfcc import MAX_WORD_FRAMES
@@ -124,38 +123,43 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> None:
-    """Parse the command line, print both tables, and write them into RESULTS.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 8_000, 32_000], help="words")
-    options = parser.parse_args()
+def speed(repetitions: int) -> str:
+    """Words a second beside the straightforward way."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         segments = corpus(Path(folder), 2_000)
         run, centres = duetto(segments, batches=4)
         few = 2 * WORDS_IN_UTTERANCE
         sides = {"duetto": run, "pairs, padded to the longest": plain(segments, few)}
-        seconds = alternate(sides, options.repetitions, clock=time.process_time)
+        seconds = alternate(sides, repetitions, clock=time.process_time)
     speeds = {name: n / seconds[name] for name, n in zip(sides, (centres, few), strict=True)}
-    rows = [[name, speed, speed / list(speeds.values())[1]] for name, speed in speeds.items()]
-    growth = []
-    for size in options.sizes:
+    slow = list(speeds.values())[-1]
+    return table(["side", "words a second", "ratio"], [(name, each, each / slow) for name, each in speeds.items()])
+
+
+def growth(sizes: Sequence[int]) -> str:
+    """Time and memory of an epoch as the corpus grows."""
+    rows = []
+    for size in sizes:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             n, taken, before, after = pool.apply(grown, (size,))
-        growth.append([n, taken, n / taken, f"{before:.0f}", f"{after:.0f}"])
-    body = "\n\n".join(
-        [
-            f"Processor time, one thread, median of {options.repetitions} turns; skip-gram, window 3, dim 50.",
-            f"`{command()}`",
-            machine("numpy", "torch"),
-            table(["side", "words a second", "ratio"], rows),
-            "One epoch of duetto's side as the corpus grows; memory is the peak of a fresh process:",
-            table(["words", "seconds", "words a second", "MiB after 2 batches", "MiB after the epoch"], growth),
-        ]
-    )
-    print(body)
-    write_section("Training: Speech2Vec", body)
+        rows.append([n, taken, n / taken, f"{before:.0f}", f"{after:.0f}"])
+    return table(["words", "seconds", "words a second", "MiB after 2 batches", "MiB after the epoch"], rows)
+
+
+def main() -> None:
+    """Parse the command line, measure, publish."""
+    line = parser(__doc__)
+    line.add_argument("--repetitions", type=int, default=5)
+    line.add_argument("--sizes", type=int, nargs="+", default=[2_000, 8_000, 32_000], help="words")
+    options = line.parse_args()
+    parts = [
+        f"Processor time, one thread, median of {options.repetitions} turns; skip-gram, window 3, dim 50.",
+        speed(options.repetitions),
+        "One epoch of duetto's side as the corpus grows; memory is the peak of a fresh process:",
+        growth(options.sizes),
+    ]
+    publish("Training: Speech2Vec", parts, packages=("numpy", "torch"), into=options.write)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """One training epoch of the fusion system, beside PyTorch and Keras; and what the two recurrent masks are worth.
 
-    python benchmarks/training.py
-    python benchmarks/training.py --only masks --data $DUETTO_DATA
+    python benchmarks/training.py                                              # the epoch
+    python benchmarks/training.py --data $DUETTO_DATA --write                  # both, into RESULTS.md
+    python benchmarks/training.py --only masks --seeds 5 --data $DUETTO_DATA
 
 Data: random features and words of IEMOCAP's size, 5,531 utterances whose seconds are log-normal (mean 4.55, median
 3.58), at most 200 frames; 11 words on average. All sides train the same layers with Adam in batches of 32, each a
@@ -14,7 +15,6 @@ Keras needs the package `keras` (development only) and is left out visibly witho
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import tempfile
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from harness import alternate, command, machine, table, write_section
+from harness import alternate, parser, publish, table
 from torch import Tensor, nn
 
 from duetto import corpora, emotion, experiment, training
@@ -167,8 +167,8 @@ def flushed(run: Callable[[], object]) -> Callable[[], object]:
     return with_flush
 
 
-def speed(repetitions: int, threads: int) -> str:
-    """The table of seconds, as Markdown."""
+def speed(repetitions: int, threads: int) -> list[str]:
+    """What was timed, and the table of seconds."""
     inputs = corpus()
     keras, padded = keras_side(inputs, threads), plain(inputs, "post", threads)
     torch_name = "PyTorch `nn.LSTM`, no recurrent dropout, padded to 200 and 128"
@@ -195,19 +195,15 @@ def speed(repetitions: int, threads: int) -> str:
         for name in sides
     ]
     kind = "Processor seconds" if threads == 1 else "Seconds"
-    return "\n".join(
-        [
-            f"{kind} of an epoch of {UTTERANCES:,} utterances, {whole} batches; {threads} thread(s), median of "
-            f"{repetitions} turns, scaled from the batches run in a turn.\n",
-            f"`{command()}`\n",
-            f"{machine('numpy', 'torch', 'lightning', 'keras')}\n",
-            table(["side", "batches run", "seconds", "÷ `per-sample`", "÷ `shared`"], rows),
-        ]
-    )
+    return [
+        f"{kind} of an epoch of {UTTERANCES:,} utterances, {whole} batches; {threads} thread(s), median of "
+        f"{repetitions} turns, scaled from the batches run in a turn.",
+        table(["side", "batches run", "seconds", "÷ `per-sample`", "÷ `shared`"], rows),
+    ]
 
 
-def masks(data: Path, seeds: int) -> str:
-    """UA of development speakers at the last epoch, with either mask, as Markdown. No test data are read."""
+def masks(data: Path, seeds: int) -> list[str]:
+    """What was trained, and UA of development speakers at the last epoch, with either mask. No test data are read."""
     utterances = selected(corpora.load("emodb", data / "emodb"))
     parts = folds("speaker", utterances)
     base = experiment.load("acoustic", normalisation="speaker", epoch_choice="last")
@@ -225,16 +221,12 @@ def masks(data: Path, seeds: int) -> str:
             )
     difference = found["shared"] - found["per-sample"]
     rows = [_row(mask, ua) for mask, ua in found.items()] + [_row("`shared` − `per-sample`", difference)]
-    return "\n".join(
-        [
-            f"EmoDB, four classes, {len(utterances)} utterances; acoustic system, normalised by speaker, last epoch; "
-            f"protocol `speaker`, {len(parts)} folds × {seeds} seeds; UA on the development speakers of each fold. "
-            "Intervals: 95 %, bootstrap over folds and seeds.\n",
-            f"`{command()}`\n",
-            f"{machine('numpy', 'torch')}\n",
-            table(["mask", "development UA %"], rows),
-        ]
-    )
+    return [
+        f"EmoDB, four classes, {len(utterances)} utterances; acoustic system, normalised by speaker, last epoch; "
+        f"protocol `speaker`, {len(parts)} folds × {seeds} seeds; UA on the development speakers of each fold. "
+        "Intervals: 95 %, bootstrap over folds and seeds.",
+        table(["mask", "development UA %"], rows),
+    ]
 
 
 def _development(chosen: experiment.Experiment, fold: Fold, sources: emotion.Sources, folder: Path, seed: int) -> float:
@@ -252,22 +244,24 @@ def _row(name: str, ua: np.ndarray) -> list[object]:
 
 
 def main() -> None:
-    """Parse the command line, print the tables, and write them into RESULTS.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("speed", "masks"), default="speed")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data", type=Path, help="folder with emodb/, for masks")
-    parser.add_argument("--seeds", type=int, default=5, help="of masks")
-    options = parser.parse_args()
-    if options.only == "speed":
-        name, markdown = "Training: an epoch of the fusion system", speed(options.repetitions, options.threads)
-    elif options.data is None:
-        parser.error("masks needs --data, a folder with emodb/")
-    else:
-        name, markdown = "Training: recurrent masks", masks(options.data, options.seeds)
-    print(f"## {name}\n\n{markdown}")
-    write_section(name, markdown)
+    """Parse the command line, measure, publish."""
+    line = parser(__doc__, data="folder that holds emodb, for masks")
+    line.add_argument("--only", choices=("speed", "masks"), help="one of the two; masks are skipped without --data")
+    line.add_argument("--repetitions", type=int, default=3, help="of speed")
+    line.add_argument("--threads", type=int, default=1, help="of speed")
+    line.add_argument("--seeds", type=int, default=2, help="of masks")
+    options = line.parse_args()
+    if options.only == "masks" and not options.data:
+        line.error("masks needs --data, a folder that holds emodb")
+    if options.only != "masks":
+        found = speed(options.repetitions, options.threads)
+        packages = ("numpy", "torch", "lightning", "keras")
+        publish("Training: an epoch of the fusion system", found, packages=packages, into=options.write)
+    if options.only != "speed" and options.data:
+        found = masks(options.data, options.seeds)
+        publish("Training: recurrent masks", found, packages=("numpy", "torch"), into=options.write)
+    elif options.only != "speed":
+        print("Skipped: recurrent masks; give --data $DUETTO_DATA")
 
 
 if __name__ == "__main__":

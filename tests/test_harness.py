@@ -33,6 +33,18 @@ def test_a_quick_side_runs_several_times_a_turn() -> None:
     assert clock[0] == 0.25 * (1 + 2 * 4)
 
 
+def test_several_clocks_time_the_same_turns() -> None:
+    wall, processor = [0.0], [0.0]
+
+    def side() -> None:
+        wall[0] += 0.5
+        processor[0] += 0.125
+
+    clocks = (lambda: wall[0], lambda: processor[0])
+    assert harness.by_clocks({"a": side}, 2, clocks, turn=1.0) == {"a": (0.5, 0.125)}
+    assert wall[0] == 0.5 * (1 + 2 * 2)  # the first clock ends a turn
+
+
 def test_a_section_replaces_itself_alone(tmp_path: Path) -> None:
     path = tmp_path / "RESULTS.md"
     for name, body in (("One", "first"), ("Two", "second"), ("One", "again")):
@@ -57,3 +69,18 @@ def test_tables_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/anywhere/features.py", "--data", "/somewhere/private", "--write"])
     assert harness.command() == "python benchmarks/features.py --data $DUETTO_DATA --write"
     assert "numpy" in harness.machine("numpy", "no-such-package")
+
+
+def test_results_are_printed_and_written_only_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(sys, "argv", ["/anywhere/features.py", "--write"])
+    options = harness.parser("What it is.").parse_args
+    assert options([]).write is None and options(["--write", "--data", "x"]).write == harness.RESULTS
+    for into in (options([]).write, options(["--write", str(path)]).write):
+        assert not path.exists()
+        harness.publish("One", ["first", "second"], packages=("numpy",), into=into)
+    parts = path.read_text().split("\n\n")
+    assert parts[-5] == "`python benchmarks/features.py --write`" and parts[-3:-1] == ["first", "second"]
+    assert capsys.readouterr().out.count("## One\n\n`python") == 2

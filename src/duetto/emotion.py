@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from . import metrics, runtime
 from .embeddings import SpokenWords
 from .errors import ConfigurationError
 from .experiment import Experiment
+from .features.kinds import kind
 from .inputs import Frontend, Normaliser, buckets
 from .labels import classes
 from .models.fusion import Batch, EmotionModel, ModelConfig
@@ -34,7 +35,6 @@ from .words.language import LanguageModel
 from .words.listen import save_language
 from .words.vocabulary import Vocabulary, tokens
 
-N_FEATURES = 34
 _EVALUATION_BATCH = 64
 
 
@@ -42,13 +42,15 @@ _EVALUATION_BATCH = 64
 class Sources:
     """Where a system's inputs come from.
 
-    frames: utterance id → (frames, 34) short-term features; None for systems without audio.
+    frames: utterance id → (frames, features) of `features.kinds`; None for systems without audio. augmented: the
+        same of each changed copy, for experiments that augment their training data.
     vectors: fold → word vectors that initialise the embedding table; None for a random table.
     spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
         is no table.
     """
 
     frames: Mapping[str, np.ndarray] | None = None
+    augmented: tuple[Mapping[str, np.ndarray], ...] = ()
     vectors: Callable[[Fold], word_vectors.Vectors] | None = None
     spoken: Callable[[Fold], SpokenWords] | None = None
 
@@ -80,9 +82,9 @@ class Outcome:
 def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Frontend:
     """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
     that are given: they were learned elsewhere."""
-    normaliser, of_words = Normaliser.identity(N_FEATURES), Normaliser.identity(experiment.word_dim)
+    normaliser, of_words = Normaliser.identity(kind(experiment.features).dim), Normaliser.identity(experiment.word_dim)
     if experiment.uses_audio and experiment.normalisation == "train":
-        normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), N_FEATURES)
+        normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), len(normaliser.mean))
     vocabulary = Vocabulary(())
     if experiment.uses_words and sources.spoken is not None:
         embed = sources.spoken(fold)
@@ -119,7 +121,7 @@ def prepare(
             groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
             for utterance in utterances:
                 groups[utterance.speaker].append(_frames(sources, utterance))
-            by_speaker = {speaker: Normaliser.fit(xs, N_FEATURES) for speaker, xs in groups.items()}
+            by_speaker = {speaker: Normaliser.fit(xs, len(front.normaliser.mean)) for speaker, xs in groups.items()}
         frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
     if experiment.uses_words:
         words = [front.ids(tokens(u)) if spoken is None else front.vectors(spoken(u)) for u in utterances]
@@ -128,11 +130,22 @@ def prepare(
 
 
 class EmotionTask:
-    """Cross-entropy on training inputs, UA on development inputs (see `training.Task`)."""
+    """Cross-entropy on training inputs, UA on development inputs (see `training.Task`).
 
-    def __init__(self, front: Frontend, train: Inputs, development: Inputs, seed: int) -> None:
+    copies: the training inputs again, recorded elsewhere; every epoch hears one variant of each utterance.
+    """
+
+    def __init__(
+        self,
+        front: Frontend,
+        train: Inputs,
+        development: Inputs,
+        seed: int,
+        copies: Sequence[Inputs] = (),
+    ) -> None:
         self.front = front
         self.train = train
+        self.variants = (train, *copies)
         self.development = development
         self.seed = seed
         self.class_weights = None
@@ -144,6 +157,8 @@ class EmotionTask:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Indices of each batch, bucketed by length."""
         rng = np.random.default_rng(derive(self.seed, "batches", epoch))
+        if len(self.variants) > 1:
+            self.train = drawn(self.variants, np.random.default_rng(derive(self.seed, "copies", epoch)))
         return buckets(self.train.lengths, self.front.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
@@ -165,6 +180,15 @@ class EmotionTask:
             "development_wa": metrics.weighted_accuracy(target, predicted, len(self.front.classes)),
             "development_loss": metrics.negative_log_likelihood(metrics.softmax(answers), target),
         }
+
+
+def drawn(variants: Sequence[Inputs], rng: np.random.Generator) -> Inputs:
+    """For each utterance the frames of one of the variants, each as likely; words and classes are alike in all."""
+    first = variants[0]
+    assert first.frames is not None
+    choice = rng.integers(len(variants), size=len(first.target))
+    frames = [(variants[c].frames or first.frames)[i] for i, c in enumerate(choice)]
+    return replace(first, frames=frames)
 
 
 def collate(front: Frontend, inputs: Inputs, index: np.ndarray, device: torch.device | str) -> Batch:
@@ -213,6 +237,8 @@ def build(front: Frontend, fold: Fold, sources: Sources, seed: int) -> EmotionMo
     config = ModelConfig(
         encoders=e.encoders,
         classes=len(classes(e.label_set)),
+        n_features=kind(e.features).dim,
+        acoustic_encoder=e.acoustic_encoder,
         word_dim=len(front.word_normaliser.mean) if table is None else table.shape[1],
         hidden=e.hidden,
         dense=e.dense,
@@ -238,6 +264,7 @@ def train(
     front = frontend(experiment, fold, sources)
     spoken = None if sources.spoken is None or not experiment.uses_words else sources.spoken(fold)
     parts = [prepare(part, front, sources, spoken) for part in (fold.train, fold.development, fold.test)]
+    copies = [prepare(fold.train, front, replace(sources, frames=frames), spoken) for frames in sources.augmented]
     model = build(front, fold, sources, seed)
     config = TrainingConfig(
         epochs=experiment.epochs,
@@ -248,7 +275,7 @@ def train(
         accelerator=accelerator,
         devices=devices,
     )
-    history = fit(model, EmotionTask(front, parts[0], parts[1], seed), config, folder, progress=progress)
+    history = fit(model, EmotionTask(front, parts[0], parts[1], seed, copies), config, folder, progress=progress)
     development, test = (logits(model, front, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}

@@ -22,6 +22,7 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 SYSTEMS: dict[str, str] = {
     "acoustic": "acoustic.toml",
+    "acoustic-portable": "acoustic-portable.toml",
     "embedding-speech2vec": "embedding-speech2vec.toml",
     "embedding-word2vec": "embedding-word2vec.toml",
     "embedding-spoken": "embedding-spoken.toml",
@@ -38,8 +39,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "embeddings": ("random", "file", "word2vec", "speech2vec", "spoken"),
     "unknown": ("random", "zero", "mean", "subword"),
     "padding": ("packed", "pre", "post"),
-    "normalisation": ("none", "train", "speaker"),
-    "features": ("corrected", "pyaudioanalysis"),
+    "normalisation": ("none", "train", "speaker", "utterance"),
+    "features": ("corrected", "pyaudioanalysis", "voice"),
+    "acoustic_encoder": ("bilstm", "statistics"),
+    "augmentation": ("none", "recording"),
     "epoch_choice": ("development", "last"),
 }
 
@@ -50,8 +53,12 @@ class Experiment:
 
     title: a line for tables. paper_ua: the figure in the paper's table, in percent, where there is one.
     encoders: `acoustic`, `words`, or both.
-    features: short-term feature mode. max_frames: frames kept, from the beginning (paper: 200).
-    normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, or `none`.
+    features: what the acoustic encoder hears, see `features.kinds`. max_frames: frames kept, from the beginning
+        (paper: 200). acoustic_encoder: `bilstm`, or `statistics` (`models.encoders.StatisticsEncoder`).
+    normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, `utterance` by each
+        utterance's own, or `none`.
+    augmentation: `recording` lets training hear each utterance as it came or as one of `augmented_copies` that
+        were recorded elsewhere (`augment.recording`), drawn anew every epoch; never development or test data.
     padding: `packed` reads each sequence to its own end; `pre` and `post` pad with zeros to max_frames
         and max_words and read the padding as well, as the paper's Keras code most likely did.
     embeddings: what the second encoder reads. A table of word types, trained along: `random`, `file`
@@ -89,6 +96,9 @@ class Experiment:
     class_weights: bool = False
     patience: int = 0
     epoch_choice: str = "development"
+    acoustic_encoder: str = "bilstm"
+    augmentation: str = "none"
+    augmented_copies: int = 4
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
@@ -96,7 +106,16 @@ class Experiment:
             values = value if isinstance(value, tuple) else (value,)
             if not values or set(values) - set(choices):
                 raise ConfigurationError(f"{key} = {value!r} is not valid; choose from {', '.join(choices)}")
-        for key in ("max_frames", "max_words", "word_dim", "hidden", "dense", "epochs", "batch_size"):
+        for key in (
+            "max_frames",
+            "max_words",
+            "word_dim",
+            "hidden",
+            "dense",
+            "epochs",
+            "batch_size",
+            "augmented_copies",
+        ):
             if getattr(self, key) < 1:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 1 on")
         if len(set(self.encoders)) < len(self.encoders):
@@ -114,6 +133,11 @@ class Experiment:
     def uses_audio(self) -> bool:
         """Whether the system hears the acoustics."""
         return "acoustic" in self.encoders
+
+    @property
+    def copies(self) -> int:
+        """How many changed copies of each utterance training hears beside the original."""
+        return self.augmented_copies if self.augmentation != "none" and self.uses_audio else 0
 
     @property
     def uses_words(self) -> bool:

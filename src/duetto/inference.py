@@ -17,9 +17,10 @@ import numpy as np
 
 from . import audio, evaluation, metrics
 from .errors import ModelError
+from .features.kinds import kind
 from .features.mfcc import MfccConfig, words_of
-from .features.short_term import ShortTermConfig
-from .frames import FRAME_SECONDS
+from .pretrained import DEFAULT, PRETRAINED, terms
+from .pretrained import folder as pretrained_folder
 from .runtime import DESCRIPTION, Session, SpokenEncoder
 from .utterance import Word
 from .words.listen import Heard, Listener
@@ -59,7 +60,10 @@ class Prediction:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """The exported folder that a model name stands for: itself, or the first fold and seed of a run."""
+    """The exported folder that a model name stands for: itself, the first fold and seed of a run, or one of
+    `PRETRAINED`."""
+    if str(model) in PRETRAINED:
+        return pretrained_folder(str(model))
     folder = Path(model)
     if (folder / DESCRIPTION).is_file():
         return folder
@@ -67,20 +71,29 @@ def find(model: str | os.PathLike[str]) -> Path:
     if not members and (folder / evaluation.RUN).is_file():
         evaluation.experiment_of(folder)  # says so where a baseline ran here
     if not members:
-        raise ModelError(f"{folder}: no model in it. Give a run folder of `duetto train`, or an exported folder")
+        raise ModelError(
+            f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
+            f"model that comes with duetto: {', '.join(PRETRAINED)}"
+        )
     return members[0]
 
 
 class Recogniser:
-    """A trained system that answers for recordings. Safe to call from several threads."""
+    """A trained system that answers for recordings. Safe to call from several threads.
 
-    def __init__(self, model: str | os.PathLike[str], *, recogniser: str = "corpus", threads: int = 1) -> None:
+    terms: what the model was trained on and how it may be used, where that is known; empty otherwise.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] = DEFAULT, *, recogniser: str = "corpus", threads: int = 1
+    ) -> None:
         """model, recogniser, threads: see `duetto.load`."""
         folder = find(model)
         self.name = str(model)
+        self.terms = terms(folder)
         self._session = Session(folder, threads=threads)
         experiment = self._session.front.experiment
-        self._features = ShortTermConfig(mode=experiment.features)
+        self._features = kind(experiment.features)
         spoken = experiment.uses_words and experiment.embeddings == "spoken"
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         self._listener = None
@@ -133,11 +146,11 @@ class Recogniser:
 
     def _frames(self, waveform: audio.Waveform, warnings: list[str]) -> np.ndarray:
         maximum = self._session.front.experiment.max_frames
-        features = self._features.extract(waveform.samples, waveform.sample_rate)
+        features = self._features.extractor.extract(waveform.samples, waveform.sample_rate)
         if len(features) > maximum:
             part = "last" if self._session.front.experiment.padding == "pre" else "first"
             warnings.append(
-                f"only the {part} {maximum * FRAME_SECONDS:g} s of {waveform.duration:.1f} s were heard; "
+                f"only the {part} {maximum * self._features.step_seconds:g} s of {waveform.duration:.1f} s were heard; "
                 "the system was trained on single utterances"
             )
         if self._session.front.experiment.normalisation == "speaker":

@@ -16,11 +16,13 @@ import numpy as np
 
 from . import audit, classical, evaluation, labels, splits
 from .audit import Audit
+from .augment import Augmented
 from .baselines import BASELINES, Baseline, Inputs
 from .embeddings import EmbeddingConfig, Embeddings, SpokenWords
 from .emotion import Sources, prepare
 from .errors import ConfigurationError, CorpusError
 from .experiment import SYSTEMS, Experiment, load
+from .features import kinds
 from .features.mfcc import MfccConfig
 from .features.short_term import ShortTermConfig
 from .features.store import Extractor, FeatureStore, extract_corpus
@@ -61,6 +63,10 @@ class Workshop:
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment reads, computed and trained here, before any system is."""
+        made = self._embedded(experiment, utterances, folds)
+        return replace(made, augmented=self.augmented(experiment, utterances))
+
+    def _embedded(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         frames = self.frames(experiment, utterances)
         kind = experiment.embeddings
         if not experiment.uses_words or kind == "random":
@@ -99,8 +105,15 @@ class Workshop:
             return f"{brought.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
 
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
-        """Short-term features, where the experiment hears them."""
-        return self.short_term(utterances, experiment.features) if experiment.uses_audio else None
+        """What the acoustic encoder hears, where there is one."""
+        heard = kinds.kind(experiment.features)
+        return self._store(utterances, heard.extractor, heard.title) if experiment.uses_audio else None
+
+    def augmented(self, experiment: Experiment, utterances: Sequence[Utterance]) -> tuple[FeatureStore, ...]:
+        """The same of each changed copy of the utterances, where the experiment augments its training data."""
+        heard, n = kinds.kind(experiment.features), experiment.copies
+        names = [f"{heard.title}, copy {i + 1} of {n}" for i in range(n)]
+        return tuple(self._store(utterances, Augmented(heard.extractor, copy), name) for copy, name in enumerate(names))
 
     def short_term(self, utterances: Sequence[Utterance], mode: str = "corrected") -> FeatureStore:
         """Short-term features, of a mode of `features.short_term`."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigurationError, DuettoError, ModelError
-from ..features.short_term import ShortTermConfig
+from ..features.kinds import kind
 from ..features.store import FeatureStore
 from ..inputs import Normaliser
 from ..progress import Progress
@@ -260,7 +260,7 @@ def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
 
 def _store(run: _Run, features: Path | None) -> FeatureStore | None:
     """The features that the run heard; None where they are not there."""
-    config = ShortTermConfig(mode=run.experiment.get("features", "corrected"))
+    config = kind(run.experiment.get("features", "corrected")).extractor
     if features is None or not features.is_dir():
         return None
     try:

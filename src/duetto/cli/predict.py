@@ -13,12 +13,18 @@ from rich.table import Table
 
 from ..errors import CorpusError, DuettoError
 from ..inference import Prediction, Recogniser
+from ..pretrained import DEFAULT, PRETRAINED
 from ..utterance import Word, words_from
 
 
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, opus or mp3, at any rate.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="A run folder of `duetto train`, or an exported folder.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="A run folder, an exported folder, or one that comes along: " + ", ".join(PRETRAINED)
+        ),
+    ] = DEFAULT,
     transcript: Annotated[
         str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
     ] = None,
@@ -38,6 +44,8 @@ def predict(
 
     Examples:
 
+        duetto predict call.wav
+
         duetto predict call.wav --model runs/acoustic
 
         duetto predict call.wav --model runs/fusion
@@ -51,6 +59,8 @@ def predict(
     if transcript is not None and words is not None:
         raise typer.BadParameter("--transcript and --words both say what is said; give one")
     system = Recogniser(model, recogniser=recogniser)
+    if system.terms:
+        typer.echo(f"model {system.name}: {system.terms}", err=True)
     given = None if words is None else _read_words(words)
     failed = 0
     for file in files:

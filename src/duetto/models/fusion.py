@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError
-from .encoders import SequenceEncoder, WordEncoder
+from .encoders import SequenceEncoder, StatisticsEncoder, WordEncoder
 
 
 class Batch(NamedTuple):
@@ -39,7 +39,8 @@ class ModelConfig:
     """Shape of an `EmotionModel`; the defaults are the paper's (section 4).
 
     encoders: `acoustic`, `words`, or both. hidden: LSTM units per direction. dense: units of every
-    dense layer. head_layers: dense layers between the encoders and the logits.
+    dense layer. head_layers: dense layers between the encoders and the logits. acoustic_encoder: `bilstm` or
+    `statistics`; n_features: of a frame that it hears.
     """
 
     encoders: tuple[str, ...] = ("acoustic", "words")
@@ -51,6 +52,7 @@ class ModelConfig:
     head_layers: int = 1
     recurrent_dropout: float = 0.2
     dropout: float = 0.3
+    acoustic_encoder: str = "bilstm"
 
     def __post_init__(self) -> None:
         if not self.encoders or set(self.encoders) - {"acoustic", "words"}:
@@ -63,7 +65,11 @@ class EmotionModel(nn.Module):
     def __init__(self, config: ModelConfig, table: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
-        self.acoustic = self._encoder(config.n_features) if "acoustic" in config.encoders else None
+        self.acoustic = None
+        if "acoustic" in config.encoders and config.acoustic_encoder == "statistics":
+            self.acoustic = StatisticsEncoder(config.n_features, config.hidden, config.dense, config.dropout)
+        elif "acoustic" in config.encoders:
+            self.acoustic = self._encoder(config.n_features)
         self.words = None
         if "words" in config.encoders:
             self.words = WordEncoder(table, config.word_dim, self._encoder(config.word_dim))

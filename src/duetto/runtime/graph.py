@@ -16,6 +16,8 @@ import numpy as np
 from ..errors import MissingExtraError
 
 _OPSET = 17
+VARIANCE_FLOOR = 1e-5
+"""As in `models.encoders`, which imports PyTorch."""
 
 
 class _Graph:
@@ -47,6 +49,40 @@ class _Graph:
         """`models.encoders.SequenceEncoder`: x (batch, time, features) → (batch, dense)."""
         last = self.bilstm(x, lengths, weights, f"{name}.lstm")
         return self.add("Relu", [self.linear(last, weights, f"{name}.dense")], f"{name}.out")
+
+    def statistics(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
+        """`models.encoders.StatisticsEncoder`: x (batch, time, features) → (batch, dense)."""
+
+        def number(key: str, value: float | list[int], kind: type) -> str:
+            return self.constant(f"{name}.{key}", np.array(value, kind))
+
+        step, bias = (weights[f"{name}.steps.{part}"] for part in ("weight", "bias"))
+        product = self.add("MatMul", [x, self.constant(f"{name}.steps.weight", step.T)], f"{name}.product")
+        biased = self.add("Add", [product, self.constant(f"{name}.steps.bias", bias)], f"{name}.biased")
+        states = self.add("Relu", [biased], f"{name}.states")
+        zero, one, last = number("zero", 0, np.int64), number("first", 1, np.int64), number("last", [-1], np.int64)
+        over_time = number("time", [1], np.int64)
+        rows = self.add("Unsqueeze", [self._at_least_one(lengths, name), over_time], f"{name}.rows")
+        # Shape(x)[1]; the steps 0 … time-1 against each length give the mask (batch, time, 1).
+        shape = self.add("Shape", [x], f"{name}.shape")
+        time = self.add("Gather", [shape, one], f"{name}.n")
+        within = self.add("Less", [self.add("Range", [zero, time, one], f"{name}.range"), rows], f"{name}.within")
+        mask = self.add("Unsqueeze", [self.add("Cast", [within], f"{name}.mask", to=1), last], f"{name}.real")
+        count = self.add("Cast", [rows], f"{name}.count", to=1)  # 1: float32
+
+        def mean(values: str, output: str) -> str:
+            real = self.add("Mul", [values, mask], f"{output}.real")
+            total = self.add("ReduceSum", [real, over_time], f"{output}.sum", keepdims=0)
+            return self.add("Div", [total, count], output)
+
+        centre = mean(states, f"{name}.mean")
+        apart = self.add("Sub", [states, self.add("Unsqueeze", [centre, over_time], f"{name}.centre")], f"{name}.apart")
+        variance = mean(self.add("Mul", [apart, apart], f"{name}.squares"), f"{name}.variance")
+        floored = self.add("Add", [variance, number("floor", VARIANCE_FLOOR, np.float32)], f"{name}.floored")
+        pooled = self.add(
+            "Concat", [centre, self.add("Sqrt", [floored], f"{name}.deviation")], f"{name}.pooled", axis=1
+        )
+        return self.add("Relu", [self.linear(pooled, weights, f"{name}.dense")], f"{name}.out")
 
     def bilstm(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
         """Last states of `models.lstm.BiLSTM`: x (batch, time, features) → (batch, 2·hidden)."""
@@ -87,7 +123,7 @@ def _gates(array: np.ndarray) -> np.ndarray:
 def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
     """A serialised graph of `models.fusion.EmotionModel` from its state dict.
 
-    Inputs, as the system needs them: `frames` (batch, time, 34) float32, `frame_lengths` (batch,) int64,
+    Inputs, as the system needs them: `frames` (batch, time, features) float32, `frame_lengths` (batch,) int64,
     `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
     Output: `logits` (batch, classes).
     """
@@ -95,10 +131,12 @@ def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
     graph = _Graph()
     inputs, encoded = [], []
     if "acoustic.dense.weight" in weights:
-        n_features = weights["acoustic.lstm.weight_input"].shape[1]
+        pooled = "acoustic.steps.weight" in weights
+        n_features = weights["acoustic.steps.weight" if pooled else "acoustic.lstm.weight_input"].shape[1]
         inputs.append(value("frames", floating, ["batch", "time", n_features]))
         inputs.append(value("frame_lengths", integers, ["batch"]))
-        encoded.append(graph.encoder("frames", "frame_lengths", weights, "acoustic"))
+        encode = graph.statistics if pooled else graph.encoder
+        encoded.append(encode("frames", "frame_lengths", weights, "acoustic"))
     if "words.encoder.dense.weight" in weights:
         x = "words"
         if "words.embedding.weight" in weights:

@@ -123,6 +123,11 @@ class Experiment:
         for key in ("head_layers", "patience"):
             if getattr(self, key) < 0:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 0 on")
+        if self.acoustic_encoder == "statistics" and self.normalisation == "utterance":
+            raise ConfigurationError(
+                "normalisation = 'utterance' makes every mean 0 and every deviation 1, which is all that "
+                "acoustic_encoder = 'statistics' hears; set normalisation = \"train\", or another encoder"
+            )
         if not self.learning_rate > 0:
             raise ConfigurationError(f"learning_rate = {self.learning_rate} is not valid; give a number above 0")
         for key in ("recurrent_dropout", "dropout"):

@@ -67,7 +67,7 @@ class EmotionModel(nn.Module):
         self.config = config
         self.acoustic = None
         if "acoustic" in config.encoders and config.acoustic_encoder == "statistics":
-            self.acoustic = StatisticsEncoder(config.n_features, config.hidden, config.dense, config.dropout)
+            self.acoustic = StatisticsEncoder(config.n_features, config.dense, config.dropout)
         elif "acoustic" in config.encoders:
             self.acoustic = self._encoder(config.n_features)
         self.words = None

@@ -56,10 +56,6 @@ class _Graph:
         def number(key: str, value: float | list[int], kind: type) -> str:
             return self.constant(f"{name}.{key}", np.array(value, kind))
 
-        step, bias = (weights[f"{name}.steps.{part}"] for part in ("weight", "bias"))
-        product = self.add("MatMul", [x, self.constant(f"{name}.steps.weight", step.T)], f"{name}.product")
-        biased = self.add("Add", [product, self.constant(f"{name}.steps.bias", bias)], f"{name}.biased")
-        states = self.add("Relu", [biased], f"{name}.states")
         zero, one, last = number("zero", 0, np.int64), number("first", 1, np.int64), number("last", [-1], np.int64)
         over_time = number("time", [1], np.int64)
         rows = self.add("Unsqueeze", [self._at_least_one(lengths, name), over_time], f"{name}.rows")
@@ -75,8 +71,8 @@ class _Graph:
             total = self.add("ReduceSum", [real, over_time], f"{output}.sum", keepdims=0)
             return self.add("Div", [total, count], output)
 
-        centre = mean(states, f"{name}.mean")
-        apart = self.add("Sub", [states, self.add("Unsqueeze", [centre, over_time], f"{name}.centre")], f"{name}.apart")
+        centre = mean(x, f"{name}.mean")
+        apart = self.add("Sub", [x, self.add("Unsqueeze", [centre, over_time], f"{name}.centre")], f"{name}.apart")
         variance = mean(self.add("Mul", [apart, apart], f"{name}.squares"), f"{name}.variance")
         floored = self.add("Add", [variance, number("floor", VARIANCE_FLOOR, np.float32)], f"{name}.floored")
         pooled = self.add(
@@ -131,8 +127,9 @@ def emotion(weights: Mapping[str, np.ndarray]) -> bytes:
     graph = _Graph()
     inputs, encoded = [], []
     if "acoustic.dense.weight" in weights:
-        pooled = "acoustic.steps.weight" in weights
-        n_features = weights["acoustic.steps.weight" if pooled else "acoustic.lstm.weight_input"].shape[1]
+        pooled = "acoustic.lstm.weight_input" not in weights
+        dense = weights["acoustic.dense.weight"]
+        n_features = dense.shape[1] // 2 if pooled else weights["acoustic.lstm.weight_input"].shape[1]
         inputs.append(value("frames", floating, ["batch", "time", n_features]))
         inputs.append(value("frame_lengths", integers, ["batch"]))
         encode = graph.statistics if pooled else graph.encoder

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from duetto import emotion, experiment
+import duetto
+from duetto import audit, emotion, experiment
 from duetto.emotion import EmotionTask, Inputs, Sources, drawn
 from duetto.errors import ConfigurationError
 from duetto.experiment import load
@@ -14,7 +15,8 @@ from duetto.inputs import Frontend, Normaliser
 from duetto.models.encoders import VARIANCE_FLOOR, StatisticsEncoder
 from duetto.runtime import Session, graph
 from duetto.splits import Fold
-from duetto.utterance import Utterance
+from duetto.system import Workshop, run_systems
+from duetto.utterance import Utterance, read_manifest
 from duetto.words.vocabulary import Vocabulary
 
 RNG = np.random.default_rng(0)
@@ -121,3 +123,24 @@ def test_normalising_by_utterance_uses_its_own_statistics() -> None:
     # float32 means of 50 values
     np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(frames.std(0), 1, atol=1e-4)
+
+
+def test_from_a_manifest_to_an_answer(manifest: Path, tmp_path: Path) -> None:
+    """The workshop makes the copies, the run's audit knows its features, and its model answers a recording."""
+    e = load("acoustic-portable", augmented_copies=1, epochs=2, dense=8)
+    everyone, shop = read_manifest(manifest), Workshop(tmp_path / "cache")
+    run_systems([e], everyone, "session5", [tmp_path / "run"], shop)
+    (copy,) = shop.augmented(e, everyone)
+    plain = shop.frames(e, everyone)
+    assert plain is not None and plain.dim == copy.dim == 17
+    assert any(plain[u.id].shape != copy[u.id].shape for u in everyone)
+    found = audit.load(tmp_path / "run")
+    assert found is not None and not found.leaks
+    prediction = duetto.load(tmp_path / "run")(everyone[0].audio)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("key", "value"), [("augmentation", "noise"), ("features", "voices")])
+def test_unknown_choices_are_listed(key: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{key} = '{value}' is not valid; choose from"):
+        load("acoustic-portable", **{key: value})

@@ -2,7 +2,7 @@
 
 import duetto
 
-recogniser = duetto.load("runs/fusion")
+recogniser = duetto.load()                 # or a run folder, or an exported folder
 prediction = recogniser("call.wav")
 prediction.label, prediction.probabilities, prediction.words
 """
@@ -22,8 +22,10 @@ __version__ = "0.1.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
 
 
-def load(model: str | os.PathLike[str], *, recogniser: str = "corpus", threads: int = 1) -> Recogniser:
-    """A recogniser of emotions, from a run folder of `duetto train` or from an exported folder.
+def load(model: str | os.PathLike[str] | None = None, *, recogniser: str = "corpus", threads: int = 1) -> Recogniser:
+    """A recogniser of emotions: a run folder of `duetto train`, an exported folder, or a model that comes with
+    duetto, by its name in `pretrained.PRETRAINED`; without any, `pretrained.DEFAULT`. Its `terms` say how that one
+    may be used.
 
     recogniser: what finds the words, for systems that read them: `corpus` (pocketsphinx, expecting the
     sentences the system was trained on), `general` (its own English model), `segments` (word-like
@@ -31,8 +33,9 @@ def load(model: str | os.PathLike[str], *, recogniser: str = "corpus", threads: 
     threads: of ONNX Runtime; 1 is fastest for single recordings.
     """
     from .inference import Recogniser
+    from .pretrained import DEFAULT
 
-    return Recogniser(model, recogniser=recogniser, threads=threads)
+    return Recogniser(DEFAULT if model is None else model, recogniser=recogniser, threads=threads)
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ EXPERIMENTS = Path(__file__).parent / "experiments"
 
 SYSTEMS: dict[str, str] = {
     "acoustic": "acoustic.toml",
+    "acoustic-portable": "acoustic-portable.toml",
     "embedding-speech2vec": "embedding-speech2vec.toml",
     "embedding-word2vec": "embedding-word2vec.toml",
     "embedding-spoken": "embedding-spoken.toml",
@@ -59,9 +60,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "embeddings": ("random", "file", "word2vec", "speech2vec", "spoken"),
     "unknown": ("random", "zero", "mean", "subword", "spoken"),
     "padding": ("packed", "pre", "post"),
-    "normalisation": ("none", "train", "speaker"),
-    "features": ("corrected", "pyaudioanalysis", "spectrogram", "waveform"),
-    "acoustic_encoder": ("bilstm", *STACKS),
+    "normalisation": ("none", "train", "speaker", "utterance"),
+    "features": ("corrected", "pyaudioanalysis", "spectrogram", "waveform", "voice"),
+    "acoustic_encoder": ("bilstm", "statistics", *STACKS),
+    "augmentation": ("none", "recording"),
     "recurrent_mask": ("per-sample", "shared"),
     "epoch_choice": ("development", "last", "best-on-test"),
     "pooling": ("last", "attention"),
@@ -81,11 +83,15 @@ class Experiment:
     title: a line for tables. paper_ua: the figure in the paper's table, in percent, where there is one.
     encoders: `acoustic`, `words`, or both.
     features: what the acoustic encoder hears, see `features.kinds`: short-term features in one of their modes, a
-        spectrogram, or the waveform. max_frames: frames of it kept, from the beginning (paper: 200 of
-        100 ms; spectrograms and waveforms have frames of 10 ms).
-    acoustic_encoder: `bilstm`, or one of `convolutions.STACKS`. initial: a safetensors file with weights that its
-        convolutions start from, such as torchvision's for `alexnet`; empty to start at random.
-    normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, or `none`.
+        spectrogram, the waveform, or features of the voice alone. max_frames: frames of it kept, from the
+        beginning (paper: 200 of 100 ms; spectrograms and waveforms have frames of 10 ms).
+    acoustic_encoder: `bilstm`, `statistics` (`models.encoders.StatisticsEncoder`), or one of
+        `convolutions.STACKS`. initial: a safetensors file with weights that its convolutions start from, such as
+        torchvision's for `alexnet`; empty to start at random.
+    normalisation: `train` z-scores by training statistics, `speaker` by each speaker's own, `utterance` by each
+        utterance's own, or `none`.
+    augmentation: `recording` lets training hear each utterance as it came or as one of `augmented_copies` that
+        were recorded elsewhere (`augment.recording`), drawn anew every epoch; never development or test data.
     padding: `packed` reads each sequence to its own end; `pre` and `post` pad with zeros to max_frames
         and max_words and read the padding as well, as the paper's Keras code most likely did.
     embeddings: what the second encoder reads. A table of word types, trained along: `random`, `file`
@@ -151,6 +157,8 @@ class Experiment:
     teacher: str = ""
     distil_temperature: float = 2.0
     distil_weight: float = 0.5
+    augmentation: str = "none"
+    augmented_copies: int = 4
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
@@ -158,7 +166,16 @@ class Experiment:
             values = value if isinstance(value, tuple) else (value,)
             if not values or set(values) - set(choices):
                 raise ConfigurationError(f"{key} = {value!r} is not valid; choose from {', '.join(choices)}")
-        for key in ("max_frames", "max_words", "word_dim", "hidden", "dense", "epochs", "batch_size"):
+        for key in (
+            "max_frames",
+            "max_words",
+            "word_dim",
+            "hidden",
+            "dense",
+            "epochs",
+            "batch_size",
+            "augmented_copies",
+        ):
             if getattr(self, key) < 1:
                 raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 1 on")
         if len(set(self.encoders)) < len(self.encoders):
@@ -189,6 +206,11 @@ class Experiment:
         return "acoustic" in self.encoders
 
     @property
+    def copies(self) -> int:
+        """How many changed copies of each utterance training hears beside the original."""
+        return self.augmented_copies if self.augmentation != "none" and self.uses_audio else 0
+
+    @property
     def uses_words(self) -> bool:
         """Whether the system reads words."""
         return "words" in self.encoders
@@ -200,6 +222,11 @@ class Experiment:
 
 def _contradictions(e: Experiment) -> Iterator[str]:
     """Keys that do not fit together, and what to change."""
+    if e.acoustic_encoder == "statistics" and e.normalisation == "utterance":
+        yield (
+            "normalisation = 'utterance' makes every mean 0 and every deviation 1, which is all that "
+            "acoustic_encoder = 'statistics' hears; set normalisation = \"train\", or another encoder"
+        )
     stack = STACKS.get(e.acoustic_encoder)
     if stack is not None and e.features != stack.features:
         yield (

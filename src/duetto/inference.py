@@ -24,6 +24,8 @@ from . import audio, metrics, parallel
 from .errors import AudioError, DuettoError, ModelError
 from .features.kinds import kind
 from .features.mfcc import MfccConfig, words_of
+from .pretrained import DEFAULT, PRETRAINED, terms
+from .pretrained import folder as pretrained_folder
 from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
 from .utterance import Word
 from .words.vocabulary import normalise
@@ -65,7 +67,10 @@ class Prediction:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """The exported folder that a model name stands for: itself, or the first fold and seed of a run."""
+    """The exported folder that a model name stands for: itself, the first fold and seed of a run, or one of
+    `PRETRAINED`."""
+    if str(model) in PRETRAINED:
+        return pretrained_folder(str(model))
     folder = Path(model)
     if (folder / DESCRIPTION).is_file():
         return folder
@@ -75,7 +80,10 @@ def find(model: str | os.PathLike[str]) -> Path:
 
         if (folder / evaluation.RUN).is_file():
             evaluation.experiment_of(folder)  # says so where a baseline ran here
-        raise ModelError(f"{folder}: no model in it. Give a run folder of `duetto train`, or an exported folder")
+        raise ModelError(
+            f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
+            f"model that comes with duetto: {', '.join(PRETRAINED)}"
+        )
     return members[0]
 
 
@@ -96,13 +104,19 @@ class Evidence:
 
 
 class Recogniser:
-    """A trained system that answers for recordings. Safe to call from several threads."""
+    """A trained system that answers for recordings. Safe to call from several threads.
 
-    def __init__(self, model: str | os.PathLike[str], *, recogniser: str = "corpus", threads: int = 1) -> None:
+    terms: what the model was trained on and how it may be used, where that is known; empty otherwise.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] = DEFAULT, *, recogniser: str = "corpus", threads: int = 1
+    ) -> None:
         """model, recogniser, threads: see `duetto.load`."""
         folder = find(model)
         self.name = str(model)
         self._origin = (self.name, recogniser, threads)
+        self.terms = terms(folder)
         self._session = Session(folder, threads=threads)
         experiment = self._session.front.experiment
         self._features = kind(experiment.features)

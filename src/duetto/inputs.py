@@ -134,8 +134,8 @@ class Frontend:
 
     def frames(self, features: np.ndarray, speaker: Normaliser | None = None) -> np.ndarray:
         """Normalised frames of one utterance. `speaker`: that speaker's statistics, for experiments that
-        normalise by speaker; without them the utterance's own are taken."""
-        if self.experiment.normalisation == "speaker":
+        normalise by speaker; without them, or normalising by utterance, the utterance's own are taken."""
+        if self.experiment.normalisation in ("speaker", "utterance"):
             return (speaker or Normaliser.fit([features], len(self.normaliser.mean)))(features)
         return self.normaliser(features)
 

@@ -115,6 +115,12 @@ def _leave_out(utterances: Sequence[Utterance], group: str, groups: Sequence[set
     return folds
 
 
+def transfer(name: str, source: Sequence[Utterance], target: Sequence[Utterance], seed: int = 0) -> Fold:
+    """Train on one corpus, test on another. Development speakers are drawn from the source by the seed; where the
+    corpora number their speakers alike, give these names that differ."""
+    return _fold(name, source, target, seed)
+
+
 def session5(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
     """Train on sessions 1–4, test on session 5 (paper, section 3); in other corpora, on the last session."""
     sessions = _values(utterances, "session", "session5")

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import audit, classical, evaluation, labels, splits
 from .audit import Audit
+from .augment import Augmented
 from .baselines import BASELINES, Baseline, Inputs
 from .embeddings import AlikeWords, EmbeddingConfig, Embeddings, SpokenWords
 from .emotion import Reader, Sources, prepare
@@ -74,7 +75,8 @@ class Workshop:
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment and its teacher read, computed and trained here, before any system is."""
         own, teacher = self._sources(experiment, utterances, folds), teacher_of(experiment)
-        return own if teacher is None else replace(own, teacher=self._sources(teacher, utterances, folds))
+        own = replace(own, augmented=self.augmented(experiment, utterances))
+        return own if teacher is None else replace(own, teacher=self.sources(teacher, utterances, folds))
 
     def _sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         frames = self.frames(experiment, utterances)
@@ -139,6 +141,12 @@ class Workshop:
             return None
         heard = kind(experiment.features)
         return self._store(utterances, heard.extractor, heard.title)
+
+    def augmented(self, experiment: Experiment, utterances: Sequence[Utterance]) -> tuple[FeatureStore, ...]:
+        """The same of each changed copy of the utterances, where the experiment augments its training data."""
+        heard, n = kind(experiment.features), experiment.copies
+        names = [f"{heard.title}, copy {i + 1} of {n}" for i in range(n)]
+        return tuple(self._store(utterances, Augmented(heard.extractor, copy), name) for copy, name in enumerate(names))
 
     def short_term(self, utterances: Sequence[Utterance], mode: str = "corrected") -> FeatureStore:
         """Short-term features, of a mode of `features.short_term`."""

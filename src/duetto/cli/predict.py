@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,19 @@ import typer
 from ..errors import CorpusError, DuettoError
 from ..inference import Prediction, Recogniser
 from ..parallel import cores
+from ..pretrained import DEFAULT, PRETRAINED
 from ..progress import bar
 from ..utterance import Word, words_from
 
 
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, opus or mp3, at any rate.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="A run folder of `duetto train`, or an exported folder.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="A run folder, an exported folder, or one that comes along: " + ", ".join(PRETRAINED)
+        ),
+    ] = DEFAULT,
     transcript: Annotated[
         str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
     ] = None,
@@ -40,7 +47,7 @@ def predict(
 
     Examples:
 
-        duetto predict call.wav --model runs/acoustic
+        duetto predict call.wav
 
         duetto predict call.wav --model runs/fusion
 
@@ -53,11 +60,21 @@ def predict(
     if transcript is not None and words is not None:
         raise typer.BadParameter("--transcript and --words both say what is said; give one")
     system = Recogniser(model, recogniser=recogniser)
+    if system.terms:
+        typer.echo(f"model {system.name}: {system.terms}", err=True)
     given = None if words is None else _read_words(words)
     if transcript is None and given is None:
         answers = system.predict_many(files, workers=min(workers or cores(), len(files)))
     else:
         answers = iter([system.attempt(files[0], transcript=transcript, words=given)])
+    failed = _tell(files, answers, as_json)
+    if failed:
+        typer.echo(f"{failed} of {len(files)} recordings have no answer", err=True)
+        raise typer.Exit(1)
+
+
+def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_json: bool) -> int:
+    """Print the answers as they come; the number of recordings that have none."""
     failed = 0
     with bar("recordings", enabled=len(files) > 1) as progress:
         for done, (file, answer) in enumerate(zip(files, answers, strict=True), 1):
@@ -70,9 +87,7 @@ def predict(
                 show(file, answer)
             if progress:
                 progress(done, len(files))
-    if failed:
-        typer.echo(f"{failed} of {len(files)} recordings have no answer", err=True)
-        raise typer.Exit(1)
+    return failed
 
 
 def show(file: Path, prediction: Prediction) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ class Sources:
     """Where a system's inputs come from.
 
     frames: utterance id → (frames, values) of what the acoustic encoder hears; None for systems without audio.
+    augmented: the same of each changed copy, for experiments that augment their training data.
     vectors: fold → word vectors that initialise the embedding table; None for a random table.
     spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
         is no table.
@@ -40,6 +41,7 @@ class Sources:
     """
 
     frames: Mapping[str, np.ndarray] | None = None
+    augmented: tuple[Mapping[str, np.ndarray], ...] = ()
     vectors: Callable[[Fold], Vectors] | None = None
     spoken: Callable[[Fold], SpokenWords] | None = None
     alikes: Callable[[Fold], AlikeWords] | None = None
@@ -82,6 +84,12 @@ class Inputs:
     def lengths(self) -> list[int]:
         """What decides how long a sequence takes: frames, or words where there are no frames."""
         return [len(x) for x in (self.frames or self.words or [])]
+
+    def with_frames(self, variants: Sequence[Inputs], rng: np.random.Generator) -> Inputs:
+        """The same utterances, each with the frames of one of these variants or its own, each as likely."""
+        heard = [x.frames for x in (self, *variants) if x.frames]
+        choice = rng.integers(len(heard), size=len(self.target))
+        return replace(self, frames=[heard[c][i] for i, c in enumerate(choice)])
 
     def only(self, index: np.ndarray) -> Inputs:
         """The utterances of these indices, in their order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def train(
     taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
     front, reader = frontend(experiment, fold, sources), sources.reader(fold)
     parts = [prepare(part, front, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)]
+    copies = [prepare(fold.train, front, replace(sources, frames=x), reader, seed=seed) for x in sources.augmented]
     leaks = experiment.epoch_choice == LEAKING_CHOICE
     model = build(front, fold, sources, seed)
     config = TrainingConfig(
@@ -122,7 +123,7 @@ def train(
         accelerator=accelerator,
         devices=devices,
     )
-    task = EmotionTask(front, parts[0], parts[2] if leaks else parts[1], seed, taught)
+    task = EmotionTask(front, parts[0], parts[2] if leaks else parts[1], seed, taught, copies)
     history = fit(model, task, config, folder, progress=progress)
     development, test = (logits(model, front, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)

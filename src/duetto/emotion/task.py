@@ -5,6 +5,8 @@ Inputs ─ EmotionTask ─▶ loss, development score        Inputs ─ logits �
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -24,14 +26,22 @@ _EVALUATION_BATCH = 64
 class EmotionTask:
     """Cross-entropy on training inputs, UA on development inputs (see `training.Task`).
 
-    taught: a teacher's logits (n, classes) of the training inputs, for a distilled system.
+    taught: a teacher's logits (n, classes) of the training inputs, for a distilled system. copies: the training
+    inputs again, recorded elsewhere; every epoch hears one variant of each utterance.
     """
 
     def __init__(
-        self, front: Frontend, train: Inputs, development: Inputs, seed: int, taught: np.ndarray | None = None
+        self,
+        front: Frontend,
+        train: Inputs,
+        development: Inputs,
+        seed: int,
+        taught: np.ndarray | None = None,
+        copies: Sequence[Inputs] = (),
     ) -> None:
         self.front = front
         self.train, self.development = Batches(front, train), Batches(front, development)
+        self.original, self.copies = train, copies
         self.seed = seed
         self.taught = None if taught is None else torch.from_numpy(taught)
         self.class_weights = None
@@ -43,6 +53,9 @@ class EmotionTask:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Indices of each batch, bucketed by length."""
         rng = np.random.default_rng(derive(self.seed, "batches", epoch))
+        if self.copies:
+            variant = np.random.default_rng(derive(self.seed, "copies", epoch))
+            self.train = Batches(self.front, self.original.with_frames(self.copies, variant))
         return buckets(self.train.inputs.lengths, self.front.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:

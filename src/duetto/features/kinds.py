@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 from ..frames import FRAME_SECONDS
-from . import short_term, spectrogram, waveform
+from . import short_term, spectrogram, voice, waveform
 from .short_term import ShortTermConfig
 from .spectrogram import SpectrogramConfig
 from .store import Extractor
+from .voice import VoiceConfig
 from .waveform import WaveformConfig
 
 
@@ -31,11 +32,12 @@ def _short_term(mode: str) -> Kind:
     return Kind("short-term features", ShortTermConfig(mode=mode), n, FRAME_SECONDS, n)
 
 
-_BANDS = spectrogram.BANDS
+_BANDS, _VOICE = spectrogram.BANDS, len(voice.NAMES)
 
 FEATURES: dict[str, Kind] = {
     "corrected": _short_term("corrected"),
     "pyaudioanalysis": _short_term("pyaudioanalysis"),
+    "voice": Kind("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, _VOICE),
     "spectrogram": Kind("spectrograms", SpectrogramConfig(), _BANDS, spectrogram.STEP_SECONDS, _BANDS),
     "waveform": Kind("waveforms", WaveformConfig(), waveform.WIDTH, spectrogram.STEP_SECONDS, 1),
 }

@@ -23,7 +23,7 @@ from ..errors import ConfigurationError
 from .attention import CrossAttention
 from .cnn import ConvolutionalEncoder
 from .confidence import ConfidenceFusion
-from .encoders import SequenceEncoder, WordEncoder
+from .encoders import SequenceEncoder, StatisticsEncoder, WordEncoder
 from .mcnn import MultiResolutionEncoder
 
 
@@ -60,8 +60,8 @@ class ModelConfig:
 
     encoders: `acoustic`, `words`, or both. hidden: LSTM units per direction. dense: units of every
     dense layer. head_layers: dense layers between the encoders and the logits. n_features: values in a frame.
-    recurrent_mask: of the recurrent dropout, see `models.lstm`. acoustic_encoder: `bilstm` or one of
-    `convolutions.STACKS`. pooling, fusion, word_encoder, modality_dropout: see `experiment.Experiment`, which
+    recurrent_mask: of the recurrent dropout, see `models.lstm`. acoustic_encoder: `bilstm`, `statistics`, or one
+    of `convolutions.STACKS`. pooling, fusion, word_encoder, modality_dropout: see `experiment.Experiment`, which
     checks that they fit together.
     """
 
@@ -110,10 +110,12 @@ class EmotionModel(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def _acoustic(self) -> SequenceEncoder | ConvolutionalEncoder:
+    def _acoustic(self) -> SequenceEncoder | StatisticsEncoder | ConvolutionalEncoder:
         c = self.config
         if c.acoustic_encoder == "bilstm":
             return self._encoder(c.n_features)
+        if c.acoustic_encoder == "statistics":
+            return StatisticsEncoder(c.n_features, c.dense, c.dropout)
         return ConvolutionalEncoder(STACKS[c.acoustic_encoder], c.n_features, c.dense, c.dropout)
 
     def _encoder(self, input_size: int) -> SequenceEncoder:

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import real_steps
+from .pooling import mean_and_deviation
 
 KERNELS = (1, 2, 3, 4, 5)
 """Words that each of the parallel convolutions sees at a time."""
-_VARIANCE_FLOOR = 1e-5  # the square root has no slope at 0
 
 
 class MultiResolutionEncoder(nn.Module):
@@ -49,17 +49,6 @@ class MultiResolutionEncoder(nn.Module):
             padded = functional.pad(x, ((kernel - 1) // 2, kernel // 2))
             pooled += mean_and_deviation(torch.relu(convolution(padded)), real)
         return self.dropout(torch.relu(self.dense(torch.cat(pooled, dim=-1))))
-
-
-def mean_and_deviation(x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Both (batch, channels), over the steps of x (batch, channels, n) that are `real` (batch, 1, n).
-
-    The deviation is √(Σ(x − mean)²/n + 1e-5).
-    """
-    count = real.sum(-1)
-    mean = (x * real).sum(-1) / count
-    variance = ((x - mean[..., None]).square() * real).sum(-1) / count
-    return mean, torch.sqrt(variance + _VARIANCE_FLOOR)
 
 
 def verification_loss(embeddings: Tensor, target: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ TABLES: dict[str, tuple[Row, ...]] = {
         map(
             Row,
             (
-                "acoustic-attention", "embedding-attention", "fusion-attention", "fusion-cross-attention",
+                "acoustic-attention", "acoustic-portable",
+                "embedding-attention", "fusion-attention", "fusion-cross-attention",
                 "fusion-confidence", "fusion-modality-dropout", "fusion-speaker", "fusion-robust",
                 "embedding-spoken", "fusion-spoken", "fusion-random",
             ),

@@ -47,10 +47,12 @@ class Graph:
         return self.add("Gemm", inputs, f"{name}.out", transB=1)
 
     def encoder(self, x: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
-        """`models.encoders.SequenceEncoder` or `models.mcnn.MultiResolutionEncoder`: x (batch, time, features) →
-        (batch, dense)."""
+        """`models.encoders.SequenceEncoder`, `.StatisticsEncoder` or `models.mcnn.MultiResolutionEncoder`:
+        x (batch, time, features) → (batch, dense)."""
         if f"{name}.convolutions.0.weight" in weights:
             pooled = layers.multi_resolution(self, x, lengths, weights, name)
+        elif f"{name}.lstm.weight_input" not in weights:
+            pooled = layers.statistics(self, x, lengths, name)
         else:
             pooled = self.bilstm(x, lengths, weights, f"{name}.lstm")
         if f"{name}.pool.score.weight" in weights:
@@ -125,7 +127,12 @@ def emotion(weights: Mapping[str, np.ndarray], acoustic_encoder: str = "bilstm")
     graph = Graph()
     inputs, read, stack = [], {}, STACKS.get(acoustic_encoder)
     if "acoustic.dense.weight" in weights:
-        n_features = kind(stack.features).dim if stack else weights["acoustic.lstm.weight_input"].shape[1]
+        if stack:
+            n_features = kind(stack.features).dim
+        elif acoustic_encoder == "statistics":
+            n_features = weights["acoustic.dense.weight"].shape[1] // 2
+        else:
+            n_features = weights["acoustic.lstm.weight_input"].shape[1]
         inputs.append(value("frames", floating, ["batch", "time", n_features]))
         inputs.append(value("frame_lengths", integers, ["batch"]))
         read["acoustic"] = ("frames", "frame_lengths")

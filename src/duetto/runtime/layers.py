@@ -18,7 +18,7 @@ Weights = Mapping[str, np.ndarray]
 _FLOAT = 1  # ONNX's number for float32
 _FAR = np.float32(1e9)
 """Taken from a score that must not count: exp(score − 1e9) is exactly 0 in float32."""
-_VARIANCE_FLOOR = np.float32(1e-5)  # that of models.mcnn
+_VARIANCE_FLOOR = np.float32(1e-5)  # that of models.pooling
 
 
 def attention_pooling(graph: Graph, states: str, lengths: str, weights: Weights, name: str) -> str:
@@ -63,26 +63,45 @@ def _cross_attention(graph: Graph, states: str, other: str, other_lengths: str, 
 
 def multi_resolution(graph: Graph, x: str, lengths: str, weights: Weights, name: str) -> str:
     """`models.mcnn.MultiResolutionEncoder` up to its dense layer: x (batch, n, dim) → (batch, 2·filters·kernels)."""
-    real = graph.add("Transpose", [real_steps(graph, x, lengths, name)], f"{name}.real.row", perm=[0, 2, 1])
-    channels = graph.add("Transpose", [x], f"{name}.channels", perm=[0, 2, 1])
-    x = graph.add("Mul", [channels, real], f"{name}.masked")
-    count = graph.add("ReduceSum", [real, _integers(graph, f"{name}.last", [-1])], f"{name}.count", keepdims=1)
-    floor = graph.constant(f"{name}.floor", np.array(_VARIANCE_FLOOR))
+    x, real, count = _channels(graph, x, lengths, name)
+    x = graph.add("Mul", [x, real], f"{name}.masked")
     pooled, i = [], 0
     while f"{name}.convolutions.{i}.weight" in weights:
         layer = f"{name}.convolutions.{i}"
         kernel = weights[f"{layer}.weight"].shape[2]
         inputs = [x, *(graph.constant(f"{layer}.{part}", weights[f"{layer}.{part}"]) for part in ("weight", "bias"))]
         seen = graph.add("Conv", inputs, f"{layer}.out", pads=[(kernel - 1) // 2, kernel // 2])
-        seen = graph.add("Relu", [seen], f"{layer}.relu")
-        mean = _mean(graph, seen, real, count, f"{layer}.mean")
-        apart = graph.add("Sub", [seen, mean], f"{layer}.apart")
-        variance = _mean(graph, graph.add("Mul", [apart, apart], f"{layer}.square"), real, count, f"{layer}.variance")
-        above = graph.add("Add", [variance, floor], f"{layer}.above")
-        pooled += [mean, graph.add("Sqrt", [above], f"{layer}.deviation")]
+        pooled += _mean_and_deviation(graph, graph.add("Relu", [seen], f"{layer}.relu"), real, count, layer)
         i += 1
-    together = graph.add("Concat", pooled, f"{name}.together", axis=1)  # (batch, 2·filters·kernels, 1)
-    return graph.add("Squeeze", [together, _integers(graph, f"{name}.axis", [2])], f"{name}.pooled")
+    return _joined(graph, pooled, name)
+
+
+def statistics(graph: Graph, x: str, lengths: str, name: str) -> str:
+    """`models.encoders.StatisticsEncoder` up to its dense layer: x (batch, time, features) → (batch, 2·features)."""
+    x, real, count = _channels(graph, x, lengths, name)
+    return _joined(graph, _mean_and_deviation(graph, x, real, count, name), name)
+
+
+def _channels(graph: Graph, x: str, lengths: str, name: str) -> tuple[str, str, str]:
+    """x (batch, time, dim) → (batch, dim, time); its real steps (batch, 1, time); their number (batch, 1, 1)."""
+    real = graph.add("Transpose", [real_steps(graph, x, lengths, name)], f"{name}.real.row", perm=[0, 2, 1])
+    count = graph.add("ReduceSum", [real, _integers(graph, f"{name}.last", [-1])], f"{name}.count", keepdims=1)
+    return graph.add("Transpose", [x], f"{name}.channels", perm=[0, 2, 1]), real, count
+
+
+def _mean_and_deviation(graph: Graph, x: str, real: str, count: str, name: str) -> list[str]:
+    """`models.pooling.mean_and_deviation`: both (batch, channels, 1)."""
+    mean = _mean(graph, x, real, count, f"{name}.mean")
+    apart = graph.add("Sub", [x, mean], f"{name}.apart")
+    variance = _mean(graph, graph.add("Mul", [apart, apart], f"{name}.square"), real, count, f"{name}.variance")
+    floor = graph.constant(f"{name}.floor", np.array(_VARIANCE_FLOOR))
+    return [mean, graph.add("Sqrt", [graph.add("Add", [variance, floor], f"{name}.above")], f"{name}.deviation")]
+
+
+def _joined(graph: Graph, pooled: list[str], name: str) -> str:
+    """(batch, channels, 1) each → (batch, all channels)."""
+    together = graph.add("Concat", pooled, f"{name}.together", axis=1)
+    return graph.add("Squeeze", [together, _integers(graph, f"{name}.flat", [2])], f"{name}.pooled")
 
 
 def by_confidence(graph: Graph, encoded: list[str], weights: Weights) -> str:

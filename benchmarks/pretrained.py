@@ -1,0 +1,180 @@
+"""The model that comes with duetto: its cross-corpus table, its scores, its training, its card.
+
+    OMP_NUM_THREADS=1 python benchmarks/pretrained.py --data $DUETTO_DATA --out runs/pretrained [--ship]
+
+Label set `four`, EmoDB and RAVDESS (calm counts as neutral). Cross-corpus: all of one corpus trains, less its
+development speakers, and all of the other is answered. Design choices were made looking at the first half of the
+target's speakers by name; the second half chose nothing. --ship trains on both corpora and writes the folder in
+src/duetto/pretrained. Resumable: delete --out to begin anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from duetto import corpora, emotion, evaluation, experiment, metrics, results
+from duetto.experiment import Experiment
+from duetto.labels import classes, selected
+from duetto.pretrained import CARD, DEFAULT, TERMS, folder
+from duetto.results import SystemResult
+from duetto.runtime import Session
+from duetto.splits import Fold, transfer
+from duetto.system import Workshop, run_systems
+from duetto.utterance import Utterance
+
+SYSTEM = "acoustic-portable"
+ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (SYSTEM, ()),
+    (SYSTEM, ("augmentation=none",)),
+    (SYSTEM, ("features=corrected", "augmentation=none")),
+    ("acoustic", ()),
+)
+NAMES = {"emodb": "EmoDB", "ravdess": "RAVDESS"}
+CARD_TEXT = Path(__file__).with_name("pretrained-card.md")
+
+
+def read(data: Path) -> dict[str, list[Utterance]]:
+    """Both corpora; speakers named after their corpus, since both number them from 01."""
+    return {
+        kind: [replace(u, speaker=f"{kind}-{u.speaker}") for u in selected(corpora.load(kind, data / kind))]
+        for kind in NAMES
+    }
+
+
+def cross(e: Experiment, fold: Fold, shop: Workshop, out: Path, seeds: range) -> tuple[SystemResult, SystemResult]:
+    """Train with every seed on the source, answer the target: as it came, and as `augment.recording` changes it."""
+    sources = shop.sources(e, [*fold.train, *fold.development, *fold.test], [fold])
+    changed = shop.augmented(replace(e, augmentation="recording", augmented_copies=1), fold.test)[0]
+    logits, temperature = [], []
+    for seed in seeds:
+        part = out / e.name / fold.name / f"seed{seed}"
+        emotion.train(e, fold, sources, part, seed=seed)
+        session = Session(part)
+        heard = (sources, replace(sources, frames=changed))
+        logits.append([answers(session, fold.test, each) for each in heard])
+        temperature.append([session.temperature])
+    clean, other = (
+        results.from_utterances(
+            e.name, fold.test, classes("four"), each, tuple(seeds), temperature=np.array(temperature)
+        )
+        for each in np.array(logits).swapaxes(0, 1)
+    )
+    return clean, other
+
+
+def answers(session: Session, utterances: Sequence[Utterance], sources: emotion.Sources) -> np.ndarray:
+    """Logits of the exported graph: what a user would get."""
+    inputs = emotion.prepare(utterances, session.front, sources)
+    return session.answer(inputs.frames, None)
+
+
+def halves(result: SystemResult) -> tuple[np.ndarray, np.ndarray]:
+    """Which utterances are of the first half of the speakers by name, and which of the second."""
+    speakers = np.unique(result.speaker)
+    first = np.isin(result.speaker, speakers[: len(speakers) // 2])
+    return first, ~first
+
+
+def figure(result: SystemResult) -> str:
+    """UA with its deviation over seeds and its interval over speakers."""
+    ua = results.summary(result).ua
+    spread = "" if ua.std is None else f" ± {ua.std:.1f}"
+    return f"{ua.mean:.1f}{spread} [{ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}]"
+
+
+def cross_table(data: dict[str, list[Utterance]], shop: Workshop, out: Path, seeds: range) -> list[str]:
+    lines = [
+        "| system | trained on | tested on | UA %, speakers that chose | UA %, the other speakers | ECE % of these "
+        "| UA % of these, changed recordings |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, settings in ROWS:
+        e = experiment.changed(experiment.load(name), settings)
+        for source, target in (("emodb", "ravdess"), ("ravdess", "emodb")):
+            found, changed = cross(e, transfer(f"{source}-{target}", data[source], data[target]), shop, out, seeds)
+            chose, other = (found.subset(half) for half in halves(found))
+            ece = 100 * results.calibration(other).ece[1]
+            lines.append(
+                f"| {e.name} | {NAMES[source]} | {NAMES[target]} | {figure(chose)} | {figure(other)} | {ece:.1f} "
+                f"| {figure(changed.subset(halves(changed)[1]))} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+def within_tables(result: SystemResult) -> tuple[list[str], list[str]]:
+    """Five folds over both corpora, one seed: by corpus and gender, and by speaker."""
+    corpus = np.array([speaker.partition("-")[0] for speaker in result.speaker])
+    groups = [("both", np.full(len(corpus), True))]
+    for kind, name in NAMES.items():
+        groups += [(name, corpus == kind)]
+        groups += [(f"{name}, {g}", (corpus == kind) & (result.gender == g)) for g in ("female", "male")]
+    lines = ["| speakers | utterances | UA % | WA % | ECE % before → after |", "|---|---|---|---|---|"]
+    for name, mask in groups:
+        part = result.subset(mask)
+        ece = results.calibration(part).ece
+        wa = results.summary(part).wa.mean
+        lines.append(f"| {name} | {mask.sum()} | {figure(part)} | {wa:.1f} | {100 * ece[0]:.1f} → {100 * ece[1]:.1f} |")
+    speakers = [f"{group.name} {group.ua.mean:.0f}" for group in results.breakdown(result, "speaker")]
+    return lines, speakers
+
+
+def final(e: Experiment, data: dict[str, list[Utterance]], shop: Workshop, out: Path) -> Path:
+    """Train on both corpora: of each, `transfer` holds out development speakers, here for the temperature."""
+    parts = [transfer(kind, data[kind], data[kind]) for kind in data]
+    train = tuple(u for part in parts for u in part.train)
+    development = tuple(u for part in parts for u in part.development)
+    sources = shop.sources(e, [*train, *development], [])
+    emotion.train(e, Fold("final", train, development, development), sources, out / "final", seed=0)
+    session = Session(out / "final")
+    target = [session.front.classes.index(str(u.label)) for u in development]
+    ua = metrics.unweighted_accuracy(target, answers(session, development, sources).argmax(1), 4)
+    held = ", ".join(sorted({str(u.speaker) for u in development}))
+    print(f"final: {len(train)} utterances trained, temperature {session.temperature:.3f} on {held}; UA there {ua:.3f}")
+    return out / "final"
+
+
+def ship(trained: Path, card: dict[str, str]) -> None:
+    """Copy the exported files into the package, and write the card with their digests."""
+    home = folder(DEFAULT)
+    home.mkdir(parents=True, exist_ok=True)
+    for name in ("model.onnx", "model.json"):
+        shutil.copyfile(trained / name, home / name)
+        card[name] = hashlib.sha256((home / name).read_bytes()).hexdigest()
+    text = CARD_TEXT.read_text(encoding="utf-8")
+    for key, value in card.items():
+        text = text.replace("{" + key + "}", value)
+    (home / CARD).write_text(text.replace("{terms}", (home / TERMS).read_text(encoding="utf-8").strip()), "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with emodb/ and ravdess/")
+    parser.add_argument("--out", type=Path, required=True, help="where runs and features go")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ship", action="store_true", help="write the folder in src/duetto/pretrained")
+    options = parser.parse_args()
+    versions = evaluation.environment(("torch", "onnx", "onnxruntime"))
+    environment = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "machine")
+    data, shop = read(options.data), Workshop(options.out)
+    table = cross_table(data, shop, options.out, range(options.seeds))
+    e = experiment.load(SYSTEM)
+    both = [u for kind in data for u in data[kind]]
+    found = run_systems([e], both, "speaker", [options.out / "within"], shop)[0]
+    within, speakers = within_tables(found)
+    print(*within, "; ".join(speakers), sep="\n", flush=True)
+    trained = final(e, data, shop, options.out)
+    if options.ship:
+        card = {"cross": table, "within": within, "speakers": ["; ".join(speakers)], "environment": [environment]}
+        ship(trained, {key: "\n".join(lines) for key, lines in card.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Changed recordings: every transform against a signal for which the answer is known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from duetto import augment
+from duetto.errors import ConfigurationError
+from duetto.features.short_term import ShortTermConfig
+
+RATE = 16_000
+TIME = np.arange(2 * RATE) / RATE
+TONE = (0.1 * np.sin(2 * np.pi * 440 * TIME)).astype(np.float32)
+NOISE = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
+
+
+def decibels(a: np.ndarray, b: np.ndarray) -> float:
+    return 10 * float(np.log10(np.mean(a.astype(np.float64) ** 2) / np.mean(b.astype(np.float64) ** 2)))
+
+
+def peak_hertz(samples: np.ndarray) -> float:
+    return float(np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples))
+
+
+def test_gain_is_exact() -> None:
+    np.testing.assert_allclose(augment.gain(TONE, 20.0), 10 * TONE, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ratio", [0.9, 1.1, 1.25])
+def test_speed_moves_length_and_pitch_by_one_ratio(ratio: float) -> None:
+    faster = augment.speed(TONE, RATE, ratio)
+    assert len(faster) == pytest.approx(len(TONE) / ratio, abs=2)
+    # A bin of the spectrum is about half a hertz wide.
+    assert peak_hertz(faster) == pytest.approx(440 * ratio, abs=1)
+
+
+@pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])
+@pytest.mark.parametrize("colour", [0.0, 1.0, 2.0])
+def test_noise_lies_at_the_ratio_asked_for(snr: float, colour: float) -> None:
+    noisy = augment.add_noise(TONE, RATE, snr, colour=colour, seed=3)
+    assert decibels(TONE, noisy - TONE) == pytest.approx(snr, abs=0.01)  # float32
+
+
+def test_coloured_noise_falls_by_its_slope() -> None:
+    """Brown noise has 20 dB less power a decade: mean power in octave bands a decade apart."""
+    noise = augment.add_noise(TONE, RATE, -60.0, colour=2.0, seed=1) - TONE
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    hertz = np.fft.rfftfreq(len(noise), 1 / RATE)
+    low, high = (power[(hertz > f / 1.4) & (hertz < f * 1.4)].mean() for f in (200, 2000))
+    # At least 280 bins of independent exponentials in the lower band: a deviation of 0.3 dB.
+    assert 10 * np.log10(low / high) == pytest.approx(20, abs=1)
+
+
+def test_a_band_keeps_what_is_inside_and_nothing_outside() -> None:
+    outside = augment.band(NOISE, RATE, 300, 3400)
+    power, hertz = np.abs(np.fft.rfft(outside)) ** 2, np.fft.rfftfreq(len(outside), 1 / RATE)
+    before = np.abs(np.fft.rfft(NOISE)) ** 2
+    inside = (hertz >= 300) & (hertz <= 3400)
+    np.testing.assert_allclose(power[inside], before[inside], rtol=1e-3)
+    beyond = (hertz < 300 / 1.1) | (hertz > 3400 * 1.1)
+    assert power[beyond].max() < 1e-8 * before.max()
+
+
+@pytest.mark.parametrize(("hertz", "expected"), [(250, -6), (1000, 0), (4000, 6)])
+def test_tilt_is_its_slope_an_octave(hertz: float, expected: float) -> None:
+    tone = np.sin(2 * np.pi * hertz * TIME).astype(np.float32)
+    assert decibels(augment.tilt(tone, RATE, 3.0), tone) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_room_decays_by_60_db_in_its_time() -> None:
+    """The response to a click: by Schroeder's backward integral its energy falls 60 dB in the time given."""
+    click = np.zeros(RATE, np.float32)
+    click[0] = 1
+    response = augment.reverberate(click, RATE, 0.5, seed=2).astype(np.float64)
+    assert np.mean(response**2) == pytest.approx(1 / RATE, rel=1e-3)
+    tail = response[1:]
+    assert response[0] ** 2 / (tail**2).sum() == pytest.approx(1, rel=1e-3)  # direct sound at 0 dB
+    decay = 10 * np.log10(np.cumsum(tail[::-1] ** 2)[::-1][: RATE // 4])
+    slope = np.polyfit(np.arange(len(decay)) / RATE, decay, 1)[0]
+    assert slope == pytest.approx(-60 / 0.5, rel=0.05)
+
+
+def test_equal_seeds_give_equal_recordings_and_others_differ() -> None:
+    one, again, other = (augment.recording(NOISE, RATE, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert len(one) != len(other) or np.abs(one - other).max() > 0.01
+    assert one.dtype == np.float32
+
+
+@pytest.mark.parametrize("samples", [np.zeros(1, np.float32), np.zeros(RATE, np.float32), NOISE[:2], NOISE[:999]])
+def test_silence_and_crumbs_come_through(samples: np.ndarray) -> None:
+    for seed in range(20):
+        out = augment.recording(samples, RATE, seed=seed)
+        assert len(out) and np.isfinite(out).all()
+
+
+def test_copies_differ_between_copies_and_utterances_but_never_between_runs() -> None:
+    first, second = (augment.Augmented(ShortTermConfig(), copy) for copy in (0, 1))
+    np.testing.assert_array_equal(first.extract(NOISE, RATE), first.extract(NOISE, RATE))
+    assert first.key() != second.key() and json.loads(first.key())["inner"] == ShortTermConfig().key()
+    a, b = first.extract(NOISE, RATE), second.extract(NOISE, RATE)
+    assert a.shape != b.shape or np.abs(a - b).max() > 1e-3
+
+
+def test_errors_say_what_is_valid() -> None:
+    with pytest.raises(ConfigurationError, match=r"speed ratio = 3 is not valid; give a number from 0\.5 to 2"):
+        augment.speed(TONE, RATE, 3)
+    with pytest.raises(ConfigurationError, match="band 400–300 Hz is not valid; give 0 < low < high"):
+        augment.band(TONE, RATE, 400, 300)
+    with pytest.raises(ConfigurationError, match="reverberation time = 0 s is not valid"):
+        augment.reverberate(TONE, RATE, 0)

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,7 +130,7 @@ def run_once(command: Sequence[str]) -> tuple[float, float, float]:
     return wall, processor, memory
 
 
-def start(commands: dict[str, Sequence[str]]) -> str:
+def start(commands: Mapping[str, Sequence[str]]) -> str:
     """From the start of a process to its answer, the commands taking turns."""
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for _ in range(STARTS):
@@ -173,14 +173,15 @@ def answer(model: Path, small: Path, file: Path) -> str:
     waveform = audio.load(file)
     systems = {"float32": duetto.load(model), "int8": duetto.load(small)}
     config = ShortTermConfig()
-    evidence = systems["float32"].hear(file)
+    heard = systems["float32"].hear(file).frames
+    assert heard is not None
     sides: dict[str, Callable[[], object]] = {
         "read the file": lambda: audio.load(file),
         "34 features": lambda: config.extract(waveform.samples, waveform.sample_rate),
     }
     for name, folder in (("float32", model), ("int8", small)):
         session = runtime.Session(folder)
-        batch = session.front.collate([evidence.frames], None)
+        batch = session.front.collate([heard], None)
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
     taken = by_clocks(sides, ANSWERS, CLOCKS)

@@ -2,7 +2,7 @@
 
     python benchmarks/training.py                                              # the epoch
     python benchmarks/training.py --data $DUETTO_DATA --write                  # both, into RESULTS.md
-    python benchmarks/training.py --only masks --seeds 5 --data $DUETTO_DATA
+    python benchmarks/training.py --only masks --data $DUETTO_DATA
 
 Data: random features and words of IEMOCAP's size, 5,531 utterances whose seconds are log-normal (mean 4.55, median
 3.58), at most 200 frames; 11 words on average. All sides train the same layers with Adam in batches of 32, each a
@@ -10,7 +10,7 @@ share of the epoch's batches, scaled; they take turns. duetto's side is its own 
 checkpoint. Gradients that die out over long padding become denormal numbers, on which processors are slow; the others
 run as they come and with these taken as zero (`torch.set_flush_denormal`), duetto as it comes. With one thread
 processor time is taken, which other work on the machine hardly touches; with more, time on the wall. The side of
-Keras needs the package `keras` (development only) and is left out visibly without it.
+Keras needs the extra `bench` and is left out visibly without it.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def main() -> None:
     line.add_argument("--only", choices=("speed", "masks"), help="one of the two; masks are skipped without --data")
     line.add_argument("--repetitions", type=int, default=3, help="of speed")
     line.add_argument("--threads", type=int, default=1, help="of speed")
-    line.add_argument("--seeds", type=int, default=2, help="of masks")
+    line.add_argument("--seeds", type=int, default=5, help="of masks")
     options = line.parse_args()
     if options.only == "masks" and not options.data:
         line.error("masks needs --data, a folder that holds emodb")

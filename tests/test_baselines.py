@@ -456,7 +456,7 @@ def test_leaking_protocols_mark_the_result(tmp_path: Path) -> None:
 def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, manifest: Path) -> None:
     utterances, frames = planted.corpus(160)
     classical.run(quick("evector"), read(utterances, frames), "session5", folds("session5", utterances), tmp_path)
-    assert evaluation.reads_words(tmp_path)
+    assert not evaluation.reads_words(tmp_path)
     with pytest.raises(ModelError, match=r"holds a run of baseline 'evector'\. Baselines keep no model"):
         inference.find(tmp_path)
     with pytest.raises(ModelError, match="can neither predict nor be exported nor be scored with other words"):

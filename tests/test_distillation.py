@@ -88,7 +88,7 @@ def test_a_teacher_is_trained_first_and_its_answers_reach_the_student(tmp_path: 
     e = student(tmp_path)
     outcome = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
     teacher = tmp_path / "run" / emotion.TEACHER
-    logits = emotion.answers_of(teacher, fold, sources)
+    logits = emotion.answers_of(teacher, fold, sources, seed=0)
     target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.train]
     assert logits.shape == (len(fold.train), 4) and (logits.argmax(-1) == target).mean() > 0.95
     alone = emotion.train(replace(e, teacher=""), fold, sources, tmp_path / "alone", seed=0)
@@ -127,3 +127,12 @@ def test_a_teacher_without_sources_says_so(tmp_path: Path) -> None:
     fold, sources = planted.fold()
     with pytest.raises(ConfigurationError, match="has a teacher, and Sources says not what it reads"):
         emotion.train(student(tmp_path), fold, sources, tmp_path / "run", seed=0)
+
+
+def test_a_teacher_that_saw_test_data_is_refused(tmp_path: Path) -> None:
+    fold, sources = taught()
+    pupil = student(tmp_path)
+    with (tmp_path / "teacher.toml").open("a") as file:
+        file.write('epoch_choice = "best-on-test"\n')
+    with pytest.raises(ConfigurationError, match="teacher 'teacher' chooses its epoch on test data"):
+        emotion.train(pupil, fold, sources, tmp_path / "run", seed=0)

@@ -55,6 +55,14 @@ def test_words_without_times_are_aligned_where_times_are_needed(tmp_path: Path) 
     assert listener(tmp_path, HELLO, needs_times=False)(NOISE, words=(Word("hello"),)).path == "given"
 
 
+def test_words_without_times_keep_their_spelling_where_times_are_of_use_but_cannot_be_had(tmp_path: Path) -> None:
+    some = Listener("corpus", tmp_path, needs_times=False, uses_times=True)
+    for found, path, words in ((HELLO, "aligned", HELLO), ((), "transcript", (Word("hello", source="text"),))):
+        some._aligner = Dictated(found)  # type: ignore[assignment]
+        heard = some(NOISE, words=(Word("hello"),))
+        assert (heard.path, heard.words) == (path, words)
+
+
 @pytest.mark.parametrize("words", [(), HELLO])
 def test_a_transcript_that_does_not_fit_keeps_its_spelling_or_gives_way_to_segments(
     tmp_path: Path, words: tuple[Word, ...]

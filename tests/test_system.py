@@ -85,6 +85,13 @@ def test_rescoring_repeats_the_order_of_shuffled_words(manifest: Path, tmp_path:
     assert any("in random order" in w for w in duetto.load(folder)(tested.audio, words=tested.words).warnings)
 
 
+def test_a_run_that_leaks_leaks_with_other_words_too(manifest: Path, tmp_path: Path) -> None:
+    utterances = read_manifest(manifest)
+    system = experiment.load("embedding-random", **SMALL)
+    (result,) = run_systems([system], utterances, "random", [tmp_path / "run"], workshop(manifest))
+    assert result.kind == rescore(tmp_path / "run", utterances, workshop(manifest), "other").kind == "leak"
+
+
 def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path) -> None:
     utterances = read_manifest(manifest)
     gold = evaluation.result_of(runs / "fusion-spoken")

@@ -8,8 +8,12 @@ import pytest
 import planted
 from duetto import emotion, experiment, runtime
 from duetto.errors import ModelError
+from duetto.features.kinds import kind
+from duetto.inputs import Frontend, Normaliser
 from duetto.models.fusion import EmotionModel
 from duetto.runtime.verification import answers_alone, drawn, lengths, spread, verify
+from duetto.splits import Fold
+from duetto.words.vocabulary import Vocabulary
 
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 1, "max_frames": 30, "max_words": 9}
 
@@ -102,3 +106,19 @@ def test_8_bit_weights_answer_nearly_the_same(trained: Path) -> None:
     graph.write_bytes(kept[0])
     description.write_bytes(kept[1])
     assert 0 < np.abs(after - before).max() < 0.05
+
+
+@pytest.mark.parametrize("name", experiment.SYSTEMS)
+def test_every_system_has_inputs_to_be_asked_on_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
+    """Untrained, whatever it hears and reads: the graph's layers are the model's."""
+    e = experiment.load(name, **(SMALL | {"max_frames": 40}))
+    statistics, words = kind(e.features).statistics, Vocabulary(("yes", "no"))
+    front = Frontend(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
+    sources = emotion.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
+    model = emotion.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
+    runtime.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, tmp_path)
+    frames, read = drawn(front)
+    count = len(frames if frames is not None else read or [])
+    expected = emotion.logits(model, front, emotion.Inputs(frames, read, np.zeros(count, np.int64)))
+    verify(runtime.Session(tmp_path), frames, read, expected)
+    assert np.ptp(expected, axis=0).max() > 0

@@ -7,8 +7,10 @@ A run folder is resumable at any point: what is finished is not trained again, w
     run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment
     result.npz              logits of all test utterances (`results.SystemResult`)
     audit.json              what the audit found (`audit.Audit`), where `system.run_systems` trained
-    foldK-seedS/            model.onnx + model.json (prediction), model.safetensors, last.safetensors
-                            (training), tensorboard/, outcome.npz (logits of this fold)
+    control-*.npz           results of the controls
+    foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
+                            system reads words), model.safetensors, last.safetensors (training), tensorboard/,
+                            teacher/ (the same of a teacher), outcome.npz (logits of this fold)
 """
 
 from __future__ import annotations
@@ -258,10 +260,8 @@ def experiment_of(folder: Path) -> Experiment:
 
 
 def reads_words(folder: Path) -> bool:
-    """Whether the system of a run folder reads words."""
-    described = read(folder)
-    needs = described["baseline"]["needs"] if "baseline" in described else described["experiment"]["encoders"]
-    return "words" in needs
+    """Whether a run folder holds a model that reads words, which can be scored with others; baselines keep no model."""
+    return "words" in read(folder).get("experiment", {}).get("encoders", ())
 
 
 def result_of(folder: Path) -> SystemResult:

@@ -308,6 +308,11 @@ def teacher_of(experiment: Experiment) -> Experiment | None:
             f"teacher {teacher.name!r} knows label_set = {teacher.label_set!r}, and {experiment.name!r} learns "
             f"{experiment.label_set!r}; they must be the same"
         )
+    if teacher.epoch_choice == LEAKING_CHOICE:
+        raise ConfigurationError(
+            f"teacher {teacher.name!r} chooses its epoch on test data, which its student would learn from; set its "
+            "epoch_choice to development or last"
+        )
     if teacher.teacher:
         raise ConfigurationError(f"teacher {teacher.name!r} has a teacher itself; choose a system that learns alone")
     return teacher

@@ -78,6 +78,7 @@ def export(
     `folder` that holds something.
     """
     evaluation.experiment_of(run)
+    folder = folder.absolute()
     described = evaluation.read(run)
     part = run / evaluation.member(*_chosen(described, run, fold, seed))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

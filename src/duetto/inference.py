@@ -91,7 +91,7 @@ def find(model: str | os.PathLike[str]) -> Path:
 class Evidence:
     """What a system hears in one recording.
 
-    frames: (frames, 34) normalised; words: ids (n,) or vectors (n, dim); None for what it does not use.
+    frames: (frames, values) normalised; words: ids (n,) or vectors (n, dim); None for what it does not use.
     said: the words themselves. path, duration, warnings: see `Prediction`.
     """
 
@@ -128,7 +128,7 @@ class Recogniser:
         if experiment.uses_words:
             from .words.listen import Listener  # here, since a system that hears the voice only needs none of it
 
-            self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None)
+            self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None, uses_times=alike)
 
     @property
     def uses_words(self) -> bool:

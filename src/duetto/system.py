@@ -123,17 +123,18 @@ class Workshop:
         if experiment.initial:
             parts.append(_digest(Path(experiment.initial)))
         if (teacher := teacher_of(experiment)) is not None:
-            parts += [teacher.to_json(), self._vectors(teacher)]
+            parts += [teacher.to_json(), self.reads(teacher)]
         return " ".join(filter(None, parts))
 
     def _vectors(self, experiment: Experiment) -> str:
-        if not experiment.uses_words or experiment.embeddings == "random":
+        if not experiment.uses_words:
             return ""
-        brought = (self.vectors or {}).get(experiment.embeddings)
         trained = repr(replace(self.embeddings, dim=experiment.word_dim))
-        if brought is None:
-            return trained
-        return f"{_digest(brought)}, unknown words by {trained}" if experiment.unknown == "spoken" else _digest(brought)
+        brought = (self.vectors or {}).get(experiment.embeddings)
+        by_sound = f"unknown words by {trained}" if experiment.unknown == "spoken" else ""
+        if experiment.embeddings == "random":
+            return by_sound
+        return trained if brought is None else ", ".join(filter(None, (_digest(brought), by_sound)))
 
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
         """What the acoustic encoder hears, where there is one."""
@@ -148,9 +149,9 @@ class Workshop:
         names = [f"{heard.title}, copy {i + 1} of {n}" for i in range(n)]
         return tuple(self._store(utterances, Augmented(heard.extractor, copy), name) for copy, name in enumerate(names))
 
-    def short_term(self, utterances: Sequence[Utterance], mode: str = "corrected") -> FeatureStore:
-        """Short-term features, of a mode of `features.short_term`."""
-        return self._store(utterances, ShortTermConfig(mode=mode), "short-term features")
+    def short_term(self, utterances: Sequence[Utterance]) -> FeatureStore:
+        """The corrected short-term features, which baselines hear."""
+        return self._store(utterances, ShortTermConfig(), "short-term features")
 
     def mfcc(self, utterances: Sequence[Utterance]) -> FeatureStore:
         """What Speech2Vec hears."""
@@ -353,4 +354,5 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
         title=f"{experiment.title}; {words} words",
         fold=np.repeat(np.arange(len(tests)), [len(test) for test in tests]),
         temperature=temperature,
+        kind=evaluation.result_of(folder).kind,  # one that leaks does so with any words
     )

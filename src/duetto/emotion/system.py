@@ -162,11 +162,11 @@ def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, 
     if sources.teacher is None:
         raise ConfigurationError(f"system {experiment.name!r} has a teacher, and Sources says not what it reads")
     train(teacher, fold, sources.teacher, folder / TEACHER, **how)
-    return answers_of(folder / TEACHER, fold, sources.teacher)
+    return answers_of(folder / TEACHER, fold, sources.teacher, how["seed"])
 
 
-def answers_of(folder: Path, fold: Fold, sources: Sources) -> np.ndarray:
+def answers_of(folder: Path, fold: Fold, sources: Sources, seed: int) -> np.ndarray:
     """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
     session = runtime.Session(folder)
-    inputs = prepare(fold.train, session.front, sources, sources.reader(fold))
+    inputs = prepare(fold.train, session.front, sources, sources.reader(fold), seed=seed)
     return session.answer(inputs.frames, inputs.words)

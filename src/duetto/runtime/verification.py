@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ModelError
+from ..features.kinds import kind
 from ..inputs import Frontend
 from .session import Session
 
@@ -44,8 +45,7 @@ def drawn(front: Frontend, seed: int = 0) -> tuple[Sequences, Sequences]:
     e = front.experiment
     frames = words = None
     if e.uses_audio:
-        n_features = len(front.normaliser.mean)
-        frames = [rng.standard_normal((n, n_features), np.float32) for n in lengths(e.max_frames)]
+        frames = [rng.standard_normal((n, kind(e.features).dim), np.float32) for n in lengths(e.max_frames)]
     if e.uses_words and e.embeddings == "spoken":
         dim = len(front.word_normaliser.mean)
         words = [rng.standard_normal((n, dim), np.float32) for n in lengths(e.max_words)]

@@ -51,11 +51,13 @@ class Listener:
     recogniser: `corpus` (pocketsphinx expecting the sentences the system was trained on; `general` where
     the system has no language model), `general` (pocketsphinx' own English model), `segments` (no
     recognition: word-like stretches of sound), or `whisper=FOLDER`. folder: of the system, for its
-    language model. needs_times: whether the system embeds the sound of words.
+    language model. needs_times: whether the system embeds the sound of words. uses_times: whether it embeds that of
+    some; words that cannot be aligned then keep their spelling alone.
     """
 
-    def __init__(self, recogniser: str, folder: Path, *, needs_times: bool) -> None:
+    def __init__(self, recogniser: str, folder: Path, *, needs_times: bool, uses_times: bool = False) -> None:
         self._needs_times = needs_times
+        self._uses_times = needs_times or uses_times
         self._segments_only = recogniser == "segments"
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
@@ -78,9 +80,10 @@ class Listener:
     def _given(self, samples: np.ndarray, words: Sequence[Word]) -> Heard:
         if not words:
             return Heard((), "given", ("no words were given; the system answers as if nothing had been said",))
-        if self._needs_times and any(word.start is None for word in words):
+        if self._uses_times and any(word.start is None for word in words):
             heard = self._aligned(samples, " ".join(word.word for word in words))
-            return Heard(heard.words, heard.path, ("the words came without times and were aligned", *heard.warnings))
+            told = ("the words came without times and were aligned",) if heard.path == "aligned" else ()
+            return Heard(heard.words, heard.path, (*told, *heard.warnings))
         beyond = [word.word for word in words if word.end is not None and word.end > seconds(len(samples)) + PAST_END]
         told = (f"{len(beyond)} words end after the recording does: {', '.join(beyond[:5])}",) if beyond else ()
         return Heard(tuple(words), "given", told)

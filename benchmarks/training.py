@@ -256,7 +256,8 @@ def main() -> None:
     if options.only != "masks":
         found = speed(options.repetitions, options.threads)
         packages = ("numpy", "torch", "lightning", "keras")
-        publish("Training: an epoch of the fusion system", found, packages=packages, into=options.write)
+        name = f"Training: an epoch of the fusion system{f', {n} threads' if (n := options.threads) > 1 else ''}"
+        publish(name, found, packages=packages, into=options.write)
     if options.only != "speed" and options.data:
         found = masks(options.data, options.seeds)
         publish("Training: recurrent masks", found, packages=("numpy", "torch"), into=options.write)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import audit, outcomes
-from .audit import Finding
+from .audit import Audit, Finding
 from .baselines import Baseline
 from .baselines.controls import CONTROLS
 from .corpora.iemocap import SYNTHETIC_MARKER
@@ -342,9 +342,16 @@ def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResul
 
 
 def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
-    """What the audits of run folders found, each thing once; None where one of them was never audited."""
-    audits = [audit.load(folder) for folder in folders]
-    return audit.merged([a for a in audits if a is not None]) if None not in audits else None
+    """What the audits of run folders found, each thing once, with the system that it is of (`audit.merged`); None
+    where one of them was never audited."""
+    audits: dict[str, Audit] = {}
+    for folder in folders:
+        if (checked := audit.load(folder)) is None:
+            return None
+        described = read(folder)
+        name = described["baseline" if "baseline" in described else "experiment"]["name"]
+        audits[name if name not in audits else f"{name} ({folder.name})"] = checked
+    return audit.merged(audits)
 
 
 def save_controls(folds: Sequence[Fold], labels: tuple[str, ...], folder: Path) -> None:

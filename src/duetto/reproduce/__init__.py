@@ -192,7 +192,7 @@ def _notes(options: Options, measured: Measured) -> list[str]:
     notes += [f"{name}: not applicable, {why}" for name, why in measured.left_out.items()]
     own = [name for name in measured.results if catalogue.keeps_features(name)]
     if own and (chosen := options.changed.get("features")):
-        notes.append(f"features = {chosen}: not for {', '.join(own)}, which hear features of their own")
+        notes.append(f"features = {chosen}: left out where an experiment has features of its own, {', '.join(own)}")
     return notes
 
 

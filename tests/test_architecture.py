@@ -32,6 +32,7 @@ ORDER = (
     "metrics",
     "results",
     "audit",
+    "outcomes",
     "models",
     "baselines",
     "checkpoint",

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from conftest import SMALL
 from duetto import audio, corpora, evaluation, experiment, labels, splits
-from duetto.audit import AUDIT, KINDS, Audit, Finding, audit_folds, audit_run, load, save, sound, wording
+from duetto.audit import AUDIT, KINDS, Audit, Finding, audit_folds, audit_run, load, merged, save, sound, wording
+from duetto.audit.findings import found
 from duetto.cli import app
 from duetto.corpora import synthetic
 from duetto.embeddings import EmbeddingConfig
@@ -514,6 +515,21 @@ def test_training_leaves_a_whole_audit(runs: Path, manifest: Path) -> None:
     found = evaluation.findings_of(list(runs.iterdir()))
     assert found is not None and len(found) == 2
     assert evaluation.findings_of([runs]) is None
+
+
+def test_merged_findings_name_the_systems_that_they_are_of() -> None:
+    split, own = found("same-transcript", None, "twice"), found("padding-read", None, "zeros are read")
+    other = found("not-examined", None, "no model")
+    audits = {
+        "a": Audit((split, own), "", 1, 1),
+        "b": Audit((split, own), "", 1, 1),
+        "c": Audit((split, other), "", 1, 1),
+    }
+    named = merged(audits)
+    assert [f.kind for f in named] == ["same-transcript", "padding-read", "not-examined"]
+    assert [f.evidence.get("systems") for f in named] == [None, ["a", "b"], ["c"]]
+    alone = merged({"a": audits["a"]})  # one run: what is of a run still says so
+    assert [f.evidence.get("systems") for f in alone] == [None, ["a"]]
 
 
 def test_training_on_a_leak_is_refused_until_it_is_declared(manifest: Path, tmp_path: Path) -> None:

@@ -158,11 +158,13 @@ def test_findings_of_any_kind(tmp_path: Path, systems: list[results.SystemResult
     findings = [
         Finding("error", "speaker", "one speaker in both", ("a", "b")),
         {"level": "note", "message": "all is new"},
+        {"severity": "note", "detail": "zeros are read", "evidence": {"systems": ["a", "b"], "padding": "post"}},
         "a plain <word>",
     ]
     text = written(tmp_path / "r.html", systems[:1], audit=findings).text
     assert "The audit failed. 1 finding makes" in text
     assert "error one speaker in both (kind: speaker; ids: a, b)" in text
+    assert "note a, b: zeros are read (evidence: padding: post)" in text
     assert "note all is new" in text and "a plain <word>" in text
     harmless = written(tmp_path / "s.html", systems[:1], audit=findings[1:]).text
     assert "The audit failed." not in harmless

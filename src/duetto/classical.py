@@ -13,9 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from . import evaluation, metrics
+from . import evaluation, metrics, outcomes
 from .baselines import Baseline, Inputs
 from .baselines.base import targets
 from .labels import classes
@@ -47,7 +45,7 @@ def run(
     notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
     settings: Counter[str] = Counter()
     for done, (f, seed) in enumerate(jobs, 1):
-        part = folder / evaluation.member(f, seed)
+        part = folder / outcomes.member(f, seed)
         chosen, said = _outcome(baseline, inputs, folds[f], labels, part, seed)
         settings.update(chosen)
         notes += [f"{part.name}: {note}" for note in said]
@@ -73,10 +71,10 @@ def _outcome(
     baseline: Baseline, inputs: Inputs, fold: Fold, labels: tuple[str, ...], part: Path, seed: int
 ) -> tuple[list[str], list[str]]:
     """`Answers.chosen` and `Answers.notes` of one fold and seed, whose outcome then lies in `part`."""
-    path = part / evaluation.OUTCOME
+    path = part / outcomes.OUTCOME
     if not path.is_file():
         answers = baseline.answer(fold, inputs, labels, seed)
         temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, labels))
-        evaluation.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
-    with np.load(path, allow_pickle=False) as outcome:
-        return json.loads(str(outcome["chosen"])), json.loads(str(outcome["notes"]))
+        outcomes.save(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
+    outcome = outcomes.load(path)
+    return json.loads(str(outcome["chosen"])), json.loads(str(outcome["notes"]))

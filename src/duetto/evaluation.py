@@ -22,6 +22,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,14 +30,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import audit
-from .audit import Finding
+from . import audit, outcomes
+from .audit import Audit, Finding
 from .baselines import Baseline
 from .baselines.controls import CONTROLS
 from .corpora.iemocap import SYNTHETIC_MARKER
 from .errors import ConfigurationError, ModelError
 from .experiment import LEAKING_CHOICE, Experiment, from_mapping
 from .labels import classes
+from .outcomes import OUTCOME, member
 from .progress import Progress
 from .results import SystemResult, from_utterances
 from .splits import LEAKING, Fold
@@ -46,13 +48,8 @@ if TYPE_CHECKING:
     from .emotion import Sources
 
 _CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
-RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
+RUN, RESULT = "run.json", "result.npz"
 _FORMAT = "duetto-run-1"
-
-
-def member(fold: int, seed: int) -> str:
-    """Name of the folder of one fold and seed."""
-    return f"fold{fold}-seed{seed}"
 
 
 def environment(packages: Sequence[str]) -> dict[str, str]:
@@ -187,19 +184,27 @@ def _train(job: _Job, progress: Progress | None = None) -> None:
         devices=job.devices,
         progress=progress,
     )
-    save_outcome(part / OUTCOME, outcome.test_logits, outcome.temperature, history=asdict(outcome.history))
+    outcomes.save(part / OUTCOME, outcome.test_logits, outcome.temperature, history=asdict(outcome.history))
 
 
 def _train_in_processes(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> None:
-    """All jobs, the long ones (with audio) first; the first error stops the rest."""
+    """All jobs, the long ones (with audio) first; the first error stops the rest.
+
+    Errors: those of a training; a `ModelError` where a process was killed.
+    """
     ordered = sorted(jobs, key=lambda job: -len(job.run.experiment.encoders))
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        futures = [pool.submit(_train, job) for job in ordered]
         try:
+            futures = [pool.submit(_train, job) for job in ordered]
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
                 if progress:
                     progress(done, len(futures))
+        except BrokenProcessPool as error:
+            raise ModelError(
+                f"a training process ended before its work was done, most likely killed for want of memory ({error}); "
+                "what is finished is kept: run the same again with fewer processes, --workers 1"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -276,16 +281,6 @@ def result_of(folder: Path) -> SystemResult:
     return SystemResult.load(folder / RESULT)
 
 
-def save_outcome(path: Path, logits: np.ndarray, temperature: float, **more: Any) -> None:
-    """Write the outcome of one fold and seed, atomically. more: JSON values."""
-    path.parent.mkdir(exist_ok=True)
-    texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez(file, logits=logits, temperature=temperature, **texts)
-    os.replace(partial, path)
-
-
 def collect(
     name: str,
     title: str,
@@ -295,14 +290,17 @@ def collect(
     folder: Path,
     **more: Any,
 ) -> SystemResult:
-    """The outcomes in a run folder as one result of all folds' test utterances, saved there too."""
+    """The outcomes in a run folder as one result of all folds' test utterances, saved there too.
+
+    Errors: a `ModelError` where one of them is damaged, or of other utterances or classes.
+    """
     logits, temperatures = [], np.ones((len(seeds), len(folds)))
     for s, seed in enumerate(seeds):
         row = []
         for f in range(len(folds)):
-            with np.load(folder / member(f, seed) / OUTCOME, allow_pickle=False) as outcome:
-                row.append(outcome["logits"])
-                temperatures[s, f] = outcome["temperature"]
+            outcome = outcomes.load(folder / member(f, seed) / OUTCOME, (len(folds[f].test), len(labels)))
+            row.append(outcome["logits"])
+            temperatures[s, f] = outcome["temperature"]
         logits.append(np.concatenate(row))
     result = assemble(name, title, labels, folds, np.stack(logits), seeds, temperature=temperatures, **more)
     result.save(folder / RESULT)
@@ -344,9 +342,16 @@ def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResul
 
 
 def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
-    """What the audits of run folders found, each thing once; None where one of them was never audited."""
-    audits = [audit.load(folder) for folder in folders]
-    return audit.merged([a for a in audits if a is not None]) if None not in audits else None
+    """What the audits of run folders found, each thing once, with the system that it is of (`audit.merged`); None
+    where one of them was never audited."""
+    audits: dict[str, Audit] = {}
+    for folder in folders:
+        if (checked := audit.load(folder)) is None:
+            return None
+        described = read(folder)
+        name = described["baseline" if "baseline" in described else "experiment"]["name"]
+        audits[name if name not in audits else f"{name} ({folder.name})"] = checked
+    return audit.merged(audits)
 
 
 def save_controls(folds: Sequence[Fold], labels: tuple[str, ...], folder: Path) -> None:

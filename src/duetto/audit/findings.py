@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -46,6 +46,14 @@ KINDS: dict[str, Severity] = {
 }
 """Kind of finding → severity. `leak`: test data reached what was fitted or chosen, or a part that must be new is
 not; the figures are no results. `warning`: a figure must be read with this number beside it. `note`: to know."""
+
+OF_RUNS = frozenset(
+    {
+        "chosen-on-test", "fitted-on-test", "vocabulary-from-test", "unknown-epoch", "unknown-statistics",
+        "unknown-vectors", "unknown-weights", "speaker-normalisation", "padding-read",
+    }
+)  # fmt: skip
+"""Kinds of finding that are of one system's run; others are of the split, or of either."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,19 @@ def load(folder: Path) -> Audit | None:
         raise ModelError(f"{path}: not JSON ({error}); audit again") from error
 
 
-def merged(audits: Sequence[Audit]) -> tuple[Finding, ...]:
-    """The findings of several audits, each once."""
-    return Audit(tuple(f for audit in audits for f in audit.findings), "", 0, 0).findings
+def merged(audits: Mapping[str, Audit]) -> tuple[Finding, ...]:
+    """The findings of several audits, by the system whose run each examined: each once, the gravest first.
+
+    One that is of runs (`OF_RUNS`), or that not all of them have, names its systems in its evidence, under `systems`.
+    """
+    found: dict[str, tuple[Finding, list[str]]] = {}
+    for system, audit in audits.items():
+        for finding in audit.findings:
+            found.setdefault(json.dumps(asdict(finding), sort_keys=True), (finding, []))[1].append(system)
+    told = [
+        replace(finding, evidence={"systems": systems, **finding.evidence})
+        if finding.kind in OF_RUNS or len(systems) < len(audits)
+        else finding
+        for finding, systems in found.values()
+    ]
+    return Audit(tuple(told), "", 0, 0).findings

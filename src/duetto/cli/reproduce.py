@@ -31,7 +31,11 @@ Epoch = Annotated[
     str, typer.Option(help="Which epoch counts: development, last; best-on-test adds a LEAKING row to each system.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a key of every trained system, KEY=VALUE; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change a key of every trained system, KEY=VALUE; may be repeated. Not encoders, embeddings or word_dim.",
+    ),
 ]
 Brought = Annotated[
     list[str] | None,
@@ -49,7 +53,9 @@ def reproduce(
     epochs: Epochs = None,
     epoch: Epoch = "development",
     padding: Annotated[str | None, typer.Option(help="packed; pre or post as Keras without masking.")] = None,
-    features: Annotated[str | None, typer.Option(help="corrected, or pyaudioanalysis.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="corrected, or pyaudioanalysis, of systems that hear these.")
+    ] = None,
     settings: Settings = None,
     vectors: Brought = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..results import Group, SystemResult
 from . import plots
 from .comparison import ALPHA, Comparison, Pair, Scored, basis, between, conclusions, count, headline
 from .sections import Section
-from .text import MISSING, bullets, definitions, escape, interval, number, p_value, plain, points, spread, table
+from .text import MISSING, bullets, definitions, escape, finding, interval, number, p_value, points, spread, table
 
 FATAL = ("error", "leak", "fatal")
 NAMED = 3
@@ -77,7 +77,7 @@ def _banners(content: Content) -> str:
     if leaks:
         named = ", ".join(leaks) if len(leaks) <= NAMED else f"{len(leaks)} systems, which are marked below"
         found.append(f"<strong>Leak.</strong> Test data reached {named}: the figures are no results.")
-    fatal = [finding for finding in map(_finding, content.audit or ()) if finding[0].lower() in FATAL]
+    fatal = [severity for severity, _ in map(finding, content.audit or ()) if severity.lower() in FATAL]
     if fatal:
         found.append(
             f"<strong>The audit failed.</strong> {count(len(fatal), 'finding')} "
@@ -311,23 +311,10 @@ def _audit(findings: tuple[Any, ...] | None) -> str:
     if not findings:
         return "<p>The audit found nothing.</p>"
     rows = []
-    for severity, text in map(_finding, findings):
+    for severity, text in map(finding, findings):
         tag = f'<span class="tag {"leak" if severity.lower() in FATAL else "control"}">{escape(severity)}</span> '
         rows.append(f"<li>{tag if severity else ''}{escape(text)}</li>")
     return f'<ul class="audit">{"".join(rows)}</ul>'
-
-
-def _finding(finding: Any) -> tuple[str, str]:
-    """Severity ("" where none is given) and text of a finding of any kind."""
-    if is_dataclass(finding) and not isinstance(finding, type):
-        finding = asdict(finding)
-    if not isinstance(finding, Mapping):
-        return "", str(finding)
-    rest = dict(finding)
-    severity = str(rest.pop("severity", None) or rest.pop("level", None) or "")
-    text = str(rest.pop("message", None) or rest.pop("detail", None) or "")
-    others = "; ".join(f"{key}: {plain(value)}" for key, value in rest.items() if value not in (None, "", (), []))
-    return severity, f"{text} ({others})" if text and others else text or others
 
 
 def _method(content: Content) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,26 @@ def plain(value: Any) -> str:
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
         return ", ".join(map(plain, value)) or MISSING
     return str(value)
+
+
+def finding(found: Any) -> tuple[str, str]:
+    """Severity ("" where none is given) and text of a finding of any kind: a sentence, a mapping, a dataclass.
+
+    Systems that its evidence names open the text.
+    """
+    if is_dataclass(found) and not isinstance(found, type):
+        found = asdict(found)
+    if not isinstance(found, Mapping):
+        return "", str(found)
+    rest = dict(found)
+    severity = str(rest.pop("severity", None) or rest.pop("level", None) or "")
+    text = str(rest.pop("message", None) or rest.pop("detail", None) or "")
+    systems = ""
+    if isinstance(evidence := rest.get("evidence"), Mapping) and "systems" in evidence:
+        systems = f"{plain(evidence['systems'])}: "
+        rest["evidence"] = {key: value for key, value in evidence.items() if key != "systems"}
+    others = "; ".join(f"{key}: {plain(value)}" for key, value in rest.items() if value not in (None, "", (), [], {}))
+    return severity, systems + (f"{text} ({others})" if text and others else text or others)
 
 
 def definitions(values: Mapping[str, Any]) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import evaluation, report
-from ..errors import ConfigurationError
-from ..report.text import cell, plain
+from ..errors import ConfigurationError, DuettoError
+from ..report.text import cell, finding, plain
 from ..results import RESAMPLES
 from . import catalogue, corpus, protocols, tables
 from .catalogue import TABLES, select
@@ -65,6 +65,7 @@ def run(
     """
     options = options or Options()
     names = select(options.systems)
+    catalogue.parsed(options.settings)  # also where only baselines are measured, which have none
     for name in names:
         if name not in catalogue.fusions():
             options.configured(name)  # an invalid setting is an error before anything is done
@@ -77,7 +78,7 @@ def run(
     bench = Bench(material, options, out, watch)
     measured = bench.measure(names, options.protocol)
     compared, impossible = _side_by_side(bench, names, measured)
-    return _written(out, material, measured, compared, impossible, resamples)
+    return _written(out, material, options, measured, compared, impossible, resamples)
 
 
 def _remember(out: Path, kind: str, options: Options) -> None:
@@ -91,7 +92,7 @@ def _remember(out: Path, kind: str, options: Options) -> None:
     }
     file = out / SETTINGS
     if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = _made(file)
         for key, value in made.items():
             if before.get(key) != value:
                 raise ConfigurationError(
@@ -102,6 +103,19 @@ def _remember(out: Path, kind: str, options: Options) -> None:
     _write(file, json.dumps(made, indent=1))
 
 
+def _made(file: Path) -> dict[str, Any]:
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(before, dict):
+            raise ValueError("no JSON object")
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{file}: damaged ({error}), so it cannot be told how this folder was made; delete the file to go on with "
+            "the options given (runs of others are refused one by one), or choose another folder"
+        ) from error
+    return before
+
+
 def _side_by_side(bench: Bench, names: Sequence[str], main: Measured) -> tuple[list[Measured], dict[str, str]]:
     """The systems under every protocol that was named, and why others are not possible here."""
     options, found, impossible = bench.options, [], {}
@@ -110,7 +124,7 @@ def _side_by_side(bench: Bench, names: Sequence[str], main: Measured) -> tuple[l
     for protocol in options.protocols:
         try:
             found.append(main if protocol == main.protocol else bench.measure(names, protocol, twins=False))
-        except ConfigurationError as error:
+        except DuettoError as error:
             impossible[protocol] = str(error)
     return [_only(measured, names) for measured in found], impossible
 
@@ -122,32 +136,25 @@ def _only(measured: Measured, names: Sequence[str]) -> Measured:
 def _written(
     out: Path,
     material: Material,
+    options: Options,
     measured: Measured,
     compared: Sequence[Measured],
     impossible: Mapping[str, str],
     resamples: int,
 ) -> Reproduction:
     """Write every file, and say what was written."""
-    if measured.run is None:
-        reasons = "; ".join(f"{n}: {why}" for n, why in {**measured.left_out, **measured.failed}.items())
-        raise ConfigurationError(f"no system could be measured. {reasons}")
+    context = _context(material, options, measured)
     everything = tables.everything(measured)
-    context = evaluation.report_context(
-        measured.run, everything, findings=evaluation.findings_of(list(measured.folders))
-    )
-    context["title"] = f"Speech emotion recognition, protocol {measured.protocol}"
-    context["corpus"]["name"] = material.name
-    same = material.kind not in corpus.OTHER_CORPORA
-    notes = [*measured.notes, *(f"{name}: failed. {why}" for name, why in measured.failed.items())]
-    notes += [f"{name}: not applicable, {why}" for name, why in measured.left_out.items()]
-    record = tables.record(measured, context["protocol"], context["corpus"], resamples)
-    sections = [tables.section(measured, same, resamples)]
+    gaps = tables.comparable(material.kind, context["corpus"]["synthetic"], measured.protocol)
+    notes = _notes(options, measured)
+    record = tables.record(measured, context, resamples)
+    sections = [tables.section(measured, gaps, resamples)]
     sections += [protocols.section(compared, impossible, resamples)] if compared else []
     groups = {tables.TITLES[g]: [r.system for r in tables.compared(measured, g)] for g in tables.TITLES}
     page = out / "report.html"
     report.write(
         page,
-        everything if same else [replace(result, paper_ua=None) for result in everything],
+        everything if gaps else [replace(result, paper_ua=None) for result in everything],
         **context,
         notes=notes,
         sections=sections,
@@ -166,6 +173,29 @@ def _written(
     return Reproduction(record, text, measured, tuple(files), failed)
 
 
+def _context(material: Material, options: Options, measured: Measured) -> dict[str, Any]:
+    """What the report says of corpus, protocol and audit. Errors: that nothing was measured, and why."""
+    if measured.run is None:
+        reasons = "; ".join(f"{n}: {why}" for n, why in {**measured.left_out, **measured.failed}.items())
+        raise ConfigurationError(f"no system could be measured. {reasons}")
+    found = evaluation.findings_of(list(measured.folders))
+    context = evaluation.report_context(measured.run, tables.everything(measured), findings=found)
+    context["title"] = f"Speech emotion recognition, protocol {measured.protocol}"
+    context["corpus"]["name"] = material.name
+    context["protocol"]["changed"] = options.changed
+    return context
+
+
+def _notes(options: Options, measured: Measured) -> list[str]:
+    """What else a reader should know."""
+    notes = [*measured.notes, *(f"{name}: failed. {why}" for name, why in measured.failed.items())]
+    notes += [f"{name}: not applicable, {why}" for name, why in measured.left_out.items()]
+    own = [name for name in measured.results if catalogue.keeps_features(name)]
+    if own and (chosen := options.changed.get("features")):
+        notes.append(f"features = {chosen}: left out where an experiment has features of its own, {', '.join(own)}")
+    return notes
+
+
 def _markdown(section: report.Section, record: Mapping[str, Any], notes: Sequence[str]) -> str:
     """tables.md: the tables, what may be concluded from each, and whatever else a reader should know."""
     parts = []
@@ -176,8 +206,16 @@ def _markdown(section: report.Section, record: Mapping[str, Any], notes: Sequenc
         parts.append(f"### What may be concluded: {tables.TITLES[group]}\n\n" + _list(found["conclusions"]))
     settings = [f"{key}: {plain(value)}" for key, value in record["protocol"].items()]
     parts.append("## Protocol\n\n" + _list(settings))
+    parts.append("## Audit\n\n" + _list(_findings(record["audit"])))
     parts += ["## Notes\n\n" + _list(notes)] if notes else []
     return "\n".join(parts)
+
+
+def _findings(found: Sequence[Any] | None) -> list[str]:
+    """What the audits of the runs found, a line each."""
+    if found is None:
+        return ["No audit was made of one of the runs: nobody has checked these splits for leaks."]
+    return [f"{severity}: {text}" for severity, text in map(finding, found)] or ["The audit found nothing."]
 
 
 def _list(lines: Sequence[str]) -> str:

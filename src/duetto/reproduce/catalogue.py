@@ -6,11 +6,13 @@ select(["table1", "svm"]) ─▶ names of systems, in the order of `TABLES`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from ..baselines import BASELINES, Baseline
 from ..errors import ConfigurationError
 from ..experiment import SYSTEMS, Experiment, changed, load
+from ..features.kinds import kind
+from ..features.short_term import ShortTermConfig
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,47 @@ def select(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.system for row in every if row.system in wanted))
 
 
+REDEFINING = ("encoders", "embeddings", "word_dim")
+"""Keys in which the rows of the tables differ: changed in all of them, a row would no longer be what it is called."""
+
+
+def parsed(settings: Iterable[str]) -> dict[str, str]:
+    """Key → value of settings KEY=VALUE, the last one of each key.
+
+    Errors: a key that no experiment has, or that would redefine rows.
+    """
+    found = {}
+    known = sorted({field.name for field in fields(Experiment)} - {"name", "title", *REDEFINING})
+    for setting in settings:
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals:
+            raise ConfigurationError(f"setting {setting!r} is not valid; give KEY=VALUE, such as hidden=64")
+        if key in REDEFINING:
+            raise ConfigurationError(
+                f"{key!r} cannot be set for all systems: rows of the tables differ in it, and would no longer be what "
+                "they are called; choose rows with --systems, or train a system of your own: duetto train --set "
+                f"{setting}"
+            )
+        if key not in known:
+            raise ConfigurationError(f"setting: unknown key {key!r}; known keys are {', '.join(known)}")
+        found[key] = value
+    return found
+
+
 def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
-    """The system or baseline of a name; `settings` (KEY=VALUE) change a system, not its name and title."""
+    """The system or baseline of a name; `settings` (KEY=VALUE) change a system, not its name and title.
+
+    `features` reaches only a system that hears short-term features; see `keeps_features`.
+    """
     if name not in SYSTEMS:
         return BASELINES[name]
-    original = load(name)
-    return replace(changed(original, list(settings)), name=original.name, title=original.title)
+    original, values = load(name), parsed(settings)
+    if keeps_features(name):
+        values.pop("features", None)
+    chosen = changed(original, [f"{key}={value}" for key, value in values.items()])
+    return replace(chosen, name=original.name, title=original.title)
+
+
+def keeps_features(name: str) -> bool:
+    """Whether a trained system hears features of its own, as convolutions do, that another choice would break."""
+    return name in SYSTEMS and not isinstance(kind(load(name).features).extractor, ShortTermConfig)

@@ -5,7 +5,6 @@ KIND, PATH ─ doctor ─▶ Material(utterances) ─ timed ─▶ Material(time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,6 @@ SHOWN = 5
 
 NAMES = {"iemocap": "IEMOCAP", "emodb": "EmoDB", "ravdess": "RAVDESS", "synthetic": "synthetic speech"}
 """Kind → what a report calls the corpus; others have the name of their folder or file."""
-
-OTHER_CORPORA = ("synthetic", "emodb", "ravdess")
-"""Kinds that are certainly not the corpus of the paper's figures."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,11 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
     """Examine a corpus, and read it.
 
     force: go on with an unhealthy one, without the utterances that an error names.
-    Errors: a `CorpusError` that says what is wrong with it; nothing with a label in it.
+    Errors: a `CorpusError` where it is not there, says what is wrong with it, or has nothing with a label in it.
     """
+    if not path.exists():
+        what = "file" if kind == "manifest" else "folder"
+        raise CorpusError(f"{path}: no such {what}; give the path of the corpus, --corpus {kind}:PATH")
     checkup = doctor.check(kind, path, progress=progress)
     if not checkup.healthy and not force:
         raise CorpusError(_refusal(kind, path, checkup))
@@ -102,9 +101,3 @@ def timed(material: Material, folder: Path, *, workers: int = 1, progress: Progr
         material.utterances, missing="skip", workers=workers, cache_folder=folder, progress=progress
     )
     return Material(material.kind, material.name, found, (*material.notes, f"times of words: {report.summary()}"))
-
-
-def counts(utterances: Sequence[Utterance]) -> dict[str, int]:
-    """Utterances of each label."""
-    labels = [str(utterance.label) for utterance in utterances]
-    return {label: labels.count(label) for label in sorted(set(labels))}

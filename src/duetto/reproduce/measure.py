@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import evaluation, metrics, results, system
+from .. import evaluation, metrics, outcomes, results, system
 from ..baselines import Baseline
 from ..embeddings import EmbeddingConfig
 from ..errors import DuettoError
-from ..experiment import LEAKING_CHOICE, Experiment
+from ..experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..labels import classes
 from ..progress import Progress
 from ..results import SystemResult
@@ -64,6 +64,18 @@ class Options:
         """The system of a name, with everything changed that shall be."""
         epochs = () if self.epochs is None else (f"epochs={self.epochs}",)
         return catalogue.configured(name, (*epochs, *self.settings))
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """All that may change a figure and is not as by default: what was changed → value."""
+        told: dict[str, Any] = {} if self.epochs is None else {"epochs": str(self.epochs)}
+        told |= catalogue.parsed(self.settings)
+        if self.vectors:
+            told["vectors"] = {kind: str(path) for kind, path in sorted(self.vectors.items())}
+        if self.accelerator != "cpu":
+            told["accelerator"] = self.accelerator
+        told |= {key: True for key in ("best_on_test", "force", "declare_leak") if getattr(self, key)}
+        return told
 
     @property
     def embeddings(self) -> EmbeddingConfig:
@@ -128,15 +140,15 @@ class Bench:
         folds = self._prepared(protocol)
         found, left_out, failed = {}, {}, {}
         for name in self._planned(names, twins):
-            if reason := self._left_out(name.removesuffix(BEST_ON_TEST)):
-                left_out[name] = reason
-                self.watch(Event(name, LEFT_OUT, detail=reason))
-                continue
             try:
-                found[name] = self._run(name, protocol, folds)
-            except DuettoError as error:
-                failed[name] = str(error)
-                self.watch(Event(name, FAILED, detail=str(error)))
+                if reason := self._left_out(name.removesuffix(BEST_ON_TEST)):
+                    left_out[name] = reason
+                    self.watch(Event(name, LEFT_OUT, detail=reason))
+                else:
+                    found[name] = self._run(name, protocol, folds)
+            except Exception as error:  # hours of other systems must not be lost to one, whatever ended it
+                failed[name] = _why(error)
+                self.watch(Event(name, FAILED, detail=failed[name]))
         self._fuse(names, found, left_out, failed)
         trained = [self._folder(name, protocol) for name in names if name in found and name not in catalogue.fusions()]
         return Measured(
@@ -177,36 +189,35 @@ class Bench:
     def _left_out(self, name: str) -> str:
         """Why a system can't be measured on this corpus; nothing where it can."""
         chosen = self.options.configured(name)
-        reads = "words" in chosen.needs if isinstance(chosen, Baseline) else chosen.uses_words
-        if not reads:
+        readers = [] if isinstance(chosen, Baseline) else _readers(chosen)
+        if not readers and not (isinstance(chosen, Baseline) and "words" in chosen.needs):
             return ""
         if not self.material.transcribed:
             return "no transcripts"
-        if isinstance(chosen, Baseline):
-            return ""
-        if (given := self._vectors(chosen)) is not None:
-            return given if isinstance(given, str) else ""
-        if self._needs_times(chosen) and not any(map(has_times, self._with_times().utterances)):
+        for reader in readers:
+            if isinstance(misfit := self._vectors(reader), str):
+                return misfit
+        if any(map(self._needs_times, readers)) and not any(map(has_times, self._with_times().utterances)):
             return "the words have no times, and none could be found"
         return ""
 
-    def _vectors(self, chosen: Experiment) -> Path | str | None:
+    def _vectors(self, reader: Experiment) -> Path | str | None:
         """The file of vectors that the user gave for a system; why that does not fit; None where none is given."""
-        given = self.options.vectors.get(chosen.embeddings)
+        given = self.options.vectors.get(reader.embeddings)
         if given is None:
             return None
-        path = given / f"{chosen.word_dim}.vec" if given.is_dir() else given
+        path = given / f"{reader.word_dim}.vec" if given.is_dir() else given
         if not path.is_file():
             return f"no {path.name} among the vectors given"
         dimension = _dimension(path)
-        if dimension != chosen.word_dim:
-            return f"the vectors given have {dimension} dimensions, not {chosen.word_dim}"
+        if dimension != reader.word_dim:
+            return f"the vectors given have {dimension} dimensions, not {reader.word_dim}"
         return path
 
-    def _needs_times(self, chosen: Experiment) -> bool:
-        """Whether a system reads the sound of single words."""
-        trained = chosen.embeddings == "speech2vec" and "speech2vec" not in self.options.vectors
-        return chosen.uses_words and (trained or chosen.embeddings == "spoken")
+    def _needs_times(self, reader: Experiment) -> bool:
+        """Whether the sound of single words is read, by the system or to train its vectors."""
+        trained = reader.embeddings == "speech2vec" and "speech2vec" not in self.options.vectors
+        return trained or "spoken" in (reader.embeddings, reader.unknown)
 
     def _with_times(self) -> Material:
         if self._timed is None:
@@ -229,10 +240,12 @@ class Bench:
             if name.endswith(BEST_ON_TEST):
                 title = f"{chosen.title}, best epoch on test"
                 chosen = replace(chosen, name=name, title=title, epoch_choice=LEAKING_CHOICE)
-            if isinstance(path := self._vectors(chosen), Path):
-                kind = chosen.embeddings
-                shop = replace(shop, vectors={kind: path}, say=lambda text: self._said.setdefault(f"{kind}, {text}"))
-            material = self._with_times() if self._needs_times(chosen) else self.material
+            readers = _readers(chosen)
+            brought = {reader.embeddings: path for reader in readers if isinstance(path := self._vectors(reader), Path)}
+            if brought:
+                kinds = ", ".join(brought)
+                shop = replace(shop, vectors=brought, say=lambda text: self._said.setdefault(f"{kinds}, {text}"))
+            material = self._with_times() if any(map(self._needs_times, readers)) else self.material
             (result,) = run_systems(
                 [chosen],
                 material.utterances,
@@ -288,8 +301,7 @@ class _SoFar:
 
     def __init__(self, folder: Path, folds: Sequence[Fold], seeds: Sequence[int]) -> None:
         self.jobs = {
-            seed: [folder / evaluation.member(f, seed) / evaluation.OUTCOME for f in range(len(folds))]
-            for seed in seeds
+            seed: [folder / outcomes.member(f, seed) / outcomes.OUTCOME for f in range(len(folds))] for seed in seeds
         }
         numbers = {label: number for number, label in enumerate(classes(LABELS))}
         self.targets = [np.array([numbers[str(u.label)] for u in fold.test]) for fold in folds]
@@ -308,8 +320,7 @@ class _SoFar:
             return None
         answers = []
         for fold in there:
-            with np.load(paths[fold], allow_pickle=False) as outcome:
-                answers.append(outcome["logits"].argmax(-1))
+            answers.append(outcomes.load(paths[fold])["logits"].argmax(-1))
         target = np.concatenate([self.targets[fold] for fold in there])
         return 100 * metrics.unweighted_accuracy(target, np.concatenate(answers), len(classes(LABELS)))
 
@@ -317,3 +328,18 @@ class _SoFar:
 @lru_cache(maxsize=16)
 def _dimension(path: Path) -> int:
     return word_vectors.load(path).dimension
+
+
+def _readers(chosen: Experiment) -> list[Experiment]:
+    """Who reads words: the system, its teacher, both or none."""
+    return [e for e in (chosen, teacher_of(chosen)) if e is not None and e.uses_words]
+
+
+def _why(error: Exception) -> str:
+    """What ended a system's work, and what to do."""
+    if isinstance(error, DuettoError):
+        return str(error)
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return f"out of memory ({what}); go on with fewer --workers, or --set batch_size=16 in another folder"
+    return f"{what}; the same command tries it again"

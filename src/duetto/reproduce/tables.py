@@ -6,6 +6,7 @@ Measured ─▶ record → tables.json        ─▶ sections → report.html, t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -17,15 +18,30 @@ from . import catalogue
 from .catalogue import TITLES, Row
 from .measure import BEST_ON_TEST, Measured
 
-COMPARABLE = "The paper's figures are of IEMOCAP, session 5."
+LEAD = (
+    "UA in percent, mean ± standard deviation over seeds, and the 95% interval of the mean. No control hears what it "
+    "answers for: majority, scenario and tfidf know the most frequent class, the script and the transcript; "
+    "embedding-random is trained to read the words, and embedding-shuffled to read them in random order, with vectors "
+    "of Speech2Vec, which come from the sound of other utterances. A system that does not beat them has not been shown "
+    "to hear anything. The paper's figures are of IEMOCAP, session 5."
+)
 
 PAPER_TABLES = ("table1", "table2", "table3")
 
 
-def record(
-    measured: Measured, protocol: Mapping[str, Any], corpus: Mapping[str, Any], resamples: int = RESAMPLES
-) -> dict[str, Any]:
-    """Everything as JSON values; docs/reproduce.md says what the keys are. A row that was not measured is absent."""
+def comparable(kind: str, synthetic: bool, protocol: str) -> bool:
+    """Whether differences from the paper's figures mean something: on IEMOCAP, and on a manifest that may be of it.
+
+    kind: of corpus. Synthetic speech is none of these, by whatever way it is read.
+    """
+    return not synthetic and (kind == "iemocap" or (kind == "manifest" and protocol == "session5"))
+
+
+def record(measured: Measured, context: Mapping[str, Any], resamples: int = RESAMPLES) -> dict[str, Any]:
+    """Everything as JSON values; docs/reproduce.md says what the keys are. A row that was not measured is absent.
+
+    context: protocol, corpus and audit, as `evaluation.report_context` gives them.
+    """
 
     @cache
     def scores(name: str) -> dict[str, Any]:
@@ -39,9 +55,10 @@ def record(
     groups["controls"] = [report.record(c, resamples=resamples) for c in measured.controls] + groups["controls"]
     return {
         **groups,
-        "protocol": dict(protocol),
+        "protocol": dict(context["protocol"]),
         "unit": "percent",
-        "corpus": dict(corpus),
+        "corpus": dict(context["corpus"]),
+        "audit": None if context["audit"] is None else [asdict(finding) for finding in context["audit"]],
         "leaks": [report.record(leak, resamples=resamples) for leak in measured.leaks],
         "combinations": [
             {"system": name, "of": list(row.of)}
@@ -79,12 +96,11 @@ def _valid(measured: Measured, row: Row) -> bool:
     return row.system in measured.results and measured.results[row.system].kind != "leak"
 
 
-def section(measured: Measured, comparable: bool, resamples: int = RESAMPLES) -> Section:
+def section(measured: Measured, gaps: bool, resamples: int = RESAMPLES) -> Section:
     """Every table, with the paper's figures beside those that were measured.
 
-    comparable: whether the corpus may be the paper's; differences from the paper's figures are shown only then.
+    gaps: whether to show differences from the paper's figures (`comparable`).
     """
-
     shown = _Shown(measured, resamples)
     tables = []
     for group in TITLES:
@@ -96,15 +112,12 @@ def section(measured: Measured, comparable: bool, resamples: int = RESAMPLES) ->
         if group not in PAPER_TABLES:
             rows = [row for row in rows if row.system in shown.results or row.system in shown.reasons]
         grid = group == "table3"
-        tables.append(_grid(TITLES[group], shown) if grid else _table(TITLES[group], rows, shown, gaps=comparable))
+        tables.append(_grid(TITLES[group], shown) if grid else _table(TITLES[group], rows, shown, gaps=gaps))
     if measured.leaks:
         tables.append(_leaks([leak.system for leak in measured.leaks], shown))
-    lead = (
-        "UA in percent, mean ± standard deviation over seeds, and the 95% interval of the mean. The controls hear no "
-        "speech: a system that does not beat them has not been shown to hear any. "
-    )
-    remark = "" if comparable else " This corpus is another, so they stand here for reference alone."
-    return Section("Tables of the paper", lead + COMPARABLE + remark, tuple(tables))
+    remark = "" if measured.protocol == "session5" else f" Those measured are of other test data: {measured.protocol}."
+    remark = remark if gaps else " This is not known to be the same corpus and split, so they are for reference alone."
+    return Section("Tables of the paper", LEAD + remark, tuple(tables))
 
 
 class _Shown:

@@ -93,9 +93,11 @@ def installed(package: str) -> str | None:
 
 
 def command() -> str:
-    """The command that was given, with $DUETTO_DATA in place of its value."""
+    """The command that was given, without --out, and with $DUETTO_DATA in place of its value."""
     data = os.environ.get("DUETTO_DATA")
     words = [f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    if "--out" in words:
+        del words[words.index("--out") :][:2]
     return "python " + " ".join("$DUETTO_DATA" if data and word == data else shlex.quote(word) for word in words)
 
 

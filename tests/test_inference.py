@@ -1,13 +1,14 @@
 """From raw audio to emotion: every way in, every kind of bad input, and agreement with the evaluation."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import duetto
-from duetto import audio, evaluation
+from duetto import audio, evaluation, inference
 from duetto.errors import AudioError, ConfigurationError, ModelError
 from duetto.utterance import Utterance, Word, read_manifest
 
@@ -139,3 +140,33 @@ def test_json_record_has_the_promised_keys(runs: Path, utterance: Utterance) -> 
     record = duetto.load(runs / "fusion-spoken")(utterance.audio, words=utterance.words).to_json("a.wav")
     assert set(record) >= {"file", "duration", "label", "probabilities", "words", "model", "warnings"}
     assert set(record["words"][0]) == {"word", "start", "end", "source"}
+
+
+def test_the_first_training_of_a_run_answers_whatever_its_number(tmp_path: Path, runs: Path) -> None:
+    for name in ("fold0-seed10", "fold0-seed8", "fold10-seed8"):
+        shutil.copytree(runs / "acoustic/fold0-seed0", tmp_path / name)
+    assert inference.find(tmp_path).name == "fold0-seed8"
+
+
+def test_a_folder_of_the_name_of_a_model_that_comes_along_is_that_folder(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert inference.find(inference.DEFAULT).parent.name == "pretrained"
+    shutil.copytree(runs / "acoustic/fold0-seed0", inference.DEFAULT)
+    assert inference.find(inference.DEFAULT) == Path(inference.DEFAULT)
+
+
+def test_a_path_that_cannot_be_one_is_an_answer_of_its_own(runs: Path) -> None:
+    assert isinstance(duetto.load(runs / "acoustic").attempt("x" * 5000), AudioError)
+
+
+def test_the_model_that_comes_along_says_how_little_it_heard() -> None:
+    """A sound of 0.2 s, 37 dB above six seconds of noise; then a minute of sound, each second of it half silent."""
+    rng = np.random.default_rng(0)
+    beep = 0.01 * rng.normal(size=96_000)
+    beep[:3200] += 0.7 * np.sin(np.arange(3200) / 4)
+    gaps = np.tile(np.r_[0.1 * rng.normal(size=8000), np.zeros(8000)], 60)
+    for samples, warning in ((beep, "of 6.0 s are loud enough"), (gaps, "first 20 s of sound of 60.0 s were heard")):
+        prediction = duetto.load()({"waveform": samples.astype(np.float32), "sample_rate": 16_000})
+        assert any(warning in w for w in prediction.warnings), prediction.warnings

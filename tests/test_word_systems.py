@@ -138,3 +138,18 @@ def test_shuffling_keeps_the_words_that_a_model_would_have_seen() -> None:
     assert given is not None
     for words, utterance in zip(given, fold.test, strict=True):
         assert sorted(words) == sorted(front.ids((utterance.text or "").split()[:2]))
+
+
+def test_an_epoch_chosen_on_test_data_fits_nothing_else_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold, sources = planted.fold()
+    fitted, fit = [], emotion.task.fit_trust
+
+    def watched(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+        fitted.append(len(target))
+        return fit(first, second, target)
+
+    monkeypatch.setattr(emotion.task, "fit_trust", watched)
+    emotion.train(small("fusion-confidence", epochs=2, epoch_choice="best-on-test"), fold, sources, tmp_path, seed=0)
+    assert fitted == [len(fold.development)] * 2 and len(fold.development) != len(fold.test)

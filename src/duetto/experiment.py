@@ -222,6 +222,8 @@ class Experiment:
 
 def _contradictions(e: Experiment) -> Iterator[str]:
     """Keys that do not fit together, and what to change."""
+    if e.augmentation != "none" and not e.uses_audio:
+        yield f"augmentation = {e.augmentation!r} changes recordings, and this system hears none; add 'acoustic'"
     if e.acoustic_encoder == "statistics" and e.normalisation == "utterance":
         yield (
             "normalisation = 'utterance' makes every mean 0 and every deviation 1, which is all that "

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -67,14 +68,14 @@ class Prediction:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """The exported folder that a model name stands for: itself, the first fold and seed of a run, or one of
-    `PRETRAINED`."""
-    if str(model) in PRETRAINED:
-        return pretrained_folder(str(model))
+    """The exported folder that a model name stands for: itself, the first finished fold and seed of a run, or one of
+    `PRETRAINED`, unless a model lies in a folder of that name."""
     folder = Path(model)
     if (folder / DESCRIPTION).is_file():
         return folder
-    members = sorted(path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}"))
+    if isinstance(model, str) and model in PRETRAINED:
+        return pretrained_folder(model)
+    members = sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_numbers)
     if not members:
         from . import evaluation  # here, since an answer needs nothing of it
 
@@ -85,6 +86,11 @@ def find(model: str | os.PathLike[str]) -> Path:
             f"model that comes with duetto: {', '.join(PRETRAINED)}"
         )
     return members[0]
+
+
+def _numbers(member: Path) -> list[int]:
+    """Fold and seed in the name of a member of a run."""
+    return [int(number) for number in re.findall(r"\d+", member.name)]
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ class Recogniser:
             return self(source, transcript=transcript, words=words)
         except DuettoError as error:
             return error
-        except UnicodeError as error:  # a file name may hold bytes that are no text
+        except (UnicodeError, OSError) as error:  # a file name may hold bytes that are no text, or be too long
             return AudioError(f"{source!r}: {error}")
 
     def predict_many(self, sources: Iterable[audio.Source], *, workers: int = 1) -> Iterator[Prediction | DuettoError]:
@@ -209,11 +215,17 @@ class Recogniser:
     def _frames(self, waveform: audio.Waveform, warnings: list[str]) -> np.ndarray:
         maximum = self._session.front.experiment.max_frames
         features = self._features.extractor.extract(waveform.samples, waveform.sample_rate)
+        heard = len(features) * self._features.step_seconds
+        if not self._features.continuous and heard < waveform.duration / 4:
+            warnings.append(
+                f"only {heard:.1f} s of {waveform.duration:.1f} s are loud enough beside the loudest sound to be heard"
+            )
         if len(features) > maximum:
             part = "last" if self._session.front.experiment.padding == "pre" else "first"
+            sound = "" if self._features.continuous else " of sound"
             warnings.append(
-                f"only the {part} {maximum * self._features.step_seconds:g} s of {waveform.duration:.1f} s were heard; "
-                "the system was trained on single utterances"
+                f"only the {part} {maximum * self._features.step_seconds:g} s{sound} of {waveform.duration:.1f} s were "
+                "heard; the system was trained on single utterances"
             )
         if self._session.front.experiment.normalisation == "speaker":
             warnings.append("the system normalises by speaker and knows this one from this recording alone")

@@ -100,7 +100,7 @@ def show(file: Path, prediction: Prediction) -> None:
     if prediction.words:
         typer.echo(f"  words ({prediction.path}): {_listed(prediction.words)}")
     for warning in prediction.warnings:
-        typer.echo(f"  warning: {warning}", err=True)
+        typer.echo(f"  warning: {file}: {warning}", err=True)
 
 
 def _listed(words: tuple[Word, ...]) -> str:

@@ -104,8 +104,8 @@ def train(
     test data once.
 
     Everything fitted here (normaliser, vocabulary, class weights, weights, epoch, temperature) sees training and
-    development data only. With epoch_choice `best-on-test`, test data stand where development data choose the epoch:
-    a declared leak. A ModelError says where the exported graph departs from the trained model on development
+    development data only. With epoch_choice `best-on-test`, test data choose the epoch, and nothing else: a declared
+    leak. A ModelError says where the exported graph departs from the trained model on development
     utterances.
     """
     taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
@@ -123,7 +123,7 @@ def train(
         accelerator=accelerator,
         devices=devices,
     )
-    task = EmotionTask(front, parts[0], parts[2] if leaks else parts[1], seed, taught, copies)
+    task = EmotionTask(front, parts[0], parts[1], seed, taught, copies, scored=parts[2] if leaks else None)
     history = fit(model, task, config, folder, progress=progress)
     development, test = (logits(model, front, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)

@@ -27,7 +27,8 @@ class EmotionTask:
     """Cross-entropy on training inputs, UA on development inputs (see `training.Task`).
 
     taught: a teacher's logits (n, classes) of the training inputs, for a distilled system. copies: the training
-    inputs again, recorded elsewhere; every epoch hears one variant of each utterance.
+    inputs again, recorded elsewhere; every epoch hears one variant of each utterance. scored: what UA is taken on
+    in place of the development inputs; all that is fitted on data never heard is fitted on those still.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class EmotionTask:
         seed: int,
         taught: np.ndarray | None = None,
         copies: Sequence[Inputs] = (),
+        scored: Inputs | None = None,
     ) -> None:
         self.front = front
         self.train, self.development = Batches(front, train), Batches(front, development)
+        self.scored = self.development if scored is None else Batches(front, scored)
         self.original, self.copies = train, copies
         self.seed = seed
         self.taught = None if taught is None else torch.from_numpy(taught)
@@ -84,8 +87,8 @@ class EmotionTask:
     def develop(self, model: nn.Module) -> dict[str, float]:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
         trust(model, self.front, self.development)
-        answers = logits(model, self.front, self.development)
-        predicted, target = answers.argmax(-1), self.development.inputs.target
+        answers = logits(model, self.front, self.scored)
+        predicted, target = answers.argmax(-1), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
         return {
             "score": ua,

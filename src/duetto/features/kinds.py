@@ -18,13 +18,14 @@ from .waveform import WaveformConfig
 class Kind:
     """One kind of frames. title: for progress. dim: values in a frame. step_seconds: from one frame to the next.
     statistics: values of a frame that are normalised each by its own mean and deviation: all of them, or 1 where
-    they are one quantity (the samples of a sound)."""
+    they are one quantity (the samples of a sound). continuous: whether every stretch of a recording has its frames."""
 
     title: str
     extractor: Extractor
     dim: int
     step_seconds: float
     statistics: int
+    continuous: bool = True
 
 
 def _short_term(mode: str) -> Kind:
@@ -37,7 +38,7 @@ _BANDS, _VOICE = spectrogram.BANDS, len(voice.NAMES)
 FEATURES: dict[str, Kind] = {
     "corrected": _short_term("corrected"),
     "pyaudioanalysis": _short_term("pyaudioanalysis"),
-    "voice": Kind("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, _VOICE),
+    "voice": Kind("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, _VOICE, continuous=False),
     "spectrogram": Kind("spectrograms", SpectrogramConfig(), _BANDS, spectrogram.STEP_SECONDS, _BANDS),
     "waveform": Kind("waveforms", WaveformConfig(), waveform.WIDTH, spectrogram.STEP_SECONDS, 1),
 }

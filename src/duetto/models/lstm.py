@@ -10,7 +10,7 @@ all samples of a batch: (h ∘ m)·R = h·(m ∘ R), so dropout is but another r
 DropConnect of Merity et al. 2018, "Regularizing and optimizing LSTM language models", by whole units.
 
 How it is made fast: padding is left out (`packing`), and the steps are those of `recurrence`. On CUDA, where no
-mask has to be applied to h, cuDNN's kernel takes over; on a CPU `recurrence` is as fast as torch's own.
+mask has to be applied to h, cuDNN's kernel computes a `BiLSTM`; on a CPU `recurrence` is as fast as torch's own.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from duetto import augment
-from duetto.errors import ConfigurationError
+from duetto.errors import AudioError, ConfigurationError
 from duetto.features.short_term import ShortTermConfig
 
 RATE = 16_000
@@ -95,12 +95,26 @@ def test_silence_and_crumbs_come_through(samples: np.ndarray) -> None:
         assert len(out) and np.isfinite(out).all()
 
 
+class Heard:
+    """An extractor whose features are the samples themselves."""
+
+    def key(self) -> str:
+        return "{}"
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        return samples[:, None]
+
+
 def test_copies_differ_between_copies_and_utterances_but_never_between_runs() -> None:
     first, second = (augment.Augmented(ShortTermConfig(), copy) for copy in (0, 1))
     np.testing.assert_array_equal(first.extract(NOISE, RATE), first.extract(NOISE, RATE))
     assert first.key() != second.key() and json.loads(first.key())["inner"] == ShortTermConfig().key()
     a, b = first.extract(NOISE, RATE), second.extract(NOISE, RATE)
     assert a.shape != b.shape or np.abs(a - b).max() > 1e-3
+    # Another utterance draws another chain: its speed, hence its length, is another.
+    heard = augment.Augmented(Heard(), 0)
+    lengths = {len(heard.extract(utterance, RATE)) for utterance in (NOISE, TONE, -NOISE, 0.5 * NOISE)}
+    assert len(lengths) == 4
 
 
 def test_errors_say_what_is_valid() -> None:
@@ -110,3 +124,61 @@ def test_errors_say_what_is_valid() -> None:
         augment.band(TONE, RATE, 400, 300)
     with pytest.raises(ConfigurationError, match="reverberation time = 0 s is not valid"):
         augment.reverberate(TONE, RATE, 0)
+    with pytest.raises(ConfigurationError, match="reverberation time = inf s is not valid; give a finite number"):
+        augment.reverberate(TONE, RATE, np.inf)
+    with pytest.raises(ConfigurationError, match="pivot = 0 Hz is not valid; give a number above 0"):
+        augment.tilt(TONE, RATE, 3.0, pivot=0)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_settings_are_finite(wrong: float) -> None:
+    for call in (
+        lambda: augment.gain(TONE, wrong),
+        lambda: augment.speed(TONE, RATE, wrong),
+        lambda: augment.tilt(TONE, RATE, wrong),
+        lambda: augment.tilt(TONE, RATE, 1.0, pivot=wrong),
+        lambda: augment.add_noise(TONE, RATE, wrong),
+        lambda: augment.add_noise(TONE, RATE, 9.0, colour=wrong),
+        lambda: augment.reverberate(TONE, RATE, wrong),
+        lambda: augment.reverberate(TONE, RATE, 0.3, direct=wrong),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{wrong}.* is not valid; give a"):
+            call()
+
+
+TRANSFORMS = {
+    "gain": lambda x: augment.gain(x, 3.0),
+    "speed": lambda x: augment.speed(x, RATE, 1.1),
+    "band": lambda x: augment.band(x, RATE, 300, 3400),
+    "tilt": lambda x: augment.tilt(x, RATE, 2.0),
+    "add_noise": lambda x: augment.add_noise(x, RATE, 10.0, colour=1.0),
+    "reverberate": lambda x: augment.reverberate(x, RATE, 0.3),
+    "recording": lambda x: augment.recording(x, RATE, seed=1),
+    "augmented": lambda x: augment.Augmented(Heard(), 0).extract(x, RATE),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_samples_that_cannot_be_changed(name: str) -> None:
+    for samples, message in (
+        (np.zeros(0, np.float32), "no samples"),
+        (np.zeros((2, 100)), r"\(n,\) samples needed"),
+        (np.array([0.0, np.nan], np.float32), "NaN or infinity"),
+        (np.array([0.0, np.inf], np.float32), "NaN or infinity"),
+        (np.full(100, 3e4), "full scale is ±1"),
+    ):
+        with pytest.raises(AudioError, match=message):
+            TRANSFORMS[name](samples)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_16_bit_samples_count_as_their_share_of_full_scale(name: str) -> None:
+    whole = np.round(TONE * 32768).astype(np.int16)
+    as_float = (whole / 32768).astype(np.float32)
+    np.testing.assert_array_equal(TRANSFORMS[name](whole), TRANSFORMS[name](as_float))
+
+
+def test_tilt_and_band_remove_the_mean() -> None:
+    shifted = TONE + np.float32(0.1)
+    for out in (augment.tilt(shifted, RATE, 2.0), augment.band(shifted, RATE, 100, 3400)):
+        assert abs(out.mean(dtype=np.float64)) < 1e-8  # float32 samples of 0.1 round at 4e-9

@@ -10,7 +10,7 @@ import duetto
 from duetto import audit, emotion, experiment
 from duetto.emotion import EmotionTask, Inputs, Sources
 from duetto.errors import ConfigurationError
-from duetto.experiment import load
+from duetto.experiment import Experiment, load
 from duetto.inputs import Frontend, Normaliser
 from duetto.models.encoders import StatisticsEncoder
 from duetto.runtime import Session
@@ -56,8 +56,8 @@ def utterances(n: int) -> tuple[Utterance, ...]:
     return tuple(Utterance(f"u{i}", Path(f"u{i}.wav"), label=labels[i % 4], speaker=f"s{i // 4}") for i in range(n))
 
 
-def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
-    """Each class has a mean of its own; the exported graph says what the model said."""
+def planted(epochs: int) -> tuple[Experiment, Fold, Sources]:
+    """Each class has a mean of its own, in every utterance and in both of its copies."""
     everyone = utterances(32)
     offsets = {"angry": -2.0, "happy": -0.7, "neutral": 0.7, "sad": 2.0}
     frames = [
@@ -67,16 +67,47 @@ def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
         }
         for _ in range(3)
     ]
-    changes = {"dense": 16, "epochs": 40, "learning_rate": 1e-2}
-    e = load("acoustic-portable", **changes)
+    e = load("acoustic-portable", dense=16, epochs=epochs, learning_rate=1e-2)
     fold = Fold("f", everyone[:20], everyone[20:24], everyone[24:])
-    sources = Sources(frames=frames[0], augmented=(frames[1], frames[2]))
+    return e, fold, Sources(frames=frames[0], augmented=(frames[1], frames[2]))
+
+
+def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
+    """The exported graph says what the model said."""
+    e, fold, sources = planted(epochs=40)
     outcome = emotion.train(e, fold, sources, tmp_path, seed=0)
     assert (outcome.test_logits.argmax(1) == np.arange(8) % 4).all()
     session = Session(tmp_path)
     inputs = emotion.prepare(fold.test, session.front, sources)
     # float32 in two libraries
     np.testing.assert_allclose(session.answer(inputs.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_killed_training_on_copies_resumes_to_the_same_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = planted(epochs=6)
+    whole = emotion.train(*given, tmp_path / "whole", seed=0)
+    batches, begun = EmotionTask.batches, []
+
+    def dies_once(self: EmotionTask, epoch: int) -> list[np.ndarray]:
+        begun.append(epoch)
+        if begun == [0, 1, 2, 3]:
+            raise KilledError
+        return batches(self, epoch)
+
+    monkeypatch.setattr(EmotionTask, "batches", dies_once)
+    with pytest.raises(KilledError):
+        emotion.train(*given, tmp_path / "killed", seed=0)
+    resumed = emotion.train(*given, tmp_path / "killed", seed=0)
+    assert begun == [0, 1, 2, 3, 3, 4, 5]
+    assert resumed.history == whole.history
+    np.testing.assert_array_equal(resumed.test_logits, whole.test_logits)
+    np.testing.assert_array_equal(resumed.development_logits, whole.development_logits)
 
 
 def task(copies: int) -> EmotionTask:

@@ -1,5 +1,8 @@
 """Pitch and voice features against planted tones, levels and pauses."""
 
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -54,10 +57,19 @@ def test_range_within_a_frame_is_that_of_a_glide() -> None:
     np.testing.assert_allclose(columns[1:-1, 1], 0.08, atol=0.015)
 
 
-def test_gain_changes_nothing() -> None:
+@pytest.mark.parametrize("gain", [8, 0.125, 0.1])
+def test_gain_changes_nothing(gain: float) -> None:
+    """The loudest 40 ms, at −22 dB, stay above −45 dB."""
     speech = buzz(120) * np.linspace(0.2, 1, RATE, dtype=np.float32)
-    # float32 spectra of samples whose rounding differs
-    np.testing.assert_allclose(VOICE.extract(speech * 0.125, RATE), VOICE.extract(speech, RATE), atol=2e-3)
+    # float32 rounds the samples anew where the gain is no power of two: 1e-7 of each
+    changed = VOICE.extract(speech * np.float32(gain), RATE)
+    np.testing.assert_allclose(changed, VOICE.extract(speech, RATE), atol=1e-3)
+
+
+def test_what_lies_below_the_floor_has_no_period() -> None:
+    """−21 dB of full scale, turned down by 120 dB: below −120 dB. By 80 dB: above."""
+    assert not pitch.track(buzz(120) * np.float32(1e-6), RATE).periodicity.any()
+    assert pitch.track(buzz(120) * np.float32(1e-4), RATE).periodicity.min() > 0.9
 
 
 def test_soft_frames_are_left_out() -> None:
@@ -66,6 +78,18 @@ def test_soft_frames_are_left_out() -> None:
     signal = np.concatenate((buzz(120), quiet, buzz(120)))
     columns = VOICE.extract(signal, RATE)
     assert len(columns) == 20 and columns[:, 4].min() > voice.FLOOR_DECIBELS
+
+
+def test_one_loud_event_drops_the_speech_around_it() -> None:
+    """A known limit: half a frame of sound 40 dB above the rest leaves its own frame alone."""
+    signal = buzz(120) * np.float32(0.01)
+    signal[5 * 1600 : 5 * 1600 + 800] *= 100
+    assert len(VOICE.extract(signal, RATE)) == 1
+
+
+def test_silence_keeps_all_its_frames() -> None:
+    columns = VOICE.extract(np.zeros(RATE, np.float32), RATE)
+    assert columns.shape == (10, 17) and not columns[:, :5].any()
 
 
 def test_taken_columns_are_the_short_term_ones() -> None:
@@ -87,3 +111,51 @@ def test_every_length_has_an_answer(n: int, level: float) -> None:
 def test_a_rate_too_low_is_refused() -> None:
     with pytest.raises(AudioError, match="pitch needs at least 2000 samples a second, not 1000"):
         pitch.track(np.ones(100, np.float32), 1000)
+
+
+@pytest.mark.parametrize("function", [pitch.track, VOICE.extract])
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros(0, np.float32), "no samples"),
+        (np.zeros((2, 1600)), r"not float64 of shape \(2, 1600\)"),
+        (np.zeros(1600, np.int64), "int16, not int64"),
+        (np.array([0.0, np.nan]), "NaN or infinity"),
+        (np.array([0.0, np.inf]), "NaN or infinity"),
+        (np.full(1600, 30_000.0), "samples reach 30000, but full scale is ±1"),
+    ],
+)
+def test_samples_that_cannot_be_analysed(function: Callable[..., object], samples: np.ndarray, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        function(samples, RATE)
+
+
+def test_16_bit_samples_count_as_their_share_of_full_scale() -> None:
+    whole = np.round(buzz(120) * 32768).astype(np.int16)
+    # Division by a power of two is exact.
+    for found, expected in zip(pitch.track(whole, RATE), pitch.track(whole / 32768, RATE), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(VOICE.extract(whole, RATE), VOICE.extract(whole / 32768, RATE))
+
+
+def test_a_frame_does_not_depend_on_its_block() -> None:
+    samples = np.random.default_rng(3).normal(0, 0.1, 1100 * 160).astype(np.float32)
+    whole = pitch.track(samples, RATE)
+    assert len(whole.level) == 1097
+    for t in (0, 511, 512, 1096):
+        alone = pitch.track(samples[160 * t : 160 * t + 640], RATE)
+        # FFTs of one row and of many may add in another order.
+        np.testing.assert_allclose([x[0] for x in alone], [x[t] for x in whole], rtol=1e-9)
+
+
+def test_working_memory_does_not_grow_with_the_recording() -> None:
+    peaks = []
+    for minutes in (1, 4):
+        samples = np.random.default_rng(4).normal(0, 0.1, minutes * 60 * RATE).astype(np.float32)
+        pitch.track(samples[:RATE], RATE)  # the window's table
+        tracemalloc.start()
+        result = pitch.track(samples, RATE)
+        peaks.append(tracemalloc.get_traced_memory()[1] - sum(x.nbytes for x in result))
+        tracemalloc.stop()
+    # A block of 512 frames; the longer recording has 15 MB, and 31 MB as float64.
+    assert peaks[1] < peaks[0] + 100_000 and peaks[1] < 30_000_000

@@ -3,8 +3,10 @@
     samples ─ speed · reverberate · add_noise · tilt · band ─▶ samples
     Augmented(extractor, copy, seed) ─ extract ─▶ the features of a changed copy, for a `FeatureStore`
 
-Every transform is a pure function of (n,) samples with full scale ±1; those that are random take a seed.
-`recording` draws one chain of them: same samples, same seed, same result, in any process.
+Every transform is a pure function of (n,) samples, n ≥ 1, finite, full scale ±1 (int16 is divided by 32768), to
+(m,) float32; those that are random take a seed. Samples that are empty, of another shape or type, not finite, or
+beyond ±100 are an `AudioError`, a setting that is not valid is a `ConfigurationError`. `recording` draws one chain
+of transforms: same samples, same seed, same result, in any process.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 
 from . import audio
 from .errors import ConfigurationError
+from .features.short_term import checked
 from .features.store import Extractor
 
 TELEPHONE = (300.0, 3400.0)
@@ -29,7 +32,8 @@ _VERSION = 1
 
 def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
     """Louder or softer: every sample times 10^(decibels / 20)."""
-    return (samples * 10 ** (decibels / 20)).astype(np.float32)
+    _require_finite(gain=decibels)
+    return (_sound(samples) * 10 ** (decibels / 20)).astype(np.float32)
 
 
 def speed(samples: np.ndarray, sample_rate: int, ratio: float) -> np.ndarray:
@@ -39,12 +43,15 @@ def speed(samples: np.ndarray, sample_rate: int, ratio: float) -> np.ndarray:
     """
     if not 0.5 <= ratio <= 2:
         raise ConfigurationError(f"speed ratio = {ratio} is not valid; give a number from 0.5 to 2")
-    played = {"waveform": np.asarray(samples, np.float32), "sample_rate": round(sample_rate * ratio)}
+    played = {"waveform": np.asarray(_sound(samples), np.float32), "sample_rate": round(sample_rate * ratio)}
     return audio.load(played, sample_rate=sample_rate).samples
 
 
 def band(samples: np.ndarray, sample_rate: int, low: float, high: float) -> np.ndarray:
-    """Only the frequencies from `low` to `high` Hz; the edges fall like half a cosine, over a tenth of an octave."""
+    """Only the frequencies from `low` to `high` Hz; the edges fall like half a cosine, over a tenth of an octave.
+
+    The mean is removed.
+    """
     if not 0 < low < high:
         raise ConfigurationError(f"band {low}–{high} Hz is not valid; give 0 < low < high")
 
@@ -52,15 +59,19 @@ def band(samples: np.ndarray, sample_rate: int, low: float, high: float) -> np.n
         inside = np.minimum(np.log2(frequency / low), np.log2(high / frequency))
         return 0.5 - 0.5 * np.cos(np.pi * np.clip(1 + inside / 0.1, 0, 1))
 
-    return _filtered(samples, sample_rate, response)
+    return _filtered(_sound(samples), sample_rate, response)
 
 
 def tilt(samples: np.ndarray, sample_rate: int, decibels: float, pivot: float = 1000.0) -> np.ndarray:
     """A microphone or line that favours high or low tones: `decibels` more an octave, none at `pivot` Hz.
 
-    Level beyond three octaves of the pivot is held, so that no rumble is raised without end.
+    Level beyond three octaves of the pivot is held, so that no rumble is raised without end. The mean is removed.
     """
-    return _filtered(samples, sample_rate, lambda f: 10 ** (decibels * np.clip(np.log2(f / pivot), -3, 3) / 20))
+    _require_finite(tilt=decibels, pivot=pivot)
+    if pivot <= 0:
+        raise ConfigurationError(f"pivot = {pivot} Hz is not valid; give a number above 0")
+    sound = _sound(samples)
+    return _filtered(sound, sample_rate, lambda f: 10 ** (decibels * np.clip(np.log2(f / pivot), -3, 3) / 20))
 
 
 def add_noise(samples: np.ndarray, sample_rate: int, snr: float, *, colour: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -69,10 +80,12 @@ def add_noise(samples: np.ndarray, sample_rate: int, snr: float, *, colour: floa
     colour: power falls as 1 / frequency^colour; 0 is white, 1 pink, 2 brown; flat below 20 Hz.
     A silent recording stays silent: it has no level to be `snr` dB below.
     """
-    white = np.random.default_rng(seed).standard_normal(len(samples))
+    _require_finite(snr=snr, colour=colour)
+    sound = _sound(samples)
+    white = np.random.default_rng(seed).standard_normal(len(sound))
     noise = _filtered(white, sample_rate, lambda f: np.maximum(f, 20.0) ** (-colour / 2)) if colour else white
-    noise *= math.sqrt(_power(samples) / max(_power(noise), 1e-30)) * 10 ** (-snr / 20)
-    return (samples + noise).astype(np.float32)
+    noise *= math.sqrt(_power(sound) / max(_power(noise), 1e-30)) * 10 ** (-snr / 20)
+    return (sound + noise).astype(np.float32)
 
 
 def reverberate(
@@ -83,15 +96,17 @@ def reverberate(
     seconds: reverberation time, in which the tail falls by 60 dB; the tail is cut there. direct: dB by which
     the energy of the direct sound exceeds that of the tail's impulse response. The length stays.
     """
-    if not seconds > 0:
-        raise ConfigurationError(f"reverberation time = {seconds} s is not valid; give a number above 0")
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f"reverberation time = {seconds} s is not valid; give a finite number above 0")
+    _require_finite(direct=direct)
+    sound = _sound(samples)
     steps = np.arange(1, max(2, round(seconds * sample_rate)))
     tail = np.random.default_rng(seed).standard_normal(len(steps)) * 10 ** (-3 * steps / (seconds * sample_rate))
     tail *= 10 ** (-direct / 20) / math.sqrt(float(tail @ tail))
     response = np.concatenate(([1.0], tail))
-    size = len(samples) + len(response) - 1
-    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-    return (wet * math.sqrt(_power(samples) / max(_power(wet), 1e-30))).astype(np.float32)
+    size = len(sound) + len(response) - 1
+    wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)[: len(sound)]
+    return (wet * math.sqrt(_power(sound) / max(_power(wet), 1e-30))).astype(np.float32)
 
 
 def recording(samples: np.ndarray, sample_rate: int, *, seed: int) -> np.ndarray:
@@ -136,10 +151,24 @@ class Augmented:
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples → the inner extractor's (frames, dim) of their changed copy."""
+        sound = _sound(samples)
         digest = hashlib.blake2b(repr((self.seed, self.copy)).encode(), digest_size=8)
-        digest.update(np.ascontiguousarray(samples, np.float32).tobytes())
+        digest.update(np.ascontiguousarray(sound, np.float32).tobytes())
         seed = int.from_bytes(digest.digest(), "big")
-        return self.inner.extract(recording(samples, sample_rate, seed=seed), sample_rate)
+        return self.inner.extract(recording(sound, sample_rate, seed=seed), sample_rate)
+
+
+def _sound(samples: np.ndarray) -> np.ndarray:
+    """The samples as floating-point numbers with full scale ±1; `AudioError` as the head of this module says."""
+    signal, *_ = checked(samples)
+    return signal / np.float32(32768) if signal.dtype == np.int16 else signal
+
+
+def _require_finite(**settings: float) -> None:
+    """A `ConfigurationError` names the first setting that is NaN or infinite."""
+    for name, value in settings.items():
+        if not math.isfinite(value):
+            raise ConfigurationError(f"{name} = {value} is not valid; give a finite number")
 
 
 def _filtered(samples: np.ndarray, sample_rate: int, response: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

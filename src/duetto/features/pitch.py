@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import AudioError
+from .short_term import checked
 
 STEP_SECONDS, WINDOW_SECONDS = 0.01, 0.04
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0
@@ -24,6 +25,7 @@ SILENT = 1e-12
 """Mean square below which a frame has no period."""
 
 _BLOCK = 512
+"""Frames computed together: at 16 kHz their spectra and autocorrelations take 18 MB at most."""
 
 
 class Pitch(NamedTuple):
@@ -36,23 +38,29 @@ class Pitch(NamedTuple):
 
 
 def track(samples: np.ndarray, sample_rate: int) -> Pitch:
-    """Pitch of (n,) samples, full scale ±1: frame t covers 40 ms from t · 10 ms on.
+    """Pitch of (n,) samples, n ≥ 1, full scale ±1 or int16: frame t covers 40 ms from t · 10 ms on.
 
-    Frames are those that fit whole; a shorter recording is filled with zeros to one frame.
-    Raises `AudioError` for a rate below 2 kHz, at which a lag is too coarse a measure.
+    Frames are those that fit whole; a shorter recording is filled with zeros to one frame. sample_rate: Hz.
+    Raises `AudioError` for a rate below 2 kHz, at which a lag is too coarse a measure, and for samples that are
+    empty, of another shape or type, not finite, or beyond ±100. Working memory is that of a block of frames.
     """
-    if sample_rate < 2000:
+    if not sample_rate >= 2000:
         raise AudioError(f"pitch needs at least 2000 samples a second, not {sample_rate}")
+    signal, *_ = checked(samples)
     step, width = round(STEP_SECONDS * sample_rate), round(WINDOW_SECONDS * sample_rate)
-    signal = np.asarray(samples, np.float64)
-    signal = np.pad(signal, (0, max(0, width - len(signal))))
-    windows = np.lib.stride_tricks.sliding_window_view(signal, width)[::step]
-    blocks = [_block(windows[at : at + _BLOCK], sample_rate) for at in range(0, len(windows), _BLOCK)]
-    return Pitch(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
+    if len(signal) < width:
+        signal = np.pad(signal, (0, width - len(signal)))
+    scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
+    out = np.empty((3, 1 + (len(signal) - width) // step))
+    for at in range(0, out.shape[1], _BLOCK):
+        frames = out[:, at : at + _BLOCK]
+        piece = signal[at * step :][: (frames.shape[1] - 1) * step + width] * np.float64(scale)
+        frames[:] = _block(np.lib.stride_tricks.sliding_window_view(piece, width)[::step], sample_rate)
+    return Pitch(*out)
 
 
 def _block(windows: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three of `Pitch` for windows (frames, width)."""
+    """The three of `Pitch` for windows (frames, width) float64."""
     first, last = int(sample_rate / HIGHEST_HZ), int(sample_rate / LOWEST_HZ)
     # One lag more on either side, for the parabola through the best and its neighbours.
     lags = np.arange(first - 1, last + 2)

@@ -122,7 +122,7 @@ def _features(
     samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
     """(frames, 34); computed in float64, kept as `dtype`."""
-    signal, low, high = _valid(samples)
+    signal, low, high = checked(samples)
     length = frames.frame_length(sample_rate)
     compatible = config.mode == "pyaudioanalysis"
     _check_rate(sample_rate, length, compatible)
@@ -224,8 +224,11 @@ def _entropy(shares: np.ndarray, epsilon: float) -> np.ndarray:
     return 0.0 - np.vecdot(shares, np.log2(np.maximum(shares + epsilon, sys.float_info.min)))
 
 
-def _valid(samples: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The signal, its smallest and its largest sample."""
+def checked(samples: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """The signal, its smallest and its largest sample.
+
+    Raises `AudioError` unless it is (n,), n ≥ 1, finite, and int16 or floating-point within ±100.
+    """
     signal = np.asarray(samples)
     if signal.ndim != 1 or not (signal.dtype.kind == "f" or signal.dtype == np.int16):
         raise AudioError(

@@ -3,9 +3,13 @@
     samples ─ pitch every 10 ms, short-term features every 100 ms ─ frames within 30 dB of the loudest ─▶ (frames, 17)
 
 Made for models that shall travel between recordings. Pauses before, within and after speech say more of the
-studio than of the speaker: frames more than 30 dB below the loudest are left out. Nothing depends on the gain:
-levels are relative to the loudest frame, and the cepstral coefficient that is the level is not among the
-columns. Chroma are left out as well: they name the pitch class of a sung tone.
+studio than of the speaker: frames more than 30 dB below the loudest are left out. Nothing depends on the gain
+where the recording is loud enough: levels are relative to the loudest frame, and the cepstral coefficient that is
+the level is not among the columns. Floors are absolute: a 40 ms part below −120 dB (mean square, full scale 0 dB)
+has no period, and `short_term` has its own. On real speech every value stays within 1e-3 under a gain that leaves
+the loudest 40 ms at −45 dB or more; down to −70 dB all but `periodicity`, which near-silent parts of a frame lower;
+below, pitch and voicing change as well, and below −80 dB everything. Chroma are left out too: they name the pitch
+class of a sung tone.
 """
 
 from __future__ import annotations
@@ -58,7 +62,11 @@ class VoiceConfig:
         return json.dumps({"extractor": "voice", "version": _VERSION, "of": ShortTermConfig().key()}, sort_keys=True)
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) samples → (frames, 17) float32, frames ≥ 1; errors as `short_term.extract`."""
+        """(n,) samples, n ≥ 1, full scale ±1 or int16 → (frames, 17) float32, columns `NAMES`, frames ≥ 1.
+
+        sample_rate: Hz, at least 13 708. A recording without sound keeps all its frames. Raises `AudioError` for
+        a lower rate, and for samples that are empty, of another shape or type, not finite, or beyond ±100.
+        """
         base = ShortTermConfig().extract(samples, sample_rate).astype(np.float64)
         decibels = 10 * np.log10(np.maximum(base[:, SHORT_TERM.index("energy")], _SMALLEST_ENERGY))
         decibels -= decibels.max()

@@ -16,7 +16,9 @@ from torch import Tensor
 class Packing:
     """Where each step of each sequence lies. lengths (batch,): from 1 to `time`, steps of the padded batch.
 
-    counts: sequences that reach each step, never growing. Errors: none; lengths are trusted.
+    counts: sequences that reach each step, never growing. Lengths are trusted, and no error names a wrong one. On
+    the CPU a length beyond `time` is an IndexError here. A length of 0 has no row: `pack` and `mirrored` skip it,
+    `pad` fills it with zeros, and `last` fails: IndexError, or RuntimeError where all lengths are 0.
     """
 
     def __init__(self, lengths: Tensor, time: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import planted
 from duetto import emotion, experiment, runtime
@@ -102,3 +103,16 @@ def test_missing_features_name_the_utterance() -> None:
     fold, _ = planted.fold()
     with pytest.raises(ConfigurationError, match="has no features; extract them first"):
         emotion.frontend(experiment.load("acoustic"), fold, Sources(frames={}))
+
+
+def test_the_answer_does_not_depend_on_the_threads_of_the_process(tmp_path: Path) -> None:
+    """A process may come with any number of threads, by its environment or by what it trained before."""
+    fold, sources = planted.fold(64)
+    e, before, answers = experiment.load("fusion-random", epochs=1), torch.get_num_threads(), []
+    try:
+        for threads in (2, 1):
+            torch.set_num_threads(threads)
+            answers.append(emotion.train(e, fold, sources, tmp_path / str(threads), seed=0).test_logits)
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*answers)

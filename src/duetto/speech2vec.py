@@ -28,7 +28,7 @@ from .features.mfcc import MAX_WORD_FRAMES, STEP_SECONDS, word_frames
 from .inputs import Normaliser, buckets, pad
 from .models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from .progress import Progress
-from .training import History, TrainingConfig, derive, fit
+from .training import History, TrainingConfig, derive, fit, settle
 from .utterance import Utterance, Word
 from .words.vectors import Vectors
 from .words.vocabulary import normalise
@@ -258,6 +258,7 @@ def train(
     about |= {"data": segments.digest(), "development_data": held_out.digest()}
     _claim(folder, about)
     normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
+    settle(training.threads)
     torch.manual_seed(derive(training.seed, "weights"))
     model = Speech2Vec(config)
     chosen = {"window": window, "batch_size": batch_size, "seed": training.seed, "objective": config.objective}

@@ -82,6 +82,12 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
 
 
+def settle(threads: int = TrainingConfig.threads) -> None:
+    """Compute with so many threads from here on. To be called before weights are drawn: the last digits of what several
+    threads compute differ from those of one, and a process may come with any number of them."""
+    torch.set_num_threads(threads)
+
+
 def check_accelerator(name: str) -> None:
     """A ConfigurationError for an accelerator that is not known or not there."""
     if name not in ("cpu", "cuda", "mps", "auto"):
@@ -129,7 +135,7 @@ def _run(
     fabric: Any, model: nn.Module, task: Task, config: TrainingConfig, folder: Path, progress: Progress | None
 ) -> None:
     """Train in one process of possibly several."""
-    torch.set_num_threads(config.threads)
+    settle(config.threads)
     state = _State.begin(model, config, folder)
     if state.finished:
         return

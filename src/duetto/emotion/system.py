@@ -25,7 +25,7 @@ from ..models.fusion import EmotionModel, ModelConfig
 from ..progress import Progress
 from ..runtime.verification import spread, verify
 from ..splits import Fold
-from ..training import History, TrainingConfig, derive, fit
+from ..training import History, TrainingConfig, derive, fit, settle
 from ..words import table as word_table
 from ..words.language import LanguageModel
 from ..words.listen import save_language
@@ -108,6 +108,7 @@ def train(
     leak. A ModelError says where the exported graph departs from the trained model on development
     utterances.
     """
+    settle()
     taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
     front, reader = frontend(experiment, fold, sources), sources.reader(fold)
     parts = [prepare(part, front, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)]

@@ -3,7 +3,7 @@
     python benchmarks/homophones.py --corpus corpus --out homophones --word-similarity $DUETTO_DATA/word-similarity
 
 Writes a synthetic corpus (extra `synth`) unless the folder holds one; features, encoder and vectors stay in --out,
-and the same command resumes there. Three minutes on one core with the default size.
+and the same command resumes there.
 """
 
 from __future__ import annotations

@@ -324,4 +324,3 @@ def test_dimensions_may_not_change_within_a_store(tmp_path: Path) -> None:
     made = extract_corpus(corpus(tmp_path / "a", 2), tmp_path / "s", Changing())
     assert list(made) == ["u0"]
     assert "2 features per frame, but the store holds 1" in made.skipped["u1"]
-    assert store._cores() >= 1

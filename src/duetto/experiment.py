@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
@@ -71,6 +71,17 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "word_encoder": ("bilstm", "mcnn"),
     "word_order": ("given", "shuffled"),
 }
+
+_SIZES = ("max_frames", "max_words", "word_dim", "hidden", "dense", "epochs", "batch_size", "augmented_copies")
+_LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (_SIZES, lambda value: value >= 1, "a whole number from 1 on"),
+    (("head_layers", "patience"), lambda value: value >= 0, "a whole number from 0 on"),
+    (("learning_rate", "distil_temperature"), lambda value: value > 0, "a number above 0"),
+    (("recurrent_dropout", "dropout", "modality_dropout"), lambda value: 0 <= value < 1, "a share in [0, 1)"),
+    (("auxiliary", "verification"), lambda value: value >= 0, "a weight from 0 on"),
+    (("distil_weight",), lambda value: 0 <= value <= 1, "a share in [0, 1]"),
+)
+"""Keys, what holds for a valid value (NaN never does), and what to give."""
 
 LEAKING_CHOICE = "best-on-test"
 """The choice of an epoch by its UA on test data: only there to show how much that flatters."""
@@ -166,37 +177,12 @@ class Experiment:
             values = value if isinstance(value, tuple) else (value,)
             if not values or set(values) - set(choices):
                 raise ConfigurationError(f"{key} = {value!r} is not valid; choose from {', '.join(choices)}")
-        for key in (
-            "max_frames",
-            "max_words",
-            "word_dim",
-            "hidden",
-            "dense",
-            "epochs",
-            "batch_size",
-            "augmented_copies",
-        ):
-            if getattr(self, key) < 1:
-                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 1 on")
         if len(set(self.encoders)) < len(self.encoders):
             raise ConfigurationError(f"encoders = {list(self.encoders)} names one twice")
-        for key in ("head_layers", "patience"):
-            if getattr(self, key) < 0:
-                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a whole number from 0 on")
-        if not self.learning_rate > 0:
-            raise ConfigurationError(f"learning_rate = {self.learning_rate} is not valid; give a number above 0")
-        for key in ("recurrent_dropout", "dropout", "modality_dropout"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a share in [0, 1)")
-        for key in ("auxiliary", "verification"):
-            if not getattr(self, key) >= 0:
-                raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give a weight from 0 on")
-        if not self.distil_temperature > 0:
-            raise ConfigurationError(
-                f"distil_temperature = {self.distil_temperature} is not valid; give a number above 0"
-            )
-        if not 0 <= self.distil_weight <= 1:
-            raise ConfigurationError(f"distil_weight = {self.distil_weight} is not valid; give a share in [0, 1]")
+        for keys, valid, what in _LIMITS:
+            for key in keys:
+                if not valid(getattr(self, key)):
+                    raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give {what}")
         for problem in _contradictions(self):
             raise ConfigurationError(problem)
 

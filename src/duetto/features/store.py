@@ -36,6 +36,7 @@ import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, CorpusError, DuettoError
+from ..parallel import cores
 from ..progress import Progress
 from ..utterance import Utterance
 from ._index import CONFIG, DATA, DTYPE, Index, Place, Writer, lock, read_config, read_index
@@ -255,7 +256,7 @@ def _results(
     jobs: list[_Job], config: Extractor, workers: int, known: frozenset[str]
 ) -> Iterator[tuple[_Job, _Result]]:
     """Every job with its result, in order, whichever process finished first."""
-    workers = workers or _cores()
+    workers = workers or cores()
     began, alone = time.monotonic(), 0
     for job in jobs:
         if workers > 1 and time.monotonic() - began >= _ALONE_SECONDS:
@@ -356,8 +357,3 @@ def _one_thread_each() -> Generator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,14 +3,15 @@
     python benchmarks/training.py                                              # the epoch
     python benchmarks/training.py --data $DUETTO_DATA --write                  # both, into RESULTS.md
     python benchmarks/training.py --only masks --data $DUETTO_DATA
+    python benchmarks/training.py --only speed --accelerator cuda              # every side on the GPU
 
 Data: random features and words of IEMOCAP's size, 5,531 utterances whose seconds are log-normal (mean 4.55, median
 3.58), at most 200 frames; 11 words on average. All sides train the same layers with Adam in batches of 32, each a
 share of the epoch's batches, scaled; they take turns. duetto's side is its own loop with all it does, including the
 checkpoint. Gradients that die out over long padding become denormal numbers, on which processors are slow; the others
 run as they come and with these taken as zero (`torch.set_flush_denormal`), duetto as it comes. With one thread
-processor time is taken, which other work on the machine hardly touches; with more, time on the wall. The side of
-Keras needs the extra `bench` and is left out visibly without it.
+processor time is taken, which other work on the machine hardly touches; with more, or on a GPU, time on the wall, until
+the GPU has done all. The side of Keras needs the extra `bench` and is left out visibly without it.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ class Task(emotion.EmotionTask):
         return {"score": 0.0}
 
 
-def duetto(inputs: emotion.Inputs, mask: str, threads: int) -> Callable[[], object]:
+def duetto(inputs: emotion.Inputs, mask: str, threads: int, accelerator: str) -> Callable[[], object]:
     """A share of an epoch by `training.fit`."""
     chosen = experiment.load("fusion-random", recurrent_mask=mask)
     vocabulary = Vocabulary(tuple(f"w{i}" for i in range(TYPES)))
     front = Frontend(chosen, Normaliser.identity(34), vocabulary, Normaliser.identity(50))
     task = Task(front, inputs, inputs, seed=0)
     model = EmotionModel(ModelConfig(recurrent_mask=mask), torch.randn(TYPES + 2, 50))
-    config = training.TrainingConfig(epochs=1, threads=threads)
+    config = training.TrainingConfig(epochs=1, threads=threads, accelerator=accelerator)
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -114,15 +115,16 @@ def batches(inputs: emotion.Inputs, every: int, padding: str) -> list[tuple[np.n
     return made
 
 
-def plain(inputs: emotion.Inputs, padding: str, threads: int) -> Callable[[], object]:
+def plain(inputs: emotion.Inputs, padding: str, threads: int, device: str) -> Callable[[], object]:
     """A share of an epoch of `Plain`, in the loop that one writes."""
-    model = Plain()
+    model = Plain().to(device)
     optimiser = torch.optim.Adam(model.parameters())
     share = [tuple(map(torch.from_numpy, batch)) for batch in batches(inputs, SHARE["plain"], padding)]
 
     def run() -> None:
         torch.set_num_threads(threads)
-        for frames, words, target in share:
+        for batch in share:
+            frames, words, target = (part.to(device) for part in batch)
             optimiser.zero_grad()
             nn.functional.cross_entropy(model(frames, words), target).backward()
             optimiser.step()
@@ -167,39 +169,70 @@ def flushed(run: Callable[[], object]) -> Callable[[], object]:
     return with_flush
 
 
-def speed(repetitions: int, threads: int) -> list[str]:
+def speed(repetitions: int, threads: int, accelerator: str) -> list[str]:
     """What was timed, and the table of seconds."""
     inputs = corpus()
-    keras = keras_side(inputs, threads)
-    torch_name = "PyTorch `nn.LSTM`, no recurrent dropout, padded to 200 and 128"
-    keras_name = "Keras on PyTorch, recurrent dropout 0.2, padded to 200 and 128"
-    sides: dict[str, tuple[Callable[[], object] | None, int]] = {
-        "duetto, `per-sample`": (duetto(inputs, "per-sample", threads), SHARE["duetto"]),
-        "duetto, `shared`": (duetto(inputs, "shared", threads), SHARE["duetto"]),
-        f"{torch_name}; denormals flushed": (flushed(plain(inputs, "post", threads)), SHARE["plain"]),
-        "the same, to the batch's longest": (flushed(plain(inputs, "packed", threads)), SHARE["plain"]),
-        f"{torch_name}; as it comes": (plain(inputs, "post", threads), SHARE["plain"]),
-        f"{keras_name}; denormals flushed": (keras and flushed(keras), SHARE["keras"]),
-        f"{keras_name}; as it comes": (keras, SHARE["keras"]),
+    sides = {
+        name: (run if run is None or accelerator == "cpu" else synchronised(run), every)
+        for name, (run, every) in _sides(inputs, threads, accelerator).items()
     }
     whole = math.ceil(UTTERANCES / BATCH)
     run = {name: math.ceil(whole / every) for name, (_, every) in sides.items()}
     present = {name: side for name, (side, _) in sides.items() if side is not None}
-    taken = alternate(present, repetitions, clock=time.process_time if threads == 1 else time.perf_counter)
+    processor = threads == 1 and accelerator == "cpu"
+    taken = alternate(present, repetitions, clock=time.process_time if processor else time.perf_counter)
     epoch = {name: seconds * whole / run[name] for name, seconds in taken.items()}
     own = list(epoch.values())[:2]
     rows = [
-        [name, run[name], epoch[name], *(f"{epoch[name] / other:.1f}" for other in own)]
-        if name in epoch
-        else [name, "not installed: `pip install keras`", "", "", ""]
+        [name, run[name], seconds, round(UTTERANCES / seconds), *(f"{seconds / other:.1f}" for other in own)]
+        if (seconds := epoch.get(name))
+        else [name, "not installed: `pip install keras`", "", "", "", ""]
         for name in sides
     ]
-    kind = "Processor seconds" if threads == 1 else "Seconds"
+    kind = "Processor seconds" if processor else "Seconds"
+    where = "" if accelerator == "cpu" else f" on {torch.cuda.get_device_name()}"
     return [
-        f"{kind} of an epoch of {UTTERANCES:,} utterances, {whole} batches; {threads} thread(s), median of "
+        f"{kind} of an epoch of {UTTERANCES:,} utterances, {whole} batches{where}; {threads} thread(s), median of "
         f"{repetitions} turns, scaled from the batches run in a turn.",
-        table(["side", "batches run", "seconds", "÷ `per-sample`", "÷ `shared`"], rows),
+        table(["side", "batches run", "seconds", "utterances a second", "÷ `per-sample`", "÷ `shared`"], rows),
     ]
+
+
+def _sides(
+    inputs: emotion.Inputs, threads: int, accelerator: str
+) -> dict[str, tuple[Callable[[], object] | None, int]]:
+    """What runs under each name, None where it is not installed, and of how many batches it runs one."""
+    keras = keras_side(inputs, threads)
+    torch_name = "PyTorch `nn.LSTM`, no recurrent dropout, padded to 200 and 128"
+    keras_name = "Keras on PyTorch, recurrent dropout 0.2, padded to 200 and 128"
+    padded, packed = (plain(inputs, padding, threads, accelerator) for padding in ("post", "packed"))
+    own: dict[str, tuple[Callable[[], object] | None, int]] = {
+        f"duetto, `{mask}`": (duetto(inputs, mask, threads, accelerator), SHARE["duetto"])
+        for mask in ("per-sample", "shared")
+    }
+    if accelerator != "cpu":  # a GPU is no slower on denormal numbers
+        return own | {
+            torch_name: (padded, SHARE["plain"]),
+            "the same, to the batch's longest": (packed, SHARE["plain"]),
+            keras_name: (keras, SHARE["keras"]),
+        }
+    return own | {
+        f"{torch_name}; denormals flushed": (flushed(padded), SHARE["plain"]),
+        "the same, to the batch's longest": (flushed(packed), SHARE["plain"]),
+        f"{torch_name}; as it comes": (padded, SHARE["plain"]),
+        f"{keras_name}; denormals flushed": (keras and flushed(keras), SHARE["keras"]),
+        f"{keras_name}; as it comes": (keras, SHARE["keras"]),
+    }
+
+
+def synchronised(run: Callable[[], object]) -> Callable[[], object]:
+    """The side until the GPU has done all that it was given."""
+
+    def until_done() -> None:
+        run()
+        torch.cuda.synchronize()
+
+    return until_done
 
 
 def masks(data: Path, seeds: int) -> list[str]:
@@ -249,14 +282,16 @@ def main() -> None:
     line.add_argument("--only", choices=("speed", "masks"), help="one of the two; masks are skipped without --data")
     line.add_argument("--repetitions", type=int, default=3, help="of speed")
     line.add_argument("--threads", type=int, default=1, help="of speed")
+    line.add_argument("--accelerator", choices=("cpu", "cuda"), default="cpu", help="of speed")
     line.add_argument("--seeds", type=int, default=5, help="of masks")
     options = line.parse_args()
     if options.only == "masks" and not options.data:
         line.error("masks needs --data, a folder that holds emodb")
     if options.only != "masks":
-        found = speed(options.repetitions, options.threads)
+        found = speed(options.repetitions, options.threads, options.accelerator)
         packages = ("numpy", "torch", "lightning", "keras")
         name = f"Training: an epoch of the fusion system{f', {n} threads' if (n := options.threads) > 1 else ''}"
+        name += "" if options.accelerator == "cpu" else f", {options.accelerator}"
         publish(name, found, packages=packages, into=options.write)
     if options.only != "speed" and options.data:
         found = masks(options.data, options.seeds)

@@ -1,5 +1,6 @@
 """What a CUDA device computes is what the CPU computes; every test here is skipped where there is none."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 import planted
 from duetto import emotion, experiment, speech2vec
+from duetto.models.lstm import RECURRENT_MASKS, BiLSTM
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
 from duetto.training import TrainingConfig
 from test_speech2vec import planted as spoken
@@ -25,6 +27,26 @@ def test_a_system_trained_on_cuda_reaches_the_planted_ceiling(tmp_path: Path) ->
     outcome = emotion.train(small, fold, sources, tmp_path, seed=0, accelerator="cuda")
     target = [("angry", "happy", "neutral", "sad").index(str(u.label)) for u in fold.test]
     assert np.mean(outcome.test_logits.argmax(1) == target) > 0.9
+
+
+@pytest.mark.parametrize("kind", RECURRENT_MASKS)
+def test_recurrent_dropout_and_its_gradient_are_those_of_the_cpu(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    torch.manual_seed(0)
+    cpu = BiLSTM(3, 8, 0.5, kind)
+    cuda = copy.deepcopy(cpu).cuda()
+    mask = cpu._mask(4)
+    assert mask is not None
+    x, lengths = torch.randn(4, 9, 3), torch.tensor([9, 2, 5, 9])
+    weights, found = torch.randn(4, 9, 16), []
+    for layer in (cpu, cuda):
+        device = layer.bias.device
+        monkeypatch.setattr(layer, "_mask", lambda _, device=device: mask.to(device))
+        states, last = layer(x.to(device), lengths.to(device))
+        ((states * weights.to(device)).sum() + last.square().sum()).backward()
+        found.append([states, last, *(p.grad for p in layer.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other.cpu(), rtol=1e-4, atol=1e-5)  # float32, summed in another order
 
 
 def test_the_loss_of_speech2vec_and_its_gradient_are_those_of_the_cpu() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from duetto.errors import ConfigurationError
+from duetto.models import fused
 from duetto.models.lstm import RECURRENT_MASKS, BiLSTM
 from duetto.models.packing import Packing
 from duetto.models.recurrence import Recurrence
@@ -130,27 +131,40 @@ def test_padding_never_changes_an_answer() -> None:
     torch.testing.assert_close(layer(x, lengths)[1][:1], alone)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_fused_kernel_has_the_same_answers_and_gradients(dropout: float) -> None:
-    """What runs on CUDA, here by torch's CPU kernel, where dropout is none or shared."""
+@pytest.mark.parametrize(("directions", "dropout"), [(1, 0.0), (2, 0.0), (1, 0.5), (2, 0.5)])
+def test_fused_kernel_has_the_same_answers_and_gradients(directions: int, dropout: float) -> None:
+    """What runs on CUDA, here by torch's CPU kernel; with dropout every sample has its own mask."""
     torch.manual_seed(2)
-    layer = BiLSTM(3, 5, dropout, "shared").double().train()
-    x, lengths = torch.randn(4, 7, 3, dtype=torch.float64), torch.tensor([2, 7, 1, 7])
-    packing = Packing(lengths, 7)
-    weight = layer.weight_recurrent * (torch.bernoulli(torch.full((2, 5, 1), 1 - dropout)) / (1 - dropout))
-    packed = packing.pack(x)
-    both = torch.stack((packed, packing.mirrored(packed)))
-    counts = packing.counts
-    mine = Recurrence.apply(both, layer.weight_input, weight, layer.bias, None, counts)
-    theirs = layer._fused(packed, weight, packing)
+    packing = Packing(torch.tensor([2, 7, 1, 7]), 7)
+    x = packing.pack(torch.randn(4, 7, 3, dtype=torch.float64)).requires_grad_()
+    shapes = ((3, 20), (5, 20), (20,))
+    weights = [torch.randn(directions, *shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    mask = None
+    if dropout:
+        mask = torch.bernoulli(torch.full((directions, 4, 5), 1 - dropout, dtype=torch.float64)) / (1 - dropout)
+        assert len(torch.unique(mask[0], dim=0)) > 1
+    read = torch.stack((x, packing.mirrored(x))[:directions])
+    mine: Tensor = Recurrence.apply(read, *weights, mask, packing.counts)  # type: ignore[assignment]
+    found = fused.recur(x, *weights, None if mask is None else packing.spread(mask), packing.counts)
+    theirs = torch.stack((found[0], packing.mirrored(found[-1]))[:directions])
+    # Both are float64 and sum in different orders.
     torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
     factors = torch.randn_like(theirs)
-    grads = [
-        torch.autograd.grad((states * factors).sum(), list(layer.parameters()), retain_graph=True)
-        for states in (mine, theirs)
-    ]
+    grads = [torch.autograd.grad((states * factors).sum(), [x, *weights]) for states in (mine, theirs)]
     for one, other in zip(*grads, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_fused_kernel_computes_in_the_precision_of_the_weights_under_autocast() -> None:
+    torch.manual_seed(0)
+    weights = [torch.randn(2, *shape) for shape in ((3, 8), (2, 8), (8,))]
+    x, counts = torch.randn(5, 3), [3, 2]
+    exact = fused.recur(x, *weights, None, counts)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = fused.recur(x.bfloat16(), *weights, None, counts)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, fused.recur(x.bfloat16().float(), *weights, None, counts), rtol=0, atol=0)
+    assert not torch.equal(found, exact)
 
 
 def test_unknown_mask_is_refused() -> None:
@@ -167,6 +181,7 @@ def test_packing_worked_by_hand() -> None:
     assert packed.flatten().tolist() == [3, 1, 6, 4, 2, 5]
     assert packing.mirrored(packed).flatten().tolist() == [5, 2, 6, 4, 1, 3]
     assert packing.last(packed).flatten().tolist() == [2, 5, 6]
+    assert packing.spread(torch.tensor([[7], [8], [9]])).flatten().tolist() == [7, 8, 9, 7, 8, 7]
     assert packing.pad(packed)[..., 0].tolist() == [[1, 2, 0], [3, 4, 5], [6, 0, 0]]
 
 

@@ -9,8 +9,8 @@ in recurrent neural networks"; Keras 3 `LSTMCell`). That is `per-sample`. With `
 all samples of a batch: (h ∘ m)·R = h·(m ∘ R), so dropout is but another recurrent weight, as in the
 DropConnect of Merity et al. 2018, "Regularizing and optimizing LSTM language models", by whole units.
 
-How it is made fast: padding is left out (`packing`), and the steps are those of `recurrence`. On CUDA, where no
-mask has to be applied to h, cuDNN's kernel computes a `BiLSTM`; on a CPU `recurrence` is as fast as torch's own.
+How it is made fast: padding is left out (`packing`), and the steps are those of `recurrence`, which on a CPU is as
+fast as torch's own kernel. On CUDA cuDNN's kernel computes them (`fused`), with either mask.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError
+from . import fused
 from .packing import Packing
 from .recurrence import Recurrence
 
@@ -41,8 +42,9 @@ class LSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """States of every step; sequences are padded at the end, and what follows their end is meaningless."""
         batch, time, _ = x.shape
-        rows = x.transpose(0, 1).reshape(1, time * batch, -1)
-        states = _recur(rows, self.weight_input, self.weight_recurrent, self.bias, None, [batch] * time)
+        rows, counts = x.transpose(0, 1).reshape(time * batch, -1), [batch] * time
+        weights = self.weight_input, self.weight_recurrent, self.bias
+        states = fused.recur(rows, *weights, None, counts) if x.is_cuda else _recur(rows[None], *weights, None, counts)
         return states.view(time, batch, self.hidden).transpose(0, 1)
 
 
@@ -110,8 +112,10 @@ class BiLSTM(nn.Module):
         mask, weight = self._mask(len(x)), self.weight_recurrent
         if mask is not None and self.recurrent_mask == "shared":
             mask, weight = None, weight * mask.transpose(1, 2)
-        if mask is None and x.is_cuda:
-            return self._fused(forward, weight, packing)
+        if x.is_cuda:
+            mask = None if mask is None else packing.spread(mask)
+            first, second = fused.recur(forward, self.weight_input, weight, self.bias, mask, packing.counts)
+            return torch.stack((first, packing.mirrored(second)))
         both = torch.stack((forward, packing.mirrored(forward)))
         return _recur(both, self.weight_input, weight, self.bias, mask, packing.counts)
 
@@ -122,21 +126,6 @@ class BiLSTM(nn.Module):
             return None
         keep, samples = 1.0 - self.recurrent_dropout, 1 if self.recurrent_mask == "shared" else batch
         return torch.bernoulli(self.weight_recurrent.new_full((2, samples, self.hidden), keep)).div_(keep)
-
-    def _fused(self, packed: Tensor, weight: Tensor, packing: Packing) -> Tensor:
-        """`_states` by torch's own kernel, which reads the backward direction from the same rows."""
-        weights: list[Tensor] = []
-        for direction in range(2):
-            bias = self.bias[direction]
-            kernels = (self.weight_input[direction].T, weight[direction].T)
-            weights += [*(kernel.contiguous() for kernel in kernels), bias, torch.zeros_like(bias)]
-        start = weight.new_zeros(2, packing.counts[0], self.hidden)
-        counts = torch.tensor(packing.counts)
-        with torch.autocast(packed.device.type, enabled=False):
-            rows = packed.to(weight.dtype)
-            states, *_ = torch.lstm(rows, counts, (start, start), weights, True, 1, 0.0, self.training, True)
-        forward, backward = states.chunk(2, dim=-1)
-        return torch.stack((forward, packing.mirrored(backward)))
 
 
 def _last(states: Tensor, packing: Packing) -> Tensor:

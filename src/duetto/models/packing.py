@@ -31,6 +31,7 @@ class Packing:
         block = per_step.cumsum(0) - per_step  # the first row of each step
         at_end = longest_first - 1
         self._source = order[rank] * time + step
+        self._rank = rank
         self._mirror = block[at_end[rank] - step] + rank
         self._last = torch.empty_like(order).scatter_(0, order, block[at_end] + torch.arange(len(order)).to(order))
 
@@ -47,6 +48,10 @@ class Packing:
         batch, time = self.shape
         padded = packed.new_zeros(batch * time, packed.shape[1]).index_copy(0, self._source, packed)
         return padded.view(batch, time, -1)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """values (…, batch, n), sequences longest first as the rows of a step are → (…, rows, n), one for each row."""
+        return values.index_select(-2, self._rank)
 
     def last(self, packed: Tensor) -> Tensor:
         """The last step of every sequence: (…, rows, features) → (…, batch, features)."""

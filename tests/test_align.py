@@ -312,12 +312,11 @@ def die_on_b(job: Job) -> Outcome:
 
 
 def test_a_process_that_dies_takes_one_utterance_with_it():
-    jobs = [(i, Job(name, None, None, "x", Engine())) for i, name in enumerate("abcde")]
-    outcomes = dict(batch.run(jobs, die_on_b, workers=2))
-    assert sorted(outcomes) == [0, 1, 2, 3, 4]
-    assert outcomes[1].problem == "crash"
-    assert "b: the process that worked on it died" in outcomes[1].detail
-    assert [outcomes[i].guessed for i in (0, 2, 3, 4)] == [("a",), ("c",), ("d",), ("e",)]
+    jobs = [Job(name, None, None, "x", Engine()) for name in "abcde"]
+    found = list(batch.outcomes(jobs, die_on_b, workers=2))
+    assert found[1].problem == "crash"
+    assert "b: the process that worked on it died" in found[1].detail
+    assert [outcome.guessed for outcome in found] == [("a",), (), ("c",), ("d",), ("e",)]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     utterances ─▶ kept (timed words already) │ aligned │ recognised │ skipped │ failed ─▶ utterances, AlignmentReport
 
 The work goes on past every bad file and can be interrupted at any time: each answer is appended to
-`words.jsonl` in the cache folder as soon as it is there, under a key made of everything it depends on (audio
+`words.jsonl` in the cache folder as soon as it and those before it are there, under a key made of everything it depends on (audio
 content, cut, transcript, engine, versions), and is found there by the next run.
 """
 
@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import audio
+from .. import audio, parallel
 from ..errors import ConfigurationError, DuettoError
 from ..progress import Progress
 from ..utterance import Utterance, Word
@@ -122,25 +119,26 @@ def align_manifest(
     if missing not in ("recognise", "skip"):
         raise ConfigurationError(f"missing={missing!r} is not valid; give 'recognise' or 'skip'")
     engine = engine or Engine()
-    outcomes, jobs = _plan(utterances, missing, engine)
+    settled, jobs = _plan(utterances, missing, engine)
     store = _Store(Path(cache_folder)) if cache_folder is not None else None
     keys: dict[int, str | None] = {i: _key(job) for i, job in jobs.items()} if store else {}
     known = {i: outcome for i, key in keys.items() if store and key and (outcome := store.get(key)) is not None}
-    outcomes |= known
+    settled |= known
     done = len(utterances) - len(jobs) + len(known)
     if progress:
         progress(done, len(utterances))
     waiting = [(i, job) for i, job in jobs.items() if i not in known]
     if any(job.transcript is None for _, job in waiting):
         _recogniser(engine)  # an engine that cannot start is one error here, not one for each utterance
-    for i, outcome in run(waiting, work, workers):
-        outcomes[i] = outcome
+    answers = outcomes([job for _, job in waiting], work, workers)
+    for (i, _), outcome in zip(waiting, answers, strict=True):
+        settled[i] = outcome
         if store and (key := keys[i]) and outcome.problem not in ("audio", "crash"):
             store.put(key, outcome)
         done += 1
         if progress:
             progress(done, len(utterances))
-    return _collect(utterances, jobs, outcomes, len(known))
+    return _collect(utterances, jobs, settled, len(known))
 
 
 def _plan(
@@ -164,14 +162,14 @@ def _plan(
 
 
 def _collect(
-    utterances: Sequence[Utterance], jobs: dict[int, Job], outcomes: dict[int, Outcome], cached: int
+    utterances: Sequence[Utterance], jobs: dict[int, Job], settled: dict[int, Outcome], cached: int
 ) -> tuple[list[Utterance], AlignmentReport]:
     result: list[Utterance] = []
     problems: list[AlignmentProblem] = []
     guessed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for i, utterance in enumerate(utterances):
-        outcome = outcomes[i]
+        outcome = settled[i]
         guessed.update(outcome.guessed)
         if outcome.problem:
             counts["skipped" if i not in jobs else "failed"] += 1
@@ -218,41 +216,16 @@ def work(job: Job) -> Outcome:
     return Outcome(alignment.words, alignment.guessed)
 
 
-def run(
-    jobs: Sequence[tuple[int, Job]], function: Callable[[Job], Outcome], workers: int
-) -> Iterator[tuple[int, Outcome]]:
-    """Outcomes of (number, job) in the order they come, from `workers` processes (1: this one).
+def outcomes(jobs: Sequence[Job], function: Callable[[Job], Outcome], workers: int) -> Iterator[Outcome]:
+    """function(job) of each job, in their order, in `workers` processes (1: this one).
 
-    A process that dies takes only its own job with it: the jobs that were under way are run again, each
-    alone in a process of its own, and the one that dies again is a problem of kind `crash`.
+    A process that dies takes only its own job with it, which becomes a problem of kind `crash`.
     """
-    if workers == 1:
-        yield from ((number, function(job)) for number, job in jobs)
-        return
-    waiting = deque(jobs)
-    while waiting:
-        under_way: dict[Future[Outcome], tuple[int, Job]] = {}
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            try:
-                while waiting or under_way:
-                    while waiting and len(under_way) < 2 * workers:
-                        under_way[pool.submit(function, waiting[0][1])] = waiting[0]
-                        waiting.popleft()
-                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                        outcome = future.result()
-                        yield under_way.pop(future)[0], outcome
-            except BrokenProcessPool:
-                pass  # those still under way are suspects
-        for number, job in under_way.values():
-            yield number, _alone(job, function)
+    return parallel.in_order(function, jobs, workers=workers, processes=True, crashed=_crashed)
 
 
-def _alone(job: Job, function: Callable[[Job], Outcome]) -> Outcome:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(function, job).result()
-        except BrokenProcessPool:
-            return Outcome(problem="crash", detail=f"{job.audio}: the process that worked on it died")
+def _crashed(job: Job) -> Outcome:
+    return Outcome(problem="crash", detail=f"{job.audio}: the process that worked on it died")
 
 
 @cache

@@ -1,9 +1,10 @@
-"""What the 34 features might have been made of instead: each alternative in turns with what is used.
+"""What the 34 features, and a training, might have been made of instead: each alternative in turns with what is used.
 
     python benchmarks/alternatives.py --write
 
-On one block of 82 frames of noise, as `short_term` cuts a recording at 16 kHz. Ratios of processor time, on one
-thread (set OMP_NUM_THREADS=1); above 1, the alternative is slower. Half a minute.
+Features: on one block of 82 frames of noise, as `short_term` cuts a recording at 16 kHz. Training: both directions of
+the acoustic LSTM over 32 utterances of 1–90 frames, and their gradients. Ratios of processor time, on one thread (set
+OMP_NUM_THREADS=1); above 1, the alternative is slower. Half a minute.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 from harness import alternate, parser, publish, table
 
 from duetto.features._tables import Part, product, tables
+from duetto.models.recurrence import Recurrence
 
 FRAMES, LENGTH, BINS = 82, 1600, 800
 Pair = tuple[str, Callable[[], object], str, Callable[[], object]]
@@ -89,8 +92,26 @@ def sums(values: np.ndarray) -> Iterator[Pair]:
     )
 
 
+def seeds(n: int = 5) -> Iterator[Pair]:
+    """Models that are trained on the same batches, as one model whose weights are further directions."""
+    lengths = np.sort(np.random.default_rng(0).integers(1, 91, 32))[::-1]
+    counts = [int((lengths > step).sum()) for step in range(lengths[0])]
+
+    def step(directions: int) -> Callable[[], object]:
+        x = torch.randn(directions, sum(counts), 34)
+        weights = [torch.randn(directions, *shape).div_(10) for shape in ((34, 512), (128, 512), (512,))]
+        mask = torch.bernoulli(torch.full((directions, 32, 128), 0.8)) / 0.8
+        for weight in weights:
+            weight.requires_grad_()
+        return lambda: Recurrence.apply(x, *weights, mask, counts).sum().backward()  # type: ignore[union-attr]
+
+    one, all_ = step(2), step(2 * n)
+    yield f"{n} seeds as one model", all_, "one after the other", lambda: [one() for _ in range(n)]
+
+
 def main() -> None:
     """Parse the command line, measure, publish."""
+    torch.set_num_threads(1)
     line = parser(__doc__)
     line.add_argument("--repetitions", type=int, default=15)
     options = line.parse_args()
@@ -100,11 +121,12 @@ def main() -> None:
     for tried, alternative, instead, used in (
         *transforms(frames, spectrum),
         *sums(np.ascontiguousarray(np.abs(spectrum[:, :BINS]))),
+        *seeds(),
     ):
         taken = alternate({"a": alternative, "b": used}, options.repetitions, clock=time.process_time, turn=0.02)
         rows.append((tried, instead, taken["a"] / taken["b"]))
     found = table(("tried", "instead of", "times as long"), rows)
-    publish("Alternatives", [found], packages=("numpy",), into=options.write)
+    publish("Alternatives", [found], packages=("numpy", "torch"), into=options.write)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     utterances ─▶ kept (timed words already) │ aligned │ recognised │ skipped │ failed ─▶ utterances, AlignmentReport
 
 The work goes on past every bad file and can be interrupted at any time: each answer is appended to `words.jsonl` in
-the cache folder as soon as it and those before it are there, under a key made of everything it depends on (audio content,
-cut, transcript, engine, versions), and is found there by the next run.
+the cache folder as soon as it and those before it are there, under a key made of everything it depends on (audio
+content, cut, transcript, engine, versions), and is found there by the next run.
 """
 
 from __future__ import annotations

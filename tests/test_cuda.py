@@ -21,6 +21,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default cuDNN multiplies with the ten bits of TF32."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def test_a_system_trained_on_cuda_reaches_the_planted_ceiling(tmp_path: Path) -> None:
     fold, sources = planted.fold(320)
     small = experiment.load("fusion-random", hidden=32, dense=32, epochs=12, learning_rate=3e-3)
@@ -31,7 +37,6 @@ def test_a_system_trained_on_cuda_reaches_the_planted_ceiling(tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", RECURRENT_MASKS)
 def test_recurrent_dropout_and_its_gradient_are_those_of_the_cpu(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     torch.manual_seed(0)
     cpu = BiLSTM(3, 8, 0.5, kind)
     cuda = copy.deepcopy(cpu).cuda()

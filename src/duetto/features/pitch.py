@@ -44,6 +44,18 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
     Raises `AudioError` for a rate below 2 kHz, at which a lag is too coarse a measure, and for samples that are
     empty, of another shape or type, not finite, or beyond ±100. Working memory is that of a block of frames.
     """
+    cut, scale = windows(samples, sample_rate)
+    out = np.empty((3, len(cut)))
+    for at in range(0, len(cut), _BLOCK):
+        out[:, at : at + _BLOCK] = _block(cut[at : at + _BLOCK] * np.float64(scale), sample_rate)
+    return Pitch(*out)
+
+
+def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
+    """The frames of `track`, (frames, width), a view of the samples; and what brings them to full scale ±1.
+
+    Raises `AudioError` as `track` does.
+    """
     if not sample_rate >= 2000:
         raise AudioError(f"pitch needs at least 2000 samples a second, not {sample_rate}")
     signal, *_ = checked(samples)
@@ -51,12 +63,7 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
     if len(signal) < width:
         signal = np.pad(signal, (0, width - len(signal)))
     scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
-    out = np.empty((3, 1 + (len(signal) - width) // step))
-    for at in range(0, out.shape[1], _BLOCK):
-        frames = out[:, at : at + _BLOCK]
-        piece = signal[at * step :][: (frames.shape[1] - 1) * step + width] * np.float64(scale)
-        frames[:] = _block(np.lib.stride_tricks.sliding_window_view(piece, width)[::step], sample_rate)
-    return Pitch(*out)
+    return np.lib.stride_tricks.sliding_window_view(signal, width)[::step], scale
 
 
 def _block(windows: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -142,7 +142,7 @@ def test_a_frame_does_not_depend_on_its_block() -> None:
     samples = np.random.default_rng(3).normal(0, 0.1, 1100 * 160).astype(np.float32)
     whole = pitch.track(samples, RATE)
     assert len(whole.level) == 1097
-    for t in (0, 511, 512, 1096):
+    for t in (0, 63, 64, 1096):
         alone = pitch.track(samples[160 * t : 160 * t + 640], RATE)
         # FFTs of one row and of many may add in another order.
         np.testing.assert_allclose([x[0] for x in alone], [x[t] for x in whole], rtol=1e-9)
@@ -157,5 +157,5 @@ def test_working_memory_does_not_grow_with_the_recording() -> None:
         result = pitch.track(samples, RATE)
         peaks.append(tracemalloc.get_traced_memory()[1] - sum(x.nbytes for x in result))
         tracemalloc.stop()
-    # A block of 512 frames; the longer recording has 15 MB, and 31 MB as float64.
-    assert peaks[1] < peaks[0] + 100_000 and peaks[1] < 30_000_000
+    # A block of 64 frames; the longer recording has 15 MB, and 31 MB as float64.
+    assert peaks[1] < peaks[0] + 100_000 and peaks[1] < 4_000_000

@@ -1,4 +1,4 @@
-"""What a voice does over a whole recording: eight values that no gain changes and no microphone makes.
+"""What a voice does over a whole recording: eight values that no gain changes.
 
     samples, their `Pitch` ─ sustained voiced parts ─ pitch, level, spectrum of each ─▶ (8,)
 
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import pitch
+from ._windows import BLOCK, Windows
 
 NAMES: tuple[str, ...] = (
     "prominence",
@@ -45,7 +46,6 @@ _PITCH_NOISE, _LEVEL_NOISE = 0.01, 0.1
 """Octaves and dB: what the track itself scatters by, so that a monotone has no correlation."""
 _EVERY = 2
 """Spectra are taken of every second part: 40 ms each, 20 ms apart."""
-_BLOCK = 512
 
 
 class Spectra(NamedTuple):
@@ -128,26 +128,23 @@ def _smoothed(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _spectra(samples: np.ndarray, sample_rate: int, at: np.ndarray) -> Spectra:
     """Of the parts `at`, in blocks, so that memory does not grow with the recording."""
     windows, scale = pitch.windows(samples, sample_rate)
-    out = np.empty((3, len(at)))
-    for start in range(0, len(at), _BLOCK):
-        chosen = windows[at[start : start + _BLOCK]] * np.float64(scale)
-        out[:, start : start + _BLOCK] = _block(chosen, sample_rate)
-    return Spectra(*out)
-
-
-def _block(windows: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three of `Spectra` for windows (parts, width) float64."""
     taper, size, edges = _tables(windows.shape[1], sample_rate)
-    spectrum = np.fft.rfft((windows - windows.mean(1, keepdims=True)) * taper, size)
-    power = spectrum.real**2 + spectrum.imag**2
-    power += _FLOOR * power.mean(1, keepdims=True) + np.finfo(float).tiny
-    lowest, middle, high = np.add.reduceat(power[:, edges[0] :], edges - edges[0], axis=1).T
-    decibels = 10 * np.log10(power)
-    return (
-        _prominence(np.fft.irfft(decibels, size), sample_rate),
-        10 * np.log10(lowest / middle),
-        10 * np.log10((lowest + middle) / high),
-    )
+    work = Windows(windows, scale, size)
+    out = np.empty((3, len(at)))
+    for start in range(0, len(at), BLOCK):
+        parts = work.centred(at[start : start + BLOCK])
+        parts *= taper
+        power = work.power(parts)
+        power += _FLOOR * power.mean(1, keepdims=True) + np.finfo(float).tiny
+        lowest, middle, high = np.add.reduceat(power[:, edges[0] :], edges - edges[0], axis=1).T
+        decibels = np.log10(power, out=power)
+        decibels *= 10
+        out[:, start : start + BLOCK] = (
+            _prominence(work.inverse(decibels), sample_rate),
+            10 * np.log10(lowest / middle),
+            10 * np.log10((lowest + middle) / high),
+        )
+    return Spectra(*out)
 
 
 def _prominence(cepstrum: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 from duetto.errors import AudioError
 from duetto.features import pitch, short_term, voice
+from duetto.features._windows import BLOCK, Windows
 
 RATE = 16_000
 VOICE = voice.VoiceConfig()
@@ -146,6 +147,22 @@ def test_a_frame_does_not_depend_on_its_block() -> None:
         alone = pitch.track(samples[160 * t : 160 * t + 640], RATE)
         # FFTs of one row and of many may add in another order.
         np.testing.assert_allclose([x[0] for x in alone], [x[t] for x in whole], rtol=1e-9)
+
+
+def test_windows_have_the_spectra_of_single_ones_in_blocks_of_any_fill() -> None:
+    """Also after a fuller block, whose arrays they share."""
+    signal = np.random.default_rng(5).normal(0, 1, 64 * 100).astype(np.float32)
+    cut = np.lib.stride_tricks.sliding_window_view(signal, 64)[::64]
+    work = Windows(cut, 0.5, 128)
+    for which in (slice(0, BLOCK), slice(BLOCK, 2 * BLOCK), np.array([7, 3, 99])):
+        centred = work.centred(which)
+        expected = 0.5 * cut[which].astype(float)
+        expected -= expected.mean(1, keepdims=True)
+        np.testing.assert_allclose(centred, expected, atol=1e-12)
+        power = work.power(centred)
+        np.testing.assert_allclose(power, np.abs(np.fft.fft(expected, 128)[:, :65]) ** 2, atol=1e-10)
+        correlation = [np.correlate(x, x, "full")[63:] for x in expected]
+        np.testing.assert_allclose(work.inverse(power)[:, :64], correlation, atol=1e-10)
 
 
 def test_working_memory_does_not_grow_with_the_recording() -> None:

@@ -7,10 +7,9 @@ Made for models that shall travel between recordings. Pauses before, within and 
 studio than of the speaker: frames more than 30 dB below the loudest are left out. Nothing depends on the gain
 where the recording is loud enough: levels are relative to the loudest frame, and the cepstral coefficient that is
 the level is not among the columns. Floors are absolute: a 40 ms part below −120 dB (mean square, full scale 0 dB)
-has no period, and `short_term` has its own. On real speech every value but `periodicity`,
-which near-silent parts of a frame lower, stays within 1e-3 under a gain that leaves the loudest 40 ms at −60 dB or more;
-below, pitch and voicing change as well, and below −75 dB everything. Chroma are left out too: they name the pitch
-class of a sung tone.
+has no period, and `short_term` has its own. On real speech every value but `periodicity`, which near-silent parts of a
+frame lower, stays within 1e-3 under a gain that leaves the loudest 40 ms at −60 dB or more; below, pitch and voicing
+change as well, and below −75 dB everything. Chroma are left out too: they name the pitch class of a sung tone.
 """
 
 from __future__ import annotations

@@ -106,6 +106,14 @@ def test_a_damaged_frontend_says_where() -> None:
         Frontend.from_json(broken, "here")
 
 
+def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
+    other = front().to_json() | {"features": Normaliser.identity(17).to_json()}
+    with pytest.raises(
+        ModelError, match=r"here: made for 17 values of features 'corrected', of which .* has 34; train"
+    ):
+        Frontend.from_json(other, "here")
+
+
 def test_normalisation_by_training_by_speaker_and_none() -> None:
     x = np.random.default_rng(0).normal(7, 2, (30, 34)).astype(np.float32)
     np.testing.assert_allclose(front().frames(x), (x - 2) / 4)

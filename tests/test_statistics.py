@@ -11,6 +11,7 @@ from duetto import audit, emotion, experiment
 from duetto.emotion import EmotionTask, Inputs, Sources
 from duetto.errors import ConfigurationError
 from duetto.experiment import Experiment, load
+from duetto.features import voice
 from duetto.inputs import Frontend, Normaliser
 from duetto.models.encoders import StatisticsEncoder
 from duetto.runtime import Session
@@ -20,6 +21,7 @@ from duetto.utterance import Utterance, read_manifest
 from duetto.words.vocabulary import Vocabulary
 
 RNG = np.random.default_rng(0)
+WIDTH = len(voice.NAMES)
 
 
 def test_padding_changes_nothing_and_the_order_of_steps_neither() -> None:
@@ -62,7 +64,7 @@ def planted(epochs: int) -> tuple[Experiment, Fold, Sources]:
     offsets = {"angry": -2.0, "happy": -0.7, "neutral": 0.7, "sad": 2.0}
     frames = [
         {
-            u.id: RNG.normal(offsets[str(u.label)], 0.3, (3 + i % 5, 17)).astype(np.float32)
+            u.id: RNG.normal(offsets[str(u.label)], 0.3, (3 + i % 5, WIDTH)).astype(np.float32)
             for i, u in enumerate(everyone)
         }
         for _ in range(3)
@@ -112,9 +114,9 @@ def test_a_killed_training_on_copies_resumes_to_the_same_answers(
 
 def task(copies: int) -> EmotionTask:
     e = experiment.changed(load("acoustic-portable"), [f"augmented_copies={copies}"])
-    front = Frontend(e, Normaliser.identity(17), Vocabulary(()), Normaliser.identity(50))
+    front = Frontend(e, Normaliser.identity(WIDTH), Vocabulary(()), Normaliser.identity(50))
     variants = [
-        Inputs([np.full((2, 17), c, np.float32)] * 200, None, np.zeros(200, np.int64)) for c in range(copies + 1)
+        Inputs([np.full((2, WIDTH), c, np.float32)] * 200, None, np.zeros(200, np.int64)) for c in range(copies + 1)
     ]
     return EmotionTask(front, variants[0], variants[0], 0, copies=variants[1:])
 
@@ -159,7 +161,7 @@ def test_from_a_manifest_to_an_answer(manifest: Path, tmp_path: Path) -> None:
     run_systems([e], everyone, "session5", [tmp_path / "run"], shop)
     (copy,) = shop.augmented(e, everyone)
     plain = shop.frames(e, everyone)
-    assert plain is not None and plain.dim == copy.dim == 17
+    assert plain is not None and plain.dim == copy.dim == WIDTH
     assert any(plain[u.id].shape != copy[u.id].shape for u in everyone)
     found = audit.load(tmp_path / "run")
     assert found is not None and not found.leaks

@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import ConfigurationError, ModelError
 from .experiment import Experiment, from_mapping
+from .features.kinds import kind
 from .labels import classes
 from .words.vocabulary import Vocabulary
 
@@ -176,6 +177,13 @@ class Frontend:
         try:
             normaliser, of_words = (Normaliser.from_json(value[key]) for key in ("features", "words"))
             vocabulary = Vocabulary.from_json(value["vocabulary"])
-            return cls(from_mapping(value["experiment"], where), normaliser, vocabulary, of_words)
+            front = cls(from_mapping(value["experiment"], where), normaliser, vocabulary, of_words)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{where}: damaged or not of duetto ({error!r}); train or export again") from error
+        given, features = len(normaliser.mean), front.experiment.features
+        if front.experiment.uses_audio and given != kind(features).statistics:
+            raise ModelError(
+                f"{where}: made for {given} values of features {features!r}, of which this version of duetto has "
+                f"{kind(features).statistics}; train it again"
+            )
+        return front

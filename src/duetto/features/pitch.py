@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import AudioError
+from ._windows import BLOCK, Windows
 from .short_term import checked
 
 STEP_SECONDS, WINDOW_SECONDS = 0.01, 0.04
@@ -23,9 +24,6 @@ LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0
 OCTAVE_COST = 0.02
 SILENT = 1e-12
 """Mean square below which a frame has no period."""
-
-_BLOCK = 512
-"""Frames computed together: at 16 kHz their spectra and autocorrelations take 18 MB at most."""
 
 
 class Pitch(NamedTuple):
@@ -44,6 +42,27 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
     Raises `AudioError` for a rate below 2 kHz, at which a lag is too coarse a measure, and for samples that are
     empty, of another shape or type, not finite, or beyond ±100. Working memory is that of a block of frames.
     """
+    cut, scale = windows(samples, sample_rate)
+    first, last = int(sample_rate / HIGHEST_HZ), int(sample_rate / LOWEST_HZ)
+    taper, own, size = _window(cut.shape[1], last + 2)
+    work = Windows(cut, scale, size)
+    out = np.empty((3, len(cut)))
+    for at in range(0, len(cut), BLOCK):
+        frames = work.centred(slice(at, at + BLOCK))
+        part = out[:, at : at + BLOCK]
+        part[2] = np.square(frames).mean(1)
+        frames *= taper
+        part[:2] = _best(work.inverse(work.power(frames)), own, first, last, cut.shape[1])
+        part[0] = sample_rate / part[0]
+        part[1, part[2] <= SILENT] = 0
+    return Pitch(*out)
+
+
+def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
+    """The frames of `track`, (frames, width), a view of the samples; and what brings them to full scale ±1.
+
+    Raises `AudioError` as `track` does.
+    """
     if not sample_rate >= 2000:
         raise AudioError(f"pitch needs at least 2000 samples a second, not {sample_rate}")
     signal, *_ = checked(samples)
@@ -51,34 +70,26 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
     if len(signal) < width:
         signal = np.pad(signal, (0, width - len(signal)))
     scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
-    out = np.empty((3, 1 + (len(signal) - width) // step))
-    for at in range(0, out.shape[1], _BLOCK):
-        frames = out[:, at : at + _BLOCK]
-        piece = signal[at * step :][: (frames.shape[1] - 1) * step + width] * np.float64(scale)
-        frames[:] = _block(np.lib.stride_tricks.sliding_window_view(piece, width)[::step], sample_rate)
-    return Pitch(*out)
+    return np.lib.stride_tricks.sliding_window_view(signal, width)[::step], scale
 
 
-def _block(windows: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three of `Pitch` for windows (frames, width) float64."""
-    first, last = int(sample_rate / HIGHEST_HZ), int(sample_rate / LOWEST_HZ)
+def _best(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The best lag from `first` to `last`, in samples, and the periodicity there, of autocorrelations (frames, lags).
+
+    own: autocorrelation of the window. width: of a frame, for the floor of its energy.
+    """
     # One lag more on either side, for the parabola through the best and its neighbours.
-    lags = np.arange(first - 1, last + 2)
-    taper, own, size = _window(windows.shape[1], last + 2)
-    centred = windows - windows.mean(1, keepdims=True)
-    level = np.square(centred).mean(1)
-    spectrum = np.fft.rfft(centred * taper, size)
-    correlation = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)
-    norm = np.maximum(correlation[:, :1], SILENT * windows.shape[1])
-    periodicity = correlation[:, lags] / norm / own[lags]
-    costed = periodicity[:, 1:-1] - OCTAVE_COST * np.log2(lags[1:-1] / first)
-    best = costed.argmax(1) + 1
-    rows = np.arange(len(windows))
+    lags = slice(first - 1, last + 2)
+    norm = np.maximum(correlation[:, :1], SILENT * width)
+    periodicity = correlation[:, lags] / norm
+    periodicity /= own[lags]
+    candidates = np.arange(first, last + 1)
+    best = (periodicity[:, 1:-1] - OCTAVE_COST * np.log2(candidates / first)).argmax(1) + 1
+    rows = np.arange(len(best))
     before, at, after = (periodicity[rows, best + i] for i in (-1, 0, 1))
     bend = np.minimum(before - 2 * at + after, -1e-9)
     shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
-    sounding = level > SILENT
-    return sample_rate / (lags[best] + shift), np.where(sounding, np.clip(at, 0, 1), 0.0), level
+    return candidates[best - 1] + shift, np.clip(at, 0, 1)
 
 
 @lru_cache(maxsize=8)

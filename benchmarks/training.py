@@ -283,7 +283,7 @@ def main() -> None:
     line.add_argument("--repetitions", type=int, default=3, help="of speed")
     line.add_argument("--threads", type=int, default=1, help="of speed")
     line.add_argument("--accelerator", choices=("cpu", "cuda"), default="cpu", help="of speed")
-    line.add_argument("--seeds", type=int, default=5, help="of masks")
+    line.add_argument("--seeds", type=int, default=10, help="of masks")
     options = line.parse_args()
     if options.only == "masks" and not options.data:
         line.error("masks needs --data, a folder that holds emodb")

@@ -1,6 +1,7 @@
 """From raw audio to emotion: every way in, every kind of bad input, and agreement with the evaluation."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,36 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
             duetto.load(broken)
     with pytest.raises(ConfigurationError, match="choose corpus, general"):
         duetto.load(runs / "fusion-spoken", recogniser="magic")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("acoustic", {"features": "voice"}),
+        ("acoustic", {"encoders": ["acoustic", "words"]}),
+        ("fusion-speech2vec", {"encoders": ["acoustic"]}),
+    ],
+)
+def test_a_description_of_another_graph_is_refused(
+    tmp_path: Path, runs: Path, name: str, change: dict[str, object]
+) -> None:
+    """Before anything is asked, and not by whatever the graph says of its inputs then."""
+    folder = shutil.copytree(runs / name / "fold0-seed0", tmp_path / name)
+    described = json.loads((folder / "model.json").read_text())
+    described["experiment"] |= change
+    (folder / "model.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match="not of one model"):
+        duetto.load(folder)
+
+
+@pytest.mark.parametrize("n", [1, 33])
+def test_statistics_of_other_features_are_refused(tmp_path: Path, runs: Path, n: int) -> None:
+    folder = shutil.copytree(runs / "acoustic/fold0-seed0", tmp_path / "run")
+    described = json.loads((folder / "model.json").read_text())
+    described["features"] = {"mean": [0.0] * n, "deviation": [1.0] * n}
+    (folder / "model.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match=f"{n} statistics of 34 features"):
+        duetto.load(folder)
 
 
 def test_json_record_has_the_promised_keys(runs: Path, utterance: Utterance) -> None:

@@ -204,7 +204,8 @@ LEAKING = frozenset({"random"})
 def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
     """The folds of a named protocol over the utterances that have a label.
 
-    Errors: an unknown protocol, no labelled utterance, or a training part that lacks a class of the test part.
+    Errors: an unknown protocol, no labelled utterance, or a training part that has one class only, or lacks a class
+    of the test part.
     """
     if protocol not in PROTOCOLS:
         raise ConfigurationError(f"protocol {protocol!r} is not known; choose from {', '.join(PROTOCOLS)}")
@@ -217,5 +218,10 @@ def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list
         if missing:
             raise ConfigurationError(
                 f"fold {fold.name!r} has no training utterance labelled {', '.join(sorted(map(str, missing)))}"
+            )
+        if len({u.label for u in fold.train}) == 1:
+            raise ConfigurationError(
+                f"fold {fold.name!r} trains on one class only, {fold.train[0].label!r}, and there is nothing to tell "
+                "apart; add utterances of another class to the manifest"
             )
     return result

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from duetto import audio
 from duetto.cli import app, main
-from duetto.utterance import read_manifest
+from duetto.utterance import read_manifest, write_manifest
 
 RUN = CliRunner()
 COMMANDS = [
@@ -155,6 +155,18 @@ def test_runs_of_different_protocols_are_not_compared(runs: Path, manifest: Path
     assert done.exit_code == 0, done.stderr
     done = RUN.invoke(app, ["evaluate", str(runs / "acoustic"), str(tmp_path / "r")])
     assert done.exit_code == 1 and "can't be compared" in str(done.exception)
+
+
+def test_runs_of_different_test_utterances_are_not_compared(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    """One protocol, and yet another corpus: the controls in the table would be of the first alone."""
+    fewer = tmp_path / "fewer.jsonl"
+    write_manifest(fewer, [u for i, u in enumerate(read_manifest(manifest)) if i % 2])
+    arguments = ["train", "acoustic", "--manifest", str(fewer), "-o", str(tmp_path / "r")]
+    done = RUN.invoke(app, [*arguments, "--set", "hidden=8", "--set", "dense=8", "--set", "epochs=1"])
+    assert done.exit_code == 0, done.stderr
+    done = RUN.invoke(app, ["evaluate", str(runs / "acoustic"), str(tmp_path / "r"), "-o", str(tmp_path / "r.html")])
+    assert done.exit_code == 1 and "cannot be compared: they hold" in str(done.exception)
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_a_core_installation_says_what_to_install(

@@ -157,6 +157,13 @@ def test_runs_of_different_protocols_are_not_compared(runs: Path, manifest: Path
     assert done.exit_code == 1 and "can't be compared" in str(done.exception)
 
 
+def test_runs_in_folders_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> None:
+    again = [str(shutil.copytree(runs / "acoustic", tmp_path / when / "acoustic")) for when in ("before", "after")]
+    done = RUN.invoke(app, ["evaluate", *again, "-o", str(tmp_path / "r.html"), "--json"])
+    assert done.exit_code == 0, done.exception
+    assert [r["system"] for r in records(done.stdout)][:2] == [f"acoustic ({run})" for run in again]
+
+
 def test_runs_of_different_test_utterances_are_not_compared(runs: Path, manifest: Path, tmp_path: Path) -> None:
     """One protocol, and yet another corpus: the controls in the table would be of the first alone."""
     fewer = tmp_path / "fewer.jsonl"

@@ -353,7 +353,7 @@ def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
             return None
         described = read(folder)
         name = described["baseline" if "baseline" in described else "experiment"]["name"]
-        audits[name if name not in audits else f"{name} ({folder.name})"] = checked
+        audits[name if name not in audits else f"{name} ({folder})"] = checked
     return audit.merged(audits)
 
 

@@ -179,14 +179,17 @@ def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
 
 
 def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemResult]:
-    """Results whose names differ: two runs of one system get the names of their folders too."""
+    """Results whose names differ: two runs of one system get the names of their folders too, or if these are alike,
+    their paths."""
     names = Counter(result.system for result in results)
-    return [
-        result
-        if names[result.system] == 1
-        else replace(result, system=f"{result.system} ({run.name})", title=f"{result.title} ({run.name})")
-        for run, result in zip(runs, results, strict=True)
-    ]
+    folders = Counter((result.system, run.name) for run, result in zip(runs, results, strict=True))
+    told = []
+    for run, result in zip(runs, results, strict=True):
+        if names[result.system] > 1:
+            where = run.name if folders[result.system, run.name] == 1 else run
+            result = replace(result, system=f"{result.system} ({where})", title=f"{result.title} ({where})")
+        told.append(result)
+    return told
 
 
 def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:

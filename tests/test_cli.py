@@ -188,6 +188,19 @@ def test_a_core_installation_says_what_to_install(
     assert stopped.value.code == 1 and "pip install 'duetto[train]'" in capsys.readouterr().err
 
 
+def test_ctrl_c_says_how_to_go_on(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("duetto.cli.align.read_manifest", stopped)
+    monkeypatch.setattr("sys.argv", ["duetto", "align", str(manifest), "-o", str(tmp_path / "out.jsonl")])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 130 and "run the same command again" in capsys.readouterr().err
+
+
 def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from duetto.cli import main; main()", "evaluate", str(tmp_path / "none")],

@@ -201,6 +201,16 @@ def test_ctrl_c_says_how_to_go_on(
     assert status.value.code == 130 and "run the same command again" in capsys.readouterr().err
 
 
+def test_a_folder_in_the_place_of_a_file_is_named(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """And not the unfinished file that was to take its name."""
+    monkeypatch.setattr("sys.argv", ["duetto", "corpus", "manifest", "manifest", str(manifest), "-o", str(tmp_path)])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 1 and capsys.readouterr().err == f"error: {tmp_path}: Is a directory\n"
+
+
 def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from duetto.cli import main; main()", "evaluate", str(tmp_path / "none")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -309,6 +310,23 @@ def test_what_is_said_depends_on_the_arguments_alone():
     np.testing.assert_array_equal(first, again)
     assert words == words_again
     assert not np.array_equal(first, Speaker("f3").say("hello there my friend", seed=1)[0])
+
+
+def test_ctrl_c_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in what espeak-ng calls back is dropped: the sentence would go on without some of its samples."""
+    callback, once = espeak._Callback, iter([signal.SIGINT])
+
+    def interrupted(receive):
+        def called(*arguments) -> int:
+            for number in once:
+                signal.raise_signal(number)
+            return receive(*arguments)
+
+        return callback(called)
+
+    monkeypatch.setattr(espeak, "_Callback", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Speaker("f2").say("hello")
 
 
 def test_settings_are_heard():

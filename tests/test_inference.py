@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import duetto
 from duetto import audio, evaluation, inference
@@ -105,6 +106,12 @@ def test_bad_audio_is_refused(runs: Path, tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(AudioError):
             system(source)
+    waveform = np.full(1600, 1e30, np.float32)
+    soundfile.write(tmp_path / "loud.wav", waveform, 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"loud\.wav: samples reach 1e\+30"):
+        system(tmp_path / "loud.wav")
+    with pytest.raises(AudioError, match=r"^a recording: samples reach"):
+        system({"waveform": waveform, "sample_rate": 16_000})
 
 
 def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:

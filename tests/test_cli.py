@@ -61,7 +61,7 @@ def test_predict_with_a_transcript_and_with_words(runs: Path, manifest: Path, tm
     (aligned,) = records(RUN.invoke(app, [*base, "--transcript", str(utterance.text)]).stdout)
     assert aligned["words_from"] == "aligned" and aligned["words"][0]["source"] == "aligned"
     words = [{"word": w.word, "start": w.start, "end": w.end} for w in utterance.words or ()]
-    (tmp_path / "words.json").write_text(json.dumps(words))
+    (tmp_path / "words.json").write_text(json.dumps(words), encoding="utf-8-sig")  # as Windows writes it
     (given,) = records(RUN.invoke(app, [*base, "--words", str(tmp_path / "words.json")]).stdout)
     assert given["words_from"] == "given" and len(given["words"]) == len(words)
 
@@ -238,7 +238,7 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     [
         ('[{"word": 5}]', "'words' must be a list"),
         ('[{"word": "a", "start": -1, "end": 2}]', "0 ≤ start"),
-        ("{", "Expect"),
+        ("{", "not JSON (Expecting property name"),
     ],
 )
 def test_words_that_are_wrong_name_their_file(

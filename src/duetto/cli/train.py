@@ -193,7 +193,9 @@ def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemRes
 
 
 def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
-    from ..system import Workshop, rescore
+    if not manifests:
+        return []
+    from ..system import Workshop, rescore  # here, since finished runs alone are scored without PyTorch
 
     return [
         rescore(run, read_manifest(path), Workshop(cache or path.parent / "cache"), path.stem)

@@ -630,6 +630,17 @@ def test_marker_errors(tmp_path, content):
         synthetic.oracle_accuracy(tmp_path)
 
 
+def test_an_interrupted_call_leaves_the_folder_empty_for_the_same_call(tmp_path):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthetic.write(tmp_path, size=10, progress=stop)
+    assert not list(tmp_path.iterdir())
+    synthetic.write(tmp_path, size=10)
+    assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"])
+
+
 def test_write_refuses_a_folder_in_use(tmp_path, tree):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(CorpusError, match="not an empty folder"):

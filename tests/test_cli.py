@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from duetto import audio
 from duetto.cli import app, main
+from duetto.errors import ConfigurationError
 from duetto.utterance import read_manifest, write_manifest
 
 RUN = CliRunner()
@@ -231,6 +232,8 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
     assert finished.prediction.path == "recognised" and finished.prediction.words
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])
+    with pytest.raises(ConfigurationError, match="holds 40 utterances of seed 0, not 50 of 0"):
+        run(tmp_path / "demo", size=50, epochs=1, workers=1)
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,9 @@ def test_unknown_speakers_are_not_called_disjoint() -> None:
 
 def test_the_last_session_is_the_tenth_not_the_ninth() -> None:
     assert {u.session for u in folds("session5", numbered(40, sessions=10))[0].test} == {"10"}
+
+
+def test_a_session_named_by_a_digit_that_is_no_number_is_a_name() -> None:
+    r"""`\d` and `int` know decimals alone, `str.isdigit` takes ² for one as well."""
+    named = [replace(u, session={"1": "²"}.get(u.session or "", u.session)) for u in numbered(40, sessions=3)]
+    assert {u.session for u in folds("session5", named)[0].test} == {"²"}  # names after numbers

@@ -65,7 +65,7 @@ def _values(utterances: Iterable[Utterance], group: str, protocol: str) -> list[
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:
     """A sort key in which "10" comes after "9"."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name))
 
 
 def _partition(values: Sequence[str], sizes: dict[str, int], parts: int) -> list[set[str]]:

@@ -494,6 +494,10 @@ def test_json_round_trip(fold: Fold, tmp_path: Path) -> None:
     assert load(tmp_path) == audit and load(tmp_path / "none") is None
     value = json.loads((tmp_path / AUDIT).read_text())
     assert value["verdict"] == "clean" and value["findings"][0] == asdict(audit.findings[0])
+    for damage in ("{", "{}"):
+        (tmp_path / AUDIT).write_text(damage)
+        with pytest.raises(ModelError, match="delete it, and run the same `duetto train` again"):
+            load(tmp_path)
 
 
 def test_findings_are_sorted_and_stand_once() -> None:

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from duetto import audio
 from duetto.cli import app, main
-from duetto.utterance import read_manifest
+from duetto.errors import ConfigurationError
+from duetto.utterance import read_manifest, write_manifest
 
 RUN = CliRunner()
 COMMANDS = [
@@ -61,7 +62,7 @@ def test_predict_with_a_transcript_and_with_words(runs: Path, manifest: Path, tm
     (aligned,) = records(RUN.invoke(app, [*base, "--transcript", str(utterance.text)]).stdout)
     assert aligned["words_from"] == "aligned" and aligned["words"][0]["source"] == "aligned"
     words = [{"word": w.word, "start": w.start, "end": w.end} for w in utterance.words or ()]
-    (tmp_path / "words.json").write_text(json.dumps(words))
+    (tmp_path / "words.json").write_text(json.dumps(words), encoding="utf-8-sig")  # as Windows writes it
     (given,) = records(RUN.invoke(app, [*base, "--words", str(tmp_path / "words.json")]).stdout)
     assert given["words_from"] == "given" and len(given["words"]) == len(words)
 
@@ -157,6 +158,25 @@ def test_runs_of_different_protocols_are_not_compared(runs: Path, manifest: Path
     assert done.exit_code == 1 and "can't be compared" in str(done.exception)
 
 
+def test_runs_in_folders_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> None:
+    again = [str(shutil.copytree(runs / "acoustic", tmp_path / when / "acoustic")) for when in ("before", "after")]
+    done = RUN.invoke(app, ["evaluate", *again, "-o", str(tmp_path / "r.html"), "--json"])
+    assert done.exit_code == 0, done.exception
+    assert [r["system"] for r in records(done.stdout)][:2] == [f"acoustic ({run})" for run in again]
+
+
+def test_runs_of_different_test_utterances_are_not_compared(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    """One protocol, and yet another corpus: the controls in the table would be of the first alone."""
+    fewer = tmp_path / "fewer.jsonl"
+    write_manifest(fewer, [u for i, u in enumerate(read_manifest(manifest)) if i % 2])
+    arguments = ["train", "acoustic", "--manifest", str(fewer), "-o", str(tmp_path / "r")]
+    done = RUN.invoke(app, [*arguments, "--set", "hidden=8", "--set", "dense=8", "--set", "epochs=1"])
+    assert done.exit_code == 0, done.stderr
+    done = RUN.invoke(app, ["evaluate", str(runs / "acoustic"), str(tmp_path / "r"), "-o", str(tmp_path / "r.html")])
+    assert done.exit_code == 1 and "cannot be compared: they hold" in str(done.exception)
+    assert not (tmp_path / "r.html").exists()
+
+
 def test_a_core_installation_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -167,6 +187,29 @@ def test_a_core_installation_says_what_to_install(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 1 and "pip install 'duetto[train]'" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("duetto.cli.align.read_manifest", stopped)
+    monkeypatch.setattr("sys.argv", ["duetto", "align", str(manifest), "-o", str(tmp_path / "out.jsonl")])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 130 and "run the same command again" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """And not the unfinished file that was to take its name."""
+    monkeypatch.setattr("sys.argv", ["duetto", "corpus", "manifest", "manifest", str(manifest), "-o", str(tmp_path)])
+    with pytest.raises(SystemExit) as status:
+        main()
+    assert status.value.code == 1 and capsys.readouterr().err == f"error: {tmp_path}: Is a directory\n"
 
 
 def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:
@@ -189,6 +232,8 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
     assert finished.prediction.path == "recognised" and finished.prediction.words
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])
+    with pytest.raises(ConfigurationError, match="holds 40 utterances of seed 0, not 50 of 0"):
+        run(tmp_path / "demo", size=50, epochs=1, workers=1)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +241,7 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     [
         ('[{"word": 5}]', "'words' must be a list"),
         ('[{"word": "a", "start": -1, "end": 2}]', "0 ≤ start"),
-        ("{", "Expect"),
+        ("{", "not JSON (Expecting property name"),
     ],
 )
 def test_words_that_are_wrong_name_their_file(

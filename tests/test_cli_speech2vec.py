@@ -128,6 +128,7 @@ def test_a_manifest_without_word_times_names_what_adds_them(
         (("--dim", "7"), "dim = 7 is not valid; an even number"),
         (("--objective", "glove"), "choose skipgram or cbow"),
         (("--optimiser", "lion"), "choose adam or sgd"),
+        (("--learning-rate", "-1"), "learning_rate = -1.0 is not valid"),
     ],
 )
 def test_wrong_options_say_what_is_valid(
@@ -137,6 +138,7 @@ def test_wrong_options_say_what_is_valid(
     result = duetto("train", manifest, "-o", tmp_path / "s2v", "--cache", cache, *options)
     assert result.exit_code == 1 and isinstance(result.exception, ConfigurationError)
     assert message in str(result.exception)
+    assert not (tmp_path / "s2v").exists()  # which would refuse the right options afterwards
 
 
 def test_unreadable_recordings_are_named_and_the_others_go_on(manifest: Path, encoder: Path, tmp_path: Path) -> None:

@@ -75,3 +75,10 @@ def test_export_without_the_extra_names_it(runs: Path, tmp_path: Path) -> None:
     arguments = ["export", str(runs / "acoustic"), "-o", str(tmp_path / "model")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "pip install 'duetto[train]'" in done.stderr
+
+
+def test_finished_runs_are_evaluated_with_the_core_alone(runs: Path, tmp_path: Path) -> None:
+    code = f"BLOCKED = frozenset({blocked()!r})\n{BLOCKER}"
+    arguments = ["evaluate", str(runs / "acoustic"), str(runs / "fusion-spoken"), "-o", str(tmp_path / "report.html")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and (tmp_path / "report.html").is_file(), done.stderr

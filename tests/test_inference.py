@@ -1,11 +1,13 @@
 """From raw audio to emotion: every way in, every kind of bad input, and agreement with the evaluation."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import duetto
 from duetto import audio, evaluation, inference
@@ -104,6 +106,12 @@ def test_bad_audio_is_refused(runs: Path, tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(AudioError):
             system(source)
+    waveform = np.full(1600, 1e30, np.float32)
+    soundfile.write(tmp_path / "loud.wav", waveform, 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"loud\.wav: samples reach 1e\+30"):
+        system(tmp_path / "loud.wav")
+    with pytest.raises(AudioError, match=r"^a recording: samples reach"):
+        system({"waveform": waveform, "sample_rate": 16_000})
 
 
 def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:
@@ -134,6 +142,25 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
             duetto.load(broken)
     with pytest.raises(ConfigurationError, match="choose corpus, general"):
         duetto.load(runs / "fusion-spoken", recogniser="magic")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("acoustic", {"encoders": ["acoustic", "words"]}),
+        ("fusion-speech2vec", {"encoders": ["acoustic"]}),
+    ],
+)
+def test_a_description_of_another_graph_is_refused(
+    tmp_path: Path, runs: Path, name: str, change: dict[str, object]
+) -> None:
+    """Before anything is asked, and not by whatever the graph says of its inputs then."""
+    folder = shutil.copytree(runs / name / "fold0-seed0", tmp_path / name)
+    described = json.loads((folder / "model.json").read_text())
+    described["experiment"] |= change
+    (folder / "model.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match="not of one model"):
+        duetto.load(folder)
 
 
 def test_json_record_has_the_promised_keys(runs: Path, utterance: Utterance) -> None:

@@ -114,6 +114,26 @@ def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
         Frontend.from_json(other, "here")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("mean", [0.0] * 33, "of shape"),
+        ("mean", 0.0, "of shape"),
+        ("mean", [float("nan")] * 34, "no finite number"),
+        ("mean", None, "of shape"),
+        ("deviation", [0.0] * 34, "not above 0"),
+        ("deviation", [-1.0] * 34, "not above 0"),
+        ("deviation", [float("inf")] * 34, "not above 0"),
+    ],
+)
+def test_statistics_that_no_training_gives_are_refused(key: str, value: object, message: str) -> None:
+    """Not taken for numbers: an answer from NaN frames is one that nobody notices."""
+    broken = front().to_json()
+    broken["features"][key] = value
+    with pytest.raises(ModelError, match=f"here: damaged.*{message}"):
+        Frontend.from_json(broken, "here")
+
+
 def test_normalisation_by_training_by_speaker_and_none() -> None:
     x = np.random.default_rng(0).normal(7, 2, (30, 34)).astype(np.float32)
     np.testing.assert_allclose(front().frames(x), (x - 2) / 4)

@@ -93,6 +93,7 @@ def test_unlabelled_utterances_take_no_part() -> None:
         ({"scenario": None}, "scenario", "needs the scenario"),
         ({"scenario": "other"}, "improvised", "begin with 'impro'"),
         ({"label": None}, "session5", "no utterance has a label"),
+        ({"label": "sad"}, "session5", "one class only, 'sad'"),
         ({}, "tenfold", "choose from session5, loso"),
     ],
 )
@@ -107,11 +108,23 @@ def test_a_class_that_training_lacks_is_an_error() -> None:
         folds("session5", only)
 
 
+def numbered(n: int, sessions: int) -> list[Utterance]:
+    """Utterances of n speakers in two classes and sessions from 1 on."""
+    return [
+        Utterance(str(i), Path("a"), label=("sad", "angry")[i % 2], session=str(i % sessions + 1), speaker=str(i))
+        for i in range(n)
+    ]
+
+
 def test_unknown_speakers_are_not_called_disjoint() -> None:
-    utterances = [Utterance(str(i), Path("a"), label="sad", session=str(i % 3), speaker=str(i)) for i in range(12)]
-    assert "scenario" not in folds("session5", utterances)[0].disjoint_in
+    assert "scenario" not in folds("session5", numbered(12, sessions=3))[0].disjoint_in
 
 
 def test_the_last_session_is_the_tenth_not_the_ninth() -> None:
-    many = [Utterance(str(i), Path("a"), label="sad", session=str(i % 10 + 1), speaker=str(i)) for i in range(40)]
-    assert {u.session for u in folds("session5", many)[0].test} == {"10"}
+    assert {u.session for u in folds("session5", numbered(40, sessions=10))[0].test} == {"10"}
+
+
+def test_a_session_named_by_a_digit_that_is_no_number_is_a_name() -> None:
+    r"""`\d` and `int` know decimals alone, `str.isdigit` takes ² for one as well."""
+    named = [replace(u, session={"1": "²"}.get(u.session or "", u.session)) for u in numbered(40, sessions=3)]
+    assert {u.session for u in folds("session5", named)[0].test} == {"²"}  # names after numbers

@@ -144,6 +144,14 @@ def test_bad_files_are_skipped_with_their_reason_and_tried_again(tmp_path: Path)
     assert "u1" not in made and "no such file" in made.skipped["u1"]
 
 
+def test_a_name_of_bytes_that_are_no_text_is_skipped_and_the_others_go_on(tmp_path: Path) -> None:
+    """File names on Linux are bytes; `os.fsdecode` makes lone surrogates of those that are not UTF-8."""
+    name = os.fsdecode(b"caf\xe9.wav")
+    utterances = [*corpus(tmp_path, 1), Utterance(name, tmp_path / name)]
+    made = extract_corpus(utterances, tmp_path / "s", CONFIG, workers=1)
+    assert "u0" in made and list(made.skipped) == [name]
+
+
 def test_a_defect_of_an_extractor_does_not_end_the_run(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Broken:

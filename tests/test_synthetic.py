@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -311,6 +312,23 @@ def test_what_is_said_depends_on_the_arguments_alone():
     assert not np.array_equal(first, Speaker("f3").say("hello there my friend", seed=1)[0])
 
 
+def test_ctrl_c_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in what espeak-ng calls back is dropped: the sentence would go on without some of its samples."""
+    callback, once = espeak._Callback, iter([signal.SIGINT])
+
+    def interrupted(receive):
+        def called(*arguments) -> int:
+            for number in once:
+                signal.raise_signal(number)
+            return receive(*arguments)
+
+        return callback(called)
+
+    monkeypatch.setattr(espeak, "_Callback", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Speaker("f2").say("hello")
+
+
 def test_settings_are_heard():
     speaker = Speaker("m3")
     slow, _ = speaker.say("the answer is known", rate=120)
@@ -610,6 +628,17 @@ def test_marker_errors(tmp_path, content):
         (tmp_path / synthetic.MARKER).write_text(content)
     with pytest.raises(CorpusError, match=r"SYNTHETIC\.json"):
         synthetic.oracle_accuracy(tmp_path)
+
+
+def test_an_interrupted_call_leaves_the_folder_empty_for_the_same_call(tmp_path):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthetic.write(tmp_path, size=10, progress=stop)
+    assert not list(tmp_path.iterdir())
+    synthetic.write(tmp_path, size=10)
+    assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"])
 
 
 def test_write_refuses_a_folder_in_use(tmp_path, tree):

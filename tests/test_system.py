@@ -143,6 +143,12 @@ def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> 
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         evaluation.read(tmp_path)
+    for key in ("protocol", "seeds", "folds", "synthetic", "environment"):
+        described = json.loads((runs / "acoustic/run.json").read_text())
+        del described[key]
+        (tmp_path / "run.json").write_text(json.dumps(described))
+        with pytest.raises(ModelError, match=f"of another version.*{key}.*train again"):
+            evaluation.read(tmp_path)
 
 
 def test_words_without_times_have_no_sound_but_an_answer(runs: Path, manifest: Path) -> None:

@@ -170,9 +170,12 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
         fit(model(), Broken(), CONFIG, tmp_path)
 
 
-def test_unknown_optimiser_is_refused(tmp_path: Path) -> None:
+def test_what_no_training_can_use_is_refused_before_it() -> None:
     with pytest.raises(ConfigurationError, match="choose adam or sgd"):
-        fit(model(), Line(), replace(CONFIG, optimiser="lion"), tmp_path)
+        replace(CONFIG, optimiser="lion")
+    for rate in (0.0, -1.0, float("nan")):
+        with pytest.raises(ConfigurationError, match="give a number above 0"):
+            replace(CONFIG, learning_rate=rate)
 
 
 def test_progress_reaches_its_end(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def test_audio_below_the_manifest_is_relative_and_other_audio_absolute(tmp_path:
         ('{"id": "a", "audio": "a", "words": [{"word": "x", "start": 1}]}', "only one of start and end"),
         ('{"id": "a", "audio": "a", "words": [{"word": "x", "start": 2, "end": 1}]}', "0 ≤ start ≤ end"),
         ('{"id": "a", "audio": "a", "words": [{"word": "x", "start": -1, "end": 1}]}', "0 ≤ start ≤ end"),
+        ('{"id": "a", "audio": "a", "words": [{"word": "x", "confidence": NaN}]}', "confidence nan: a finite number"),
+        ('{"id": "a", "audio": "a", "words": [{"word": "x", "source": 5}]}', "'source' of a word must be a string"),
         ('{"id": "a", "audio": "a", "votes": {"x": "sad"}}', "'votes' must map"),
         ('{"id": "a", "audio": "a\\u0000"}', "no file name can have"),
         ('{"id": "\\udfff", "audio": "a"}', "no file name can have"),

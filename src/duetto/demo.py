@@ -15,7 +15,7 @@ from pathlib import Path
 from . import corpora, evaluation, experiment, report, splits
 from .corpora import doctor, synthetic
 from .embeddings import EmbeddingConfig
-from .errors import CorpusError
+from .errors import ConfigurationError, CorpusError
 from .inference import Prediction, Recogniser
 from .labels import classes
 from .results import SystemResult
@@ -70,6 +70,12 @@ def run(
     tree = out / "corpus"
     if not (tree / synthetic.MARKER).is_file():
         synthetic.write(tree, size=size, seed=seed, progress=step("speak a synthetic corpus"))
+    marker = synthetic.read_marker(tree)
+    if (marker.get("size"), marker.get("seed")) != (size, seed):
+        raise ConfigurationError(
+            f"{tree} holds {marker.get('size')} utterances of seed {marker.get('seed')}, not {size} of {seed}; "
+            "choose another folder, or the same options to go on"
+        )
     checkup = doctor.check("synthetic", tree, progress=step("examine it"))
     if not checkup.healthy:
         raise CorpusError(f"{tree}: {checkup.errors[0].detail}. Delete {out} and run the demo again")

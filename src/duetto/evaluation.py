@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
 RUN, RESULT = "run.json", "result.npz"
 _FORMAT = "duetto-run-1"
+_KEYS = ("protocol", "seeds", "folds", "synthetic", "environment")
 
 
 def environment(packages: Sequence[str]) -> dict[str, str]:
@@ -248,6 +249,8 @@ def read(folder: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
         if value["format"] != _FORMAT:
             raise ValueError(f"format {value['format']!r}")
+        if lacking := [key for key in _KEYS if key not in value]:
+            raise KeyError(*lacking)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged, or of another version ({error!r}); train again") from error
     return value
@@ -350,7 +353,7 @@ def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
             return None
         described = read(folder)
         name = described["baseline" if "baseline" in described else "experiment"]["name"]
-        audits[name if name not in audits else f"{name} ({folder.name})"] = checked
+        audits[name if name not in audits else f"{name} ({folder})"] = checked
     return audit.merged(audits)
 
 

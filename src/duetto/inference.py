@@ -174,6 +174,12 @@ class Recogniser:
     ) -> Evidence:
         """What a call with the same arguments answers from."""
         waveform = audio.load(source)
+        try:
+            return self._heard(waveform, transcript, words)
+        except AudioError as error:  # of samples that are no sound to it; they do not know whose they are
+            raise AudioError(f"{_name(source)}: {error}") from error
+
+    def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = list(waveform.warnings)
         frames = read = None
         said, path = (), "none"
@@ -277,5 +283,8 @@ def _portable(source: audio.Source) -> Any:
 
 
 def _crashed(source: audio.Source) -> DuettoError:
-    name = source if isinstance(source, str | os.PathLike) else "a recording"
-    return AudioError(f"{name}: the process that worked on it died")
+    return AudioError(f"{_name(source)}: the process that worked on it died")
+
+
+def _name(source: audio.Source) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "a recording"

@@ -70,8 +70,13 @@ class Normaliser:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Normaliser:
-        """The inverse of `to_json`."""
-        return cls(np.array(value["mean"], np.float32), np.array(value["deviation"], np.float32))
+        """The inverse of `to_json`; a `ValueError` for anything that `fit` cannot have given."""
+        mean, deviation = (np.array(value[key], np.float32) for key in ("mean", "deviation"))
+        if mean.ndim != 1 or mean.shape != deviation.shape:
+            raise ValueError(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
+        if not (np.isfinite(mean) & np.isfinite(deviation) & (deviation > 0)).all():
+            raise ValueError("a mean that is no finite number, or a deviation that is not above 0")
+        return cls(mean, deviation)
 
 
 def cut(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:

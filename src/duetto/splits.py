@@ -65,7 +65,7 @@ def _values(utterances: Iterable[Utterance], group: str, protocol: str) -> list[
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:
     """A sort key in which "10" comes after "9"."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name))
 
 
 def _partition(values: Sequence[str], sizes: dict[str, int], parts: int) -> list[set[str]]:
@@ -204,7 +204,8 @@ LEAKING = frozenset({"random"})
 def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
     """The folds of a named protocol over the utterances that have a label.
 
-    Errors: an unknown protocol, no labelled utterance, or a training part that lacks a class of the test part.
+    Errors: an unknown protocol, no labelled utterance, or a training part that has one class only, or lacks a class
+    of the test part.
     """
     if protocol not in PROTOCOLS:
         raise ConfigurationError(f"protocol {protocol!r} is not known; choose from {', '.join(PROTOCOLS)}")
@@ -217,5 +218,10 @@ def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list
         if missing:
             raise ConfigurationError(
                 f"fold {fold.name!r} has no training utterance labelled {', '.join(sorted(map(str, missing)))}"
+            )
+        if len({u.label for u in fold.train}) == 1:
+            raise ConfigurationError(
+                f"fold {fold.name!r} trains on one class only, {fold.train[0].label!r}, and there is nothing to tell "
+                "apart; add utterances of another class to the manifest"
             )
     return result

@@ -47,6 +47,9 @@ class Task(Protocol):
         ...
 
 
+_OPTIMISERS = ("adam", "sgd")
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
@@ -67,6 +70,12 @@ class TrainingConfig:
     devices: int = 1
     precision: str = "32-true"
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in _OPTIMISERS:
+            raise ConfigurationError(f"optimiser {self.optimiser!r} is not known; choose {' or '.join(_OPTIMISERS)}")
+        if not self.learning_rate > 0:
+            raise ConfigurationError(f"learning_rate = {self.learning_rate} is not valid; give a number above 0")
 
 
 @dataclass(frozen=True)
@@ -206,9 +215,7 @@ def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimize
         # Keras' epsilon. One pass over all weights; on other devices PyTorch takes its fastest form by itself.
         fused = True if config.accelerator == "cpu" else None
         return torch.optim.Adam(model.parameters(), lr=config.learning_rate, eps=1e-7, fused=fused)
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
-    raise ConfigurationError(f"optimiser {config.optimiser!r} is not known; choose adam or sgd")
+    return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
 
 
 def _writer(folder: Path, epoch: int) -> Any:

@@ -42,6 +42,8 @@ class Word:
     def __post_init__(self) -> None:
         if (self.start is None) != (self.end is None):
             raise CorpusError(f"word {self.word!r} has only one of start and end: give both, in seconds, or neither")
+        if self.confidence is not None and not math.isfinite(self.confidence):
+            raise CorpusError(f"word {self.word!r} has confidence {self.confidence}: a finite number is required")
         if self.start is None or self.end is None:
             return
         if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start <= self.end):
@@ -145,6 +147,8 @@ def words_from(value: Any) -> tuple[Word, ...] | None:
         return None
     if not isinstance(value, list) or not all(isinstance(w, dict) and isinstance(w.get("word"), str) for w in value):
         raise CorpusError('\'words\' must be a list of {"word": …, "start": …, "end": …}')
+    if odd := [w["source"] for w in value if not isinstance(w.get("source", ""), str)]:
+        raise CorpusError(f"'source' of a word must be a string, not {odd[0]!r}")
     return tuple(
         Word(w["word"], _number(w, "start"), _number(w, "end"), w.get("source", "gold"), _number(w, "confidence"))
         for w in value

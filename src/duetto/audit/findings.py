@@ -17,6 +17,7 @@ Verdict = Literal["clean", "declared", "leak"]
 
 AUDIT = "audit.json"
 """Name of an audit's file in a run folder."""
+_ANEW = "delete it, and run the same `duetto train` again, which audits"
 
 EXAMPLES = 5
 
@@ -129,7 +130,7 @@ class Audit:
                 raise ValueError("a kind of finding with another severity")
             return cls(findings, value["protocol"], value["folds"], value["utterances"], value["declared"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{where}: no audit of this version of duetto ({error!r}); audit again") from error
+            raise ModelError(f"{where}: no audit of this version of duetto ({error!r}); {_ANEW}") from error
 
 
 def save(audit: Audit, folder: Path) -> None:
@@ -148,7 +149,7 @@ def load(folder: Path) -> Audit | None:
     try:
         return Audit.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
     except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); audit again") from error
+        raise ModelError(f"{path}: not JSON ({error}); {_ANEW}") from error
 
 
 def merged(audits: Mapping[str, Audit]) -> tuple[Finding, ...]:

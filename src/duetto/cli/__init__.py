@@ -34,6 +34,8 @@ _EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth",
 """Optional package → the extra that brings it."""
 
 _MARKUP = "markdown"
+_STOPPED = 130
+"""The exit status that Typer makes of Ctrl-C."""
 
 
 class _Commands(TyperGroup):
@@ -81,7 +83,7 @@ def _root(verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what 
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage."""
+    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 130 stopped."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer
@@ -98,9 +100,11 @@ def main() -> None:
         typer.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        name = error.filename2 or error.filename  # of two, the second is what was asked for: OUT.partial becomes OUT
+        where = f"{name}: " if name else ""
         typer.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("stopped; run the same command again to go on", err=True)
-        sys.exit(130)
+    except SystemExit as status:
+        if status.code == _STOPPED:
+            typer.echo("stopped; run the same command again to go on", err=True)
+        raise

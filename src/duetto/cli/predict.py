@@ -112,7 +112,8 @@ def _listed(words: tuple[Word, ...]) -> str:
 
 def _read_words(path: Path) -> tuple[Word, ...]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return words_from(value) or ()
-    except (OSError, ValueError, CorpusError) as error:
+        return words_from(json.loads(path.read_text(encoding="utf-8-sig"))) or ()
+    except CorpusError as error:
         raise CorpusError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise CorpusError(f'{path}: not JSON ({error}); give [{{"word": …, "start": …, "end": …}}, …]') from error

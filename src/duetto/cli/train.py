@@ -16,7 +16,7 @@ from ..baselines import Baseline
 from ..errors import ConfigurationError
 from ..experiment import Experiment
 from ..progress import steps
-from ..results import SystemResult
+from ..results import SystemResult, aligned
 from ..utterance import Utterance, read_manifest
 
 if TYPE_CHECKING:
@@ -150,10 +150,11 @@ def evaluate(
         duetto evaluate runs/fusion --words recognised.jsonl
     """
     results = _told_apart(runs, [evaluation.result_of(run) for run in runs])
+    described = _one_test(runs, results)
     results += _with_other_words(runs, words or [], cache)
     results += evaluation.controls_of(runs[0])
     page = out or runs[0] / "report.html"
-    context = evaluation.report_context(_one_protocol(runs), results, findings=evaluation.findings_of(runs))
+    context = evaluation.report_context(described, results, findings=evaluation.findings_of(runs))
     report.write(page, results, **context)
     if as_json:
         for result in results:
@@ -163,8 +164,8 @@ def evaluate(
     typer.echo(f"report: {page}", err=True)
 
 
-def _one_protocol(runs: list[Path]) -> dict[str, Any]:
-    """The description of runs that may stand in one table."""
+def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
+    """The description of runs that may stand in one table: those of one protocol, with the same test utterances."""
     described = [evaluation.read(run) for run in runs]
     for run, other in zip(runs, described, strict=True):
         if other["protocol"] != described[0]["protocol"]:
@@ -172,22 +173,29 @@ def _one_protocol(runs: list[Path]) -> dict[str, Any]:
                 f"{runs[0]} has protocol {described[0]['protocol']}, {run} has {other['protocol']}: "
                 "figures of different test data can't be compared; evaluate them one by one"
             )
+    for result in results[1:]:
+        aligned(results[0], result)
     return described[0]
 
 
 def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemResult]:
-    """Results whose names differ: two runs of one system get the names of their folders too."""
+    """Results whose names differ: two runs of one system get the names of their folders too, or if these are alike,
+    their paths."""
     names = Counter(result.system for result in results)
-    return [
-        result
-        if names[result.system] == 1
-        else replace(result, system=f"{result.system} ({run.name})", title=f"{result.title} ({run.name})")
-        for run, result in zip(runs, results, strict=True)
-    ]
+    folders = Counter((result.system, run.name) for run, result in zip(runs, results, strict=True))
+    told = []
+    for run, result in zip(runs, results, strict=True):
+        if names[result.system] > 1:
+            where = run.name if folders[result.system, run.name] == 1 else run
+            result = replace(result, system=f"{result.system} ({where})", title=f"{result.title} ({where})")
+        told.append(result)
+    return told
 
 
 def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
-    from ..system import Workshop, rescore
+    if not manifests:
+        return []
+    from ..system import Workshop, rescore  # here, since finished runs alone are scored without PyTorch
 
     return [
         rescore(run, read_manifest(path), Workshop(cache or path.parent / "cache"), path.stem)

@@ -154,7 +154,7 @@ class Writer:
         """Bring the data to the disk, then the index."""
         self._data.flush()
         os.fsync(self._data.fileno())
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._pending)
+        text = "".join(json.dumps(line) + "\n" for line in self._pending)
         self._pending.clear()
         self._lines.write(text.encode())
         self._lines.flush()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingExtraError, ModelError
+from ..features.kinds import kind
 from ..inputs import Frontend, Normaliser, Padded, pad
 from . import graph
 
@@ -112,6 +113,22 @@ def settings(folder: Path) -> tuple[Frontend, float]:
     return Frontend.from_json(value, str(where)), float(temperature)
 
 
+def _agree(folder: Path, front: Frontend, session: Any) -> None:
+    """A graph that reads anything but what the description says, or tells other classes, is a `ModelError`: one of
+    the two is of another model."""
+    e = front.experiment
+    expected: dict[str, int | str] = {"frames": kind(e.features).dim} if e.uses_audio else {}
+    if e.uses_words:
+        expected["words"] = e.word_dim if e.embeddings == "spoken" else "n"  # vectors, or the ids of any n words
+    values = {x.name: x.shape[-1] for x in session.get_inputs() if not x.name.endswith("_lengths")}
+    told = session.get_outputs()[0].shape[-1]
+    if (values, told) != (expected, len(front.classes)):
+        raise ModelError(
+            f"{folder}: {GRAPH} reads {values} and tells {told} classes, {DESCRIPTION} says {expected} and "
+            f"{len(front.classes)}: they are not of one model; train or export again"
+        )
+
+
 class Session:
     """An exported emotion system, ready to answer.
 
@@ -123,6 +140,7 @@ class Session:
         self.folder = folder
         self.front, self.temperature = settings(folder)
         self._session = _session(folder / GRAPH, threads)
+        _agree(folder, self.front, self._session)
 
     def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
         """Logits (batch, classes) float32, before the temperature, of a batch from `Frontend.collate`."""

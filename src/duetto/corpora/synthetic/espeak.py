@@ -24,6 +24,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +209,11 @@ def _synthesise(
             library.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode()
         # A size in bytes with its final zero; no end position, no identifier, no user data.
-        library.espeak_Synth(encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None)
+        sizes = (len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None)
+        # In a thread of its own: Ctrl-C is an exception in the main one, and ctypes drops what a callback raises; the
+        # work would go on with samples missing.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(library.espeak_Synth, encoded, *sizes).result()
     if not blocks:
         raise ConfigurationError(f"espeak-ng said nothing for the text {text[:40]!r}")
     return np.concatenate(blocks) / np.float32(32768), rate, marks

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -85,11 +86,16 @@ def write(
     planned = draw_plan(options)
     dialogs = [_Dialog(folder, name, tuple(lines), options) for name, lines in planned.dialogs().items()]
     done = 0
-    with _mapper(workers) as mapper:
-        for count in mapper(_write_dialog, dialogs):
-            done += count
-            if progress is not None:
-                progress(done, len(planned.lines))
+    try:
+        with _mapper(workers) as mapper:
+            for count in mapper(_write_dialog, dialogs):
+                done += count
+                if progress is not None:
+                    progress(done, len(planned.lines))
+    except BaseException:  # Ctrl-C too: the same call shall find the folder as it was
+        for path in folder.glob("Session*"):
+            shutil.rmtree(path)
+        raise
     _write_text(folder / MARKER, json.dumps(_marker(planned), indent=1, ensure_ascii=False) + "\n")
     return planned
 

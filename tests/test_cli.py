@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import duetto
 from duetto import audio
 from duetto.cli import app, main
 from duetto.errors import ConfigurationError
@@ -28,6 +29,11 @@ def test_help_teaches_by_example(command: list[str]) -> None:
     assert done.exit_code == 0
     if command and command != ["corpus"]:
         assert "Example" in done.stdout and "duetto " in done.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    done = RUN.invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"duetto {duetto.__version__}\n")
 
 
 def records(text: str) -> list[dict]:

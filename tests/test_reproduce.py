@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from duetto import experiment, metrics, reproduce
+from duetto import experiment, metrics, parallel, reproduce
 from duetto.baselines import BASELINES
 from duetto.cli import app
 from duetto.cli.board import Board
@@ -218,6 +218,12 @@ def test_a_folder_of_other_options_is_refused(tree: Path, tmp_path: Path) -> Non
         (tmp_path / "reproduce.json").write_text(junk)
         with pytest.raises(ConfigurationError, match=r"reproduce\.json: damaged .* delete the file to go on"):
             small(tree, tmp_path, "svm")
+
+
+def test_a_folder_in_which_another_process_works_is_left_alone(tree: Path, tmp_path: Path) -> None:
+    with parallel.lock(tmp_path), pytest.raises(ConfigurationError, match="another process is writing into it"):
+        reproduce.run("synthetic", tree, tmp_path, Options(systems=("acoustic",)))
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_what_was_changed_stands_in_every_table(tree: Path, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import pytest
 
 from duetto import audio
 from duetto.errors import ConfigurationError, CorpusError
-from duetto.features import _index, store
+from duetto.features import store
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.store import FeatureStore, extract_corpus
+from duetto.parallel import lock
 from duetto.utterance import Utterance
 
 CONFIG = ShortTermConfig()
@@ -283,7 +284,7 @@ def test_a_damaged_index_names_its_line(tmp_path: Path) -> None:
 def test_only_one_writer_at_a_time(tmp_path: Path) -> None:
     utterances = corpus(tmp_path / "a", 1)
     home = extract_corpus(utterances, tmp_path / "s", CONFIG).home
-    with _index.lock(home), pytest.raises(ConfigurationError, match="another process is writing"):
+    with lock(home), pytest.raises(ConfigurationError, match="another process is writing"):
         extract_corpus(utterances, tmp_path / "s", CONFIG)
     assert len(extract_corpus(utterances, tmp_path / "s", CONFIG)) == 1
 

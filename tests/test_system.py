@@ -147,7 +147,7 @@ def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> 
         described = json.loads((runs / "acoustic/run.json").read_text())
         del described[key]
         (tmp_path / "run.json").write_text(json.dumps(described))
-        with pytest.raises(ModelError, match=f"of another version.*{key}.*train again"):
+        with pytest.raises(ModelError, match=f"of another version.*{key}.*train into a new folder"):
             evaluation.read(tmp_path)
 
 

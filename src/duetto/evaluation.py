@@ -252,7 +252,7 @@ def read(folder: Path) -> dict[str, Any]:
         if lacking := [key for key in _KEYS if key not in value]:
             raise KeyError(*lacking)
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: damaged, or of another version ({error!r}); train again") from error
+        raise ModelError(f"{path}: damaged, or of another version ({error!r}); train into a new folder") from error
     return value
 
 

@@ -133,7 +133,7 @@ def _read(folder: Path, utterances: Sequence[Utterance] | None) -> tuple[_Run, l
         if not (isinstance(system, dict) and isinstance(run.protocol, str) and list(described["seeds"])):
             raise ValueError("no experiment or baseline, no protocol or no seeds")
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: damaged, or of another version ({error!r}); train again") from error
+        raise ModelError(f"{path}: damaged, or of another version ({error!r}); train into a new folder") from error
     if missing and not any(fold.test for fold in run.folds):
         raise ConfigurationError(
             f"none of the test utterances of {folder}, such as {next(iter(missing))!r}, is in the manifest; "
@@ -217,7 +217,7 @@ def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
         if choice == "development":
             return chosen, int(np.argmax([epoch["score"] for epoch in epochs]))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: damaged ({error!r}); train again") from error
+        raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
     return chosen, None
 
 
@@ -225,9 +225,9 @@ def _json(path: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); train again") from error
+        raise ModelError(f"{path}: not JSON ({error}); train into a new folder") from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path}: no JSON object; train again")
+        raise ModelError(f"{path}: no JSON object; train into a new folder")
     return value
 
 
@@ -251,7 +251,7 @@ def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
                 kept = Normaliser.from_json(_json(path)["features"])
                 origin = _origin(kept, fold, store)
             except (KeyError, TypeError, ValueError) as error:
-                raise ModelError(f"{path}: damaged ({error!r}); train again") from error
+                raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
             if origin is None:
                 detail = "the normalisation of the model is of no part of this fold: nobody knows what it was fitted on"
                 yield found("unknown-statistics", fold.name, detail)

@@ -7,11 +7,9 @@ cut off when the next run opens the store.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,19 +162,3 @@ class Writer:
     def _note(self, **line: Any) -> None:
         self.index.apply(line)
         self._pending.append(line)
-
-
-@contextlib.contextmanager
-def lock(home: Path) -> Generator[None]:
-    """Keep a second writer out. The system lets go of the lock when its holder dies."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: an opened file there cannot be truncated by another process anyway
-        yield
-        return
-    with (home / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigurationError(f"{home}: another process is writing this feature store; wait for it") from error
-        yield

@@ -36,10 +36,10 @@ import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, CorpusError, DuettoError
-from ..parallel import cores
+from ..parallel import cores, lock
 from ..progress import Progress
 from ..utterance import Utterance
-from ._index import CONFIG, DATA, DTYPE, Index, Place, Writer, lock, read_config, read_index
+from ._index import CONFIG, DATA, DTYPE, Index, Place, Writer, read_config, read_index
 
 _JOBS_PER_TASK, _TASKS_PER_WORKER = 16, 8
 """Files go to a process in tasks of at most so many, and fewer where there would not be so many tasks for each."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import evaluation, report
+from .. import evaluation, parallel, report
 from ..errors import ConfigurationError, DuettoError
 from ..report.text import cell, finding, plain
 from ..results import RESAMPLES
@@ -61,7 +61,7 @@ def run(
     """Examine the corpus, measure everything, write tables and report into `out`; see `Options`.
 
     Errors: what `corpus.read` and `measure.Bench.measure` refuse; names and settings that are not valid; a folder
-    that was made with other options.
+    that was made with other options, or that another process is writing into.
     """
     options = options or Options()
     names = select(options.systems)
@@ -74,11 +74,13 @@ def run(
         watch(Event("corpus", "examine recordings", done, total))
 
     material = corpus.read(kind, path, force=options.force, progress=examined)
-    _remember(out, kind, options)
-    bench = Bench(material, options, out, watch)
-    measured = bench.measure(names, options.protocol)
-    compared, impossible = _side_by_side(bench, names, measured)
-    return _written(out, material, options, measured, compared, impossible, resamples)
+    out.mkdir(parents=True, exist_ok=True)
+    with parallel.lock(out):
+        _remember(out, kind, options)
+        bench = Bench(material, options, out, watch)
+        measured = bench.measure(names, options.protocol)
+        compared, impossible = _side_by_side(bench, names, measured)
+        return _written(out, material, options, measured, compared, impossible, resamples)
 
 
 def _remember(out: Path, kind: str, options: Options) -> None:

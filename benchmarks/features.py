@@ -43,7 +43,7 @@ PARTS = {
     "flux and spread": ("flux", "variance"),
     "the package's silences": ("_as_released",),
     "samples to float64, less their mean": ("_centre", "_level"),
-    "smallest and largest sample": ("_valid",),
+    "smallest and largest sample": ("checked",),
     "sums to features": ("_finish",),
     "the loop over blocks": ("_features",),
 }
@@ -75,8 +75,12 @@ def duetto_sides(recordings: Recordings) -> dict[str, Side]:
     def mode(name: str, samples: list[np.ndarray]) -> Side:
         return lambda: [short_term.extract(s, SAMPLE_RATE, mode=name) for s in samples]
 
+    def floor() -> None:
+        for frames in framed:  # spectra that were kept would be written to fresh pages, which costs as much again
+            np.fft.rfft(frames)
+
     return {
-        FLOOR: lambda: [np.fft.rfft(frames) for frames in framed],
+        FLOOR: floor,
         "reading the audio": lambda: [audio.load(path) for path in recordings.paths],
         "duetto, `pyaudioanalysis`": mode("pyaudioanalysis", recordings.whole()),
         "duetto, `corrected`": mode("corrected", recordings.samples),

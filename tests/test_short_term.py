@@ -286,6 +286,20 @@ def test_zeros_count_as_half_a_crossing_either_way() -> None:
     np.testing.assert_allclose(exact(silent_end, mode="corrected"), defined(silent_end), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 65_535, 65_536, 200_000])
+@pytest.mark.parametrize("sample", [-32_768, 32_767])
+def test_the_sum_of_the_loudest_samples_is_exact(n: int, sample: int) -> None:
+    assert short_term._sum(np.full(n, sample, np.int16)) == n * sample
+
+
+def test_the_buffer_of_numpy_is_left_as_it_was() -> None:
+    before = np.getbufsize()
+    extract(np.zeros(FRAME, np.float32), 16_000)
+    with pytest.raises(AudioError, match="too low"):  # raised with the small buffer set
+        extract(np.zeros(FRAME, np.float32), 4_000)
+    assert np.getbufsize() == before
+
+
 def test_threads_do_not_share_their_workspace() -> None:
     signals = [noise(100 * FRAME, seed) for seed in range(8)]
     with ThreadPoolExecutor(4) as pool:

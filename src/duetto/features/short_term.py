@@ -24,6 +24,7 @@ import numpy as np
 
 from .. import frames
 from ..errors import AudioError, ConfigurationError
+from . import _buffers
 from . import _spectral as spectral
 from ._tables import LOWEST_PITCH, Tables, filter_edges, tables
 
@@ -60,6 +61,7 @@ _VERSION = 1
 _BLOCK_SAMPLES = 1 << 17
 """Samples of a block, 82 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
 closer to the core, but what Python spends on a block then weighs more."""
+_SAMPLES_OF_A_SUM = 1 << 16
 _TOGETHER = 500
 """Frames whose sums are finished together: many, so that what Python spends on them weighs little; few enough for
 their DCT to stay below 2^18 multiplications, where OpenBLAS begins to start threads."""
@@ -118,6 +120,7 @@ def functionals(features: np.ndarray) -> np.ndarray:
     return np.concatenate([array.mean(axis=0), array.std(axis=0)]).astype(np.float32)
 
 
+@_buffers.small
 def _features(
     samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
@@ -156,9 +159,18 @@ def _level(signal: np.ndarray, low: float, high: float, compatible: bool) -> spe
     scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
     if not compatible:
         return spectral.Level(scale, silence=SILENCE_ENERGY)
-    mean = float(np.add.reduce(signal, dtype=np.float64)) / len(signal)
+    mean = _sum(signal) / len(signal)
     peak = max(high - mean, mean - low) * scale + 1e-10
     return spectral.Level(scale, mean, peak, epsilon=spectral.EPSILON)
+
+
+def _sum(signal: np.ndarray) -> float:
+    """Of all samples. Those of int16 are added as int32, row by row of so many that none can overflow."""
+    if signal.dtype != np.int16:
+        return float(np.add.reduce(signal, dtype=np.float64))
+    whole = len(signal) - len(signal) % _SAMPLES_OF_A_SUM
+    rows = np.add.reduce(signal[:whole].reshape(-1, _SAMPLES_OF_A_SUM), axis=1, dtype=np.int32)
+    return float(rows.sum(dtype=np.int64) + np.add.reduce(signal[whole:], dtype=np.int32))
 
 
 def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.ndarray:

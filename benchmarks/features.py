@@ -148,7 +148,7 @@ def sides(recordings: Recordings) -> dict[str, Side]:
 
 def speed(recordings: Recordings, repetitions: int) -> str:
     """The table of one set of recordings."""
-    taken = alternate(sides(recordings), repetitions, clock=time.process_time, turn=0.05)
+    taken = alternate(sides(recordings), repetitions, clock=time.process_time, turn=0.3)
     minutes, package = recordings.seconds / 60, taken.get(PACKAGE)
     rows = [(name, 1000 * t / minutes, t / taken[FLOOR], package / t if package else "") for name, t in taken.items()]
     header = ("", "ms a minute of audio", "times the FFT", "times faster than pyAudioAnalysis")

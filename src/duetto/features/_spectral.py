@@ -88,11 +88,13 @@ class Workspace:
     A fresh array goes back to the system when it is dropped, and its pages are faulted in one by one when the
     next is written: for a short recording that costs more than the FFT.
 
-    With half = length // 2, frames: (rows, length), spectrum: (rows, half + 1) complex, magnitude: (rows, half + 1),
-    power: (rows·half,).
+    With half = length // 2, frames: (rows, length), signs: (rows, length) bool, changes: (rows, length − 1) bool,
+    spectrum: (rows, half + 1) complex, magnitude: (rows, half + 1), power: (rows·half,).
     """
 
     frames: np.ndarray
+    signs: np.ndarray
+    changes: np.ndarray
     spectrum: np.ndarray
     magnitude: np.ndarray
     power: np.ndarray
@@ -108,6 +110,8 @@ def workspace(rows: int, length: int) -> Workspace:
         half = length // 2
         found = _own.workspace = Workspace(
             np.empty((rows, length)),
+            np.empty((rows, length), bool),
+            np.empty((rows, length - 1), bool),
             np.empty((rows, half + 1), complex),
             np.empty((rows, half + 1)),
             np.empty(rows * half),
@@ -139,7 +143,7 @@ def block_sums(
     if energy.min() <= (silence := level.silence * t.length * unit**2):
         silent = energy <= silence
         frames[silent], parts[silent], energy[silent] = 0, 0, 0
-    out.crossings[rows] = crossings(frames, tied)
+    out.crossings[rows] = crossings(work, n, tied)
 
     spectrum = np.fft.rfft(frames, out=work.spectrum[:n])
     magnitude = np.abs(spectrum, out=work.magnitude[:n])[:, t.first_bin : t.first_bin + bins]
@@ -209,21 +213,22 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
     return np.maximum(found, 0, out=found)
 
 
-def crossings(frames: np.ndarray, tied: np.ndarray) -> np.ndarray:
-    """(n,) half of Σ|sign(x_i) − sign(x_{i−1})|, with sign(0) = 0.
+def crossings(work: Workspace, n: int, tied: np.ndarray) -> np.ndarray:
+    """(n,) half of Σ|sign(x_i) − sign(x_{i−1})| of the first n frames, with sign(0) = 0.
 
     tied: numbers of the frames that may hold zeros.
     """
     # sign(x) = [x > 0] + [x ≥ 0] − 1, both steps go the same way, and they differ at zeros only.
-    found = _changes(frames > 0).astype(float)
-    if len(tied):
-        found[tied] = (found[tied] + _changes(frames[tied] >= 0)) / 2
+    frames, signs, changes = work.frames[:n], work.signs[:n], work.changes[:n]
+    found = _changes(np.greater(frames, 0, out=signs), changes).astype(float)
+    if m := len(tied):
+        found[tied] = (found[tied] + _changes(np.greater_equal(frames[tied], 0, out=signs[:m]), changes[:m])) / 2
     return found
 
 
-def _changes(flags: np.ndarray) -> np.ndarray:
-    """(n,) places where neighbours in a row of (n, m) flags differ."""
-    differ = np.packbits(flags[:, 1:] != flags[:, :-1], axis=1)
+def _changes(signs: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """(n,) places where neighbours in a row of (n, m) signs differ; `changes` (n, m − 1) is overwritten."""
+    differ = np.packbits(np.not_equal(signs[:, 1:], signs[:, :-1], out=changes), axis=1)
     return np.bitwise_count(differ).sum(axis=1, dtype=np.uint32)
 
 

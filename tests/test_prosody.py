@@ -122,7 +122,10 @@ def test_smoothing_removes_single_octave_errors_within_a_run_only() -> None:
 
 
 def test_silence_has_no_prosody() -> None:
-    assert not any(whole(np.zeros(RATE, np.float32)).values())
+    """Neither has what is as good as silence: rounding, the dither of 24 bits."""
+    dither = np.random.default_rng(4).choice((-1.0, 0.0, 1.0), RATE) * 2.0**-23
+    for silence in (np.zeros(RATE, np.float32), np.full(RATE, 0.1), dither.astype(np.float32)):
+        assert not any(whole(silence).values())
 
 
 def test_working_memory_does_not_grow_with_the_recording() -> None:
@@ -136,4 +139,4 @@ def test_working_memory_does_not_grow_with_the_recording() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     # Some ten numbers for each of the 18 000 parts more, and not the 92 MB of their windows.
-    assert peaks[1] - peaks[0] < 18_000 * 8 * 16 and peaks[1] < 30_000_000
+    assert peaks[1] - peaks[0] < 18_000 * 8 * 16 and peaks[1] < 8_000_000

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sys
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -314,12 +315,13 @@ def test_what_is_said_depends_on_the_arguments_alone():
 
 def test_ctrl_c_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception in what espeak-ng calls back is dropped: the sentence would go on without some of its samples."""
-    callback, once = espeak._Callback, iter([signal.SIGINT])
+    callback, twice = espeak._Callback, iter([signal.SIGINT, signal.SIGINT])
 
     def interrupted(receive):
         def called(*arguments) -> int:
-            for number in once:
+            for number in twice:
                 signal.raise_signal(number)
+                time.sleep(0.05)  # for the main thread to notice
             return receive(*arguments)
 
         return callback(called)
@@ -634,11 +636,27 @@ def test_an_interrupted_call_leaves_the_folder_empty_for_the_same_call(tmp_path)
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
+    folder = tmp_path / "corpus"
+    folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        synthetic.write(tmp_path, size=10, progress=stop)
-    assert not list(tmp_path.iterdir())
-    synthetic.write(tmp_path, size=10)
-    assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"])
+        synthetic.write(folder, size=10, progress=stop)
+    assert list(tmp_path.iterdir()) == [folder] and not list(folder.iterdir())
+    synthetic.write(folder, size=10)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert len(iemocap.parse_synthetic(folder)) == len(synthetic.read_marker(folder)["utterances"])
+
+
+def test_what_another_writes_into_the_folder_meanwhile_stays(tmp_path):
+    folder = tmp_path / "corpus"
+
+    def meddle(done: int, total: int) -> None:
+        (folder / "Session1").mkdir(parents=True, exist_ok=True)
+        (folder / "Session1/mine.txt").write_text("mine")
+
+    with pytest.raises(OSError):
+        synthetic.write(folder, size=10, progress=meddle)
+    assert (folder / "Session1/mine.txt").read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_write_refuses_a_folder_in_use(tmp_path, tree):

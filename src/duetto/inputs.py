@@ -71,7 +71,8 @@ class Normaliser:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Normaliser:
         """The inverse of `to_json`; a `ValueError` for anything that `fit` cannot have given."""
-        mean, deviation = (np.array(value[key], np.float32) for key in ("mean", "deviation"))
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused
+            mean, deviation = (np.array(value[key], np.float32) for key in ("mean", "deviation"))
         if mean.ndim != 1 or mean.shape != deviation.shape:
             raise ValueError(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
         if not (np.isfinite(mean) & np.isfinite(deviation) & (deviation > 0)).all():

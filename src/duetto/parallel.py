@@ -35,14 +35,16 @@ def lock(folder: Path) -> Generator[None]:
     the lock when its holder dies."""
     try:
         import fcntl
-    except ImportError:  # Windows: an opened file there cannot be truncated by another process anyway
+    except ImportError:  # Windows has no such locks
         yield
         return
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ConfigurationError(f"{folder}: another process is writing into it; wait for it") from error
+        except OSError:
+            pass  # a file system without locks
         yield
 
 

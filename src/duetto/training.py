@@ -4,7 +4,7 @@
 
 It runs on Lightning Fabric, hence on CPU, CUDA and several processes alike. After every epoch one
 atomic checkpoint holds weights, best weights, optimiser and history. Whatever is random in an epoch is
-derived from (seed, epoch), so a run that was killed goes on to exactly the result it would have had.
+derived from (seed, epoch), so a run that was killed goes on to exactly the result it would have had on a CPU.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.optimiser not in _OPTIMISERS:
             raise ConfigurationError(f"optimiser {self.optimiser!r} is not known; choose {' or '.join(_OPTIMISERS)}")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ConfigurationError(f"learning_rate = {self.learning_rate} is not valid; give a number above 0")
 
 

@@ -1,8 +1,8 @@
 """NumPy's buffer of elements, made small for arithmetic between arrays of frames and one number for each frame.
 
 Where several rows fit into the buffer, NumPy copies an operand that is the same for a whole row into it, again and
-again; where little more than one does, it reads the number in place, and `frames -= mean[:, None]` takes a third of the
-time. Conversions gain from a large buffer, so this is for functions that have more of the former.
+again; where little more than one does, it reads the number in place, and `frames -= mean[:, None]` takes less than half
+of the time. Conversions gain from a large buffer, so this is for functions that have more of the former.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ NAMES: tuple[str, ...] = (
 """prominence: cepstral peak prominence, dB, mean and standard deviation over the parts (see `_prominence`).
 pitch_drift, level_drift: last third of the parts against the first; median pitch in octaves, mean level in dB.
 pitch_, low_, tilt_with_level: the loudest third of the parts against the softest, means; octaves and dB. low: the
-energy of 50–250 Hz against that of 250–1000 Hz; tilt: that below 1 kHz against that above. pitch_level_correlation:
-Pearson's, of the parts; near 0 where either hardly varies."""
+energy of 50–250 Hz against that of 250–1000 Hz; tilt: that of 50–1000 Hz against all above. pitch_level_correlation:
+Pearson's, of the parts; near 0 where either hardly varies. Prominence and tilt depend on the sample rate, up to half
+of which the spectrum reaches."""
 
 SUSTAINED = 5
 """So many voiced parts in a row count as voice: shorter ones are often errors of the pitch track."""

@@ -59,7 +59,7 @@ LARGEST_SAMPLE = 100.0
 
 _VERSION = 1
 _BLOCK_SAMPLES = 1 << 17
-"""Samples of a block, 82 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
+"""Samples of a block, 81 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
 closer to the core, but what Python spends on a block then weighs more."""
 _SAMPLES_OF_A_SUM = 1 << 16
 _TOGETHER = 500

@@ -76,7 +76,7 @@ class VoiceConfig:
         flux = _TAKEN.index("spectral_flux")
         taken[:, flux] = np.log(taken[:, flux] + _SMALLEST_FLUX)
         track = pitch.track(samples, sample_rate)
-        loud = track.level > track.level.max() * 10 ** (FLOOR_DECIBELS / 10)
+        loud = track.level > max(track.level.max() * 10 ** (FLOOR_DECIBELS / 10), pitch.SILENT)
         voiced = loud & (track.periodicity > VOICED_PERIODICITY)
         whole = prosody.extract(samples, sample_rate, track, loud, voiced)
         columns = np.column_stack((_tones(track, voiced, len(base)), decibels, taken, np.tile(whole, (len(base), 1))))

@@ -7,8 +7,8 @@ twice the units, all of which read the input and the first half of h, by the sam
     second half   output gate as it is: the states asked for; nothing reads them back
 
 Gates and cells of both halves are the same numbers; only o differs. The gates are shut by inputs of the kernel, a
-column of x for each unit: σ(z − 2¹³) is 0 in any precision, and so is its gradient. What the mask scales is one
-factor for all units that it keeps, and goes into the recurrent weight.
+column of x for each unit: σ(z − 2¹³) is 0, and so is its gradient, for all z below 2¹² at least. What the mask scales
+is one factor for all units that it keeps, and goes into the recurrent weight.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def recur(
     (D, 4·hidden): gates in the order i, f, g, o. mask (D, rows, hidden) or None: factors of h before its
     product, the same in all rows of a sequence; in it there is one number besides 0.
 
-    Computed in the precision of the weights, under autocast too.
+    Computed in the precision of the weights, under autocast too. On CUDA cuDNN multiplies float32 with the ten bits of
+    TF32, unless `torch.backends.cudnn.allow_tf32` is False.
     """
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(weight_recurrent.dtype)

@@ -114,8 +114,8 @@ def settings(folder: Path) -> tuple[Frontend, float]:
 
 
 def _agree(folder: Path, front: Frontend, session: Any) -> None:
-    """A graph that reads anything but what the description says, or tells other classes, is a `ModelError`: one of
-    the two is of another model."""
+    """A graph that reads anything but what the description says, or tells another number of classes, is a
+    `ModelError`: one of the two is of another model."""
     e = front.experiment
     expected: dict[str, int | str] = {"frames": kind(e.features).dim} if e.uses_audio else {}
     if e.uses_words:

@@ -23,10 +23,10 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -210,13 +210,25 @@ def _synthesise(
         encoded = text.encode()
         # A size in bytes with its final zero; no end position, no identifier, no user data.
         sizes = (len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None)
-        # In a thread of its own: Ctrl-C is an exception in the main one, and ctypes drops what a callback raises; the
-        # work would go on with samples missing.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(library.espeak_Synth, encoded, *sizes).result()
+        _to_its_end(partial(library.espeak_Synth, encoded, *sizes))
     if not blocks:
         raise ConfigurationError(f"espeak-ng said nothing for the text {text[:40]!r}")
     return np.concatenate(blocks) / np.float32(32768), rate, marks
+
+
+def _to_its_end(work: Callable[[], object]) -> None:
+    """In a thread of its own: Ctrl-C is an exception in the main one, and ctypes drops what a callback raises, so that
+    the work would go on with samples missing. It is raised when the work is done: the library cannot be left before."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    stopped = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt as signal:
+            stopped = signal
+    if stopped is not None:
+        raise stopped
 
 
 def _words(tokens: list[tuple[int, str]], marks: list[_Mark], n_samples: int, rate: int) -> tuple[Word, ...]:

@@ -2,13 +2,14 @@
 
     write(folder) ─▶ SessionN/…  and SYNTHETIC.json, which says what is planted in each utterance
 
-The marker `SYNTHETIC.json` is written last: a folder that has it is complete.
+The folder has its name when it is complete, and not before.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -84,20 +85,35 @@ def write(
         raise CorpusError(f"{folder}: not an empty folder; give a new one, or remove what is in it")
     espeak.variants()  # without the extra, fail before the first file
     planned = draw_plan(options)
+    with _whole(folder) as partial:
+        _write(partial, planned, workers, progress)
+    return planned
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder that becomes `folder` when the block is done, and vanishes when it is not: Ctrl-C leaves nothing."""
+    partial = folder.with_name(f".{folder.name}-{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rmdir()  # empty, or another wrote into it meanwhile, which is an error
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(folder: Path, planned: Plan, workers: int, progress: Progress | None) -> None:
+    options = planned.options
     dialogs = [_Dialog(folder, name, tuple(lines), options) for name, lines in planned.dialogs().items()]
     done = 0
-    try:
-        with _mapper(workers) as mapper:
-            for count in mapper(_write_dialog, dialogs):
-                done += count
-                if progress is not None:
-                    progress(done, len(planned.lines))
-    except BaseException:  # Ctrl-C too: the same call shall find the folder as it was
-        for path in folder.glob("Session*"):
-            shutil.rmtree(path)
-        raise
+    with _mapper(workers) as mapper:
+        for count in mapper(_write_dialog, dialogs):
+            done += count
+            if progress is not None:
+                progress(done, len(planned.lines))
     _write_text(folder / MARKER, json.dumps(_marker(planned), indent=1, ensure_ascii=False) + "\n")
-    return planned
 
 
 @contextmanager

@@ -21,12 +21,12 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -208,27 +208,30 @@ def _synthesise(
         for parameter, value in zip((_RATE, _PITCH, _RANGE, _VOLUME, _WORD_GAP), settings, strict=True):
             library.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode()
-        # A size in bytes with its final zero; no end position, no identifier, no user data.
-        sizes = (len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None)
-        _to_its_end(partial(library.espeak_Synth, encoded, *sizes))
+        with _uninterrupted():
+            # A size in bytes with its final zero; no end position, no identifier, no user data.
+            library.espeak_Synth(encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None)
     if not blocks:
         raise ConfigurationError(f"espeak-ng said nothing for the text {text[:40]!r}")
     return np.concatenate(blocks) / np.float32(32768), rate, marks
 
 
-def _to_its_end(work: Callable[[], object]) -> None:
-    """In a thread of its own: Ctrl-C is an exception in the main one, and ctypes drops what a callback raises, so that
-    the work would go on with samples missing. It is raised when the work is done: the library cannot be left before."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    stopped = None
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt as signal:
-            stopped = signal
-    if stopped is not None:
-        raise stopped
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is done: ctypes drops what a callback raises, and the work would go on with samples
+    missing."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # where no signal is an exception
+        return
+    asked: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        before(signal.SIGINT, None)
 
 
 def _words(tokens: list[tuple[int, str]], marks: list[_Mark], n_samples: int, rate: int) -> tuple[Word, ...]:

@@ -2,7 +2,8 @@
 
     write(folder) ─▶ SessionN/…  and SYNTHETIC.json, which says what is planted in each utterance
 
-The folder has its name when it is complete, and not before.
+All is made in a folder within it, and takes its place when it is whole, the marker last: a folder with the marker is
+complete.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .plan import Line, Options, Plan, draw_plan
 MARKER = "SYNTHETIC.json"
 """File at the root that says: none of this is human speech."""
 
+_PARTIAL = ".partial-"
 VERSION = 1
 """Of what is written. The same version, options, seed and machine give the same bytes."""
 
@@ -81,27 +83,25 @@ def write(
     if workers < 0:
         raise ConfigurationError(f"workers={workers}: give 0 for none, or the number of processes")
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CorpusError(f"{folder}: not an empty folder; give a new one, or remove what is in it")
+    _check_free(folder)
     espeak.variants()  # without the extra, fail before the first file
     planned = draw_plan(options)
-    with _whole(folder) as partial:
+    partial = folder / f"{_PARTIAL}{os.getpid()}"
+    partial.mkdir(parents=True)
+    try:
         _write(partial, planned, workers, progress)
+        _check_free(folder)
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == MARKER):
+            path.rename(folder / path.name)
+    finally:  # Ctrl-C too: the same call shall find the folder as it was
+        shutil.rmtree(partial, ignore_errors=True)
     return planned
 
 
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A folder that becomes `folder` when the block is done, and vanishes when it is not: Ctrl-C leaves nothing."""
-    partial = folder.with_name(f".{folder.name}-{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if folder.exists():
-            folder.rmdir()  # empty, or another wrote into it meanwhile, which is an error
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+def _check_free(folder: Path) -> None:
+    """Refuse a folder with anything in it but what a call left that was killed."""
+    if folder.exists() and not (folder.is_dir() and all(path.name.startswith(_PARTIAL) for path in folder.iterdir())):
+        raise CorpusError(f"{folder}: not an empty folder; give a new one, or remove what is in it")
 
 
 def _write(folder: Path, planned: Plan, workers: int, progress: Progress | None) -> None:

@@ -15,6 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A module may import only from modules above it. docs/architecture.md explains the order.
 ORDER = (
     "errors",
+    "utils",
     "progress",
     "parallel",
     "frames",

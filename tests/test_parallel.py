@@ -1,16 +1,14 @@
 """Work on several cores: in order, lazily, and past a process that dies."""
 
-import errno
 import os
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from duetto.errors import ConfigurationError
-from duetto.parallel import cores, in_order, lock
+from duetto.parallel import cores, in_order
 
 
 def slow_first(item: int) -> int:
@@ -67,17 +65,6 @@ def test_an_exception_comes_at_its_items_turn() -> None:
     assert [next(answers), next(answers)] == [0, 1]
     with pytest.raises(KeyError):
         next(answers)
-
-
-def test_a_file_system_without_locks_is_worked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "no locks available")
-
-    with lock(tmp_path), pytest.raises(ConfigurationError, match="another process is writing"), lock(tmp_path):
-        pass
-    monkeypatch.setattr("fcntl.flock", refused)
-    with lock(tmp_path):
-        assert (tmp_path / "lock").exists()
 
 
 def test_no_workers_are_refused() -> None:

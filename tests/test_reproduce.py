@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from duetto import experiment, metrics, parallel, reproduce
+from duetto import experiment, metrics, reproduce
 from duetto.baselines import BASELINES
 from duetto.cli import app
 from duetto.cli.board import Board
@@ -21,6 +21,7 @@ from duetto.errors import ConfigurationError, CorpusError, ModelError
 from duetto.experiment import SYSTEMS
 from duetto.reproduce import Event, Options, catalogue, corpus, measure, tables
 from duetto.reproduce.catalogue import TABLES, Row, keeps_features, select
+from duetto.utils import files
 from duetto.utterance import Word, read_manifest, write_manifest
 from duetto.words.vectors import Vectors, save
 
@@ -221,7 +222,7 @@ def test_a_folder_of_other_options_is_refused(tree: Path, tmp_path: Path) -> Non
 
 
 def test_a_folder_in_which_another_process_works_is_left_alone(tree: Path, tmp_path: Path) -> None:
-    with parallel.lock(tmp_path), pytest.raises(ConfigurationError, match="another process is writing into it"):
+    with files.lock(tmp_path), pytest.raises(ConfigurationError, match="another process is writing into it"):
         reproduce.run("synthetic", tree, tmp_path, Options(systems=("acoustic",)))
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 

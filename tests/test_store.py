@@ -18,7 +18,7 @@ from duetto.errors import ConfigurationError, CorpusError
 from duetto.features import store
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.store import FeatureStore, extract_corpus
-from duetto.parallel import lock
+from duetto.utils.files import lock
 from duetto.utterance import Utterance
 
 CONFIG = ShortTermConfig()

@@ -1,18 +1,14 @@
 """One function over many items on several cores: answers in the order of the items, in flat memory.
 
 items ─ a few at a time ─▶ threads | processes ─ function ─▶ answers, in the order of the items
-
-And `lock`, which keeps a second process out of a folder.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from .errors import ConfigurationError
@@ -27,25 +23,6 @@ _AHEAD = 4
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Generator[None]:
-    """Keep a second process from writing into `folder`: there, this is a `ConfigurationError`. The system lets go of
-    the lock when its holder dies."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks
-        yield
-        return
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(f"{folder}: another process is writing into it; wait for it") from error
-        except OSError:
-            pass  # a file system without locks
-        yield
 
 
 def in_order(

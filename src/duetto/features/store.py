@@ -36,8 +36,9 @@ import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, CorpusError, DuettoError
-from ..parallel import cores, lock
+from ..parallel import cores
 from ..progress import Progress
+from ..utils.files import lock
 from ..utterance import Utterance
 from ._index import CONFIG, DATA, DTYPE, Index, Place, Writer, read_config, read_index
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import evaluation, parallel, report
+from .. import evaluation, report
 from ..errors import ConfigurationError, DuettoError
 from ..report.text import cell, finding, plain
 from ..results import RESAMPLES
+from ..utils import files
 from . import catalogue, corpus, protocols, tables
 from .catalogue import TABLES, select
 from .corpus import Material
@@ -75,7 +76,7 @@ def run(
 
     material = corpus.read(kind, path, force=options.force, progress=examined)
     out.mkdir(parents=True, exist_ok=True)
-    with parallel.lock(out):
+    with files.lock(out):
         _remember(out, kind, options)
         bench = Bench(material, options, out, watch)
         measured = bench.measure(names, options.protocol)

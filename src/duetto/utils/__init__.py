@@ -1,0 +1,1 @@
+"""What every package needs and no field of speech knows: files, records from outside."""

@@ -77,10 +77,10 @@ def find(model: str | os.PathLike[str]) -> Path:
         return pretrained_folder(model)
     members = sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_numbers)
     if not members:
-        from . import evaluation  # here, since an answer needs nothing of it
+        from . import runs  # here, since an answer needs nothing of it
 
-        if (folder / evaluation.RUN).is_file():
-            evaluation.experiment_of(folder)  # says so where a baseline ran here
+        if (folder / runs.RUN).is_file():
+            runs.experiment_of(folder)  # says so where a baseline ran here
         raise ModelError(
             f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
             f"model that comes with duetto: {', '.join(PRETRAINED)}"

@@ -73,7 +73,7 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
         def submit(self, *_: Any, **__: Any) -> Any:
             raise BrokenProcessPool("a child was terminated")
 
-    monkeypatch.setattr(evaluation, "ProcessPoolExecutor", lambda workers, _: Broken(workers))
+    monkeypatch.setattr(evaluation.parallel, "_pool", lambda workers, *_: Broken(workers))
     job: Any = SimpleNamespace(run=SimpleNamespace(experiment=experiment.load("acoustic")))
     with pytest.raises(ModelError, match=r"killed for want of memory \(a child .*--workers 1"):
         evaluation._train_in_processes([job], 2, None)

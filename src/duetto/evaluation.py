@@ -8,16 +8,15 @@ What is finished is not trained again, what was killed goes on (`runs` describes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import audit, runs
+from . import audit, parallel, runs
 from .audit import Audit, Finding
 from .baselines.controls import CONTROLS
 from .errors import ModelError
@@ -123,21 +122,18 @@ def _train_in_processes(jobs: Sequence[_Job], workers: int, progress: Progress |
     Errors: those of a training; a `ModelError` where a process was killed.
     """
     ordered = sorted(jobs, key=lambda job: -len(job.run.experiment.encoders))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        try:
+    try:
+        with parallel.processes(workers) as pool:
             futures = [pool.submit(_train, job) for job in ordered]
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
                 if progress:
                     progress(done, len(futures))
-        except BrokenProcessPool as error:
-            raise ModelError(
-                f"a training process ended before its work was done, most likely killed for want of memory ({error}); "
-                "what is finished is kept: run the same again with fewer processes, --workers 1"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    except BrokenProcessPool as error:
+        raise ModelError(
+            f"a training process ended before its work was done, most likely killed for want of memory ({error}); "
+            "what is finished is kept: run the same again with fewer processes, --workers 1"
+        ) from error
 
 
 def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:

@@ -61,7 +61,7 @@ class Listener:
         self._segments_only = recogniser == "segments"
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
-        self._engine = _engine(recogniser, folder)
+        self._engine = engine_of(recogniser, folder)
         self._started: Recogniser | None = None
         self._aligner: Aligner | None = None
         self._lock = threading.Lock()
@@ -119,7 +119,12 @@ class Listener:
         return Heard((), "none", (*warnings, "nothing like a word was found in the recording"))
 
 
-def _engine(recogniser: str, folder: Path) -> Engine:
+def engine_of(recogniser: str, folder: Path) -> Engine:
+    """The engine of a recogniser's name (`Listener`), with the language model in a system's folder where it needs one.
+
+    Raises:
+        ConfigurationError: The name is not known.
+    """
     name, _, model = recogniser.partition("=")
     if name == "whisper":
         return Engine("whisper", model=model or None)

@@ -112,8 +112,7 @@ def main() -> None:
         typer.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
         sys.exit(1)
     except OSError as error:
-        name = error.filename2 or error.filename  # of two, the second is what was asked for: OUT.partial becomes OUT
-        where = f"{name}: " if name else ""
+        where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except SystemExit as status:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import ConfigurationError, ModelError
 from ..frames import seconds
+from ..utils import files
 from ..utterance import Word
 from .align import Aligner
 from .language import LanguageModel
@@ -139,7 +140,7 @@ def engine_of(recogniser: str, folder: Path) -> Engine:
 
 def save_language(model: LanguageModel, folder: Path) -> None:
     """Keep a language model with a system, as `folder`/language.json."""
-    (folder / LANGUAGE).write_text(json.dumps(asdict(model)), encoding="utf-8")
+    files.write_text(folder / LANGUAGE, json.dumps(asdict(model)))
 
 
 def load_language(folder: Path) -> LanguageModel | None:

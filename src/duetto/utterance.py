@@ -115,7 +115,7 @@ def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utteranc
             audio=folder / record["audio"],
             start=_number(record, "start"),
             end=_number(record, "end"),
-            words=words_from(record.get("words")),
+            words=parse_words(record.get("words")),
             votes=_votes(record.get("votes")),
             **{key: record.get(key) for key in _TEXT_KEYS},
         )
@@ -141,7 +141,7 @@ def _number(record: Mapping[str, Any], key: str) -> float | None:
     return float(value)
 
 
-def words_from(value: Any) -> tuple[Word, ...] | None:
+def parse_words(value: Any) -> tuple[Word, ...] | None:
     """The words of a manifest record: a list of {"word": …, "start": …, "end": …}, or None."""
     if value is None:
         return None

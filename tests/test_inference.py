@@ -36,7 +36,7 @@ def test_prediction_equals_evaluation(runs: Path, utterance: Utterance, name: st
 @pytest.mark.parametrize("name", ["fusion-speech2vec", "fusion-spoken"])
 def test_from_raw_audio_without_a_transcript(runs: Path, utterance: Utterance, name: str) -> None:
     prediction = duetto.load(runs / name)(utterance.audio)
-    assert prediction.path == "recognised"
+    assert prediction.words_from == "recognised"
     assert prediction.words and all(word.source == "recognised" and word.end for word in prediction.words)
     said = {word.word for word in utterance.words or ()}
     heard = [word.word for word in prediction.words]
@@ -46,7 +46,7 @@ def test_from_raw_audio_without_a_transcript(runs: Path, utterance: Utterance, n
 
 def test_a_transcript_is_aligned(runs: Path, utterance: Utterance) -> None:
     prediction = duetto.load(runs / "fusion-spoken")(utterance.audio, transcript=utterance.text)
-    assert prediction.path == "aligned"
+    assert prediction.words_from == "aligned"
     gold = [word.start for word in utterance.words or ()]
     found = [word.start for word in prediction.words]
     assert len(gold) == len(found)
@@ -55,7 +55,7 @@ def test_a_transcript_is_aligned(runs: Path, utterance: Utterance) -> None:
 
 def test_segments_need_no_recogniser(runs: Path, utterance: Utterance) -> None:
     prediction = duetto.load(runs / "fusion-spoken", recogniser="segments")(utterance.audio)
-    assert prediction.path == "segmented" and len(prediction.words) > 1
+    assert prediction.words_from == "segmented" and len(prediction.words) > 1
 
 
 def test_every_way_in_gives_one_answer(runs: Path, utterance: Utterance) -> None:

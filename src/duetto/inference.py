@@ -40,15 +40,15 @@ class Prediction:
     """What a recogniser says of one recording.
 
     probabilities: class → probability, calibrated, in the order of the label set; they sum to 1.
-    words: the words it read, with times (seconds) where known and their `source`. path: how they were
-    found (`words.listen.PATHS`); `none` where the system reads no words.
+    words: the words it read, with times (seconds) where known and their `source`. words_from: how they
+    were found (`words.listen.WORDS_FROM`); `none` where the system reads no words.
     duration: seconds of the recording. model: what answered. warnings: why to trust it less.
     """
 
     label: str
     probabilities: dict[str, float]
     words: tuple[Word, ...]
-    path: str
+    words_from: str
     duration: float
     model: str
     warnings: tuple[str, ...]
@@ -61,7 +61,7 @@ class Prediction:
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
             "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
-            "words_from": self.path,
+            "words_from": self.words_from,
             "model": self.model,
             "warnings": list(self.warnings),
         }
@@ -106,13 +106,13 @@ class Evidence:
     """What a system hears in one recording.
 
     frames: (frames, values) normalised; words: ids (n,) or vectors (n, dim); None for what it does not use.
-    said: the words themselves. path, duration, warnings: see `Prediction`.
+    said: the words themselves. words_from, duration, warnings: see `Prediction`.
     """
 
     frames: np.ndarray | None
     words: np.ndarray | None
     said: tuple[Word, ...]
-    path: str
+    words_from: str
     duration: float
     warnings: tuple[str, ...]
 
@@ -177,7 +177,7 @@ class Recogniser:
             label=self.labels[int(np.argmax(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
-            path=heard.path,
+            words_from=heard.words_from,
             duration=heard.duration,
             model=self.name,
             warnings=heard.warnings,
@@ -196,17 +196,17 @@ class Recogniser:
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
         frames = read = None
-        said, path = (), "none"
+        said, words_from = (), "none"
         if self._session.front.experiment.uses_audio:
             frames = self._frames(waveform, warnings)
         if self._listener is not None:
             found = self._listener(waveform.samples, transcript=transcript, words=words)
-            said, path = found.words, found.path
+            said, words_from = found.words, found.words_from
             warnings += found.warnings
             read = self._read(waveform, said, warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system hears the voice only; the words that were given are not used")
-        return Evidence(frames, read, said, path, waveform.duration, tuple(warnings))
+        return Evidence(frames, read, said, words_from, waveform.duration, tuple(warnings))
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None

@@ -14,6 +14,7 @@ Relative audio paths are relative to the manifest's folder. Names that are no UT
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path

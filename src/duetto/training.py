@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, parallel
 from .errors import ConfigurationError, DuettoError, ModelError
 from .progress import Progress
 
@@ -128,7 +128,8 @@ def fit(
             strategy=method,
             precision=config.precision,  # type: ignore[arg-type]
         )
-        fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
+        with parallel.ending_children():
+            fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
     tensors, meta = checkpoint.load(folder / CHOSEN)
     model.load_state_dict(tensors)
     return History(tuple(meta["history"]), meta["chosen"])
@@ -144,6 +145,8 @@ def _run(
     fabric: Any, model: nn.Module, task: Task, config: TrainingConfig, folder: Path, progress: Progress | None
 ) -> None:
     """Train in one process of possibly several."""
+    if fabric.world_size > 1:
+        parallel.end_with_parent()
     settle(config.threads)
     state = _State.begin(model, config, folder)
     if state.finished:

@@ -145,6 +145,9 @@ class Record(Mapping[str, Any]):
             raise self.wrong(f"{key!r} is missing")
         return self._value[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._value  # Mapping's own takes a KeyError for "no", and ours is none
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._value)
 

@@ -9,12 +9,10 @@ complete.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import audio
+from ... import audio, parallel
 from ...errors import ConfigurationError, CorpusError
 from ...frames import SAMPLE_RATE
 from ...progress import Progress
@@ -121,8 +119,7 @@ def _mapper(workers: int) -> Iterator[Callable[[Callable[[_Dialog], int], Iterab
     if workers == 0:
         yield map
         return
-    # A fork would copy whatever threads (torch, OpenMP) the caller holds locks in.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with parallel.processes(workers) as pool:
         yield pool.map
 
 

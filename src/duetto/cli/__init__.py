@@ -68,7 +68,8 @@ app = typer.Typer(
     name="duetto",
     cls=_Commands,
     help="Speech emotion recognition from two voices of one utterance: how it is said, and what is said.",
-    epilog="Start with: duetto demo --out demo    Every command has --help with examples.",
+    epilog="Start with: duetto predict FILE.wav    With the extras train and synth: duetto demo --out demo    "
+    "Every command has --help with examples.",
     no_args_is_help=True,
     rich_markup_mode=_MARKUP,
     pretty_exceptions_enable=False,

@@ -278,6 +278,12 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     return utterances
 
 
+def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Utterances in the order of their ids, which they are brought into before anything is fitted to them: what is
+    trained must not depend on the order of a manifest's lines."""
+    return sorted(utterances, key=lambda utterance: utterance.id)
+
+
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a JSONL manifest atomically."""
     path = Path(path)

@@ -70,7 +70,7 @@ def run(
 ) -> Demo:
     """Write, train, evaluate, recognise; everything lands in `out`. Resumable, as its parts are."""
     tree = out / "corpus"
-    if not (tree / synthetic.MARKER).is_file():
+    if not synthetic.is_complete(tree):
         synthetic.write(tree, size=size, seed=seed, progress=step("speak a synthetic corpus"))
     marker = synthetic.read_marker(tree)
     if (marker.get("size"), marker.get("seed")) != (size, seed):

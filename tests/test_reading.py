@@ -86,6 +86,7 @@ def test_fields_are_read_by_type(record: reading.Record) -> None:
     assert record.array("matrix", (2, 2)).tolist() == [[1, 2], [3, 4]]
     assert record.number("absent", None) is None
     assert record.text("absent", "default") == "default"
+    assert "text" in record and "absent" not in record
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from ..features.store import FeatureStore
 from ..inputs import Normaliser
 from ..progress import Progress
 from ..splits import LEAKING, Fold
+from ..utils.reading import Record, read_json
 from ..utterance import Utterance
 from ..words.vocabulary import tokens
 from .findings import Audit, Finding, found, load
@@ -221,14 +222,9 @@ def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
     return chosen, None
 
 
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); train into a new folder") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: no JSON object; train into a new folder")
-    return value
+def _model(path: Path) -> Record:
+    """The description of an exported model, or of the encoder beside it."""
+    return read_json(path, error=ModelError, repair="train into a new folder")
 
 
 def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
@@ -248,7 +244,7 @@ def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
         for _, part in run.trained(number):
             path = part / "model.json"
             try:
-                kept = Normaliser.from_json(_json(path)["features"])
+                kept = Normaliser.from_json(_model(path).record("features"))
                 origin = _origin(kept, fold, store)
             except (KeyError, TypeError, ValueError) as error:
                 raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
@@ -313,7 +309,7 @@ def _vocabularies(run: _Run) -> Iterator[Finding]:
                 path = part / ("model.json" if name == "vocabulary" else "language.json")
                 if not path.is_file():
                     continue
-                words = _json(path).get(name if name == "vocabulary" else "words", [])
+                words = _model(path).get(name if name == "vocabulary" else "words", [])
                 yield from _vocabulary(run, fold, name, words, train, development, test)
 
 

@@ -145,6 +145,9 @@ class Record(Mapping[str, Any]):
             raise self.wrong(f"{key!r} is missing")
         return self._value[key]
 
+    def __contains__(self, key: object) -> bool:  # Mapping's own asks for a KeyError
+        return key in self._value
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._value)
 

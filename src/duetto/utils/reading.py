@@ -49,12 +49,18 @@ _DAMAGED = (
 
 
 def read_bytes(
-    path: str | os.PathLike[str], *, error: type[DuettoError], limit: int = JSON_LIMIT, repair: str = ""
+    path: str | os.PathLike[str],
+    *,
+    error: type[DuettoError],
+    limit: int = JSON_LIMIT,
+    repair: str = "",
+    pipes: bool = False,
 ) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Args:
         path: The file.
+        pipes: Accept whatever can be read, such as a shell's `<(…)`: for a file that a person named.
         error: Class of every error.
         limit: Bytes that are accepted.
         repair: What to do about a missing or damaged file, for the message.
@@ -62,7 +68,7 @@ def read_bytes(
     Raises:
         DuettoError: (`error`) The file is missing, can't be opened, is no regular file, or is too large.
     """
-    with open_regular(path, error=error, repair=repair) as file:
+    with open_regular(path, error=error, repair=repair, pipes=pipes) as file:
         try:
             content = file.read(limit + 1)
         except OSError as reason:
@@ -72,7 +78,9 @@ def read_bytes(
     return content
 
 
-def open_regular(path: str | os.PathLike[str], *, error: type[DuettoError], repair: str = "") -> io.BufferedReader:
+def open_regular(
+    path: str | os.PathLike[str], *, error: type[DuettoError], repair: str = "", pipes: bool = False
+) -> io.BufferedReader:
     """A regular file, or a link to one, open for reading; a pipe or a device, which may never end, is refused.
 
     Raises:
@@ -80,7 +88,7 @@ def open_regular(path: str | os.PathLike[str], *, error: type[DuettoError], repa
     """
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():
+        if not pipes and path.exists() and not path.is_file():
             raise error(f"{path}: is no regular file{_then(repair)}")
         return path.open("rb")
     except OSError as reason:

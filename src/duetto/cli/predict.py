@@ -15,7 +15,7 @@ from ..parallel import cores
 from ..pretrained import DEFAULT, PRETRAINED
 from ..progress import bar
 from ..utils.reading import parse_json, read_bytes
-from ..utterance import Word, words_from
+from ..utterance import Word, parse_words
 
 
 def predict(
@@ -99,7 +99,7 @@ def show(file: Path, prediction: Prediction) -> None:
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         typer.echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        typer.echo(f"  words ({prediction.path}): {_listed(prediction.words)}")
+        typer.echo(f"  words ({prediction.words_from}): {_listed(prediction.words)}")
     for warning in prediction.warnings:
         typer.echo(f"  warning: {file}: {warning}", err=True)
 
@@ -116,6 +116,6 @@ def _read_words(path: Path) -> tuple[Word, ...]:
     content = read_bytes(path, error=CorpusError, repair=repair, pipes=True)
     value = parse_json(content, where=str(path), error=CorpusError, repair=repair)
     try:
-        return words_from(value) or ()
+        return parse_words(value) or ()
     except CorpusError as error:
         raise CorpusError(f"{path}: {error}") from error

@@ -102,7 +102,7 @@ def test_frontend_survives_json_unchanged() -> None:
 def test_a_damaged_frontend_says_where() -> None:
     broken = front().to_json()
     del broken["features"]
-    with pytest.raises(ModelError, match="here: damaged"):
+    with pytest.raises(ModelError, match="here: 'features' is missing; train or export again"):
         Frontend.from_json(broken, "here")
 
 
@@ -118,19 +118,24 @@ def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
     ("key", "value", "message"),
     [
         ("mean", [0.0] * 33, "of shape"),
-        ("mean", 0.0, "of shape"),
-        ("mean", [float("nan")] * 34, "no finite number"),
-        ("mean", None, "of shape"),
+        ("mean", 0.0, "must be a list"),
+        ("mean", [[0.0]] * 34, "of shape"),
+        ("mean", ["a"] * 34, "numbers only"),
+        ("mean", [10**400] * 34, "numbers only"),
+        ("mean", [1e39] * 34, "no finite number"),
+        ("mean", [float("nan")] * 34, "NaN or infinity"),
+        ("mean", None, "must be a list"),
         ("deviation", [0.0] * 34, "not above 0"),
+        ("deviation", [1e-60] * 34, "not above 0"),
         ("deviation", [-1.0] * 34, "not above 0"),
-        ("deviation", [float("inf")] * 34, "not above 0"),
+        ("deviation", [float("inf")] * 34, "NaN or infinity"),
     ],
 )
 def test_statistics_that_no_training_gives_are_refused(key: str, value: object, message: str) -> None:
     """Not taken for numbers: an answer from NaN frames is one that nobody notices."""
     broken = front().to_json()
     broken["features"][key] = value
-    with pytest.raises(ModelError, match=f"here: damaged.*{message}"):
+    with pytest.raises(ModelError, match=f"here: 'features'.*{message}.*; train or export again"):
         Frontend.from_json(broken, "here")
 
 

@@ -77,7 +77,7 @@ def test_the_order_of_the_manifest_does_not_matter(runs: Path, manifest: Path, t
     for name, result in zip(names, results, strict=True):
         one, other = (folder / name / "fold0-seed0/model.onnx" for folder in (runs, tmp_path))
         assert one.read_bytes() == other.read_bytes()
-        np.testing.assert_array_equal(result.logits, evaluation.result_of(runs / name).logits)
+        np.testing.assert_array_equal(result.logits, run_folder.result_of(runs / name).logits)
 
 
 def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from . import checkpoint, parallel
 from .errors import ConfigurationError, DuettoError, ModelError
 from .progress import Progress
+from .utils.reading import Record, finite
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +132,24 @@ def fit(
         with parallel.ending_children():
             fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
     tensors, meta = checkpoint.load(folder / CHOSEN)
+    _check_shapes(meta, tensors, model)
     model.load_state_dict(tensors)
-    return History(tuple(meta["history"]), meta["chosen"])
+    history = _history(meta)
+    return History(history, meta.integer("chosen", low=0, high=len(history) - 1))
+
+
+def _history(meta: Record) -> tuple[Any, ...]:
+    """The figures of each epoch in a checkpoint."""
+    history = tuple(meta.items_of("history"))
+    if not all(isinstance(epoch, dict) and finite(epoch.get("score")) is not None for epoch in history):
+        raise meta.wrong("'history' must be a list of epochs, each with its score")
+    return history
+
+
+def _check_shapes(meta: Record, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+    """A ModelError where a checkpoint's tensors are not those of a model."""
+    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in model.state_dict().items()}:
+        raise meta.wrong("its tensors are not those of this model")
 
 
 def _quieten() -> None:
@@ -249,8 +266,12 @@ class _State:
         shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
         if meta["config"] != asdict(config) or meta["shapes"] != shapes:
             raise ModelError(f"{folder}: trained with other settings; choose another folder, or delete this one")
-        state.epoch, state.history, state.best_epoch = meta["epoch"], meta["history"], meta["best_epoch"]
+        state.history = list(_history(meta))
+        state.epoch = meta.integer("epoch", low=len(state.history), high=len(state.history))
+        state.best_epoch = meta.integer("best_epoch", low=-1, high=state.epoch - 1)
         state.best = checkpoint.with_prefix("best", tensors)
+        for saved in (state.best, checkpoint.with_prefix("model", tensors)):
+            _check_shapes(meta, saved, model)
         state._tensors = tensors
         state.finished = (folder / CHOSEN).is_file()
         return state

@@ -147,9 +147,9 @@ def _audio(name: str, folder: Path) -> Path:
         raise CorpusError(f"'audio' holds characters that no file name can have: {shortened(name)}") from error
     if os.name == "posix" and (len(encoded) > 4095 or max(map(len, encoded.split(b"/"))) > 255):
         raise CorpusError(f"'audio' is too long for a file name (255 bytes a part, 4,095 in all): {shortened(name)}")
-    if "\\" in name and not os.path.exists(path):
+    if "\\" in name and not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where a folder may not be read)
         converted = folder / path_of(name.replace("\\", "/"))
-        return converted if os.path.exists(converted) else path
+        return converted if os.path.exists(converted) else path  # noqa: PTH110
     return path
 
 

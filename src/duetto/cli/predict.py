@@ -14,6 +14,7 @@ from ..inference import Prediction, Recogniser
 from ..parallel import cores
 from ..pretrained import DEFAULT, PRETRAINED
 from ..progress import bar
+from ..utils.reading import parse_json, read_bytes
 from ..utterance import Word, parse_words
 
 
@@ -111,9 +112,10 @@ def _listed(words: tuple[Word, ...]) -> str:
 
 
 def _read_words(path: Path) -> tuple[Word, ...]:
+    repair = 'give [{"word": …, "start": …, "end": …}, …]'
+    content = read_bytes(path, error=CorpusError, repair=repair, pipes=True)
+    value = parse_json(content, where=str(path), error=CorpusError, repair=repair)
     try:
-        return parse_words(json.loads(path.read_text(encoding="utf-8-sig"))) or ()
+        return parse_words(value) or ()
     except CorpusError as error:
         raise CorpusError(f"{path}: {error}") from error
-    except ValueError as error:
-        raise CorpusError(f'{path}: not JSON ({error}); give [{{"word": …, "start": …, "end": …}}, …]') from error

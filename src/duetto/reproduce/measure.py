@@ -320,7 +320,7 @@ class _SoFar:
             return None
         answers = []
         for fold in there:
-            answers.append(outcomes.load(paths[fold])["logits"].argmax(-1))
+            answers.append(metrics.answers(outcomes.load(paths[fold])["logits"]))
         target = np.concatenate([self.targets[fold] for fold in there])
         return 100 * metrics.unweighted_accuracy(target, np.concatenate(answers), len(classes(LABELS)))
 

@@ -174,7 +174,7 @@ class Recogniser:
         logits = self._session.logits(*self._session.front.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
         return Prediction(
-            label=self.labels[int(np.argmax(logits))],
+            label=self.labels[int(metrics.answers(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
             words_from=heard.words_from,

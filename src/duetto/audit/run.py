@@ -19,6 +19,7 @@ from ..errors import ConfigurationError, DuettoError, ModelError
 from ..features.kinds import kind
 from ..features.store import FeatureStore
 from ..inputs import Normaliser
+from ..metrics import first_best
 from ..progress import Progress
 from ..splits import LEAKING, Fold
 from ..utils.reading import Record, read_json
@@ -204,7 +205,7 @@ def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
         if choice == "last":
             return chosen, len(epochs) - 1
         if choice == "development":
-            return chosen, int(np.argmax([epoch["score"] for epoch in epochs]))
+            return chosen, first_best([epoch["score"] for epoch in epochs])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
     return chosen, None

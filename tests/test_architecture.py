@@ -68,8 +68,8 @@ TORCH = {
 }
 TORCH_LATE = {"evaluation"}  # imports it inside the function that trains
 ONE_OWNER = {
-    "soundfile": "audio",
-    "soxr": "audio",
+    "soundfile": "audio/decode",
+    "soxr": "audio/io",
     "pocketsphinx": "words/sphinx",
     "onnxruntime": "runtime/session",
     "onnx": "runtime/graph",

@@ -50,6 +50,11 @@ class Part:
     noisy: bool = False
 
 
+_Reader = Callable[[Window, int], tuple[Part, int]]
+"""The stream that begins at a position of a file, and where it ends: at the end of the file, or where one begins that
+was joined to it."""
+
+
 def parts(file: BinaryIO) -> list[Part]:
     """The streams of a seekable file, in their order; one at least, which need not be audio."""
     window = Window(file)
@@ -62,7 +67,7 @@ def parts(file: BinaryIO) -> list[Part]:
 
 
 def _reader(window: Window, at: int) -> _Reader | None:
-    head = window.at(at, 16)
+    head = window.at(at, 40)
     return next((reader for magic, reader in _READERS if head.startswith(magic)), None)
 
 
@@ -204,16 +209,35 @@ def _sun(window: Window, first: int) -> tuple[Part, int]:
 
 
 def _nist(window: Window, first: int) -> tuple[Part, int]:
-    """SPHERE: a head of text that states how many samples of how many bytes each channel has."""
-    lines = window.at(first, 1024).split(b"\n")
-    begin = int(lines[1]) if len(lines) > 1 and lines[1].strip().isdigit() else 1024
-    values = {
-        match[1]: int(match[2])
-        for match in re.finditer(rb"^(\w+) -i (\d{1,18})\s*$", b"\n".join(lines), flags=re.MULTILINE)
-    }
-    stated = values.get(b"sample_count", 0) * values.get(b"channel_count", 1) * values.get(b"sample_n_bytes", 0)
-    there = window.size - first - begin
-    return Part(((first, window.size),), stated / there if stated and there > 0 else 1.0), window.size
+    """SPHERE: a head of text that states how many samples each channel has."""
+    count = re.search(rb"^sample_count -i (\d{1,15})\s*$", window.at(first, 1024), flags=re.MULTILINE)
+    return Part(((first, window.size),), stated=int(count[1]) if count else None), window.size
+
+
+def _counted(at: int, order: _Order) -> _Reader:
+    """A head that states the number of frames in four bytes at a fixed place; libsndfile reads what is there."""
+
+    def part(window: Window, first: int) -> tuple[Part, int]:
+        return Part(((first, window.size),), stated=int.from_bytes(window.at(first + at, 4), order)), window.size
+
+    return part
+
+
+def _voc(window: Window, first: int) -> tuple[Part, int]:
+    """Creative Voice: a block of sound whose size libsndfile refuses where it is larger than the file."""
+    at = first + 27
+    stated, there = (
+        int.from_bytes(window.at(at, 3), "little"),
+        window.size - at - 4,
+    )  # a block without a byte behind it, the end mark, is refused too
+    if window.at(first + 20, 2) != b"\x1a\0" or window.at(at - 1, 1) not in (b"\1", b"\x09") or not 0 < there < stated:
+        return Part(((first, window.size),)), window.size
+    return Part(tuple(replaced(window.size, [(at, there.to_bytes(3, "little"))], first)), stated / there), window.size
+
+
+def _matlab(window: Window, first: int) -> tuple[Part, int]:
+    """Matlab 5, as libsndfile writes it."""
+    return _counted(236, "little" if window.at(first + 126, 2) == b"IM" else "big")(window, first)
 
 
 def _midi(window: Window, first: int) -> tuple[Part, int]:
@@ -253,9 +277,6 @@ def _ogg(window: Window, first: int) -> tuple[Part, int]:
     return Part(((first, window.size),), ended=ended), window.size
 
 
-_Reader = Callable[[Window, int], tuple[Part, int]]
-"""The stream that begins at a position of a file, and where it ends: at the end of the file, or where one begins that
-was joined to it."""
 _RIFF = _Chunks("little", (b"data",))
 _IFF = _Chunks("big", (b"SSND", b"BODY"), inner=8)
 _READERS: tuple[tuple[bytes, _Reader], ...] = (
@@ -272,6 +293,13 @@ _READERS: tuple[tuple[bytes, _Reader], ...] = (
     (b"dns.", _sun),
     (b"NIST_1A", _nist),
     (b"\xf0\x7e", _midi),
+    (b"Creative Voice File", _voc),
+    (b"2BIT", _counted(26, "big")),  # AVR
+    (b"ALawSoundFile**", _counted(18, "big")),  # WVE
+    (b"\1\4", _counted(26, "little")),  # MPC 2000
+    (b"\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\x0b\0\0\0samplerate", _counted(47, "little")),  # Matlab 4
+    (b"\0\0\3\xe8\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\x0bsamplerate", _counted(47, "big")),
+    (b"MATLAB 5.0 MAT-file", _matlab),
     (b"fLaC", _flac),
     (b"OggS", _ogg),
 )

@@ -19,7 +19,7 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b".RMF", "a RealMedia file"),
     (0, b"MAC ", "Monkey's Audio"),
     (0, b"wvpk", "WavPack audio"),
-    (0, b"OggS", "an Ogg file of a codec that libsndfile does not know (such as Speex)"),
+    (0, b"OggS", "an Ogg file that breaks off at once, or of a codec such as Speex"),
     (8, b"AVI ", "an AVI video"),
 )
 """Position, bytes there, what such a file is. `RIFF` is not among them: libsndfile says what it misses in a WAV."""

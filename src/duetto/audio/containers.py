@@ -226,11 +226,9 @@ def _counted(at: int, order: _Order) -> _Reader:
 def _voc(window: Window, first: int) -> tuple[Part, int]:
     """Creative Voice: a block of sound whose size libsndfile refuses where it is larger than the file."""
     at = first + 27
-    stated, there = (
-        int.from_bytes(window.at(at, 3), "little"),
-        window.size - at - 4,
-    )  # a block without a byte behind it, the end mark, is refused too
-    if window.at(first + 20, 2) != b"\x1a\0" or window.at(at - 1, 1) not in (b"\1", b"\x09") or not 0 < there < stated:
+    stated, there = int.from_bytes(window.at(at, 3), "little"), window.size - at - 4  # the last byte is the end mark
+    plain = window.at(first + 20, 2) == b"\x1a\0" and window.at(at - 1, 1) in (b"\1", b"\x09")
+    if not plain or not 0 < there < stated - 1:
         return Part(((first, window.size),)), window.size
     return Part(tuple(replaced(window.size, [(at, there.to_bytes(3, "little"))], first)), stated / there), window.size
 

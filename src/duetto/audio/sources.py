@@ -70,9 +70,9 @@ def is_stream(source: Any) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def save(source: Any, path: Path) -> None:
-    """Copy what a path or binary file object gives, read as `binary` reads it, to the file `path`."""
-    with binary(source) as (file, _, _), path.open("wb") as out:
+def save(source: Any, out: BinaryIO) -> None:
+    """Copy what a path or binary file object gives, read as `binary` reads it, to an open file."""
+    with binary(source) as (file, _, _):
         shutil.copyfileobj(file, out)
 
 

@@ -1,10 +1,13 @@
 """Readers of word times: values worked by hand, every error with file and line."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_trees import WDSEG, write
+from damaged import damaged
 from duetto.corpora.alignments import read_condensed, read_ctm, read_textgrid, read_wdseg
 from duetto.errors import CorpusError
 from duetto.utterance import Word
@@ -72,6 +75,8 @@ def test_wdseg_without_words(tmp_path):
         (WDSEG.replace("10\t  24", "-1\t  24"), ":3: 'EXCUSE' has times -0.01–0.25 s; 0 ≤ start ≤ end is required"),
         (WDSEG.replace("10\t  24", "24\t  10"), ":3: 'EXCUSE' has times 0.24–0.11 s"),
         (WDSEG.replace("30\t  39", "20\t  39"), ":5: 'me' starts at 0.2 s, before 'excuse' ends at 0.25 s"),
+        (WDSEG.replace("10\t  24", "10\t  " + "9" * 5000), ":3: 'EXCUSE' has times 0.1–inf s"),
+        (WDSEG.replace("10\t  24", "10\t  " + "9" * 400), ":3: 'EXCUSE' has times 0.1–inf s"),
         (WDSEG.rpartition("Total")[0], ":7: the line 'Total score: …' is missing"),
     ],
 )
@@ -93,6 +98,23 @@ def test_textgrid_quotes_points_comments_and_newlines(tmp_path):
     text = textgrid([("tones", [(0.5, "H*")]), ("words", rows)]).replace("item []", "! 7 tiers, 0.3\nitem []")
     words = read_textgrid(write(tmp_path / "a.TextGrid", text))
     assert [word.word for word in words] == ['say "5" !', "grü\nß"]
+
+
+def test_textgrid_dialects(tmp_path):
+    """Windows-1252 (old Praat), the oldest short form, decimal commas, marks of MFA and WebMAUS, <unk> kept."""
+    rows = [
+        (0, 0.5, "don\u2019t"),
+        (0.5, 0.75, "<p:>"),
+        (0.75, 1, "spn"),
+        (1, 1.25, "<unk>"),
+        (1.25, 1.5, "[bracketed]"),
+    ]
+    expected = (Word("don\u2019t", 0.0, 0.5), Word("<unk>", 1.0, 1.25))
+    long, short = (textgrid([("words", rows)], form=form) for form in ("long", "short"))
+    assert read_textgrid(write(tmp_path / "a.TextGrid", long, "windows-1252")) == expected
+    assert read_textgrid(write(tmp_path / "b.TextGrid", short.replace("ooTextFile", "ooTextFile short"))) == expected
+    commas = re.sub(r"(\d)\.(\d)", r"\1,\2", long)
+    assert commas != long and read_textgrid(write(tmp_path / "c.TextGrid", commas)) == expected
 
 
 @pytest.mark.parametrize("name", ["words", "word", "Words", "S-01 - words"])
@@ -122,6 +144,8 @@ def test_textgrid_other_tier_by_name_and_the_only_tier(tmp_path):
         ("xmin = 0.25", "xmin = -0.25", ":20: 'Excuse' has times -0.25–0.5 s"),
         ("xmin = 0.25", "xmin = oops", ":22: a number is expected here, not the text 'Excuse'"),
         ("intervals: size = 5", "intervals: size = 6", ":34: the TextGrid ends here, too early"),
+        ("intervals: size = 5", "intervals: size = 1e999", ":14: inf intervals of tier 'words'; a whole number"),
+        ("xmax = 0.5", "xmax = " + "9" * 5000, ":20: 'Excuse' has times 0.25–inf s"),
         ("intervals: size = 5", "intervals: size = 1.5", ":14: 1.5 intervals of tier 'words'; a whole number"),
         ("IntervalTier", "Sound", ":10: 'Sound' is no kind of tier"),
     ],
@@ -134,10 +158,11 @@ def test_textgrid_errors(tmp_path, old, new, message):
 
 def test_textgrid_that_is_empty_missing_or_not_text(tmp_path):
     refuses(read_textgrid, write(tmp_path / "a.TextGrid", ""), ":1: the TextGrid ends here, too early")
-    with pytest.raises(CorpusError, match="cannot be read"):
+    with pytest.raises(CorpusError, match="no such file"):
         read_textgrid(tmp_path / "none.TextGrid")
-    with pytest.raises(CorpusError, match="not utf-8-sig text"):
-        read_textgrid(write(tmp_path / "b.TextGrid", "caf\u00e9", "latin-1"))
+    with pytest.raises(CorpusError, match="not utf-16-le text"):
+        (tmp_path / "b.TextGrid").write_bytes(b"\xff\xfe\0")
+        read_textgrid(tmp_path / "b.TextGrid")
 
 
 TIMES = st.lists(st.integers(1, 300), min_size=1, max_size=8)
@@ -181,6 +206,9 @@ c 1 0 1 SIL
         ("a 1 nan 0.1 oh\n", ":1: 'a 1 nan 0.1 oh' is no CTM line"),
         ("\na 1 -0.1 0.2 oh\n", ":2: 'oh' has times -0.1–0.1 s"),
         ("a 1 0.3 -0.2 oh\n", ":1: 'oh' has times 0.3–0.1 s"),
+        ("a 1 0.1 0.2 oh 1 lex sp 9\n", ":1: 'a 1 0.1 0.2 oh 1 lex sp 9' is no CTM line"),
+        ("a 1 0 1 i'll<space>take NA lex NA\n", "is a segment of several words; give the CTM of the words"),
+        ("a 1 " + "9" * 5000 + " 1 oh\n", ":1: 'oh' has times inf–inf s"),
         ("a 1 0 1e999 oh\n", ":1: 'oh' has times 0–inf s"),
         ("a A 0 1 oh\na B 0 1 no\n", ":2: 'a' has channels A and B; give each its own id"),
         ("a A 0 1 oh\na A 0.9 1 no\n", ":2: 'no' starts at 0.9 s, before 'oh' ends at 1 s"),
@@ -188,6 +216,27 @@ c 1 0 1 SIL
 )
 def test_ctm_errors(tmp_path, text, message):
     refuses(read_ctm, write(tmp_path / "a.ctm", text), message)
+
+
+def test_ctm_dialects(tmp_path):
+    """The example of NIST's description of CTM with alternatives; types and speaker of NIST's RT; Kaldi; NeMo."""
+    nist = """;; AAP 1 0.0 0.5 no
+7654 A * * <ALT_BEGIN>
+7654 A 12.00 0.34 UM
+7654 A * * <ALT>
+7654 A 12.00 0.34 UH
+7654 A * * <ALT_END>
+7654 A 12.34 0.21 YES 0.5 lex sp1
+7654 A 12.60 0.10 {laugh} 0.5 non-lex sp1
+7654 A 12.80 0.10 uhuh NA fp
+"""
+    kaldi = "k1 1 0.10 0.30 oh 1.00 \nk1\t1\t0.40\t0.2\tgood\n"
+    nemo = "n1 1 0.00 0.32 i'll NA lex NA\nn1 1 0.32 0.08 take NA lex NA\nn1 1 0.40 0.08 <b> NA lex NA\n"
+    assert read_ctm(write(tmp_path / "all.ctm", nist + kaldi + nemo)) == {
+        "7654": (Word("um", 12.0, 12.34), Word("yes", 12.34, 12.55, confidence=0.5), Word("uhuh", 12.8, 12.9)),
+        "k1": (Word("oh", 0.1, 0.4, confidence=1.0), Word("good", 0.4, 0.6)),
+        "n1": (Word("i'll", 0.0, 0.32), Word("take", 0.32, 0.4)),
+    }
 
 
 def test_ctm_one_frame_of_overlap_is_rounding(tmp_path):
@@ -222,3 +271,26 @@ def test_condensed(tmp_path):
 )
 def test_condensed_errors(tmp_path, text, message):
     refuses(read_condensed, write(tmp_path / "a.alignment.txt", text), message)
+
+
+VALID = {
+    read_wdseg: WDSEG.encode(),
+    read_ctm: b";; c\na 1 0.1 0.2 oh NA lex NA\na 1 * * <ALT_BEGIN>\na 1 0.4 0.2 no 0.5\nb 1 0 1 yes\n",
+    read_condensed: b'84-121123-0000 ",GO,,DO," "0.490,0.890,1.270,1.380,2.09"\n',
+    read_textgrid: textgrid([("words", WORDS)]).encode(),
+}
+
+
+@pytest.mark.parametrize("reader", VALID, ids=lambda reader: reader.__name__)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused(tmp_path_factory, reader, data):
+    path = tmp_path_factory.mktemp("fuzz") / "a"
+    path.write_bytes(data.draw(damaged(VALID[reader])))
+    try:
+        found = reader(path)
+    except CorpusError as error:
+        assert str(error).startswith(str(path))
+    else:
+        words = found if isinstance(found, tuple) else [word for words in found.values() for word in words]
+        assert all(isinstance(word, Word) for word in words)

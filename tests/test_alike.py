@@ -99,7 +99,7 @@ def test_a_word_without_times_is_aligned_and_one_without_sound_stays_unknown(run
     system = duetto.load(run)
     said = [Word(w.word) for w in utterance.words or ()]
     heard = system(utterance.audio, words=[Word("zork"), *said[1:]])
-    assert heard.path == "aligned" and any("what they sound like: zork as " in w for w in heard.warnings)
+    assert heard.words_from == "aligned" and any("what they sound like: zork as " in w for w in heard.warnings)
     silence = {"waveform": np.zeros(16_000, np.float32), "sample_rate": 16_000}
     unheard = system(silence, words=[Word("zork")])
     assert any("1 of 1 words are unknown to it: zork" in warning for warning in unheard.warnings)

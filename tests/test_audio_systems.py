@@ -57,7 +57,7 @@ def test_prediction_equals_evaluation_and_needs_no_words(trained: Path, utteranc
     expected = result.calibrated[0, list(result.ids).index(utterance.id)]
     # float32 in two libraries
     np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-4)
-    assert prediction.path == "none" and prediction.words == ()
+    assert prediction.words_from == "none" and prediction.words == ()
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -7,6 +7,7 @@ from duetto.corpora import CORPORA, load
 from duetto.corpora.iemocap import ID, parse, parse_synthetic
 from duetto.errors import ConfigurationError, CorpusError
 from duetto.utterance import Word, read_manifest, write_manifest
+from duetto.words.vocabulary import normalise
 
 
 @pytest.fixture
@@ -86,10 +87,16 @@ def test_a_whole_missing_transcription_file_is_none_for_its_dialogue(tree):
     assert [u.text is None for u in parse(tree)] == [True] * 3 + [False] * 4
 
 
-def test_latin_1_transcript(tree):
+def test_windows_1252_transcript(tree, caplog):
+    """Bytes 0x85 and 0x92 are an ellipsis and an apostrophe, and U+0092 is that byte decoded as Latin-1."""
     file = tree / "Session2/dialog/transcriptions/Ses02F_script03_1b.txt"
-    write(file, "Ses02F_script03_1b_F000 [1-2]: Caf\u00e9\u0085 here.\r\n", "latin-1")
-    assert next(u for u in parse(tree) if u.id == "Ses02F_script03_1b_F000").text == "Caf\u00e9\u0085 here."
+    line = "Ses02F_script03_1b_F000 [1-2]: Caf\xe9\x85 I don\x92t know.\r\n"
+    for encoding in ("latin-1", "utf-8"):
+        write(file, line, encoding)
+        text = next(u for u in parse(tree) if u.id == "Ses02F_script03_1b_F000").text
+        assert text == "Caf\xe9\N{HORIZONTAL ELLIPSIS} I don\N{RIGHT SINGLE QUOTATION MARK}t know."
+        assert normalise(text) == ["cafe", "i", "don't", "know"]
+    assert [f"{file}: not UTF-8, so it is read as Windows-1252" in r.message for r in caplog.records] == [True]
 
 
 def test_known_missing_alignment_is_tolerated_and_a_damaged_one_logged(tree, caplog):

@@ -40,19 +40,19 @@ def listener(tmp_path: Path, words: tuple[Word, ...], *, needs_times: bool, matc
 @pytest.mark.parametrize("needs_times", [True, False])
 def test_a_transcript_is_aligned(tmp_path: Path, needs_times: bool) -> None:
     heard = listener(tmp_path, HELLO, needs_times=needs_times)(NOISE, transcript="hello")
-    assert (heard.words, heard.path, heard.warnings) == (HELLO, "aligned", ())
+    assert (heard.words, heard.words_from, heard.warnings) == (HELLO, "aligned", ())
 
 
 def test_words_that_are_given_win(tmp_path: Path) -> None:
     given = (Word("bye", 0.0, 0.2),)
     heard = listener(tmp_path, HELLO, needs_times=True)(NOISE, transcript="hello", words=given)
-    assert (heard.words, heard.path) == (given, "given")
+    assert (heard.words, heard.words_from) == (given, "given")
 
 
 def test_words_without_times_are_aligned_where_times_are_needed(tmp_path: Path) -> None:
     heard = listener(tmp_path, HELLO, needs_times=True)(NOISE, words=(Word("hello"),))
-    assert heard.path == "aligned" and "without times" in heard.warnings[0]
-    assert listener(tmp_path, HELLO, needs_times=False)(NOISE, words=(Word("hello"),)).path == "given"
+    assert heard.words_from == "aligned" and "without times" in heard.warnings[0]
+    assert listener(tmp_path, HELLO, needs_times=False)(NOISE, words=(Word("hello"),)).words_from == "given"
 
 
 def test_words_without_times_keep_their_spelling_where_times_are_of_use_but_cannot_be_had(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_words_without_times_keep_their_spelling_where_times_are_of_use_but_cann
     for found, path, words in ((HELLO, "aligned", HELLO), ((), "transcript", (Word("hello", source="text"),))):
         some._aligner = Dictated(found)  # type: ignore[assignment]
         heard = some(NOISE, words=(Word("hello"),))
-        assert (heard.path, heard.words) == (path, words)
+        assert (heard.words_from, heard.words) == (path, words)
 
 
 @pytest.mark.parametrize("words", [(), HELLO])
@@ -68,27 +68,27 @@ def test_a_transcript_that_does_not_fit_keeps_its_spelling_or_gives_way_to_segme
     tmp_path: Path, words: tuple[Word, ...]
 ) -> None:
     spelled = listener(tmp_path, words, needs_times=False, matches=False)(BURSTS, transcript="Hello!")
-    assert spelled.path == "transcript" and [w.word for w in spelled.words] == ["hello"] and spelled.warnings
+    assert spelled.words_from == "transcript" and [w.word for w in spelled.words] == ["hello"] and spelled.warnings
     sounded = listener(tmp_path, words, needs_times=True, matches=False)(BURSTS, transcript="Hello!")
-    assert sounded.path == "segmented" and all(w.start is not None for w in sounded.words)
+    assert sounded.words_from == "segmented" and all(w.start is not None for w in sounded.words)
     assert any("segments are used instead" in warning for warning in sounded.warnings)
 
 
 def test_nothing_recognised(tmp_path: Path) -> None:
     deaf = listener(tmp_path, (), needs_times=False)(BURSTS)
-    assert (deaf.words, deaf.path) == ((), "none") and "as if nothing had been said" in deaf.warnings[0]
-    assert listener(tmp_path, (), needs_times=True)(BURSTS).path == "segmented"
+    assert (deaf.words, deaf.words_from) == ((), "none") and "as if nothing had been said" in deaf.warnings[0]
+    assert listener(tmp_path, (), needs_times=True)(BURSTS).words_from == "segmented"
 
 
 def test_silence_holds_no_segment(tmp_path: Path) -> None:
     heard = listener(tmp_path, (), needs_times=True)(np.zeros(16_000, np.float32))
-    assert heard.path == "none" and "nothing like a word" in heard.warnings[-1]
+    assert heard.words_from == "none" and "nothing like a word" in heard.warnings[-1]
 
 
 def test_segments_alone_never_start_a_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen.Engine, "start", lambda self: pytest.fail("a recogniser was started"))
     heard = Listener("segments", tmp_path, needs_times=True)(BURSTS)
-    assert heard.path == "segmented" and heard.warnings == () and {w.word for w in heard.words} == {""}
+    assert heard.words_from == "segmented" and heard.warnings == () and {w.word for w in heard.words} == {""}
 
 
 def test_wrong_recognisers_are_refused(tmp_path: Path) -> None:

@@ -49,15 +49,15 @@ class Prediction:
     """What a recogniser says of one recording.
 
     probabilities: class → probability, calibrated, in the order of the label set; they sum to 1.
-    words: the words it read, with times (seconds) where known and their `source`. path: how they were
-    found (`words.listen.PATHS`); `none` where the system reads no words.
+    words: the words it read, with times (seconds) where known and their `source`. words_from: how they
+    were found (`words.listen.WORDS_FROM`); `none` where the system reads no words.
     duration: seconds of the recording. model: what answered. warnings: why to trust it less.
     """
 
     label: str
     probabilities: dict[str, float]
     words: tuple[Word, ...]
-    path: str
+    words_from: str
     duration: float
     model: str
     warnings: tuple[str, ...]
@@ -70,7 +70,7 @@ class Prediction:
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
             "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
-            "words_from": self.path,
+            "words_from": self.words_from,
             "model": self.model,
             "warnings": list(self.warnings),
         }
@@ -84,17 +84,25 @@ def find(model: str | os.PathLike[str]) -> Path:
         return folder
     if isinstance(model, str) and model in PRETRAINED:
         return pretrained_folder(model)
-    members = sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_numbers)
-    if not members:
-        from . import evaluation  # here, since an answer needs nothing of it
+    if members := _members(folder):
+        return members[0]
+    from . import evaluation  # here, since an answer needs nothing of it
 
-        if (folder / evaluation.RUN).is_file():
-            evaluation.experiment_of(folder)  # says so where a baseline ran here
-        raise ModelError(
-            f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
-            f"model that comes with duetto: {', '.join(PRETRAINED)}"
-        )
-    return members[0]
+    if (folder / evaluation.RUN).is_file():
+        evaluation.experiment_of(folder)  # an error of its own where a baseline ran here
+        raise ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
+    if others := _members(folder.parent):
+        named = ", ".join(path.name for path in others)
+        raise ModelError(f"{folder}: no model in it. The run folder {folder.parent} has models in: {named}")
+    raise ModelError(
+        f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
+        f"model that comes with duetto: {', '.join(PRETRAINED)}"
+    )
+
+
+def _members(folder: Path) -> list[Path]:
+    """Folders of the finished trainings in a run folder, by fold and seed."""
+    return sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_numbers)
 
 
 def _numbers(member: Path) -> list[int]:
@@ -107,13 +115,13 @@ class Evidence:
     """What a system hears in one recording.
 
     frames: (frames, values) normalised; words: ids (n,) or vectors (n, dim); None for what it does not use.
-    said: the words themselves. path, duration, warnings: see `Prediction`.
+    said: the words themselves. words_from, duration, warnings: see `Prediction`.
     """
 
     frames: np.ndarray | None
     words: np.ndarray | None
     said: tuple[Word, ...]
-    path: str
+    words_from: str
     duration: float
     warnings: tuple[str, ...]
 
@@ -139,11 +147,17 @@ class Recogniser:
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
         self._alikes = SoundAlikes.load(folder, threads=threads) if alike else None
+        self._unused: str | None = None
         self._listener: Listener | None = None
         if experiment.uses_words:
             from .words.listen import Listener  # here, since a system that hears the voice only needs none of it
 
             self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None, uses_times=alike)
+        elif recogniser != "corpus":
+            from .words.listen import engine_of
+
+            engine_of(recogniser, folder)  # an unknown name is an error here, too
+            self._unused = f"this system reads no words; the recogniser {recogniser!r} is not used"
 
     @property
     def uses_words(self) -> bool:
@@ -184,7 +198,7 @@ class Recogniser:
             label=self.labels[int(np.argmax(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
-            path=heard.path,
+            words_from=heard.words_from,
             duration=heard.duration,
             model=self.name,
             warnings=heard.warnings,
@@ -201,22 +215,22 @@ class Recogniser:
             raise AudioError(f"{_name(source)}: {error}") from error
 
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
-        warnings = list(waveform.warnings)
+        warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
         duration = waveform.duration if waveform.whole is None else waveform.whole
         if duration > LONGEST + _MARGIN:
             warnings.append(f"only the {self._side} {self.most_seconds:g} s of {duration:.1f} s were read")
         frames = read = None
-        said, path = (), "none"
+        said, words_from = (), "none"
         if self._session.front.experiment.uses_audio:
             frames = self._frames(waveform, duration, warnings)
         if self._listener is not None:
             found = self._listener(waveform.samples, transcript=transcript, words=words)
-            said, path = found.words, found.path
+            said, words_from = found.words, found.words_from
             warnings += found.warnings
             read = self._read(waveform, said, warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system hears the voice only; the words that were given are not used")
-        return Evidence(frames, read, said, path, duration, tuple(warnings))
+        return Evidence(frames, read, said, words_from, duration, tuple(warnings))
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None

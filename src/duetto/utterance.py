@@ -7,20 +7,22 @@ One JSON object a line; only `id` and `audio` are required:
     {"id": "a", "audio": "a.wav", "label": "happy", "speaker": "f1", "text": "oh good",
      "words": [{"word": "oh", "start": 0.1, "end": 0.3}, {"word": "good", "start": 0.3, "end": 0.7}]}
 
-Relative audio paths are relative to the manifest's folder.
+Relative audio paths are relative to the manifest's folder. Names that are no UTF-8 are written with escapes
+(`utils.text.name_of`). A JSON array of such objects is read as well.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from .errors import CorpusError
+from .utils import files
+from .utils.reading import finite, parse_json, read_bytes, shortened
+from .utils.text import decoded, name_of, path_of, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +95,61 @@ class Utterance:
 
 
 _KEYS = tuple(field.name for field in fields(Utterance))
+_FORM = "A manifest holds one JSON object a line"
+MANIFEST_LIMIT = 4 << 30
+"""Bytes of a manifest; 1,000 hours of speech with the times of their words take about 0.7 GB."""
 _TEXT_KEYS = ("label", "raw_label", "speaker", "session", "scenario", "text", "gender")
+
+
+def from_line(value: Any, folder: Path, where: str) -> Utterance:
+    """An `Utterance` from what `records` gives for one of them; `where` opens every error."""
+    if isinstance(value, str):
+        value = parse_json(value, where=where, error=CorpusError, repair=_FORM)
+    if not isinstance(value, dict):
+        raise CorpusError(f"{where}: a JSON object is required, not {shortened(value)}")
+    return from_record(value, folder, where)
 
 
 def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utterance:
     """An `Utterance` from one manifest record; `where` (file:line) opens every error."""
     unknown = sorted(set(record) - set(_KEYS))
     if unknown:
-        raise CorpusError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(_KEYS)}")
+        raise CorpusError(f"{where}: unknown key {shortened(unknown[0])}; known keys are {', '.join(_KEYS)}")
     for key in ("id", "audio"):
         if not isinstance(record.get(key), str) or not record[key]:
             raise CorpusError(f"{where}: {key!r} is required and must be a non-empty string")
-        if "\0" in record[key] or not _encodes(record[key]):
-            raise CorpusError(f"{where}: {key!r} holds characters that no file name can have")
-    for key in _TEXT_KEYS:
+    for key in ("id", *_TEXT_KEYS):
         if not isinstance(record.get(key), str | None):
-            raise CorpusError(f"{where}: {key!r} must be a string or null, not {record[key]!r}")
+            raise CorpusError(f"{where}: {key!r} must be a string or null, not {shortened(record[key])}")
+        if not _encodes(record.get(key) or "") or (key == "id" and "\0" in record[key]):
+            raise CorpusError(f"{where}: {key!r} holds a null character or half of a surrogate pair; write UTF-8")
     try:
         return Utterance(
             id=record["id"],
-            audio=folder / record["audio"],
+            audio=_audio(record["audio"], folder),
             start=_number(record, "start"),
             end=_number(record, "end"),
-            words=words_from(record.get("words")),
+            words=parse_words(record.get("words")),
             votes=_votes(record.get("votes")),
             **{key: record.get(key) for key in _TEXT_KEYS},
         )
-    except (CorpusError, TypeError, ValueError) as error:
+    except CorpusError as error:
         raise CorpusError(f"{where}: {error}") from error
+
+
+def _audio(name: str, folder: Path) -> Path:
+    """The recording that a record names. Where that file is missing, a backslash separates folders, as on Windows."""
+    try:
+        path = folder / path_of(name)
+        encoded = os.fsencode(path)
+    except ValueError as error:
+        raise CorpusError(f"'audio' holds characters that no file name can have: {shortened(name)}") from error
+    if os.name == "posix" and (len(encoded) > 4095 or max(map(len, encoded.split(b"/"))) > 255):
+        raise CorpusError(f"'audio' is too long for a file name (255 bytes a part, 4,095 in all): {shortened(name)}")
+    if "\\" in name and not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where a folder may not be read)
+        converted = folder / path_of(name.replace("\\", "/"))
+        return converted if os.path.exists(converted) else path  # noqa: PTH110
+    return path
 
 
 def _encodes(text: str) -> bool:
@@ -136,19 +165,22 @@ def _number(record: Mapping[str, Any], key: str) -> float | None:
     value = record.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CorpusError(f"{key!r} must be a number (seconds) or null, not {value!r}")
-    return float(value)
+    number = finite(value)
+    if number is None:
+        raise CorpusError(f"{key!r} must be a finite number or null, not {shortened(value)}")
+    return number
 
 
-def words_from(value: Any) -> tuple[Word, ...] | None:
+def parse_words(value: Any) -> tuple[Word, ...] | None:
     """The words of a manifest record: a list of {"word": …, "start": …, "end": …}, or None."""
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(w, dict) and isinstance(w.get("word"), str) for w in value):
         raise CorpusError('\'words\' must be a list of {"word": …, "start": …, "end": …}')
     if odd := [w["source"] for w in value if not isinstance(w.get("source", ""), str)]:
-        raise CorpusError(f"'source' of a word must be a string, not {odd[0]!r}")
+        raise CorpusError(f"'source' of a word must be a string, not {shortened(odd[0])}")
+    if not all(_encodes(w["word"] + w.get("source", "")) for w in value):
+        raise CorpusError("'words' holds half of a surrogate pair; write the character as UTF-8")
     return tuple(
         Word(w["word"], _number(w, "start"), _number(w, "end"), w.get("source", "gold"), _number(w, "confidence"))
         for w in value
@@ -158,9 +190,15 @@ def words_from(value: Any) -> tuple[Word, ...] | None:
 def _votes(value: Any) -> dict[str, tuple[str, ...]] | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or not all(isinstance(v, list) for v in value.values()):
+    if not isinstance(value, dict) or not all(isinstance(labels, list) for labels in value.values()):
         raise CorpusError("'votes' must map each annotator to a list of labels")
-    return {str(annotator): tuple(map(str, labels)) for annotator, labels in value.items()}
+    odd = [v for labels in value.values() for v in labels if not isinstance(v, str) and finite(v) is None]
+    if odd:
+        raise CorpusError(f"a label in 'votes' must be a string or a number, not {shortened(odd[0])}")
+    votes = {annotator: tuple(map(str, labels)) for annotator, labels in value.items()}
+    if not all(_encodes("".join((annotator, *labels))) for annotator, labels in votes.items()):
+        raise CorpusError("'votes' holds half of a surrogate pair; write the character as UTF-8")
+    return votes
 
 
 def to_record(utterance: Utterance, folder: Path) -> dict[str, Any]:
@@ -169,7 +207,7 @@ def to_record(utterance: Utterance, folder: Path) -> dict[str, Any]:
     inside = audio.is_relative_to(folder.absolute())
     record: dict[str, Any] = {
         "id": utterance.id,
-        "audio": (audio.relative_to(folder.absolute()) if inside else audio).as_posix(),
+        "audio": name_of((audio.relative_to(folder.absolute()) if inside else audio).as_posix()),
     }
     for key in ("start", "end", *_TEXT_KEYS):
         if (value := getattr(utterance, key)) is not None:
@@ -192,44 +230,56 @@ def _word_record(word: Word) -> dict[str, Any]:
     return record
 
 
-def read_manifest(path: str | Path) -> list[Utterance]:
-    """All utterances of a JSONL manifest, in file order; an error names file and line."""
-    path = Path(path)
-    if not path.is_file():
-        raise CorpusError(f"{path}: no such manifest; try: duetto corpus manifest KIND FOLDER -o {path.name}")
+def records(path: Path) -> Iterator[tuple[str, Any]]:
+    """What a manifest holds for each utterance: a line of JSONL, or a member of a JSON array.
+
+    Yields:
+        file:line and the text of the line, or file and number of the member and its value; for `from_line`.
+
+    Raises:
+        CorpusError: The file cannot be read, is neither UTF-8 nor UTF-16 with a byte-order mark, or begins with `[`
+            and is no JSON array.
+    """
+    repair = f"write one with: duetto corpus manifest KIND FOLDER -o {path.name}"
     try:
-        # Not splitlines: JSON may hold U+0085 or U+2028 unescaped, which that takes for line ends.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        text, encoding = decoded(read_bytes(path, error=CorpusError, limit=MANIFEST_LIMIT, repair=repair))
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 text ({error}). A manifest is JSONL, one object a line") from error
-    utterances = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{where}: not JSON ({error}). A manifest holds one JSON object a line") from error
-        if not isinstance(record, dict):
-            raise CorpusError(f"{where}: a JSON object is required, not {line.strip()[:40]!r}")
-        utterance = from_record(record, path.parent, where)
+        raise CorpusError(f"{path}: not UTF-8 text ({error}); save it as UTF-8. {_FORM}") from error
+    if encoding == "windows-1252":
+        raise CorpusError(f"{path}: not UTF-8 text; save it as UTF-8. {_FORM}")
+    if text.lstrip()[:1] == "[":
+        for number, value in enumerate(parse_json(text, where=str(path), error=CorpusError, repair=_FORM), 1):
+            yield f"{path}: item {number}", value
+        return
+    # Not splitlines: JSON may hold U+2028 unescaped, which that takes for a line end.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path}:{number}", line
+
+
+def read_manifest(path: str | Path) -> list[Utterance]:
+    """All utterances of a manifest (JSONL, or a JSON array of the same objects), in file order.
+
+    Raises:
+        CorpusError: Names the file and the line or item of what cannot be read.
+    """
+    path = Path(path)
+    utterances: list[Utterance] = []
+    seen: dict[str, str] = {}
+    for where, value in records(path):
+        utterance = from_line(value, path.parent, where)
         if utterance.id in seen:
-            raise CorpusError(f"{where}: id {utterance.id!r} stands on line {seen[utterance.id]} already")
-        seen[utterance.id] = number
+            raise CorpusError(f"{where}: id {utterance.id!r} comes from {seen[utterance.id]} already; remove one")
+        seen[utterance.id] = where
         utterances.append(utterance)
     if not utterances:
-        raise CorpusError(f"{path}: no utterance in it; a manifest holds one JSON object a line")
+        raise CorpusError(f"{path}: no utterance in it. {_FORM}")
     return utterances
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a JSONL manifest atomically."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for utterance in utterances:
-            file.write(json.dumps(to_record(utterance, path.parent), ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+            file.write(to_json(to_record(utterance, path.parent)) + "\n")

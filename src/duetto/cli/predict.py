@@ -15,7 +15,7 @@ from ..inference import Prediction, Recogniser
 from ..parallel import cores
 from ..pretrained import DEFAULT, PRETRAINED
 from ..progress import bar
-from ..utterance import Word, words_from
+from ..utterance import Word, parse_words
 
 
 def predict(
@@ -111,7 +111,7 @@ def show(file: Path, prediction: Prediction) -> None:
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         typer.echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        typer.echo(f"  words ({prediction.path}): {_listed(prediction.words)}")
+        typer.echo(f"  words ({prediction.words_from}): {_listed(prediction.words)}")
     for warning in prediction.warnings:
         typer.echo(f"  warning: {file}: {warning}", err=True)
 
@@ -125,7 +125,7 @@ def _listed(words: tuple[Word, ...]) -> str:
 
 def _read_words(path: Path) -> tuple[Word, ...]:
     try:
-        return words_from(json.loads(path.read_text(encoding="utf-8-sig"))) or ()
+        return parse_words(json.loads(path.read_text(encoding="utf-8-sig"))) or ()
     except CorpusError as error:
         raise CorpusError(f"{path}: {error}") from error
     except ValueError as error:

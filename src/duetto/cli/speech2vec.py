@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from ..errors import DuettoError
 from ..features.mfcc import MfccConfig
 from ..features.store import FeatureStore, extract_corpus
 from ..progress import Progress, steps
+from ..utils import files
 from ..utterance import Utterance, read_manifest
 from ..words import similarity
 from ..words import vectors as word_vectors
@@ -213,10 +213,7 @@ def inspect(
     compared = None if other is None else word_vectors.load(other)
     found = examine(word_vectors.load(file), other=compared, seed=seed)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".partial")
-        partial.write_text(_page(file.name, found), encoding="utf-8")
-        os.replace(partial, out)
+        files.write_text(out, _page(file.name, found))
         _say(f"map: {out}")
     if as_json:
         typer.echo(json.dumps({"vectors": str(file), **found.to_json()}, ensure_ascii=False))

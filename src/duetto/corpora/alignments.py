@@ -2,7 +2,7 @@
 
     .wdseg     (Sphinx-3; IEMOCAP)                          ─┐
     .TextGrid  (Praat, Montreal Forced Aligner)              ├─▶ tuple[Word, ...]
-    .ctm       (NIST; many utterances in one file)           │
+    .ctm       (NIST, Kaldi, NeMo; many utterances a file)   │
     .alignment.txt (condensed; LibriSpeech, many utterances) ─┘
 
 Silences and noises are left out. Words come in order of time and do not overlap: an overlap of up to
@@ -18,8 +18,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import CorpusError
+from ..utils.reading import shortened
 from ..utterance import Word
-from .files import read_lines
+from .files import read_lines, read_text
 
 WDSEG_RATE = 100
 """Frames per second of Sphinx-3."""
@@ -27,11 +28,22 @@ WDSEG_RATE = 100
 TOLERANCE = 0.0101
 """Seconds two neighbouring words may overlap: one 10 ms frame, which is how aligners count, and rounding."""
 
-FILLERS = frozenset({"", "<s>", "</s>", "<sil>", "sil", "!sil", "sp", "spn", "<eps>", "[noise]", "[silence]"})
+FILLERS = frozenset(
+    {
+        *("", "<s>", "</s>", "<sil>", "sil", "!sil", "sp", "spn", "<eps>", "[noise]", "[silence]"),
+        *("<p:>", "<nib>", "<usb>"),  # WebMAUS: pause, noise, unintelligible
+        *("[bracketed]", "[laughter]", "<cutoff>"),  # Montreal Forced Aligner
+        "<b>",  # NeMo: the blank of its network
+    }
+)
 """Marks of silence and noise (compared in lower case); `++BREATHING++` and its like are recognised by form."""
 
+NOT_SPOKEN = frozenset({"non-lex", "misc", "noscore"})
+"""Types of a CTM line whose token is no word."""
+
 _VARIANT = re.compile(r"\(\d+\)$")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[-+]?\d+,\d+", re.ASCII)  # as programs write numbers in a German locale
 _CONDENSED = re.compile(r'(?P<id>\S+)\s+"(?P<words>[^"]*)"\s+"(?P<ends>[^"]*)"\s*')
 _TEXTGRID = re.compile(
     r"""(?P<newline>\n)
@@ -93,32 +105,42 @@ def read_wdseg(path: str | Path) -> tuple[Word, ...]:
                 f"{where}: {line.strip()!r} is no segment; a row is: first frame, last frame, score, word"
             )
         if not _is_filler(columns[3]):
-            start, end = int(columns[0]) / WDSEG_RATE, (int(columns[1]) + 1) / WDSEG_RATE
+            start, end = float(columns[0]) / WDSEG_RATE, (float(columns[1]) + 1) / WDSEG_RATE
             words.append((_word(_VARIANT.sub("", columns[3]), start, end, where), where))
     raise CorpusError(f"{path}:{len(lines)}: the line 'Total score: …' is missing, so the file is cut off; restore it")
 
 
 def read_ctm(path: str | Path) -> dict[str, tuple[Word, ...]]:
-    """Utterance id → words of a NIST `.ctm` file (SCTK, infmts.htm).
+    """Utterance id → words of a `.ctm` file (NIST SCTK, infmts.htm; Kaldi; NeMo's aligner).
 
-    A line is `utterance channel start duration word [confidence]`, in seconds; `;;` begins a comment. Lines
-    of one utterance may come in any order. A confidence outside 0–1 (a log-likelihood) is not kept.
+    A line is `utterance channel start duration word [confidence [type [speaker]]]`, in seconds; `;;` begins a comment.
+    Lines of one utterance may come in any order. A confidence outside 0–1 (a log-likelihood) or `NA` is not kept; the
+    types in `NOT_SPOKEN` are left out. Of alternatives (`<ALT_BEGIN>`, `<ALT>`, `<ALT_END>`) the first is read.
     """
     path = Path(path)
     found: dict[str, list[tuple[Word, str]]] = {}
     channels: dict[str, str] = {}
+    skipping = False
     for number, line in enumerate(read_lines(path), 1):
         where = f"{path}:{number}"
-        if not line.strip() or line.lstrip().startswith(";;"):
-            continue
         columns = line.split()
-        if len(columns) not in (5, 6) or not all(_NUMBER.fullmatch(column) for column in columns[2:4]):
-            raise CorpusError(f"{where}: {line.strip()!r} is no CTM line: utterance channel start duration word")
+        if not columns or columns[0].startswith(";;"):
+            continue
+        if len(columns) == 5 and (mark := columns[4].upper()) in ("<ALT_BEGIN>", "<ALT>", "<ALT_END>"):
+            skipping = mark == "<ALT>"
+            continue
+        if not 5 <= len(columns) <= 8 or not all(_NUMBER.fullmatch(column) for column in columns[2:4]):
+            form = "utterance channel start duration word [confidence [type [speaker]]]"
+            raise CorpusError(f"{where}: {shortened(line.strip(), 60)} is no CTM line: {form}")
         name, channel, text = columns[0], columns[1], columns[4]
+        if "<space>" in text:  # NeMo writes segments and words into files of the same form
+            raise CorpusError(
+                f"{where}: {shortened(text, 60)} is a segment of several words; give the CTM of the words"
+            )
         if channels.setdefault(name, channel) != channel:
             raise CorpusError(f"{where}: {name!r} has channels {channels[name]} and {channel}; give each its own id")
         words = found.setdefault(name, [])
-        if not _is_filler(text):
+        if not (skipping or _is_filler(text) or (columns[6:7] and columns[6].lower() in NOT_SPOKEN)):
             start, duration = float(columns[2]), float(columns[3])
             # Rounded to 0.1 ms, so that 0.1 + 0.2 ends where the next word's 0.3 starts.
             words.append((_word(text, start, round(start + duration, 4), where, _confidence(columns)), where))
@@ -166,11 +188,11 @@ def read_textgrid(path: str | Path, tier: str = "words") -> tuple[Word, ...]:
     The tier is found by name in any case; `words` also matches `word`, `speaker - words` (as the Montreal
     Forced Aligner names it where it knows the speaker), and the only interval tier of a file. Intervals that
     are empty or marked as silence are left out. Praat reads a TextGrid as a sequence of numbers and quoted
-    strings, whatever stands between them, and so does this function.
+    strings, whatever stands between them, and so does this function, which also takes decimal commas.
     """
     path = Path(path)
     reader = _Tokens(path)
-    if reader.take("text")[0] != "ooTextFile" or reader.take("text")[0] != "TextGrid":
+    if reader.take("text")[0] not in ("ooTextFile", "ooTextFile short") or reader.take("text")[0] != "TextGrid":
         raise CorpusError(
             f'{path}:1: not a TextGrid; it begins with File type = "ooTextFile", Object class = "TextGrid"'
         )
@@ -217,12 +239,15 @@ class _Tokens:
         self._tokens: list[tuple[str, str, int]] = []
         self._at = 0
         line = 1
-        for match in _TEXTGRID.finditer(_decoded(path)):
+        text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+        for match in _TEXTGRID.finditer(text):
             kind, value = match.lastgroup or "", match[match.lastgroup or 0]
             if kind in ("text", "flag"):
                 self._tokens.append((kind, value.replace('""', '"'), line))
-            elif kind == "junk" and _NUMBER.fullmatch(value.removesuffix("s")):
-                self._tokens.append(("number", value.removesuffix("s"), line))
+            elif kind == "junk" and _NUMBER.fullmatch(value := value.removesuffix("s")):
+                self._tokens.append(("number", value, line))
+            elif kind == "junk" and _COMMA.fullmatch(value):
+                self._tokens.append(("number", value.replace(",", "."), line))
             line += match[0].count("\n")
 
     def take(self, kind: str) -> tuple[str, str]:
@@ -250,20 +275,6 @@ class _Tokens:
     def count(self, what: str) -> int:
         """The next token, which must be a whole number from 0 on."""
         value, where = self.number()
-        if value < 0 or value != int(value):
+        if value < 0 or not value.is_integer():
             raise CorpusError(f"{where}: {value:g} {what}; a whole number from 0 on is required")
         return int(value)
-
-
-def _decoded(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
-    # Praat writes UTF-16 with a byte-order mark as soon as a label is not ASCII.
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not {encoding} text ({error}); save it from Praat as UTF-8") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")

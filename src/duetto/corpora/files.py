@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import CorpusError
+from ..utils.reading import read_bytes, unreadable
+from ..utils.text import decoded
 from ..utterance import Utterance
 
 _log = logging.getLogger(__name__)
@@ -23,6 +25,9 @@ AUDIO_SUFFIXES = (
     ".rf64", ".sph", ".nist",
 )  # fmt: skip
 """What counts as a recording (upper or lower case), in order of preference where a stem has several."""
+
+TEXT_LIMIT = 1 << 30
+"""Bytes of one text file of a corpus; the largest, a CTM of 1,000 hours, has some 0.4 GB."""
 
 APPLE_DOUBLE = "._"
 """macOS leaves a small binary companion `._name` beside each file it copies to a foreign disk."""
@@ -84,27 +89,44 @@ class Collector:
 
 def require_folder(path: Path, corpus: str) -> Path:
     """The folder itself, or a CorpusError that says what is there instead."""
-    if path.is_dir():
-        return path
-    if path.exists():
+    try:
+        if path.is_dir():
+            return path
+        exists = path.exists()
+    except OSError as error:
+        raise CorpusError(f"{path}: {unreadable(error)}") from error
+    if exists:
         raise CorpusError(f"{path}: is a file; {corpus} is read from its unpacked folder: unpack it, give the folder")
     raise CorpusError(f"{path}: no such folder; give the folder that holds {corpus}")
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file without their ends; UTF-8, or Latin-1 where it is not UTF-8.
+def read_text(path: Path, report: Report | None = None) -> str:
+    """The content of a text file: UTF-8 or UTF-16 by its byte-order mark, UTF-8 without one, else Windows-1252.
+
+    Args:
+        path: The file, of at most `TEXT_LIMIT` bytes.
+        report: Gets a note where the file is in Windows-1252; logged without it.
+
+    Raises:
+        CorpusError: The file cannot be read, or is not in the encoding of its byte-order mark.
+    """
+    data = read_bytes(path, error=CorpusError, limit=TEXT_LIMIT)
+    try:
+        text, encoding = decoded(data)
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: not {error.encoding} text ({error}); save it as UTF-8") from error
+    if encoding == "windows-1252":
+        detail = f"{path}: not UTF-8, so it is read as Windows-1252; check its accents and quotes, or save it as UTF-8"
+        (report or refuse)(Problem("encoding", path.name, detail, "note"))
+    return text
+
+
+def read_lines(path: Path, report: Report | None = None) -> list[str]:
+    """Lines of a text file (`read_text`) without their ends.
 
     Only CR, LF and CRLF end a line, so that line numbers agree with those of an editor.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    lines = re.split(r"\r\n|\r|\n", text)
+    lines = re.split(r"\r\n|\r|\n", read_text(path, report))
     return lines[:-1] if lines and lines[-1] == "" else lines
 
 

@@ -266,7 +266,7 @@ def _words(file: Path, report: Report) -> tuple[Word, ...] | None:
 
 def _lines(file: Path, kind: str, report: Report) -> list[str]:
     try:
-        return read_lines(file)
+        return read_lines(file, report)
     except CorpusError as error:
         report(Problem(kind, file.stem, str(error)))
         return []

@@ -7,13 +7,14 @@ size its own marker states.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import CorpusError
 from ..labels import classes, label_map
+from ..utils.reading import read_json
 from ..utterance import Utterance
 from . import iemocap
 from .files import APPLE_DOUBLE, Problem, is_audio, some
@@ -133,12 +134,12 @@ def _marker(path: Path, count: int) -> Iterator[Problem]:
     file = path / iemocap.SYNTHETIC_MARKER
     yield Problem("synthetic", path.name, f"{file}: duetto made this corpus; it is not IEMOCAP", "note")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        yield Problem("bad-marker", file.name, f"{file}: not JSON ({error}); make the corpus again")
+        marker = read_json(file, error=CorpusError, repair="make the corpus again")
+        stated = marker.integer("utterances", None, low=0, high=1 << 53)
+    except CorpusError as error:
+        yield Problem("bad-marker", file.name, str(error))
         return
-    stated = content.get("utterances") if isinstance(content, dict) else None
-    if isinstance(stated, int) and stated != count:
+    if stated not in (None, count):
         yield Problem("count", path.name, f"{path}: {count} utterances, {stated} were made; make the corpus again")
 
 

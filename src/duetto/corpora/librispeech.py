@@ -27,7 +27,7 @@ from ..utterance import Utterance, Word
 from . import alignments
 from .files import Collector, Problem, Report, audio_in, expected_audio, read_lines, refuse, require_folder
 
-NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-(?P<number>\d{4})")
+NAME = re.compile(r"(?P<speaker>[0-9]{1,9})-(?P<chapter>[0-9]{1,9})-(?P<number>\d{4})")
 
 _SPEAKER = re.compile(r"(?P<speaker>\d+)\s*\|\s*(?P<sex>[FM])\s*\|.*")
 _GENDERS = {"F": "female", "M": "male"}
@@ -59,7 +59,7 @@ def _genders(path: Path, report: Report) -> dict[str, str]:
     else:
         return {}
     genders = {}
-    for number, line in enumerate(read_lines(file), 1):
+    for number, line in enumerate(read_lines(file, report), 1):
         if not line.strip() or line.startswith(";"):
             continue
         match = _SPEAKER.fullmatch(line.strip())
@@ -77,7 +77,7 @@ def _scan_chapter(file: Path, genders: dict[str, str], found: Collector, report:
     folder = file.parent
     recordings = audio_in(folder, report)
     condensed = _condensed(file.with_name(file.name.removesuffix(".trans.txt") + ".alignment.txt"), report)
-    for number, line in enumerate(read_lines(file), 1):
+    for number, line in enumerate(read_lines(file, report), 1):
         if not line.strip():
             continue
         name, _, text = line.strip().partition(" ")

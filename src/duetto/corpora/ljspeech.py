@@ -38,7 +38,7 @@ def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
         raise CorpusError(f"{path}: holds no metadata.csv; {where}")
     recordings = audio_in(path / "wavs", report)
     found = Collector(report)
-    for number, line in enumerate(read_lines(metadata), 1):
+    for number, line in enumerate(read_lines(metadata, report), 1):
         if not line.strip():
             continue
         columns, where = line.split("|"), f"{metadata}:{number}"

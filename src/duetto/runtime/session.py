@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from ..errors import MissingExtraError, ModelError
 from ..features.kinds import kind
 from ..inputs import Frontend, Normaliser, Padded, pad
+from ..utils import files
 from . import graph
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
@@ -69,11 +69,8 @@ def quantise(folder: Path) -> None:
 
 def _write(folder: Path, model: str, content: bytes, description: str, value: Mapping[str, Any]) -> None:
     """Both files, each atomically; the description comes last, so a folder that has one is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in ((model, content), (description, json.dumps(value, ensure_ascii=False).encode())):
-        partial = folder / (name + ".partial")
-        partial.write_bytes(data)
-        os.replace(partial, folder / name)
+    files.write_bytes(folder / model, content)
+    files.write_text(folder / description, json.dumps(value, ensure_ascii=False))
 
 
 def _description(folder: Path, name: str, format_: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import ConfigurationError, ModelError
 from ..frames import seconds
+from ..utils import files
 from ..utterance import Word
 from .align import Aligner
 from .language import LanguageModel
@@ -32,16 +33,16 @@ LANGUAGE = "language.json"
 PAST_END = 0.1
 """Seconds the last word may end after its recording: the last analysis frames of an aligner overhang."""
 
-PATHS = ("given", "aligned", "transcript", "recognised", "segmented", "none")
+WORDS_FROM = ("given", "aligned", "transcript", "recognised", "segmented", "none")
 
 
 @dataclass(frozen=True)
 class Heard:
-    """words: with `source` and, but for path `transcript`, times. path: one of `PATHS`. warnings: why to
+    """words: with `source` and, but from `transcript`, times. words_from: one of `WORDS_FROM`. warnings: why to
     trust them less."""
 
     words: tuple[Word, ...]
-    path: str
+    words_from: str
     warnings: tuple[str, ...] = ()
 
 
@@ -61,7 +62,7 @@ class Listener:
         self._segments_only = recogniser == "segments"
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
-        self._engine = _engine(recogniser, folder)
+        self._engine = engine_of(recogniser, folder)
         self._started: Recogniser | None = None
         self._aligner: Aligner | None = None
         self._lock = threading.Lock()
@@ -82,8 +83,8 @@ class Listener:
             return Heard((), "given", ("no words were given; the system answers as if nothing had been said",))
         if self._uses_times and any(word.start is None for word in words):
             heard = self._aligned(samples, " ".join(word.word for word in words))
-            told = ("the words came without times and were aligned",) if heard.path == "aligned" else ()
-            return Heard(heard.words, heard.path, (*told, *heard.warnings))
+            told = ("the words came without times and were aligned",) if heard.words_from == "aligned" else ()
+            return Heard(heard.words, heard.words_from, (*told, *heard.warnings))
         beyond = [word.word for word in words if word.end is not None and word.end > seconds(len(samples)) + PAST_END]
         told = (f"{len(beyond)} words end after the recording does: {', '.join(beyond[:5])}",) if beyond else ()
         return Heard(tuple(words), "given", told)
@@ -119,7 +120,12 @@ class Listener:
         return Heard((), "none", (*warnings, "nothing like a word was found in the recording"))
 
 
-def _engine(recogniser: str, folder: Path) -> Engine:
+def engine_of(recogniser: str, folder: Path) -> Engine:
+    """The engine of a recogniser's name (`Listener`), with the language model in a system's folder where it needs one.
+
+    Raises:
+        ConfigurationError: The name is not known.
+    """
     name, _, model = recogniser.partition("=")
     if name == "whisper":
         return Engine("whisper", model=model or None)
@@ -134,7 +140,7 @@ def _engine(recogniser: str, folder: Path) -> Engine:
 
 def save_language(model: LanguageModel, folder: Path) -> None:
     """Keep a language model with a system, as `folder`/language.json."""
-    (folder / LANGUAGE).write_text(json.dumps(asdict(model)), encoding="utf-8")
+    files.write_text(folder / LANGUAGE, json.dumps(asdict(model)))
 
 
 def load_language(folder: Path) -> LanguageModel | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import mmap
-import os
 import warnings
 import zlib
 from collections import Counter
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ModelError
+from ..utils import files
 
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")  # first bytes of fastText's own binary model format
 
@@ -286,18 +286,15 @@ def save(vectors: Vectors, path: str | Path) -> None:
     bad = next((word for word in vectors.words if word.encode().split() != [word.encode()]), None)
     if bad is not None:
         raise ModelError(f"{path}: the word {bad!r} is empty or holds white space, which word2vec text cannot")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     template = "%s" + " %.9g" * vectors.dimension + "\n"
-    with _opened_for_writing(partial, compress=path.suffix == ".gz") as file:
+    with files.replacing(path) as temporary, _created(temporary, compress=path.suffix == ".gz") as file:
         file.write(f"{len(vectors)} {vectors.dimension}\n".encode())
         for word, row in zip(vectors.words, vectors.matrix, strict=True):
             file.write((template % (word, *row.tolist())).encode("utf-8"))
-    os.replace(partial, path)
 
 
 @contextmanager
-def _opened_for_writing(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
+def _created(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
     with path.open("wb") as file:
         if not compress:
             yield file

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError, ModelError
+from ..utils.text import WINDOWS_1252
 from ..utterance import Utterance
 
 PADDING_ID = 0
@@ -73,8 +74,8 @@ def normalise(text: str, *, spellings: Mapping[str, Sequence[str]] | None = None
     """The spoken words of a text, in order: tokens over a–z and the apostrophe, in lower case.
 
     - Marks of what is no word are dropped: `[LAUGHTER]`, `<sil>`, `++NOISE++`, the variant number in `really(2)`.
-    - Curly quotes become `'`; it is kept inside a word (`don't`) and before a clipped word (`'em`), and dropped
-      as a quotation mark. Accents are removed (`café` → `cafe`), hyphens and all other punctuation separate words.
+    - Curly quotes (also U+0091, U+0092: Windows-1252 decoded as Latin-1) become `'`; it is kept inside a word
+      (`don't`) and before a clipped word (`'em`), and dropped as a quotation mark. Accents are removed (`café` → `cafe`), hyphens and all other punctuation separate words.
     - Numbers are spelled, since vectors and pronouncing dictionaries hold no digits: cardinals up to 999,999
       (`1,200` → `one thousand two hundred`), ordinals (`3rd`), decimals (`2.5`); longer strings digit by digit.
       A year is spelled as a cardinal too. `&` and `%` become `and` and `percent`.
@@ -83,7 +84,7 @@ def normalise(text: str, *, spellings: Mapping[str, Sequence[str]] | None = None
     spellings: token → the tokens that replace it, e.g. `SPOKEN_SPELLINGS`. One token may become several, so do
         this to text only, not to words that carry times.
     """
-    text = unicodedata.normalize("NFKD", text.translate(_QUOTES)).lower().translate(_QUOTES)
+    text = unicodedata.normalize("NFKD", text.translate(WINDOWS_1252).translate(_QUOTES)).lower().translate(_QUOTES)
     text = "".join(character for character in text if not unicodedata.combining(character))
     text = _ASIDES.sub(" ", text).replace("&", " and ").replace("%", " percent ")
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)

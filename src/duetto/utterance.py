@@ -14,6 +14,7 @@ Relative audio paths are relative to the manifest's folder. Names that are no UT
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -275,6 +276,12 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     if not utterances:
         raise CorpusError(f"{path}: no utterance in it. {_FORM}")
     return utterances
+
+
+def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Utterances in the order of their ids, which they are brought into before anything is fitted to them: what is
+    trained must not depend on the order of a manifest's lines."""
+    return sorted(utterances, key=lambda utterance: utterance.id)
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:

@@ -17,7 +17,7 @@ from ..features.mfcc import MfccConfig
 from ..features.store import FeatureStore, extract_corpus
 from ..progress import Progress, steps
 from ..utils import files
-from ..utterance import Utterance, read_manifest
+from ..utterance import Utterance, by_id, read_manifest
 from ..words import similarity
 from ..words import vectors as word_vectors
 from ..words.inspection import Inspection, PairTest
@@ -77,7 +77,7 @@ def train(
     from ..models.speech2vec import Speech2VecConfig
     from ..training import TrainingConfig
 
-    utterances = read_manifest(manifest)
+    utterances = by_id(read_manifest(manifest))
     speech2vec.require_times(utterances)
     settings = {
         "config": Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing),
@@ -118,7 +118,7 @@ def vectors(
     from .. import speech2vec
     from ..runtime import SpokenEncoder
 
-    encoder, utterances = SpokenEncoder(folder), read_manifest(manifest)
+    encoder, utterances = SpokenEncoder(folder), by_id(read_manifest(manifest))
     speech2vec.require_times(utterances)
     with steps() as step:
         heard, store = _mfcc(utterances, cache or manifest.parent / "cache", workers, step)
@@ -152,7 +152,7 @@ def text(
     """
     from ..words import word2vec
 
-    sentences = [tokens(utterance) for utterance in read_manifest(manifest)]
+    sentences = [tokens(utterance) for utterance in by_id(read_manifest(manifest))]
     with steps() as step:
         step("word2vec")
         found = word2vec.train(sentences, dim=dim, window=window, epochs=epochs, min_count=min_count, seed=seed)

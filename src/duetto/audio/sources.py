@@ -14,7 +14,6 @@ import io
 import os
 import re
 import select
-import shutil
 import socket
 import stat
 import tempfile
@@ -73,7 +72,8 @@ def is_stream(source: Any) -> bool:
 def save(source: Any, out: BinaryIO) -> None:
     """Copy what a path or binary file object gives, read as `binary` reads it, to an open file."""
     with binary(source) as (file, _, _):
-        shutil.copyfileobj(file, out)
+        while block := file.read(_CHUNK):
+            out.write(block)
 
 
 @contextlib.contextmanager

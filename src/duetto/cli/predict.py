@@ -15,16 +15,20 @@ from ..inference import Prediction, Recogniser
 from ..parallel import cores
 from ..pretrained import DEFAULT, PRETRAINED
 from ..progress import bar
+from ..utils.reading import printable
+from ..utils.text import name_of, to_json
 from ..utterance import Word, parse_words
+
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(  # readable: whether one can be read is that recording's error, not the end of the batch
+        help="Recordings: wav, flac, ogg, opus or mp3, at any rate; - is standard input.", readable=False
+    ),
+]
 
 
 def predict(
-    files: Annotated[
-        list[Path],
-        typer.Argument(  # readable: whether one can be read is that recording's error, not the end of the batch
-            help="Recordings: wav, flac, ogg, opus or mp3, at any rate; - is standard input.", readable=False
-        ),
-    ],
+    files: Recordings,
     model: Annotated[
         str,
         typer.Option(
@@ -93,9 +97,9 @@ def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_jso
         for done, (file, answer) in enumerate(zip(files, answers, strict=True), 1):
             if isinstance(answer, DuettoError):
                 failed += 1
-                typer.echo(f"error: {answer}", err=True)
+                typer.echo(f"error: {printable(str(answer))}", err=True)
             elif as_json:
-                typer.echo(json.dumps(answer.to_json(str(file)), ensure_ascii=False))
+                typer.echo(to_json(answer.to_json(name_of(file))))
             else:
                 show(file, answer)
             if progress:
@@ -105,7 +109,7 @@ def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_jso
 
 def show(file: Path, prediction: Prediction) -> None:
     """Print one prediction for a person."""
-    name, label = (typer.style(text, bold=True) for text in (str(file), prediction.label))
+    name, label = (typer.style(text, bold=True) for text in (printable(str(file)), prediction.label))
     typer.echo(f"{name}  {prediction.duration:.1f} s  →  {label}")
     width = max(map(len, prediction.probabilities))
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
@@ -113,7 +117,7 @@ def show(file: Path, prediction: Prediction) -> None:
     if prediction.words:
         typer.echo(f"  words ({prediction.words_from}): {_listed(prediction.words)}")
     for warning in prediction.warnings:
-        typer.echo(f"  warning: {file}: {warning}", err=True)
+        typer.echo(f"  warning: {printable(str(file))}: {warning}", err=True)
 
 
 def _listed(words: tuple[Word, ...]) -> str:

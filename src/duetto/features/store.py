@@ -301,6 +301,8 @@ def _work_all(jobs: list[_Job]) -> list[_Result]:
 
 
 def _work(job: _Job, config: Extractor, known: frozenset[str]) -> _Result:
+    if audio.is_stream(job.audio):  # it can be read once, but is read to know its content and again to analyse it
+        return _Result(0, 0, "", (f"{job.audio}: is no regular file; save it as one",) * len(job.cuts))
     try:
         with job.audio.open("rb") as file:
             status = os.fstat(file.fileno())

@@ -9,6 +9,7 @@ import typer
 
 from .. import splits
 from ..corpora import CORPORA
+from ..words import vectors as word_vectors
 from .board import Board
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def reproduce(
     ] = None,
     settings: Settings = None,
     vectors: Brought = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse --vectors with a word that is doubled, empty or no UTF-8.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Go on with a corpus in which something is wrong.")] = False,
@@ -98,6 +102,9 @@ def reproduce(
         force=force,
         declare_leak=declare_leak,
     )
+    for path in options.vectors.values() if strict else ():
+        for file in sorted(path.glob("*.vec")) if path.is_dir() else [path]:
+            word_vectors.load(file, strict=True)
     _run(corpus, out, options)
 
 

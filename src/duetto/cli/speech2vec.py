@@ -32,6 +32,9 @@ app = typer.Typer(
 
 Manifest = Annotated[Path, typer.Argument(help="JSONL manifest whose words have times; see `duetto align`.")]
 VectorFile = Annotated[Path, typer.Argument(help="Word vectors: word2vec, fastText or GloVe text, or word2vec .bin.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse vectors with a word that is doubled, empty or no UTF-8.")
+]
 Cache = Annotated[Path | None, typer.Option(help="Features, shared with `duetto train`; beside the manifest.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that compute features; 0 for one a core.")]
 
@@ -165,6 +168,7 @@ def text(
 def evaluate(
     file: VectorFile,
     benchmarks: Annotated[Path, typer.Option(help="Folder of word-similarity files (EN-MEN-TR-3k.txt, …).")],
+    strict: Strict = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a benchmark and line, nothing else.")
     ] = False,
@@ -180,7 +184,7 @@ def evaluate(
 
         duetto speech2vec evaluate published/50.vec --benchmarks word-similarity --json
     """
-    loaded = word_vectors.load(file)
+    loaded = word_vectors.load(file, strict=strict)
     scores = similarity.evaluate(loaded, benchmarks)
     if as_json:
         for score in scores:
@@ -199,6 +203,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page with a map of the words (HTML).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the permutation tests.")] = 0,
+    strict: Strict = False,
 ) -> None:
     """Find out whether vectors come from how words sound or from what they mean, with the evidence.
 
@@ -210,8 +215,8 @@ def inspect(
 
         duetto speech2vec inspect published/50.vec --other published/word2vec-50.vec
     """
-    compared = None if other is None else word_vectors.load(other)
-    found = examine(word_vectors.load(file), other=compared, seed=seed)
+    compared = None if other is None else word_vectors.load(other, strict=strict)
+    found = examine(word_vectors.load(file, strict=strict), other=compared, seed=seed)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(out.name + ".partial")

@@ -18,6 +18,7 @@ from ..experiment import Experiment
 from ..progress import steps
 from ..results import SystemResult, aligned
 from ..utterance import Utterance, read_manifest
+from ..words import vectors as word_vectors
 
 if TYPE_CHECKING:
     from ..system import Workshop
@@ -36,6 +37,9 @@ def train(
     vectors: Annotated[
         Path | None, typer.Option(help="Word vectors to start from (word2vec, GloVe or fastText format).")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse --vectors with a word that is doubled, empty or no UTF-8.")
+    ] = False,
     cache: Annotated[
         Path | None, typer.Option(help="Features and vectors, shared by all runs; beside the manifest by default.")
     ] = None,
@@ -72,6 +76,8 @@ def train(
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
     chosen = _checked(named(system), settings or [], vectors, computing)
+    if strict and vectors is not None:
+        word_vectors.load(vectors, strict=True)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
         shop = Workshop(

@@ -335,6 +335,9 @@ def test_a_part_of_the_release_is_told(tree):
         ('{"utterances": 7}', ["synthetic"]),
         ("{}", ["synthetic"]),
         ('{"utterances": 8}', ["count", "synthetic"]),
+        ('{"utterances": {"a": {}}}', ["count", "synthetic"]),
+        ('{"utterances": 1' + "0" * 5000 + "}", ["bad-marker", "synthetic"]),
+        ("[" * 5000, ["bad-marker", "synthetic"]),
         ("{", ["bad-marker", "synthetic"]),
     ],
 )

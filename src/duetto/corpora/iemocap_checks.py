@@ -135,7 +135,8 @@ def _marker(path: Path, count: int) -> Iterator[Problem]:
     yield Problem("synthetic", path.name, f"{file}: duetto made this corpus; it is not IEMOCAP", "note")
     try:
         marker = read_json(file, error=CorpusError, repair="make the corpus again")
-        stated = marker.integer("utterances", None, low=0, high=1 << 53)
+        made = marker.get("utterances")
+        stated = len(made) if isinstance(made, dict) else marker.integer("utterances", None, low=0, high=1 << 53)
     except CorpusError as error:
         yield Problem("bad-marker", file.name, str(error))
         return

@@ -272,7 +272,7 @@ def _opened(source: Source) -> Generator[_Decoder]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         _check_file(path)
-        handle, name = path, str(path)
+        handle, name = os.fsencode(path) if os.name == "posix" else path, str(path)  # a name may be no UTF-8
     elif hasattr(source, "read"):
         handle, name = _seekable(source)
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .. import corpora
@@ -17,7 +16,9 @@ from ..errors import DuettoError
 from ..features.kinds import FEATURES, kind
 from ..features.store import extract_corpus
 from ..progress import bar
+from ..utils.reading import printable
 from ..utterance import Utterance, read_manifest, write_manifest
+from .output import Console, echo, json_line
 
 app = typer.Typer(help="Corpus folders: examine, turn into a manifest, or make a synthetic one.", no_args_is_help=True)
 
@@ -44,7 +45,7 @@ def check(
     with bar("check recordings") as progress:
         checkup = doctor.check(kind, path, decode=deep, progress=progress)
     if as_json:
-        typer.echo(json.dumps(checkup.record(), ensure_ascii=False))
+        json_line(checkup.record())
     else:
         _show(checkup)
     if not checkup.healthy:
@@ -58,7 +59,7 @@ def _show(checkup: doctor.Checkup) -> None:
         if counts:
             table = Table(title, "utterances", box=None, pad_edge=False)
             for name, number in counts.items():
-                table.add_row(name, str(number))
+                table.add_row(escape(name), str(number))
             console.print(table)
     for problem in checkup.problems:
         console.print(
@@ -93,7 +94,7 @@ def manifest(
     write_manifest(out, chosen)
     counts = Counter(u.label or "no class" for u in chosen)
     described = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
-    typer.echo(f"{out}: {len(chosen)} of {len(utterances)} utterances ({described})", err=True)
+    echo(f"{out}: {len(chosen)} of {len(utterances)} utterances ({described})", err=True)
 
 
 @app.command()
@@ -112,7 +113,7 @@ def synthesise(
     """
     with bar("speak") as progress:
         synthetic.write(out, size=size, seed=seed, leak=leak, unseen_test_voices=unseen_voices, progress=progress)
-    typer.echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)
+    echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)
 
 
 def features(
@@ -139,9 +140,9 @@ def features(
         store = extract_corpus(utterances, out, kind(mode).extractor, workers=workers, progress=progress)
     skipped = [u.id for u in utterances if u.id in store.skipped]  # of these: a store remembers all it ever met
     for utterance_id in skipped:
-        typer.echo(f"skipped {utterance_id}: {store.skipped[utterance_id]}", err=True)
+        echo(f"skipped {utterance_id}: {store.skipped[utterance_id]}", err=True)
     done = len(utterances) - len(skipped)
-    typer.echo(f"{out}: {done} of {len(utterances)} utterances, {len(skipped)} skipped", err=True)
+    echo(f"{out}: {done} of {len(utterances)} utterances, {len(skipped)} skipped", err=True)
     if skipped:
         raise typer.Exit(1)
 
@@ -151,4 +152,4 @@ def _utterances(sources: list[Path]) -> list[Utterance]:
         return read_manifest(sources[0])
     if any(path.suffix == ".jsonl" for path in sources):
         raise typer.BadParameter("a manifest stands alone: give one .jsonl file, or recordings")
-    return [Utterance(str(path), path) for path in sources]
+    return [Utterance(printable(str(path)), path) for path in sources]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..progress import Progress, steps
+from .output import echo
 from .predict import show
 
 
@@ -31,13 +32,13 @@ def demo(
     with steps() as bars:
 
         def step(description: str) -> Progress | None:
-            typer.echo(description, err=True)
+            echo(description, err=True)
             return bars(description)
 
         finished = run(out, size=size, seeds=seeds, workers=workers, step=step)
-    typer.echo("\nSYNTHETIC speech: these figures say nothing about people.\n")
-    typer.echo(report.markdown(finished.results))
+    echo("\nSYNTHETIC speech: these figures say nothing about people.\n")
+    echo(report.markdown(finished.results))
     best = ", ".join(f"{name} {value:.1f}" for name, value in finished.ceilings.items())
-    typer.echo(f"\nbest possible UA on these test utterances: {best}\n")
+    echo(f"\nbest possible UA on these test utterances: {best}\n")
     show(finished.recording, finished.prediction)
-    typer.echo(f"  (planted: {finished.label})\n\nreport: {finished.report}")
+    echo(f"  (planted: {finished.label})\n\nreport: {finished.report}")

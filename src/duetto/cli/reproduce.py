@@ -11,6 +11,7 @@ from .. import splits
 from ..corpora import CORPORA
 from ..words import vectors as word_vectors
 from .board import Board
+from .output import echo
 
 if TYPE_CHECKING:
     from ..reproduce import Options
@@ -117,11 +118,11 @@ def _run(corpus: str, out: Path, options: Options) -> None:
         raise typer.BadParameter(f"--corpus {corpus!r}: give KIND:PATH, where KIND is one of {', '.join(CORPORA)}")
     with Board(("corpus", *select(options.systems))) as board:
         finished = run(kind, Path(path), out, options, watch=board)
-    typer.echo(finished.text)
+    echo(finished.text)
     for file in finished.files:
-        typer.echo(f"wrote {file}", err=True)
+        echo(f"wrote {file}", err=True)
     for name, reason in finished.failed.items():
-        typer.echo(f"failed: {name}: {reason}", err=True)
+        echo(f"failed: {name}: {reason}", err=True)
     if finished.failed:
         raise typer.Exit(1)
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import DuettoError
 from ..features.mfcc import MfccConfig
 from ..features.store import FeatureStore, extract_corpus
 from ..progress import Progress, steps
+from ..utils.text import name_of
 from ..utterance import Utterance, read_manifest
 from ..words import similarity
 from ..words import vectors as word_vectors
@@ -24,6 +23,7 @@ from ..words.inspection import Inspection, PairTest
 from ..words.inspection import inspect as examine
 from ..words.similarity import PUBLISHED_DIMENSIONS, BenchmarkScore
 from ..words.vocabulary import tokens
+from .output import Console, echo, json_line
 
 app = typer.Typer(
     help="Vectors of spoken words (Speech2Vec): train them, write them, and find out what is in them.",
@@ -188,7 +188,7 @@ def evaluate(
     scores = similarity.evaluate(loaded, benchmarks)
     if as_json:
         for score in scores:
-            typer.echo(json.dumps({"vectors": str(file), **score.to_json()}, ensure_ascii=False))
+            json_line({"vectors": name_of(file), **score.to_json()})
     else:
         _show_scores(scores, loaded.dimension)
     if missing := [score.missing for score in scores if score.missing]:
@@ -224,14 +224,14 @@ def inspect(
         os.replace(partial, out)
         _say(f"map: {out}")
     if as_json:
-        typer.echo(json.dumps({"vectors": str(file), **found.to_json()}, ensure_ascii=False))
+        json_line({"vectors": name_of(file), **found.to_json()})
     else:
         _show(found)
 
 
 def _say(line: str) -> None:
     if line:
-        typer.echo(line, err=True)
+        echo(line, err=True)
 
 
 def _tell(out: Path, about: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from ..progress import steps
 from ..results import SystemResult, aligned
 from ..utterance import Utterance, read_manifest
 from ..words import vectors as word_vectors
+from .output import echo, json_line
 
 if TYPE_CHECKING:
     from ..system import Workshop
@@ -80,15 +80,13 @@ def train(
         word_vectors.load(vectors, strict=True)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        shop = Workshop(
-            cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(typer.echo, err=True)
-        )
+        shop = Workshop(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
     _print([result])
     if checked := audit.load(out):
-        typer.echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
-    typer.echo(f"run folder: {out}", err=True)
+        echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
+    echo(f"run folder: {out}", err=True)
 
 
 def _checked(
@@ -164,10 +162,10 @@ def evaluate(
     report.write(page, results, **context)
     if as_json:
         for result in results:
-            typer.echo(json.dumps(report.record(result)))
+            json_line(report.record(result))
     else:
         _print(results)
-    typer.echo(f"report: {page}", err=True)
+    echo(f"report: {page}", err=True)
 
 
 def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
@@ -212,4 +210,4 @@ def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | Non
 
 
 def _print(results: list[SystemResult]) -> None:
-    typer.echo(report.markdown(results))
+    echo(report.markdown(results))

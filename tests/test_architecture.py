@@ -169,6 +169,18 @@ def test_files_and_functions_are_small_and_hold_no_forbidden_thing(path: Path) -
     assert not re.search(r"import pickle|allow_pickle=True|TODO|FIXME", text)
 
 
+WRITES = {"utils/files", "audio", "corpora/synthetic/tree"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_one_module_puts_files_in_place(path: Path) -> None:
+    """Any other would forget to sync, to clear up after a kill, or that its target is a link or a device."""
+    if path.relative_to(ROOT).with_suffix("").as_posix() in WRITES:
+        return
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\bos\.(replace|rename|link)\(|\.rename\(|shutil\.(move|copy)", text)
+
+
 HEAVY = ("torch", "lightning", "sklearn", "scipy", "gensim", "matplotlib", "onnx", "pandas", "transformers", "ray")
 
 

@@ -237,6 +237,7 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     assert finished.report.is_file() and "SYNTHETIC" in finished.report.read_text().upper()
     assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
     assert finished.prediction.words_from == "recognised" and finished.prediction.words
+    assert finished.decisions["both"] == finished.label != finished.decisions["audio"]
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])
     with pytest.raises(ConfigurationError, match="holds 40 utterances of seed 0, not 50 of 0"):
         run(tmp_path / "demo", size=50, epochs=1, workers=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duetto import embeddings, speech2vec
+from duetto import speech2vec
 from duetto.embeddings import EmbeddingConfig, Embeddings
 from duetto.errors import ConfigurationError
 from duetto.splits import Fold
@@ -180,20 +180,3 @@ def test_a_killed_training_is_finished_in_its_own_folder(
     (folder / "spoken.json").unlink()
     assert made.encoder(fold).folder == folder
     assert (folder / "spoken.onnx").read_bytes() == graph and kept(tmp_path, "speech2vec-*") == {folder.name}
-
-
-def test_vectors_are_written_under_a_name_of_the_process_own(
-    tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two processes that need the same vectors at once must not write into one half-written file."""
-    fold, _ = corpus
-    written, save = [], embeddings.word_vectors.save
-
-    def watched(vectors: object, path: Path) -> None:
-        written.append(Path(path).name)
-        save(vectors, path)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(embeddings.word_vectors, "save", watched)
-    Embeddings(tmp_path, CONFIG).word2vec(fold)
-    (final,) = kept(tmp_path, "*")
-    assert final.startswith("word2vec-") and len(written) == 1 and written[0] != final and final in written[0]

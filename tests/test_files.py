@@ -39,6 +39,24 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> Non
     assert listing(tmp_path) == ["a"]
 
 
+def test_two_writers_of_one_file_never_write_into_the_same_one(tmp_path: Path) -> None:
+    with files.replacing(tmp_path / "a") as first:
+        first.write_text("first")
+        with files.replacing(tmp_path / "a") as second:
+            second.write_text("second")
+        assert (tmp_path / "a").read_text() == "second"
+    assert (tmp_path / "a").read_text() == "first"
+    assert listing(tmp_path) == ["a"]
+
+
+def test_a_copy_is_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"\x00x")
+    (tmp_path / "link").symlink_to("real")
+    files.copy(tmp_path / "link", tmp_path / "copy")
+    assert not (tmp_path / "copy").is_symlink()
+    assert (tmp_path / "copy").read_bytes() == b"\x00x"
+
+
 def test_permissions_of_a_replaced_file_stay(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("private")
     (tmp_path / "a").chmod(0o600)

@@ -117,6 +117,8 @@ def test_bad_audio_is_refused(runs: Path, tmp_path: Path) -> None:
 def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:
     voice_only = duetto.load(runs / "acoustic")(utterance.audio, transcript="hello")
     assert any("hears the voice only" in warning for warning in voice_only.warnings)
+    idle = duetto.load(runs / "acoustic", recogniser="general")(utterance.audio)
+    assert any("the recogniser 'general' is not used" in warning for warning in idle.warnings)
     unknown = duetto.load(runs / "fusion-speech2vec")(utterance.audio, words=[Word("xylophone", 0.0, 0.5)])
     assert any("1 of 1 words are unknown to it: xylophone" in warning for warning in unknown.warnings)
     long = duetto.load(runs / "acoustic")({"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 25),
@@ -127,6 +129,12 @@ def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:
 def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
     with pytest.raises(ModelError, match="no model in it"):
         duetto.load(tmp_path)
+    with pytest.raises(ModelError, match=r"fold2-seed1: no model in it\. The run folder .* has models in: fold0-seed0"):
+        duetto.load(runs / "acoustic/fold2-seed1")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun/run.json").write_bytes((runs / "acoustic/run.json").read_bytes())
+    with pytest.raises(ModelError, match="none of its trainings has ended"):
+        duetto.load(tmp_path / "begun")
     part = runs / "acoustic/fold0-seed0"
     for name, content, message in (
         ("model.json", "{", "not JSON"),
@@ -140,8 +148,9 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
         (broken / name).write_text(content)
         with pytest.raises(ModelError, match=message):
             duetto.load(broken)
-    with pytest.raises(ConfigurationError, match="choose corpus, general"):
-        duetto.load(runs / "fusion-spoken", recogniser="magic")
+    for system in ("fusion-spoken", "acoustic"):
+        with pytest.raises(ConfigurationError, match="choose corpus, general"):
+            duetto.load(runs / system, recogniser="magic")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,20 @@ def test_folds_seeds_and_processes_give_the_same_result(manifest: Path, tmp_path
     assert not np.array_equal(results[0].logits[0], results[0].logits[1])
 
 
+def test_the_order_of_the_manifest_does_not_matter(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    """Not one bit: frames, vocabulary, vectors trained on transcripts and on sound, weights, answers."""
+    utterances = read_manifest(manifest)
+    shuffled = [utterances[i] for i in np.random.default_rng(0).permutation(len(utterances))]
+    names = ("acoustic", "fusion-speech2vec", "embedding-random")
+    shop = Workshop(tmp_path / "cache", EmbeddingConfig(epochs=1))
+    systems = [experiment.load(name, **SMALL) for name in names]
+    results = run_systems(systems, shuffled, "session5", [tmp_path / name for name in names], shop)
+    for name, result in zip(names, results, strict=True):
+        one, other = (folder / name / "fold0-seed0/model.onnx" for folder in (runs, tmp_path))
+        assert one.read_bytes() == other.read_bytes()
+        np.testing.assert_array_equal(result.logits, evaluation.result_of(runs / name).logits)
+
+
 def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Path) -> None:
     utterances = read_manifest(manifest)
     for name in ("fusion-speech2vec", "fusion-spoken"):

@@ -24,7 +24,7 @@ import shlex
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -272,7 +272,7 @@ def _opened(source: Source) -> Generator[_Decoder]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         _check_file(path)
-        handle, name = os.fsencode(path) if os.name == "posix" else path, str(path)  # a name may be no UTF-8
+        handle, name = cast(Any, os.fsencode(path) if os.name == "posix" else path), str(path)  # may be no UTF-8
     elif hasattr(source, "read"):
         handle, name = _seekable(source)
     else:

@@ -7,12 +7,12 @@ however a process is killed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import MissingExtraError, ModelError
+from .utils import files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +22,12 @@ _KEY = "duetto"
 
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able `meta` to `path`; a kill leaves the old file or the new one, whole."""
-    from safetensors.torch import save_file
+    import safetensors.torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(contiguous, partial, metadata={_KEY: json.dumps(meta, sort_keys=True)})
-    os.replace(partial, path)
+    # Not save_file: that writes into a file of its own, which only the owner may read, and leaves it after a kill.
+    content = safetensors.torch.save(contiguous, metadata={_KEY: json.dumps(meta, sort_keys=True)})
+    files.write_bytes(path, content)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

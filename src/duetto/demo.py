@@ -21,7 +21,7 @@ from .labels import classes
 from .results import SystemResult
 from .splits import Fold
 from .system import Step, Workshop, rescore, run_systems, silent
-from .utterance import write_manifest
+from .utterance import Utterance, write_manifest
 from .words.find import find_words, language_of
 from .words.recognise import Engine
 
@@ -46,13 +46,15 @@ SPEECH2VEC_EPOCHS, PATIENCE = 5, 5
 @dataclass(frozen=True)
 class Demo:
     """What the demo leaves: results of systems and controls, best possible UA in percent on the written
-    test utterances, the report, a recording with its label, and what the fusion system says of it."""
+    test utterances, the report, and a recording (`_example`) with its label, the best possible decisions from what is
+    planted in its voice, its words and both, and the answer of the fusion system."""
 
     results: tuple[SystemResult, ...]
     ceilings: dict[str, float]
     report: Path
     recording: Path
     label: str
+    decisions: dict[str, str]
     prediction: Prediction
 
 
@@ -108,9 +110,22 @@ def run(
         findings=evaluation.findings_of([out / "runs" / system.name for system in systems]),
     )
     report.write(page, results, ceilings=best, **context)
-    heard = folds[0].test[0]
-    prediction = Recogniser(out / "runs" / "fusion-speech2vec")(heard.audio)
-    return Demo(tuple(results), best, page, heard.audio, str(heard.label), prediction)
+    example, decisions = _example(tree, folds[0].test)
+    prediction = Recogniser(out / "runs" / "fusion-speech2vec")(example.audio)
+    return Demo(tuple(results), best, page, example.audio, str(example.label), decisions, prediction)
+
+
+def _example(tree: Path, test: Sequence[Utterance]) -> tuple[Utterance, dict[str, str]]:
+    """The first test utterance, by id, whose emotion the best possible decision finds from voice and words together
+    but not from the voice alone: what fusion is for. Decisions: see `synthetic.oracle_decisions`.
+
+    No answer of a system enters the choice, so the example may be one that it gets wrong.
+    """
+    planted = synthetic.oracle_decisions(tree)
+    ordered = sorted(test, key=lambda utterance: utterance.id)
+    found = [(u, planted[u.id][1]) for u in ordered if u.id in planted]
+    fitting = [(u, d) for u, d in found if d["both"] == u.label != d["audio"]]
+    return (fitting or found)[0]
 
 
 def _with_found_words(

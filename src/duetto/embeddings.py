@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -100,7 +99,7 @@ class Embeddings:
         if not path.is_file():
             c = self.config
             trained = word2vec.train(sentences, dim=c.dim, window=c.window, epochs=c.word2vec_epochs, seed=c.seed)
-            _save(trained, path)
+            word_vectors.save(trained, path)
         return word_vectors.load(path)
 
     def has_encoder(self, fold: Fold) -> bool:
@@ -136,7 +135,7 @@ class Embeddings:
         path = encoder.folder / "types.vec"
         if not path.is_file():
             segments = Segments.of(fold.train, self._frames())
-            _save(speech2vec.type_vectors(encoder, segments), path)
+            word_vectors.save(speech2vec.type_vectors(encoder, segments), path)
         return word_vectors.load(path)
 
     def spoken(self, fold: Fold) -> SpokenWords:
@@ -157,10 +156,3 @@ class Embeddings:
         """Digest of all that training reads, and of the configuration."""
         content = json.dumps([kind, asdict(self.config), read], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def _save(vectors: Vectors, path: Path) -> None:
-    """Under a name of this process' own at first: others may be saving the same vectors at the same time."""
-    own = path.with_name(f"{os.getpid()}-{path.name}")
-    word_vectors.save(vectors, own)
-    os.replace(own, path)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -42,6 +41,7 @@ from .outcomes import OUTCOME, member
 from .progress import Progress
 from .results import SystemResult, from_utterances
 from .splits import LEAKING, Fold
+from .utils import files
 from .utterance import Utterance
 
 if TYPE_CHECKING:
@@ -234,10 +234,7 @@ def begin(folder: Path, description: Mapping[str, Any]) -> None:
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise ModelError(f"{folder} is not empty and holds no run; choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(RUN + ".partial")
-    partial.write_text(json.dumps(description, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, path)
+    files.write_text(path, json.dumps(description, indent=1, ensure_ascii=False))
 
 
 def read(folder: Path) -> dict[str, Any]:

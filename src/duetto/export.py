@@ -9,7 +9,6 @@ none to the longest, and on any recordings that are given. Then only does the fo
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +22,16 @@ from .emotion import Inputs
 from .errors import ConfigurationError, ModelError
 from .inference import Recogniser
 from .models.fusion import EmotionModel
-from .runtime import GRAPH, Session
+from .runtime import GRAPH, SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, Session
 from .runtime.verification import TOLERANCE, answers_alone, drawn, verify
-from .training import CHOSEN, LAST
+from .training import CHOSEN
+from .utils import files
+from .words.listen import LANGUAGE
 
 README = "README.md"
-_OF_TRAINING = {CHOSEN, LAST, evaluation.OUTCOME, README}
+_COPIED = (LANGUAGE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
+"""What an export takes from a run as it is, where the run has it; all else in it is made anew."""
+
 _PASSES = 3
 
 
@@ -85,19 +88,12 @@ def export(
         raise ConfigurationError(f"{folder} is there and not empty; choose another folder, or delete it")
     if not (part / CHOSEN).is_file() or not (part / runtime.DESCRIPTION).is_file():
         raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to go on")
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        model = _write(part, partial)
-        checked = _verified(model, partial, recordings)
-        quantised = _quantised(partial, checked) if int8 else None
+    with files.new_folder(folder) as temporary:
+        model = _write(part, temporary)
+        checked = _verified(model, temporary, recordings)
+        quantised = _quantised(temporary, checked) if int8 else None
         exported = Exported(folder, part, len(checked.drawn.target), len(recordings), checked.difference, quantised)
-        (partial / README).write_text(_card(run, described, exported, partial), encoding="utf-8")
-        if folder.is_dir():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        files.write_text(temporary / README, _card(run, described, exported, temporary))
     return exported
 
 
@@ -118,10 +114,13 @@ def _write(part: Path, folder: Path) -> EmotionModel:
     front, temperature = runtime.settings(part)
     weights, _ = checkpoint.load(part / CHOSEN)
     model = emotion.restore(front, weights)
-    folder.mkdir(parents=True)
-    for path in part.iterdir():
-        if path.is_file() and path.name not in _OF_TRAINING and path.suffix != ".partial":
-            shutil.copyfile(path, folder / path.name)
+    for path in (part / name for name in _COPIED):
+        if path.is_symlink():
+            raise ModelError(
+                f"{path}: is a link, and an export holds a run's own files alone; put the file in its place"
+            )
+        if path.is_file():
+            files.copy(path, folder / path.name)
     runtime.export({name: tensor.numpy() for name, tensor in weights.items()}, front, temperature, folder)
     return model
 

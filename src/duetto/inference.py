@@ -75,17 +75,25 @@ def find(model: str | os.PathLike[str]) -> Path:
         return folder
     if isinstance(model, str) and model in PRETRAINED:
         return pretrained_folder(model)
-    members = sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_numbers)
-    if not members:
-        from . import evaluation  # here, since an answer needs nothing of it
+    if members := _members(folder):
+        return members[0]
+    from . import evaluation  # here, since an answer needs nothing of it
 
-        if (folder / evaluation.RUN).is_file():
-            evaluation.experiment_of(folder)  # says so where a baseline ran here
-        raise ModelError(
-            f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
-            f"model that comes with duetto: {', '.join(PRETRAINED)}"
-        )
-    return members[0]
+    if (folder / evaluation.RUN).is_file():
+        evaluation.experiment_of(folder)  # an error of its own where a baseline ran here
+        raise ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
+    if others := _members(folder.parent):
+        named = ", ".join(path.name for path in others)
+        raise ModelError(f"{folder}: no model in it. The run folder {folder.parent} has models in: {named}")
+    raise ModelError(
+        f"{folder}: no model in it. Give a run folder of `duetto train`, an exported folder, or the name of a "
+        f"model that comes with duetto: {', '.join(PRETRAINED)}"
+    )
+
+
+def _members(folder: Path) -> list[Path]:
+    """Folders of the finished trainings in a run folder, by fold and seed."""
+    return sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_numbers)
 
 
 def _numbers(member: Path) -> list[int]:
@@ -130,11 +138,17 @@ class Recogniser:
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
         self._alikes = SoundAlikes.load(folder, threads=threads) if alike else None
+        self._unused: str | None = None
         self._listener: Listener | None = None
         if experiment.uses_words:
             from .words.listen import Listener  # here, since a system that hears the voice only needs none of it
 
             self._listener = Listener(recogniser, folder, needs_times=self._spoken is not None, uses_times=alike)
+        elif recogniser != "corpus":
+            from .words.listen import engine_of
+
+            engine_of(recogniser, folder)  # an unknown name is an error here, too
+            self._unused = f"this system reads no words; the recogniser {recogniser!r} is not used"
 
     @property
     def uses_words(self) -> bool:
@@ -180,7 +194,7 @@ class Recogniser:
             raise AudioError(f"{_name(source)}: {error}") from error
 
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
-        warnings = list(waveform.warnings)
+        warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
         frames = read = None
         said, words_from = (), "none"
         if self._session.front.experiment.uses_audio:

@@ -6,7 +6,6 @@ logits, temperature, and JSON texts ─ save ─▶ outcome.npz ─ load ─▶ 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelError
+from .utils import files
 
 OUTCOME = "outcome.npz"
 
@@ -25,12 +25,9 @@ def member(fold: int, seed: int) -> str:
 
 def save(path: Path, logits: np.ndarray, temperature: float, **more: Any) -> None:
     """Write the outcome of one fold and seed, atomically. logits: (n, classes). more: JSON values."""
-    path.parent.mkdir(exist_ok=True)
     texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, logits=logits, temperature=temperature, **texts)
-    os.replace(partial, path)
 
 
 def load(path: Path, shape: tuple[int, int] | None = None) -> dict[str, np.ndarray]:

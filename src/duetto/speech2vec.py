@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +28,7 @@ from .inputs import Normaliser, buckets, pad
 from .models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from .progress import Progress
 from .training import History, TrainingConfig, derive, fit, settle
+from .utils import files
 from .utterance import Utterance, Word
 from .words.vectors import Vectors
 from .words.vocabulary import normalise
@@ -308,10 +308,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
     """Note in `folder` what is trained there; refuse a folder in which something else was."""
     path = folder / SETTINGS
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(about), encoding="utf-8")
-        os.replace(partial, path)
+        files.write_text(path, json.dumps(about))
         return
     try:
         noted = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -369,9 +366,7 @@ def save_instances(path: Path, segments: Segments, embedded: np.ndarray) -> None
 
     Arrays: `utterance` and `word` (n,) text, `start` and `end` (n,) seconds, `vector` (n, dim) float32.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             utterance=np.array(segments.ids, dtype=str)[segments.utterance],
@@ -380,4 +375,3 @@ def save_instances(path: Path, segments: Segments, embedded: np.ndarray) -> None
             end=segments.last * STEP_SECONDS,
             vector=embedded,
         )
-    os.replace(partial, path)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CorpusError
+from .utils import files
 from .utils.reading import finite, parse_json, read_bytes, shortened
 from .utils.text import decoded, name_of, path_of, to_json
 
@@ -278,12 +279,15 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     return utterances
 
 
+def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Utterances in the order of their ids, which they are brought into before anything is fitted to them: what is
+    trained must not depend on the order of a manifest's lines."""
+    return sorted(utterances, key=lambda utterance: utterance.id)
+
+
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a JSONL manifest atomically."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for utterance in utterances:
             file.write(to_json(to_record(utterance, path.parent)) + "\n")
-    os.replace(partial, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import ModelError
+from ..utils import files
 
 Severity = Literal["leak", "warning", "note"]
 Verdict = Literal["clean", "declared", "leak"]
@@ -135,10 +135,7 @@ class Audit:
 
 def save(audit: Audit, folder: Path) -> None:
     """Write `folder`/audit.json, atomically."""
-    path = folder / AUDIT
-    partial = path.with_name(AUDIT + ".partial")
-    partial.write_text(json.dumps(audit.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, path)
+    files.write_text(folder / AUDIT, json.dumps(audit.to_json(), indent=1, ensure_ascii=False))
 
 
 def load(folder: Path) -> Audit | None:

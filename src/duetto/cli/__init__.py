@@ -68,7 +68,8 @@ app = typer.Typer(
     name="duetto",
     cls=_Commands,
     help="Speech emotion recognition from two voices of one utterance: how it is said, and what is said.",
-    epilog="Start with: duetto demo --out demo    Every command has --help with examples.",
+    epilog="Start with: duetto predict FILE.wav    With the extras train and synth: duetto demo --out demo    "
+    "Every command has --help with examples.",
     no_args_is_help=True,
     rich_markup_mode=_MARKUP,
     pretty_exceptions_enable=False,
@@ -109,8 +110,7 @@ def main() -> None:
         output.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
         sys.exit(1)
     except OSError as error:
-        name = error.filename2 or error.filename  # of two, the second is what was asked for: OUT.partial becomes OUT
-        where = f"{name}: " if name else ""
+        where = f"{error.filename}: " if error.filename else ""
         output.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except SystemExit as status:

@@ -13,7 +13,7 @@ from .output import echo
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder of `duetto train`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must not be there, or be empty.")],
-    fold: Annotated[int | None, typer.Option(help="Number of the fold; the first by default.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Number of the fold, from 0 on; the first by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training; the run's first by default.")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
     verify: Annotated[
@@ -30,7 +30,9 @@ def export(
 
         duetto export runs/fusion -o fusion
 
-        duetto export runs/acoustic -o small --fold 3 --seed 1 --int8 --verify call.wav
+        duetto export runs/acoustic -o small --seed 1 --int8 --verify call.wav
+
+        duetto export runs/by-speaker -o third --fold 2
 
         duetto predict call.wav --model fusion
     """

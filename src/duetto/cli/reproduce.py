@@ -39,6 +39,7 @@ Settings = Annotated[
         help="Change a key of every trained system, KEY=VALUE; may be repeated. Not encoders, embeddings or word_dim.",
     ),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
 Brought = Annotated[
     list[str] | None,
     typer.Option(help="speech2vec=PATH, word2vec=PATH: a folder of 50.vec … 300.vec, or a file; may be repeated."),
@@ -60,9 +61,7 @@ def reproduce(
     ] = None,
     settings: Settings = None,
     vectors: Brought = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse --vectors with a word that is doubled, empty or no UTF-8.")
-    ] = False,
+    strict: Strict = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Go on with a corpus in which something is wrong.")] = False,
@@ -103,19 +102,19 @@ def reproduce(
         force=force,
         declare_leak=declare_leak,
     )
-    for path in options.vectors.values() if strict else ():
-        for file in sorted(path.glob("*.vec")) if path.is_dir() else [path]:
-            word_vectors.load(file, strict=True)
-    _run(corpus, out, options)
+    _run(corpus, out, options, strict)
 
 
-def _run(corpus: str, out: Path, options: Options) -> None:
+def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
     """Show the work while it runs, then the tables."""
     from ..reproduce import run, select
 
     kind, colon, path = corpus.partition(":")
     if not colon or kind not in CORPORA:
         raise typer.BadParameter(f"--corpus {corpus!r}: give KIND:PATH, where KIND is one of {', '.join(CORPORA)}")
+    for given in options.vectors.values() if strict else ():
+        for file in sorted(given.glob("*.vec")) if given.is_dir() else [given]:
+            word_vectors.load(file, strict=True)
     with Board(("corpus", *select(options.systems))) as board:
         finished = run(kind, Path(path), out, options, watch=board)
     echo(finished.text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +14,9 @@ from ..errors import DuettoError
 from ..features.mfcc import MfccConfig
 from ..features.store import FeatureStore, extract_corpus
 from ..progress import Progress, steps
+from ..utils import files
 from ..utils.text import name_of
-from ..utterance import Utterance, read_manifest
+from ..utterance import Utterance, by_id, read_manifest
 from ..words import similarity
 from ..words import vectors as word_vectors
 from ..words.inspection import Inspection, PairTest
@@ -80,7 +80,7 @@ def train(
     from ..models.speech2vec import Speech2VecConfig
     from ..training import TrainingConfig
 
-    utterances = read_manifest(manifest)
+    utterances = by_id(read_manifest(manifest))
     speech2vec.require_times(utterances)
     settings = {
         "config": Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing),
@@ -121,7 +121,7 @@ def vectors(
     from .. import speech2vec
     from ..runtime import SpokenEncoder
 
-    encoder, utterances = SpokenEncoder(folder), read_manifest(manifest)
+    encoder, utterances = SpokenEncoder(folder), by_id(read_manifest(manifest))
     speech2vec.require_times(utterances)
     with steps() as step:
         heard, store = _mfcc(utterances, cache or manifest.parent / "cache", workers, step)
@@ -155,7 +155,7 @@ def text(
     """
     from ..words import word2vec
 
-    sentences = [tokens(utterance) for utterance in read_manifest(manifest)]
+    sentences = [tokens(utterance) for utterance in by_id(read_manifest(manifest))]
     with steps() as step:
         step("word2vec")
         found = word2vec.train(sentences, dim=dim, window=window, epochs=epochs, min_count=min_count, seed=seed)
@@ -218,10 +218,7 @@ def inspect(
     compared = None if other is None else word_vectors.load(other, strict=strict)
     found = examine(word_vectors.load(file, strict=strict), other=compared, seed=seed)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".partial")
-        partial.write_text(_page(file.name, found), encoding="utf-8")
-        os.replace(partial, out)
+        files.write_text(out, _page(file.name, found))
         _say(f"map: {out}")
     if as_json:
         json_line({"vectors": name_of(file), **found.to_json()})

@@ -23,6 +23,8 @@ from .output import echo, json_line
 if TYPE_CHECKING:
     from ..system import Workshop
 
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
+
 
 def train(
     system: Annotated[str, typer.Argument(help="A system, a baseline, or an experiment file (TOML).")],
@@ -37,9 +39,7 @@ def train(
     vectors: Annotated[
         Path | None, typer.Option(help="Word vectors to start from (word2vec, GloVe or fastText format).")
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse --vectors with a word that is doubled, empty or no UTF-8.")
-    ] = False,
+    strict: Strict = False,
     cache: Annotated[
         Path | None, typer.Option(help="Features and vectors, shared by all runs; beside the manifest by default.")
     ] = None,
@@ -75,9 +75,7 @@ def train(
     from ..system import Workshop, named
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
-    chosen = _checked(named(system), settings or [], vectors, computing)
-    if strict and vectors is not None:
-        word_vectors.load(vectors, strict=True)
+    chosen = _checked(named(system), settings or [], vectors, computing, strict)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
         shop = Workshop(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
@@ -90,7 +88,7 @@ def train(
 
 
 def _checked(
-    chosen: Experiment | Baseline, settings: list[str], vectors: Path | None, computing: dict[str, Any]
+    chosen: Experiment | Baseline, settings: list[str], vectors: Path | None, computing: dict[str, Any], strict: bool
 ) -> Experiment | Baseline:
     """The system with its settings changed; an option that it has no use for is refused."""
     if isinstance(chosen, Baseline):
@@ -102,6 +100,8 @@ def _checked(
     changed = experiment.changed(chosen, settings)
     if vectors is not None and _reader(changed).embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
+    if strict and vectors is not None:
+        word_vectors.load(vectors, strict=True)
     return changed
 
 

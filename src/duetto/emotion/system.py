@@ -5,7 +5,6 @@ Fold + Sources ─ prepare ─▶ Inputs ─ EmotionTask ─ training.fit ─▶
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..progress import Progress
 from ..runtime.verification import spread, verify
 from ..splits import Fold
 from ..training import History, TrainingConfig, derive, fit, settle
+from ..utils import files
 from ..words import table as word_table
 from ..words.language import LanguageModel
 from ..words.listen import save_language
@@ -146,7 +146,7 @@ def _export(
         save_language(LanguageModel.from_corpus(sentences), folder)
     if reader.encoder is not None:
         for path in reader.encoder.folder.glob("spoken.*"):
-            shutil.copyfile(path, folder / path.name)
+            files.copy(path, folder / path.name)
     if reader.alikes is not None:
         reader.alikes.alikes.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}

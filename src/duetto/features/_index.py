@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigurationError, CorpusError
+from ..utils import files
 
 CONFIG, DATA, INDEX = "config.json", "features.f32", "index.jsonl"
 DTYPE = np.dtype("<f4")
@@ -97,9 +98,7 @@ class Writer:
     def __init__(self, home: Path, key: str) -> None:
         config = home / CONFIG
         if not config.exists():
-            partial = config.with_suffix(".partial")
-            partial.write_text(json.dumps({"format": _FORMAT, "extractor": key}, indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, config)
+            files.write_text(config, json.dumps({"format": _FORMAT, "extractor": key}, indent=2) + "\n")
         elif read_config(home) != key:
             raise ConfigurationError(f"{config}: belongs to {read_config(home)}, not to {key}")
         self.index, valid = read_index(home)

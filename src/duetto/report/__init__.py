@@ -8,12 +8,12 @@ UA, WA and macro-F1 are in percent throughout.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..results import RESAMPLES, SystemResult
+from ..utils import files
 from .comparison import checked, compare, score, with_leader
 from .page import Content, render
 from .sections import Section, Table
@@ -68,8 +68,4 @@ def write(
         notes=tuple(notes),
         resamples=resamples,
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(render(content), encoding="utf-8")
-    os.replace(partial, path)
+    files.write_text(path, render(content))

@@ -9,7 +9,6 @@ Nothing is trained twice: the same call goes on where it was stopped.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +102,7 @@ def _remember(out: Path, kind: str, options: Options) -> None:
                     "same options to go on"
                 )
         return
-    _write(file, json.dumps(made, indent=1))
+    files.write_text(file, json.dumps(made, indent=1))
 
 
 def _made(file: Path) -> dict[str, Any]:
@@ -164,16 +163,19 @@ def _written(
         comparisons={title: names for title, names in groups.items() if names},
         resamples=resamples,
     )
-    files = [out / "tables.json", out / "tables.md", page]
-    _write(files[0], json.dumps(record, indent=1, ensure_ascii=False))
-    _write(files[1], _markdown(sections[0], record, notes))
+    written = {
+        out / "tables.json": json.dumps(record, indent=1, ensure_ascii=False),
+        out / "tables.md": _markdown(sections[0], record, notes),
+    }
     if compared:
-        files += [out / "protocols.json", out / "protocols.md"]
-        _write(files[-2], json.dumps(protocols.record(compared, impossible, resamples), indent=1, ensure_ascii=False))
-        _write(files[-1], sections[1].markdown())
+        record_of_protocols = protocols.record(compared, impossible, resamples)
+        written[out / "protocols.json"] = json.dumps(record_of_protocols, indent=1, ensure_ascii=False)
+        written[out / "protocols.md"] = sections[1].markdown()
+    for path, content in written.items():
+        files.write_text(path, content)
     text = "\n".join(section.markdown() for section in sections)
     failed = {f"{name} ({m.protocol})": why for m in (measured, *compared) for name, why in m.failed.items()}
-    return Reproduction(record, text, measured, tuple(files), failed)
+    return Reproduction(record, text, measured, (*written, page), failed)
 
 
 def _context(material: Material, options: Options, measured: Measured) -> dict[str, Any]:
@@ -223,11 +225,3 @@ def _findings(found: Sequence[Any] | None) -> list[str]:
 
 def _list(lines: Sequence[str]) -> str:
     return "".join(f"- {cell(line)}\n" for line in lines)
-
-
-def _write(path: Path, text: str) -> None:
-    """Atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

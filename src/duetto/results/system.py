@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import metrics
 from ..errors import ConfigurationError, ModelError
+from ..utils import files
 from ..utterance import Utterance
 
 KINDS = ("system", "control", "leak")
@@ -110,14 +110,10 @@ class SystemResult:
 
     def save(self, path: str | Path) -> None:
         """Write one npz file (no pickle), atomically."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
         header = np.array(json.dumps({"format": _FORMAT, **record}))
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, header=header, **{name: getattr(self, name) for name in _ARRAYS})
-        os.replace(partial, path)
 
     @classmethod
     def load(cls, path: str | Path) -> SystemResult:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, ModelError
+from ..errors import ModelError
 from ..features.kinds import kind
 from ..inputs import Frontend, Normaliser, Padded, pad
-from . import graph
+from ..utils import files
+from . import graph, graph_int8
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
@@ -46,34 +45,18 @@ def export_spoken(
 def quantise(folder: Path) -> None:
     """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
 
-    LSTM, dense layers and embedding table are quantised dynamically (ONNX Runtime's `quantize_dynamic`): weights by
-    one scale a matrix, activations by their range in the batch at hand. So in a batch an answer depends a little on
-    what stands beside it; prediction asks for one recording at a time. Unsigned weights: where a processor has no
-    8-bit dot product, signed ones saturate.
+    The graph turns them back when it is loaded and computes in float32 (`graph_int8`): answers are those of the
+    rounded weights, on every processor.
     """
     description = _description(folder, DESCRIPTION, _FORMAT)
-    try:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise MissingExtraError("Quantising a model", "train") from error
-    partial = folder / (GRAPH + ".quantised")
-    logging.disable(logging.WARNING)  # it recommends a step that merges layers, and finds none to merge here
-    try:
-        quantize_dynamic(folder / GRAPH, partial, weight_type=QuantType.QUInt8)
-    finally:
-        logging.disable(logging.NOTSET)
-    content = partial.read_bytes()
-    partial.unlink()
+    content = graph_int8.int8((folder / GRAPH).read_bytes())
     _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
 
 
 def _write(folder: Path, model: str, content: bytes, description: str, value: Mapping[str, Any]) -> None:
     """Both files, each atomically; the description comes last, so a folder that has one is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in ((model, content), (description, json.dumps(value, ensure_ascii=False).encode())):
-        partial = folder / (name + ".partial")
-        partial.write_bytes(data)
-        os.replace(partial, folder / name)
+    files.write_bytes(folder / model, content)
+    files.write_text(folder / description, json.dumps(value, ensure_ascii=False))
 
 
 def _description(folder: Path, name: str, format_: str) -> dict[str, Any]:

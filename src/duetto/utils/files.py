@@ -81,6 +81,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def copy(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Replace the content of `path` by that of `source`, whole or not at all (`replacing`)."""
+    with replacing(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Generator[Path]:
     """A folder to fill, which becomes `path` when the block ends without an error.

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import ConfigurationError, ModelError
 from ..frames import seconds
+from ..utils import files
 from ..utterance import Word
 from .align import Aligner
 from .language import LanguageModel
@@ -61,7 +62,7 @@ class Listener:
         self._segments_only = recogniser == "segments"
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
-        self._engine = _engine(recogniser, folder)
+        self._engine = engine_of(recogniser, folder)
         self._started: Recogniser | None = None
         self._aligner: Aligner | None = None
         self._lock = threading.Lock()
@@ -119,7 +120,12 @@ class Listener:
         return Heard((), "none", (*warnings, "nothing like a word was found in the recording"))
 
 
-def _engine(recogniser: str, folder: Path) -> Engine:
+def engine_of(recogniser: str, folder: Path) -> Engine:
+    """The engine of a recogniser's name (`Listener`), with the language model in a system's folder where it needs one.
+
+    Raises:
+        ConfigurationError: The name is not known.
+    """
     name, _, model = recogniser.partition("=")
     if name == "whisper":
         return Engine("whisper", model=model or None)
@@ -134,7 +140,7 @@ def _engine(recogniser: str, folder: Path) -> Engine:
 
 def save_language(model: LanguageModel, folder: Path) -> None:
     """Keep a language model with a system, as `folder`/language.json."""
-    (folder / LANGUAGE).write_text(json.dumps(asdict(model)), encoding="utf-8")
+    files.write_text(folder / LANGUAGE, json.dumps(asdict(model)))
 
 
 def load_language(folder: Path) -> LanguageModel | None:

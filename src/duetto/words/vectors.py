@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import logging
 import mmap
-import os
 import sys
 import warnings
 import zlib
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ModelError
+from ..utils import files
 from ..utils.reading import shortened
 
 _log = logging.getLogger(__name__)
@@ -363,18 +363,15 @@ def save(vectors: Vectors, path: str | Path) -> None:
     bad = next((word for word in vectors.words if word.encode().split() != [word.encode()]), None)
     if bad is not None:
         raise ModelError(f"{path}: the word {bad!r} is empty or holds white space, which word2vec text cannot")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     template = "%s" + " %.9g" * vectors.dimension + "\n"
-    with _opened_for_writing(partial, compress=path.suffix == ".gz") as file:
+    with files.replacing(path) as temporary, _created(temporary, compress=path.suffix == ".gz") as file:
         file.write(f"{len(vectors)} {vectors.dimension}\n".encode())
         for word, row in zip(vectors.words, vectors.matrix, strict=True):
             file.write((template % (word, *row.tolist())).encode("utf-8"))
-    os.replace(partial, path)
 
 
 @contextmanager
-def _opened_for_writing(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
+def _created(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
     with path.open("wb") as file:
         if not compress:
             yield file

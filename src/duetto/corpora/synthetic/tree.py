@@ -193,6 +193,20 @@ def read_marker(folder: str | Path) -> dict[str, Any]:
     return marker
 
 
+def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]]:
+    """Id → the emotion of each utterance that has one, and the Bayes-optimal decisions from what is planted in it.
+
+    The decisions are those of `audio`, `words` and `both` (see `oracle_accuracy`).
+    """
+    marker = read_marker(folder)
+    decide = deciders(Channel(**marker["channel"]))
+    return {
+        name: (planted["emotion"], {way: by(planted["style"], planted["wording"]) for way, by in decide.items()})
+        for name, planted in marker["utterances"].items()
+        if planted["emotion"] is not None
+    }
+
+
 def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None) -> dict[str, float]:
     """Unweighted accuracy of Bayes-optimal decisions on a written corpus, from what is planted in it.
 
@@ -200,15 +214,12 @@ def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None
     recogniser would reach that perceives them without error and has learned the channel. It strays from
     `ceilings` only as far as the draws do. sessions: only these (1–5), all by default.
     """
-    marker = read_marker(folder)
     chosen = None if sessions is None else set(sessions)
     hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for name, planted in marker["utterances"].items():
-        emotion = planted["emotion"]
-        if emotion is None or (chosen is not None and int(name[4]) not in chosen):
-            continue
-        for modality, decide in deciders(Channel(**marker["channel"])).items():
-            hits[modality][emotion].append(decide(planted["style"], planted["wording"]) == emotion)
+    for name, (emotion, decisions) in oracle_decisions(folder).items():
+        if chosen is None or int(name[4]) in chosen:
+            for modality, decision in decisions.items():
+                hits[modality][emotion].append(decision == emotion)
     if not hits:
         raise CorpusError(f"{folder}: no utterance with an emotion in sessions {sorted(chosen or ())}; they are 1 to 5")
     return {

@@ -338,7 +338,9 @@ def test_a_part_of_the_release_is_told(tree):
         ('{"utterances": {"a": {}}}', ["count", "synthetic"]),
         ('{"utterances": 1' + "0" * 5000 + "}", ["bad-marker", "synthetic"]),
         ("[" * 5000, ["bad-marker", "synthetic"]),
+        ('{"complete": false, "utterances": 7}', ["incomplete", "synthetic"]),
         ("{", ["bad-marker", "synthetic"]),
+        ("", ["bad-marker", "synthetic"]),
     ],
 )
 def test_synthetic(tree, marker, kinds):

@@ -113,7 +113,7 @@ def _listed(words: tuple[Word, ...]) -> str:
 
 def _read_words(path: Path) -> tuple[Word, ...]:
     repair = 'give [{"word": …, "start": …, "end": …}, …]'
-    content = read_bytes(path, error=CorpusError, repair=repair)
+    content = read_bytes(path, error=CorpusError, repair=repair, pipes=True)
     value = parse_json(content, where=str(path), error=CorpusError, repair=repair)
     try:
         return parse_words(value) or ()

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from .utils.reading import printable
+
 Progress = Callable[[int, int], None]
 """`progress(done, total)`, in whatever unit the work counts."""
 
@@ -27,7 +29,7 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -36,7 +38,7 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
     )
     # While a bar is drawn, rich prints above it; what goes to a file or a pipe must not land there.
     with Bars(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bars:
-        task = bars.add_task(description, total=None)
+        task = bars.add_task(printable(description), total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 

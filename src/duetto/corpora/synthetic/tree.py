@@ -26,6 +26,7 @@ from ... import audio
 from ...errors import ConfigurationError, CorpusError
 from ...frames import SAMPLE_RATE
 from ...progress import Progress
+from ...utils.reading import Record, read_json
 from . import espeak, formats, voices
 from .channel import DEFAULT, EMOTIONS, Channel, ceilings, deciders
 from .plan import Line, Options, Plan, draw_plan
@@ -179,17 +180,15 @@ def _marker(planned: Plan) -> dict[str, Any]:
     }
 
 
-def read_marker(folder: str | Path) -> dict[str, Any]:
+def read_marker(folder: str | Path) -> Record:
     """What `SYNTHETIC.json` says; CorpusError where there is none or it is damaged."""
     path = Path(folder) / MARKER
     if not path.is_file():
         raise CorpusError(f"{path}: no such file, so {folder} is no (complete) synthetic corpus; write one first")
-    try:
-        marker = json.loads(path.read_text(encoding="utf-8"))
-        if marker["synthetic"] is not True or not isinstance(marker["utterances"], dict):
-            raise KeyError("synthetic")
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path}: not the marker of a synthetic corpus ({error}); write the corpus again") from error
+    marker = read_json(path, error=CorpusError, repair="write the corpus again")
+    marker.record("utterances")
+    if not marker.boolean("synthetic"):
+        raise marker.wrong("it is said to be no synthetic corpus")
     return marker
 
 
@@ -199,12 +198,22 @@ def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]
     The decisions are those of `audio`, `words` and `both` (see `oracle_accuracy`).
     """
     marker = read_marker(folder)
-    decide = deciders(Channel(**marker["channel"]))
+    channel, planted = marker.record("channel"), marker.record("utterances")
+    decide = deciders(Channel(*(channel.number(key, low=0, high=1) for key in ("own", "sibling"))))
     return {
-        name: (planted["emotion"], {way: by(planted["style"], planted["wording"]) for way, by in decide.items()})
-        for name, planted in marker["utterances"].items()
-        if planted["emotion"] is not None
+        name: (emotion, {way: by(style, wording) for way, by in decide.items()})
+        for name in planted
+        for emotion, style, wording in [_planted(planted.record(name))]
+        if emotion is not None
     }
+
+
+def _planted(utterance: Record) -> tuple[str | None, str, str]:
+    """Emotion (None where it has no class), style and wording of an utterance in a marker."""
+    found = [utterance[key] for key in ("emotion", "style", "wording")]
+    if any(value not in EMOTIONS for value in found if value is not None) or None in found[1:]:
+        raise utterance.wrong(f"emotion, style and wording must be of {', '.join(EMOTIONS)}")
+    return found[0], found[1], found[2]
 
 
 def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None) -> dict[str, float]:
@@ -217,7 +226,7 @@ def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None
     chosen = None if sessions is None else set(sessions)
     hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for name, (emotion, decisions) in oracle_decisions(folder).items():
-        if chosen is None or int(name[4]) in chosen:
+        if chosen is None or name[4:5] in {str(session) for session in chosen}:
             for modality, decision in decisions.items():
                 hits[modality][emotion].append(decision == emotion)
     if not hits:

@@ -335,7 +335,10 @@ def test_a_part_of_the_release_is_told(tree):
         ('{"utterances": 7}', ["synthetic"]),
         ("{}", ["synthetic"]),
         ('{"utterances": 8}', ["count", "synthetic"]),
+        ('{"utterances": {"a": {}}}', ["count", "synthetic"]),
+        ('{"complete": false, "utterances": 7}', ["incomplete", "synthetic"]),
         ("{", ["bad-marker", "synthetic"]),
+        ("", ["bad-marker", "synthetic"]),
     ],
 )
 def test_synthetic(tree, marker, kinds):

@@ -146,3 +146,13 @@ def test_normalisation_by_training_by_speaker_and_none() -> None:
     np.testing.assert_allclose(by_itself.mean(0), 0, atol=1e-5)
     speaker = Normaliser(np.ones(34, np.float32), np.ones(34, np.float32))
     np.testing.assert_allclose(front(normalisation="speaker").frames(x, speaker), x - 1)
+
+
+def test_a_constant_that_is_large_is_centred_only() -> None:
+    """Digital silence has −63.2 in a column; what rounding leaves of its deviation is no scale."""
+    rng = np.random.default_rng(0)
+    constant = np.full(1, -10 * np.sqrt(40), np.float32)
+    silent = [np.tile(np.nextafter(constant, np.float32(rng.choice([-99, 99]))), (n, 1)) for n in range(1, 300)]
+    assert Normaliser.fit(silent, 1).deviation.tolist() == [1.0]
+    varied = [x + 1e-3 * rng.standard_normal(x.shape) for x in silent]
+    assert Normaliser.fit(varied, 1).deviation[0] == pytest.approx(1e-3, rel=0.02)

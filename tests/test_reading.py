@@ -202,3 +202,8 @@ def test_no_mutation_of_an_archive_is_a_traceback(data: st.DataObject) -> None:
 def test_text_from_outside_cannot_steer_a_terminal() -> None:
     assert reading.printable("a\x1b[31mb\u202e\n\udce9ä") == "a\\x1b[31mb\\u202e\\n\\udce9ä"
     assert reading.shortened("x" * 100) == "'" + "x" * 38 + "…"
+
+
+def test_a_field_that_is_absent_can_be_asked_for() -> None:
+    record = reading.Record({"a": 1}, "here", ModelError)
+    assert "a" in record and "b" not in record and list(record) == ["a"] and record.get("b") is None

@@ -189,6 +189,11 @@ def test_lookup_cosine_nearest_by_hand() -> None:
     assert [word for word, _ in vectors.nearest("east", 99)] == ["northeast", "north", "nowhere", "west"]
     assert vectors.nearest([0, 5], 1) == [("north", 1.0)]
     assert vectors.nearest("east", 0) == []
+    # Equal vectors in the order of the vocabulary, whatever a row's product was rounded to.
+    rows = np.tile(np.random.default_rng(0).standard_normal(50).astype(np.float32), (37, 1))
+    rows[::3] = np.nextafter(rows[::3], np.float32(9))
+    equal = Vectors(tuple(f"w{i}" for i in range(37)), rows)
+    assert [word for word, _ in equal.nearest(rows[1], 37)] == list(equal.words)
     with pytest.raises(ModelError, match="'south' has no vector: it is not among the 5 words"):
         vectors.lookup("south")
     with pytest.raises(ModelError, match="finite vector of 2 values"):

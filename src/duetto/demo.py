@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import corpora, evaluation, experiment, report, splits
+from . import corpora, evaluation, experiment, report, runs, splits
 from .corpora import doctor, synthetic
 from .embeddings import EmbeddingConfig
 from .errors import ConfigurationError, CorpusError
@@ -70,7 +70,7 @@ def run(
 ) -> Demo:
     """Write, train, evaluate, recognise; everything lands in `out`. Resumable, as its parts are."""
     tree = out / "corpus"
-    if not (tree / synthetic.MARKER).is_file():
+    if not synthetic.is_complete(tree):
         synthetic.write(tree, size=size, seed=seed, progress=step("speak a synthetic corpus"))
     marker = synthetic.read_marker(tree)
     if (marker.get("size"), marker.get("seed")) != (size, seed):
@@ -103,7 +103,7 @@ def run(
     results = [replace(result, paper_ua=None) for result in results]
     best = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
     page = out / "report.html"
-    described = evaluation.read(out / "runs" / DEMO_SYSTEMS[-1])
+    described = runs.read(out / "runs" / DEMO_SYSTEMS[-1])
     context = evaluation.report_context(
         described,
         results,

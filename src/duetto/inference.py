@@ -81,10 +81,10 @@ def find(model: str | os.PathLike[str]) -> Path:
         return pretrained_folder(model)
     if members := _members(folder):
         return members[0]
-    from . import evaluation  # here, since an answer needs nothing of it
+    from . import runs  # here, since an answer needs nothing of it
 
-    if (folder / evaluation.RUN).is_file():
-        evaluation.experiment_of(folder)  # an error of its own where a baseline ran here
+    if (folder / runs.RUN).is_file():
+        runs.experiment_of(folder)  # an error of its own where a baseline ran here
         raise ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
     if others := _members(folder.parent):
         named = ", ".join(path.name for path in others)
@@ -178,7 +178,7 @@ class Recogniser:
         logits = self._session.logits(*self._session.front.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
         return Prediction(
-            label=self.labels[int(np.argmax(logits))],
+            label=self.labels[int(metrics.answers(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
             words_from=heard.words_from,

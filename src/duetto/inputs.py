@@ -22,6 +22,7 @@ from .utils.reading import Record
 from .words.vocabulary import Vocabulary
 
 _SMALLEST_DEVIATION = 1e-6
+"""And as a share of the mean: what rounding leaves of a constant is some 1e-7 of it."""
 
 REPAIR = "train or export again"
 """What to do about a damaged model folder."""
@@ -39,7 +40,8 @@ class Padded:
 class Normaliser:
     """z-scores of each feature: (x − mean) / deviation, both (n_features,) float32; (1,) where all are one quantity.
 
-    A feature that does not vary where the statistics were taken (deviation below 1e-6) is only centred.
+    A feature that does not vary where the statistics were taken (deviation below 1e-6, or 1e-6 of the mean) is only
+    centred.
     """
 
     mean: np.ndarray
@@ -57,7 +59,7 @@ class Normaliser:
             raise ConfigurationError("a normaliser needs at least one frame to take its statistics from")
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
-        deviation[deviation < _SMALLEST_DEVIATION] = 1.0
+        deviation[deviation < _SMALLEST_DEVIATION * np.maximum(1.0, np.abs(mean))] = 1.0
         return cls(mean.astype(np.float32), deviation.astype(np.float32))
 
     @classmethod

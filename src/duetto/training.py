@@ -22,8 +22,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, parallel
 from .errors import ConfigurationError, DuettoError, ModelError
+from .metrics import first_best
 from .progress import Progress
 from .utils.reading import Record, finite
 
@@ -55,7 +56,7 @@ _OPTIMISERS = ("adam", "sgd")
 class TrainingConfig:
     """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
     development score before stopping, 0 for never. choice: which epoch's weights are kept,
-    `development` (best score; the earliest of equals) or `last`. clip: largest gradient norm, 0 for
+    `development` (best score; the earliest of equals, see `metrics.TIES`) or `last`. clip: largest gradient norm, 0 for
     any. accelerator, devices, precision: as Lightning Fabric names them. threads: of each process on
     the CPU; the steps of a recurrence are too small to gain much from more, and lose a lot from more
     where other work shares the cores."""
@@ -129,7 +130,8 @@ def fit(
             strategy=method,
             precision=config.precision,  # type: ignore[arg-type]
         )
-        fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
+        with parallel.ending_children():
+            fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
     tensors, meta = checkpoint.load(folder / CHOSEN)
     _check_shapes(meta, tensors, model)
     model.load_state_dict(tensors)
@@ -161,6 +163,8 @@ def _run(
     fabric: Any, model: nn.Module, task: Task, config: TrainingConfig, folder: Path, progress: Progress | None
 ) -> None:
     """Train in one process of possibly several."""
+    if fabric.world_size > 1:
+        parallel.end_with_parent()
     settle(config.threads)
     state = _State.begin(model, config, folder)
     if state.finished:
@@ -285,7 +289,7 @@ class _State:
     def advance(self, model: nn.Module, record: dict[str, float]) -> None:
         """Note an epoch's figures, and its weights where they are the best so far."""
         self.history.append(record)
-        if self.best_epoch < 0 or record["score"] > self.history[self.best_epoch]["score"]:
+        if self.best_epoch < 0 or first_best([self.history[self.best_epoch]["score"], record["score"]]):
             self.best_epoch = self.epoch
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         self.epoch += 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
@@ -34,8 +36,9 @@ _EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth",
 """Optional package → the extra that brings it."""
 
 _MARKUP = "markdown"
-_STOPPED = 130
-"""The exit status that Typer makes of Ctrl-C."""
+_ENDED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_STOPPED = (130, *(128 + number for number in _ENDED))
+"""Exit statuses of work that a signal ended; 130 is what Typer makes of Ctrl-C."""
 
 
 class _Commands(TyperGroup):
@@ -94,8 +97,17 @@ def _root(
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 130 stopped."""
+    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 128 + the number
+    of the signal that stopped it (130 for Ctrl-C)."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDED:
+            if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored (nohup)
+                signal.signal(number, _end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer
@@ -116,6 +128,6 @@ def main() -> None:
         typer.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except SystemExit as status:
-        if status.code == _STOPPED:
+        if status.code in _STOPPED:
             typer.echo("stopped; run the same command again to go on", err=True)
         raise

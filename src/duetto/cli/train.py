@@ -17,6 +17,7 @@ from ..errors import ConfigurationError
 from ..experiment import Experiment
 from ..progress import steps
 from ..results import SystemResult, aligned
+from ..runs import read, reads_words, result_of
 from ..utterance import Utterance, read_manifest
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def evaluate(
 
         duetto evaluate runs/fusion --words recognised.jsonl
     """
-    results = _told_apart(runs, [evaluation.result_of(run) for run in runs])
+    results = _told_apart(runs, [result_of(run) for run in runs])
     described = _one_test(runs, results)
     results += _with_other_words(runs, words or [], cache)
     results += evaluation.controls_of(runs[0])
@@ -166,7 +167,7 @@ def evaluate(
 
 def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
     """The description of runs that may stand in one table: those of one protocol, with the same test utterances."""
-    described = [evaluation.read(run) for run in runs]
+    described = [read(run) for run in runs]
     for run, other in zip(runs, described, strict=True):
         if other["protocol"] != described[0]["protocol"]:
             raise ConfigurationError(
@@ -201,7 +202,7 @@ def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | Non
         rescore(run, read_manifest(path), Workshop(cache or path.parent / "cache"), path.stem)
         for path in manifests
         for run in runs
-        if evaluation.reads_words(run)
+        if reads_words(run)
     ]
 
 

@@ -101,8 +101,9 @@ class Vectors:
         cosines = np.clip(self.unit @ (vector / (np.linalg.norm(vector) or 1.0)), -1.0, 1.0)
         if left_out is not None:
             cosines[left_out] = -np.inf
+        order = np.argsort(-np.round(cosines, 6), kind="stable")  # equal vectors, whatever the BLAS made of each row
         wanted = max(0, min(n, len(self) - (left_out is not None)))
-        return [(self.words[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:wanted]]
+        return [(self.words[row], float(cosines[row])) for row in order[:wanted]]
 
 
 def load(path: str | Path) -> Vectors:

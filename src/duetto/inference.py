@@ -29,6 +29,7 @@ from .features.mfcc import MfccConfig, words_of
 from .pretrained import DEFAULT, PRETRAINED, terms
 from .pretrained import folder as pretrained_folder
 from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
+from .utils.reading import shortened, unreadable
 from .utterance import Word
 from .words.vocabulary import normalise
 
@@ -80,8 +81,11 @@ def find(model: str | os.PathLike[str]) -> Path:
     """The exported folder that a model name stands for: itself, the first finished fold and seed of a run, or one of
     `PRETRAINED`, unless a model lies in a folder of that name."""
     folder = Path(model)
-    if (folder / DESCRIPTION).is_file():
-        return folder
+    try:
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    except OSError as error:  # a name that is too long
+        raise ModelError(f"{shortened(str(model))}: {unreadable(error)}; give the folder of a model") from error
     if isinstance(model, str) and model in PRETRAINED:
         return pretrained_folder(model)
     if members := _members(folder):

@@ -15,7 +15,7 @@ from ..features.kinds import kind
 from ..inputs import REPAIR, Frontend, Normaliser, Padded, pad
 from ..metrics import TEMPERATURES
 from ..utils import files
-from ..utils.reading import Record, read_bytes, read_json
+from ..utils.reading import Record, printable, read_bytes, read_json, shortened
 from . import graph, graph_check, graph_int8, onnx_file
 from .onnx_file import FLOAT, INT64, OnnxModel, Value
 
@@ -120,15 +120,15 @@ class _Graph:
                 content, options, providers=["CPUExecutionProvider"], enable_fallback=False
             )
         except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
-            raise ModelError(f"{path}: ONNX Runtime can't load it ({error}); {REPAIR}") from error
+            raise ModelError(f"{path}: ONNX Runtime can't load it ({printable(str(error))}); {REPAIR}") from error
 
     def _check_output(self, model: OnnxModel) -> None:
         expected = {self._output: Value(FLOAT, ("batch", self._width))}
         if dict(model.outputs) != expected or self.shapes.get(self._output) != (1, self._width):
             found = {name: (list(value.shape), self.shapes.get(name)) for name, value in model.outputs.items()}
             raise ValueError(
-                f"it gives {found}, but its description says {self._output} ['batch', {self._width}]: they are not of "
-                "one model"
+                f"it gives {shortened(found, 200)}, but its description says {self._output} ['batch', {self._width}]: "
+                "they are not of one model"
             )
 
     def __call__(self, feed: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -136,7 +136,7 @@ class _Graph:
         try:
             answers = np.asarray(self._session.run([self._output], feed)[0])
         except Exception as error:  # as above
-            raise ModelError(f"{self.path}: it can't answer ({error}); {REPAIR}") from error
+            raise ModelError(f"{self.path}: it can't answer ({printable(str(error))}); {REPAIR}") from error
         batch = len(next(iter(feed.values())))
         if answers.shape != (batch, self._width) or not (np.abs(answers) < _OVERFLOW).all():
             raise ModelError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -13,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from ..errors import DuettoError, MissingExtraError
+from . import streams
 
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
@@ -96,9 +96,7 @@ def _root(
 
 def main() -> None:
     """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 130 stopped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer
+    streams.prepare()
     try:
         app()
     except DuettoError as error:

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ModelError
 from ..features.kinds import kind
 from ..inputs import Frontend, Normaliser, Padded, pad
-from . import graph, graph_int8
+from . import graph
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
@@ -45,11 +45,11 @@ def export_spoken(
 def quantise(folder: Path) -> None:
     """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
 
-    The graph turns them back when it is loaded and computes in float32 (`graph_int8`): answers are those of the
+    The graph turns them back when it is loaded and computes in float32 (`graph.int8`): answers are those of the
     rounded weights, on every processor.
     """
     description = _description(folder, DESCRIPTION, _FORMAT)
-    content = graph_int8.int8((folder / GRAPH).read_bytes())
+    content = graph.int8((folder / GRAPH).read_bytes())
     _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
 
 

@@ -70,7 +70,8 @@ def test_the_command_answers_in_order_and_ends_with_1(runs: Path, recordings: li
         assert (
             answered[: len(recordings)] == list(map(str, recordings)) and str(tmp_path / "missing.wav") not in answered
         )
-        assert "missing.wav: no such file" in done.stderr and "of 9 recordings have no answer" in done.stderr
+        assert "missing.wav: no such file" in done.stderr and "1 of 9 recordings have no answer" in done.stderr
+        assert answered[len(recordings) :] == [str(odd)]
 
 
 def test_the_bar_goes_to_a_terminal_and_the_answers_do_not(runs: Path, recordings: list[Path]) -> None:

@@ -315,9 +315,11 @@ def test_what_is_said_depends_on_the_arguments_alone():
     assert not np.array_equal(first, Speaker("f3").say("hello there my friend", seed=1)[0])
 
 
-def test_ctrl_c_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """An exception in what espeak-ng calls back is dropped: the sentence would go on without some of its samples."""
-    callback, twice = espeak._Callback, iter([signal.SIGINT, signal.SIGINT])
+    callback, twice = espeak._Callback, iter([number, number])
+    before = signal.signal(number, signal.default_int_handler)
 
     def interrupted(receive):
         def called(*arguments) -> int:
@@ -328,8 +330,12 @@ def test_ctrl_c_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch)
         return callback(called)
 
     monkeypatch.setattr(espeak, "_Callback", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        Speaker("f2").say("hello")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Speaker("f2").say("hello")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
 
 
 def test_settings_are_heard():

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
+from .utils.reading import printable
+
 Progress = Callable[[int, int], None]
 """`progress(done, total)`, in whatever unit the work counts."""
 
@@ -28,7 +30,7 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -37,7 +39,7 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
     )
     # While a bar is drawn, rich prints above it; what goes to a file or a pipe must not land there.
     with Bars(*columns, console=console, redirect_stdout=_is_terminal(sys.stdout)) as bars:
-        task = bars.add_task(description, total=None)
+        task = bars.add_task(printable(description), total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 

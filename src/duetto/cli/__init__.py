@@ -104,12 +104,11 @@ def _end(number: int, _: object) -> None:
 def main() -> None:
     """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 128 + the number
     of the signal that stopped it (130 for Ctrl-C)."""
-    streams.prepare()
     if threading.current_thread() is threading.main_thread():
         for number in _ENDED:
             if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored (nohup)
                 signal.signal(number, _end)
-    output.replace_unknown()
+    streams.prepare()
     try:
         app()
     except DuettoError as error:

@@ -37,3 +37,6 @@ def prepare() -> None:
         encoding = sys.stderr.encoding if sys.stderr is not None else "utf-8"
         raw = io.BufferedWriter(_Notices(2, "w", closefd=False))
         sys.stderr = io.TextIOWrapper(raw, encoding, errors="replace", line_buffering=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer

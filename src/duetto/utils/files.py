@@ -35,6 +35,7 @@ LOCK = "lock"
 
 _CHUNK = 1 << 20
 _SYNCED_AT_ONCE = 8
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What fsync answers on a pipe, or a folder of some network file systems."""
 
@@ -290,8 +291,10 @@ def _check_free(target: Path, path: Path) -> None:
 
 
 def _named(error: OSError, path: Path, temporary: Path) -> OSError:
-    """The same error, about `path` where it was about the temporary file: users don't know that name."""
-    if error.filename is not None and str(temporary) in (str(error.filename), str(error.filename2 or "")):
+    """The same error, about `path` where it was about the temporary file, whose name users don't know, or about none:
+    a disk that is full is found by writing, not by opening."""
+    of_temporary = error.filename is not None and str(temporary) in (str(error.filename), str(error.filename2 or ""))
+    if of_temporary or (error.filename is None and error.errno in _FULL):
         return type(error)(error.errno, error.strerror, str(path))
     return error
 

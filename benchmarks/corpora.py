@@ -14,8 +14,9 @@ from pathlib import Path
 
 from duetto import corpora, experiment, results
 from duetto.baselines import BASELINES
-from duetto.evaluation import controls, environment
+from duetto.evaluation import controls
 from duetto.labels import classes, selected
+from duetto.runs import environment
 from duetto.splits import folds
 from duetto.system import Workshop, run_baseline, run_systems
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from duetto import corpora, emotion, evaluation, experiment, metrics, results
+from duetto import corpora, emotion, experiment, metrics, results, runs
 from duetto.experiment import Experiment
 from duetto.labels import classes, selected
 from duetto.pretrained import CARD, DEFAULT, TERMS, folder
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--ship", action="store_true", help="write the folder in src/duetto/pretrained")
     options = parser.parse_args()
-    versions = evaluation.environment(("torch", "onnx", "onnxruntime"))
+    versions = runs.environment(("torch", "onnx", "onnxruntime"))
     environment = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "machine")
     data, shop = read(options.data), Workshop(options.out)
     table, sadness = cross_table(data, shop, options.out, range(options.seeds))

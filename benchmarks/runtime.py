@@ -36,7 +36,7 @@ import numpy as np
 from harness import by_clocks, parser, publish, table
 
 import duetto
-from duetto import audio, corpora, evaluation, experiment, metrics, parallel, runtime
+from duetto import audio, corpora, experiment, metrics, parallel, runs, runtime
 from duetto.corpora import synthetic
 from duetto.features.short_term import ShortTermConfig
 from duetto.frames import SAMPLE_RATE
@@ -113,7 +113,7 @@ def trained(system: str, utterances: Sequence[Utterance], protocol: str, folder:
 
 def described(run: Path) -> str:
     """Which system, on how much speech, by which protocol."""
-    about, chosen = evaluation.read(run), evaluation.experiment_of(run)
+    about, chosen = runs.read(run), runs.experiment_of(run)
     folds = about["folds"]
     count = sum(len(folds[0][part]) for part in ("train", "development", "test"))
     speech = "synthetic utterances" if about["synthetic"] else "utterances"
@@ -137,8 +137,8 @@ def start(commands: Mapping[str, Sequence[str]]) -> str:
         for name, command in commands.items():
             found[name].append(run_once(command))
     rows = []
-    for name, runs in found.items():
-        wall, processor, memory = np.array(runs).T
+    for name, measured in found.items():
+        wall, processor, memory = np.array(measured).T
         cells = [f"{np.median(wall):.2f} ({wall.min():.2f})", f"{np.median(processor):.2f}", f"{memory.max():.0f}"]
         rows.append([name, *cells])
     return table(["process", "wall s, median (least)", "processor s", "peak memory MB"], rows)
@@ -248,7 +248,7 @@ def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
     """What 8-bit weights do to the answers for the test utterances of every fold, as prediction hears them."""
     from duetto.export import export  # see `trained`
 
-    described = evaluation.read(run)
+    described = runs.read(run)
     by_id = {utterance.id: utterance for utterance in utterances}
     target: list[int] = []
     found: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
@@ -259,7 +259,7 @@ def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
         assert exported.int8 is not None
         sizes.append(exported.int8.size)
         systems = {"float32": duetto.load(exported.part), "int8": duetto.load(out)}
-        names = classes(evaluation.experiment_of(run).label_set)
+        names = classes(runs.experiment_of(run).label_set)
         for utterance in (by_id[i] for i in fold["test"]):
             target.append(names.index(str(utterance.label)))
             for name, system in systems.items():
@@ -314,7 +314,7 @@ def five_seconds(utterances: Sequence[Utterance], folder: Path) -> Path:
 
 def tested(run: Path, utterances: Sequence[Utterance]) -> list[Path]:
     """Recordings that a run's systems did not train on, or, where the manifest is of another corpus, any."""
-    ids = {i for fold in evaluation.read(run)["folds"] for i in fold["test"]}
+    ids = {i for fold in runs.read(run)["folds"] for i in fold["test"]}
     return [u.audio for u in utterances if u.id in ids] or [u.audio for u in utterances]
 
 

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import duetto
-from duetto import audit, evaluation, experiment, runtime
+from duetto import audit, experiment, runtime
+from duetto import runs as run_folder
 from duetto.cli import app
 from duetto.emotion import TEACHER
 from duetto.errors import ConfigurationError
@@ -53,7 +54,7 @@ def utterance(manifest: Path) -> Utterance:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_prediction_equals_evaluation_and_needs_no_words(trained: Path, utterance: Utterance, name: str) -> None:
     prediction = duetto.load(trained / name)(utterance.audio)
-    result = evaluation.result_of(trained / name)
+    result = run_folder.result_of(trained / name)
     expected = result.calibrated[0, list(result.ids).index(utterance.id)]
     # float32 in two libraries
     np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-4)
@@ -105,7 +106,7 @@ def test_a_waveform_is_normalised_by_one_mean_and_one_deviation(trained: Path) -
 
 
 def test_the_run_names_the_teacher_and_keeps_its_model(trained: Path, utterance: Utterance) -> None:
-    described = evaluation.read(trained / "acoustic-distilled")
+    described = run_folder.read(trained / "acoustic-distilled")
     assert '"name": "teacher"' in described["vectors"]
     teacher = duetto.load(trained / "acoustic-distilled/fold0-seed0" / TEACHER)
     assert teacher.uses_words and not duetto.load(trained / "acoustic-distilled").uses_words

@@ -24,6 +24,7 @@ from duetto.errors import ConfigurationError, ModelError
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.store import FeatureStore, extract_corpus
 from duetto.inputs import Frontend, Normaliser
+from duetto.runs import describe, result_of
 from duetto.splits import Fold
 from duetto.system import Workshop, run_systems
 from duetto.utterance import Utterance, read_manifest, write_manifest
@@ -340,7 +341,7 @@ def run_folder(
     """A run as training writes it, by default without a defect. fitted: parts that the normalisation is of.
     words, spoken: further words of the vocabulary and of the language model."""
     e = replace(experiment.load("fusion-random"), **settings) if "epoch_choice" not in settings else None
-    described = evaluation.describe(e or experiment.load("fusion-random"), "session5", [fold], [0])
+    described = describe(e or experiment.load("fusion-random"), "session5", [fold], [0])
     described["experiment"] |= settings
     if folds is not None:
         described["folds"] = folds
@@ -433,7 +434,7 @@ def test_an_utterance_in_two_parts_is_found_without_a_manifest(
 ) -> None:
     parts = {part: [u.id for u in getattr(fold, part)] for part in ("train", "development", "test")}
     parts["train"].append(parts["test"][2])
-    folder = run_folder(tmp_path / "run", fold, features, folds=[{"name": "f", **parts}])
+    folder = run_folder(tmp_path / "run", fold, features, folds=[{"name": "f", "disjoint_in": [], **parts}])
     audit = audit_run(folder)
     assert [f.evidence.get("examples") for f in audit.leaks] == [[parts["test"][2]]]
     assert kinds(audit) == {"utterance-in-two-parts", "not-examined"}
@@ -546,7 +547,7 @@ def test_training_on_a_leak_is_refused_until_it_is_declared(manifest: Path, tmp_
     assert not (tmp_path / "run").exists()
     (result,) = run_systems([e], leaky, "session5", [tmp_path / "run"], shop, declare_leak=True)
     audit = load(tmp_path / "run")
-    assert result.kind == evaluation.result_of(tmp_path / "run").kind == "leak"
+    assert result.kind == result_of(tmp_path / "run").kind == "leak"
     assert audit is not None and audit.verdict == "declared"
     assert audit_run(tmp_path / "run", leaky).verdict == "declared"
 

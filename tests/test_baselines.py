@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import planted
-from duetto import classical, evaluation, experiment, inference, system
+from duetto import classical, experiment, inference, system
+from duetto import runs as run_folder
 from duetto.baselines import BASELINES, Inputs, base, elm, evector, functionals
 from duetto.baselines.elm import DnnElm, Elm
 from duetto.baselines.evector import EVector
@@ -269,6 +270,9 @@ def test_segments_loudest_and_statistics_by_hand() -> None:
     cut = elm.segments(frames, 1)
     assert cut.shape == (4, 102)
     assert cut[0, [0, 34, 68]].tolist() == [1, 1, 2] and cut[3, [0, 34, 68]].tolist() == [3, 4, 4]
+    steady = np.full((9, 34), 0.3, np.float32)
+    steady[::2] = np.nextafter(np.float32(0.3), np.float32(1))  # of equals the first
+    assert elm.loudest(steady, 0.5).tolist() == [0, 1, 2, 3]
     assert elm.loudest(frames, 0.5).tolist() == [1, 3] and elm.loudest(frames[:1], 0.1).tolist() == [0]
     np.testing.assert_allclose(
         elm.statistics(np.array([[0.1, 0.9], [0.5, 0.5]]), 0.2), [0.5, 0.9, 0.1, 0.5, 0.3, 0.7, 0.5, 1.0], rtol=1e-12
@@ -427,9 +431,9 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     monkeypatch.setattr(DnnElm, "answer", lambda *_: pytest.fail("fitted again"))
     again = classical.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
     np.testing.assert_array_equal(again.logits, first.logits)
-    np.testing.assert_array_equal(evaluation.result_of(tmp_path).logits, first.logits)
-    assert evaluation.read(tmp_path)["baseline"]["method"]["epochs"] == 4
-    assert {"scikit-learn", "hmmlearn"} <= set(evaluation.read(tmp_path)["environment"])
+    np.testing.assert_array_equal(run_folder.result_of(tmp_path).logits, first.logits)
+    assert run_folder.read(tmp_path)["baseline"]["method"]["epochs"] == 4
+    assert {"scikit-learn", "hmmlearn"} <= set(run_folder.read(tmp_path)["environment"])
     for other, protocol, key in ((quick("svm"), "speaker", "baseline"), (baseline, "loso", "protocol")):
         with pytest.raises(ModelError, match=f"holds a run that differs in {key}"):
             classical.run(other, inputs, protocol, parts, tmp_path, seeds=(3, 4))
@@ -442,7 +446,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     (tmp_path / "result.npz").unlink()
     (tmp_path / "fold2-seed0/outcome.npz").unlink()
     with pytest.raises(ModelError, match="unfinished, 4 of 5 trainings done"):
-        evaluation.result_of(tmp_path)
+        run_folder.result_of(tmp_path)
     np.testing.assert_array_equal(classical.run(quick("svm"), inputs, "speaker", parts, tmp_path).logits, whole.logits)
 
 
@@ -456,7 +460,7 @@ def test_leaking_protocols_mark_the_result(tmp_path: Path) -> None:
 def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, manifest: Path) -> None:
     utterances, frames = planted.corpus(160)
     classical.run(quick("evector"), read(utterances, frames), "session5", folds("session5", utterances), tmp_path)
-    assert not evaluation.reads_words(tmp_path)
+    assert not run_folder.reads_words(tmp_path)
     with pytest.raises(ModelError, match=r"holds a run of baseline 'evector'\. Baselines keep no model"):
         inference.find(tmp_path)
     with pytest.raises(ModelError, match="can neither predict nor be exported nor be scored with other words"):

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import duetto
-from duetto import evaluation
+from duetto import runs as run_folder
 from duetto.baselines import BASELINES
 from duetto.cli import app
 from duetto.errors import AudioError, ConfigurationError, DuettoError, ModelError
@@ -41,7 +41,7 @@ def test_the_folder_predicts_what_the_run_predicts(runs: Path, utterance: Uttera
 
 
 def test_the_card_states_facts(runs: Path, tmp_path: Path) -> None:
-    result = evaluation.result_of(runs / "fusion-spoken")
+    result = run_folder.result_of(runs / "fusion-spoken")
     export(runs / "fusion-spoken", tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
     for fact in (
@@ -109,9 +109,9 @@ def damage(run: Path, how: str) -> None:
     [
         ("no run", "no run folder; make one with: duetto train"),
         ("unfinished", "its training is unfinished; run the same `duetto train` again"),
-        ("truncated", "not a checkpoint of duetto, or damaged"),
-        ("no JSON", "model.json: not JSON"),
-        ("temperature", "its temperature is 0, not a number above 0"),
+        ("truncated", "no checkpoint of duetto, or damaged"),
+        ("no JSON", "model.json: not valid JSON"),
+        ("temperature", "'temperature' must be a finite number from 0.01 to 1000, not 0"),
         ("other weights", "these weights are not of system 'acoustic'"),
     ],
 )
@@ -137,6 +137,6 @@ def test_a_bad_recording_and_a_baseline_are_refused(runs: Path, manifest: Path, 
         export(runs / "acoustic", tmp_path / "out", recordings=[tmp_path / "missing.wav"])
     assert not list(tmp_path.iterdir())
     fold = folds("session5", read_manifest(manifest))
-    evaluation.begin(tmp_path / "svm", evaluation.describe(BASELINES["svm"], "session5", fold, [0]))
+    run_folder.begin(tmp_path / "svm", run_folder.describe(BASELINES["svm"], "session5", fold, [0]))
     with pytest.raises(DuettoError, match=r"Baselines keep no model.*nor be exported"):
         export(tmp_path / "svm", tmp_path / "out")

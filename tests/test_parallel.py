@@ -1,14 +1,18 @@
 """Work on several cores: in order, lazily, and past a process that dies."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from duetto.errors import ConfigurationError
-from duetto.parallel import cores, in_order
+from duetto.parallel import cores, in_order, processes
 
 
 def slow_first(item: int) -> int:
@@ -71,3 +75,94 @@ def test_no_workers_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="0 workers were asked for; give 1 or more"):
         list(in_order(slow_first, [1], workers=0, crashed=lost))
     assert cores() >= 1
+
+
+HARNESS = """
+import os, sys, threading, time
+from pathlib import Path
+from duetto import parallel
+
+def work(item):
+    folder = Path(sys.argv[1])
+    (folder / str(os.getpid())).touch()
+    while item or len(list(folder.iterdir())) < 2:
+        time.sleep(0.02)
+
+def lost(item): ...
+
+def pool():
+    with parallel.processes(2) as pool:
+        list(pool.map(work, [{busy}, {busy}]))
+        time.sleep(600)  # the workers are idle
+
+def ordered():
+    list(parallel.in_order(work, [1, 1, 1], workers=2, processes=True, crashed=lost))
+
+def in_thread():
+    thread = threading.Thread(target=pool)
+    thread.start()
+    thread.join()
+
+def launched():
+    from lightning.fabric import Fabric
+    with parallel.ending_children():
+        Fabric(accelerator="cpu", devices=2, strategy="ddp_fork").launch(forked)
+
+def forked(fabric):
+    parallel.end_with_parent()
+    work(1)
+
+if __name__ == "__main__":
+    from duetto.cli import main
+    from duetto import cli
+    cli.app = {how}
+    main()
+"""
+
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+CASES = [(how, number, 1) for how in ("pool", "ordered", "launched") for number in SIGNALS]
+CASES += [("pool", number, 0) for number in SIGNALS]
+CASES += [("in_thread", signal.SIGKILL, 1)]  # nothing else ends a thread
+
+
+@pytest.mark.parametrize(
+    ("how", "number", "busy"), CASES, ids=[f"{how}-{number.name}-{'busy' if b else 'idle'}" for how, number, b in CASES]
+)
+def test_no_worker_outlives_its_parent(tmp_path: Path, how: str, number: signal.Signals, busy: int) -> None:
+    (tmp_path / "harness.py").write_text(HARNESS.format(how=how, busy=busy))
+    (tmp_path / "seen").mkdir()
+    with (tmp_path / "stderr").open("w") as stderr:
+        process = subprocess.Popen([sys.executable, tmp_path / "harness.py", tmp_path / "seen"], stderr=stderr)
+    wait_until(lambda: len(list((tmp_path / "seen").iterdir())) == 2, process)
+    workers = [int(path.name) for path in (tmp_path / "seen").iterdir()]
+    assert all(map(alive, workers))
+    process.send_signal(number)
+    assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
+    wait_until(lambda: not any(map(alive, workers)))
+    said = (tmp_path / "stderr").read_text()
+    assert ("stopped; run the same command again to go on" in said) is (number != signal.SIGKILL)
+    assert "Traceback" not in said
+
+
+def test_an_error_in_the_block_ends_the_workers_at_once(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), processes(2) as pool:
+        pool.submit(time.sleep, 600)
+        workers = [pool.submit(os.getpid).result()]
+        raise KeyError("not the workers' own")
+    assert not any(map(alive, workers))
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen | None = None) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline and (process is None or process.poll() is None)
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet reaped by its new parent doesn't."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

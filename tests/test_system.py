@@ -9,9 +9,11 @@ import pytest
 
 import duetto
 from conftest import SMALL
-from duetto import audit, evaluation, experiment, metrics, system
+from duetto import audit, experiment, metrics, system
+from duetto import runs as run_folder
 from duetto.embeddings import EmbeddingConfig
 from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.splits import Fold
 from duetto.system import Workshop, rescore, run_systems
 from duetto.utterance import Utterance, Word, read_manifest
 from duetto.words.find import find_words
@@ -23,13 +25,13 @@ def workshop(manifest: Path) -> Workshop:
 
 
 def test_a_run_folder_says_everything(runs: Path, manifest: Path) -> None:
-    described = evaluation.read(runs / "acoustic")
+    described = run_folder.read(runs / "acoustic")
     (fold,) = described["folds"]
     utterances = read_manifest(manifest)
     assert sorted(fold["train"] + fold["development"] + fold["test"]) == sorted(u.id for u in utterances)
     assert set(fold["disjoint_in"]) >= {"speaker", "session"}
     assert described["environment"]["torch"] and described["seeds"] == [0]
-    result = evaluation.result_of(runs / "acoustic")
+    result = run_folder.result_of(runs / "acoustic")
     assert list(result.ids) == fold["test"] and set(result.session) == {"5"}
     assert {path.name for path in (runs / "fusion-spoken/fold0-seed0").iterdir()} >= {
         "model.onnx", "model.json", "spoken.onnx", "spoken.json", "language.json", "outcome.npz", "tensorboard",
@@ -40,7 +42,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
     runs: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     utterances, e = read_manifest(manifest), experiment.load("acoustic", **SMALL)
-    before = evaluation.result_of(runs / "acoustic")
+    before = run_folder.result_of(runs / "acoustic")
     monkeypatch.setattr("duetto.emotion.train", lambda *_, **__: pytest.fail("trained again"))
     (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
     np.testing.assert_array_equal(again.logits, before.logits)
@@ -76,13 +78,25 @@ def test_the_order_of_the_manifest_does_not_matter(runs: Path, manifest: Path, t
     for name, result in zip(names, results, strict=True):
         one, other = (folder / name / "fold0-seed0/model.onnx" for folder in (runs, tmp_path))
         assert one.read_bytes() == other.read_bytes()
-        np.testing.assert_array_equal(result.logits, evaluation.result_of(runs / name).logits)
+        np.testing.assert_array_equal(result.logits, run_folder.result_of(runs / name).logits)
+
+
+def test_the_papers_figures_stand_beside_the_papers_corpus_alone(tmp_path: Path) -> None:
+    def folds(identifier: str, audio: Path) -> list[Fold]:
+        return [Fold("x", (), (), (Utterance(id=identifier, audio=audio, label="sad"),))]
+
+    real = "Ses05F_impro01_F000"
+    assert run_folder.comparable("session5", folds(real, tmp_path / "x.wav"))
+    assert not run_folder.comparable("speaker", folds(real, tmp_path / "x.wav"))
+    assert not run_folder.comparable("session5", folds("03a01Wa", tmp_path / "x.wav"))
+    (tmp_path / "SYNTHETIC.json").write_text("{}")
+    assert not run_folder.comparable("session5", folds(real, tmp_path / "Session5/x.wav"))
 
 
 def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Path) -> None:
     utterances = read_manifest(manifest)
     for name in ("fusion-speech2vec", "fusion-spoken"):
-        before = evaluation.result_of(runs / name)
+        before = run_folder.result_of(runs / name)
         after = rescore(runs / name, utterances, workshop(manifest), "gold")
         # float32 in PyTorch and in ONNX Runtime
         np.testing.assert_allclose(after.logits, before.logits, atol=1e-4)
@@ -108,7 +122,7 @@ def test_a_run_that_leaks_leaks_with_other_words_too(manifest: Path, tmp_path: P
 
 def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path) -> None:
     utterances = read_manifest(manifest)
-    gold = evaluation.result_of(runs / "fusion-spoken")
+    gold = run_folder.result_of(runs / "fusion-spoken")
     found, report = find_words(utterances, by="segment")
     assert report.words > 80 and all(w.word == "" for u in found for w in u.words or ())
     for words in (found, [replace(u, words=()) for u in utterances]):
@@ -150,19 +164,19 @@ def test_unreadable_audio_is_an_error_not_a_smaller_corpus(manifest: Path, tmp_p
 
 def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> None:
     with pytest.raises(ModelError, match="it is no run folder"):
-        evaluation.read(tmp_path)
+        run_folder.read(tmp_path)
     (tmp_path / "run.json").write_text((runs / "acoustic/run.json").read_text())
     with pytest.raises(ModelError, match="unfinished, 0 of 1 trainings done"):
-        evaluation.result_of(tmp_path)
+        run_folder.result_of(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(ModelError, match="damaged"):
-        evaluation.read(tmp_path)
+        run_folder.read(tmp_path)
     for key in ("protocol", "seeds", "folds", "synthetic", "environment"):
         described = json.loads((runs / "acoustic/run.json").read_text())
         del described[key]
         (tmp_path / "run.json").write_text(json.dumps(described))
-        with pytest.raises(ModelError, match=f"of another version.*{key}.*train into a new folder"):
-            evaluation.read(tmp_path)
+        with pytest.raises(ModelError, match=f"{key}.* is missing; .*of another version.*train into a new folder"):
+            run_folder.read(tmp_path)
 
 
 def test_words_without_times_have_no_sound_but_an_answer(runs: Path, manifest: Path) -> None:

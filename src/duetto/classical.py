@@ -8,12 +8,11 @@ compared, not to predict.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import evaluation, metrics, outcomes
+from . import metrics, runs
 from .baselines import Baseline, Inputs
 from .baselines.base import targets
 from .labels import classes
@@ -40,12 +39,12 @@ def run(
     Errors: a folder that holds another run, and those of `baselines.base.Method.answer`.
     """
     labels = classes(label_set)
-    evaluation.begin(folder, evaluation.describe(baseline, protocol, folds, seeds))
+    runs.begin(folder, runs.describe(baseline, protocol, folds, seeds))
     jobs = [(f, seed) for f in range(len(folds)) for seed in seeds]
     notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
     settings: Counter[str] = Counter()
     for done, (f, seed) in enumerate(jobs, 1):
-        part = folder / outcomes.member(f, seed)
+        part = folder / runs.member(f, seed)
         chosen, said = _outcome(baseline, inputs, folds[f], labels, part, seed)
         settings.update(chosen)
         notes += [f"{part.name}: {note}" for note in said]
@@ -54,14 +53,14 @@ def run(
     counts = ", ".join(f"{setting} ({n} of {len(jobs)})" for setting, n in sorted(settings.items()))
     notes += [f"chosen on development data: {counts}"] if counts else []
     kind = "leak" if leak or protocol in LEAKING else "system"
-    return evaluation.collect(
+    return runs.collect(
         baseline.name,
         baseline.title,
         labels,
         folds,
         seeds,
         folder,
-        paper_ua=baseline.paper_ua,
+        paper_ua=baseline.paper_ua if runs.comparable(protocol, folds) else None,
         kind=kind,
         notes=tuple(notes),
     )
@@ -71,10 +70,9 @@ def _outcome(
     baseline: Baseline, inputs: Inputs, fold: Fold, labels: tuple[str, ...], part: Path, seed: int
 ) -> tuple[list[str], list[str]]:
     """`Answers.chosen` and `Answers.notes` of one fold and seed, whose outcome then lies in `part`."""
-    path = part / outcomes.OUTCOME
+    path = part / runs.OUTCOME
     if not path.is_file():
         answers = baseline.answer(fold, inputs, labels, seed)
         temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, labels))
-        outcomes.save(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
-    outcome = outcomes.load(path)
-    return json.loads(str(outcome["chosen"])), json.loads(str(outcome["notes"]))
+        runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
+    return runs.noted(path, "chosen"), runs.noted(path, "notes")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import checkpoint, emotion, evaluation, metrics, report, runtime
+from . import checkpoint, emotion, metrics, report, runs, runtime
 from .emotion import Inputs
 from .errors import ConfigurationError, ModelError
 from .inference import Recogniser
@@ -80,10 +80,10 @@ def export(
     graph that departs from the model; a ConfigurationError for a fold or seed that the run has not, and for a
     `folder` that holds something.
     """
-    evaluation.experiment_of(run)
+    runs.experiment_of(run)
     folder = folder.absolute()
-    described = evaluation.read(run)
-    part = run / evaluation.member(*_chosen(described, run, fold, seed))
+    described = runs.read(run)
+    part = run / runs.member(*_chosen(described, run, fold, seed))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} is there and not empty; choose another folder, or delete it")
     if not (part / CHOSEN).is_file() or not (part / runtime.DESCRIPTION).is_file():
@@ -168,7 +168,7 @@ def _quantised(folder: Path, checked: _Checked) -> Quantised:
     after, smaller, quicker = _timed(folder, inputs)
     temperature = Session(folder).temperature
     change = np.abs(metrics.softmax(after / temperature) - metrics.softmax(before / temperature)).max()
-    relabelled = float((after.argmax(-1) != before.argmax(-1)).mean())
+    relabelled = float((metrics.answers(after) != metrics.answers(before)).mean())
     return Quantised((size, smaller), (seconds, quicker), float(change), relabelled, checked.heard is None)
 
 
@@ -202,7 +202,7 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
         **({} if exported.int8 is None else {"8-bit weights": quantisation_line(exported.int8)}),
         "trained with": ", ".join(f"{name} {version}" for name, version in described["environment"].items()),
         "exported with": ", ".join(
-            f"{name} {version}" for name, version in evaluation.environment(("onnx", "onnxruntime")).items()
+            f"{name} {version}" for name, version in runs.environment(("onnx", "onnxruntime")).items()
         ),
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
@@ -215,11 +215,11 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
 
 def _scores(run: Path, described: Mapping[str, Any]) -> str:
     """The table of the whole run: all folds and seeds, this one among them."""
-    if not (run / evaluation.RESULT).is_file():
+    if not (run / runs.RESULT).is_file():
         return "The run is not finished: there are none.\n"
     corpus = {"synthetic": described["synthetic"]}
     protocol = {"protocol": described["protocol"], "folds": len(described["folds"]), "seeds": described["seeds"]}
-    return report.markdown([evaluation.result_of(run)], protocol=protocol, corpus=corpus)
+    return report.markdown([runs.result_of(run)], protocol=protocol, corpus=corpus)
 
 
 def verification_line(exported: Exported) -> str:

@@ -29,6 +29,7 @@ from .features.mfcc import MfccConfig, words_of
 from .pretrained import DEFAULT, PRETRAINED, terms
 from .pretrained import folder as pretrained_folder
 from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
+from .utils.reading import shortened, unreadable
 from .utterance import Word
 from .words.vocabulary import normalise
 
@@ -80,16 +81,19 @@ def find(model: str | os.PathLike[str]) -> Path:
     """The exported folder that a model name stands for: itself, the first finished fold and seed of a run, or one of
     `PRETRAINED`, unless a model lies in a folder of that name."""
     folder = Path(model)
-    if (folder / DESCRIPTION).is_file():
-        return folder
+    try:
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    except OSError as error:  # a name that is too long
+        raise ModelError(f"{shortened(str(model))}: {unreadable(error)}; give the folder of a model") from error
     if isinstance(model, str) and model in PRETRAINED:
         return pretrained_folder(model)
     if members := _members(folder):
         return members[0]
-    from . import evaluation  # here, since an answer needs nothing of it
+    from . import runs  # here, since an answer needs nothing of it
 
-    if (folder / evaluation.RUN).is_file():
-        evaluation.experiment_of(folder)  # an error of its own where a baseline ran here
+    if (folder / runs.RUN).is_file():
+        runs.experiment_of(folder)  # an error of its own where a baseline ran here
         raise ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
     if others := _members(folder.parent):
         named = ", ".join(path.name for path in others)
@@ -195,7 +199,7 @@ class Recogniser:
         logits = self._session.logits(*self._session.front.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
         return Prediction(
-            label=self.labels[int(np.argmax(logits))],
+            label=self.labels[int(metrics.answers(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
             words_from=heard.words_from,

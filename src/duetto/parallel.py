@@ -1,17 +1,27 @@
 """One function over many items on several cores: answers in the order of the items, in flat memory.
 
 items ─ a few at a time ─▶ threads | processes ─ function ─▶ answers, in the order of the items
+
+Every process that duetto starts comes from here. None outlives the one that started it, however that one ends:
+killed by any signal, out of memory, or by an error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -23,6 +33,98 @@ _AHEAD = 4
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def processes(
+    workers: int, prepare: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes, which an error inside the block, or a signal to this process, ends at once.
+
+    Args:
+        workers: How many.
+        prepare: Called with `arguments` in each of them before its first work; picklable.
+        arguments: Picklable.
+    """
+    pool = _pool(workers, prepare, arguments)
+    try:
+        yield pool
+    except BaseException:
+        _stop(pool)
+        raise
+    pool.shutdown()
+
+
+def end_with_parent() -> None:
+    """Let this process, which `multiprocessing` started, end when the one that started it does, or terminates it."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is None:
+        return
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked process has the handler of its parent
+    threading.Thread(target=_watch, args=(parent.sentinel,), name="watch the parent", daemon=True).start()
+
+
+@contextlib.contextmanager
+def ending_children() -> Iterator[None]:
+    """Processes that other libraries start inside the block; an error in it ends them at once."""
+    from multiprocessing import active_children
+
+    before = {*active_children()}
+    try:
+        yield
+    except BaseException:
+        for child in {*active_children()} - before:
+            child.terminate()
+        raise
+
+
+def _pool(
+    workers: int, prepare: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
+) -> ProcessPoolExecutor:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Linux signals the death of the thread that started a process; only the main thread lives as long as its process.
+    lasting = threading.current_thread() is threading.main_thread()
+    # Not fork: a forked copy of a process with threads can hang.
+    return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (os.getpid(), lasting, prepare, arguments))
+
+
+def _begin(parent: int, lasting: bool, prepare: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+    """The first thing in a worker process."""
+    if lasting and sys.platform == "linux":
+        _killed_with_parent()
+    end_with_parent()
+    if sys.platform != "win32" and os.getppid() != parent:
+        os._exit(1)  # the parent died before it was watched
+    if prepare is not None:
+        prepare(*arguments)
+
+
+def _killed_with_parent() -> None:
+    """Linux kills this process when its parent dies, even while other code holds the GIL."""
+    import ctypes
+
+    set_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)
+
+
+def _watch(parent: int) -> None:
+    from multiprocessing.connection import wait
+
+    wait([parent])
+    os._exit(1)
+
+
+def _stop(pool: Executor) -> None:
+    """End a pool and its processes, whatever they are doing."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+    pool.shutdown(cancel_futures=True)
 
 
 def in_order(
@@ -55,8 +157,10 @@ def in_order(
                 yield crew.answer(*waiting.popleft())
         while waiting:
             yield crew.answer(*waiting.popleft())
-    finally:
-        crew.dismiss()
+    except BaseException:
+        crew.stop()
+        raise
+    crew.dismiss()
 
 
 class _Crew(Generic[Item, Answer]):
@@ -74,10 +178,7 @@ class _Crew(Generic[Item, Answer]):
 
     def _start(self, workers: int) -> Executor:
         if self._processes:
-            from concurrent.futures import ProcessPoolExecutor
-            from multiprocessing import get_context
-
-            return ProcessPoolExecutor(workers, get_context("spawn"))  # a fork of threads may hang
+            return _pool(workers)
         from concurrent.futures import ThreadPoolExecutor
 
         return ThreadPoolExecutor(workers)
@@ -93,11 +194,14 @@ class _Crew(Generic[Item, Answer]):
         try:
             return future.result()
         except BrokenExecutor:
-            with self._start(1) as alone:
+            with processes(1) as alone:
                 try:
                     return alone.submit(self._function, item).result()
                 except BrokenExecutor:
                     return self._crashed(item)
 
     def dismiss(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
+
+    def stop(self) -> None:
+        _stop(self._pool)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import audit, classical, evaluation, labels, splits
+from . import audit, classical, evaluation, labels, runs, splits
 from .audit import Audit
 from .augment import Augmented
 from .baselines import BASELINES, Baseline, Inputs
@@ -226,12 +226,12 @@ def run_systems(
         labels.checked(utterances, experiment.label_set)
     check_accelerator(accelerator)
     labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
-    runs = [
+    planned = [
         evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))
         for experiment, folder in zip(experiments, folders, strict=True)
     ]
     results = evaluation.run_all(
-        runs,
+        planned,
         protocol,
         folds,
         seeds=seeds,
@@ -314,7 +314,7 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
     utterances: all test utterances of the run, with those words. words: what to call them in a table.
     Nothing is trained; answers come from the exported models, as in prediction.
     """
-    described, experiment = evaluation.read(folder), evaluation.experiment_of(folder)
+    described, experiment = runs.read(folder), runs.experiment_of(folder)
     if not experiment.uses_words:
         raise ConfigurationError(f"{folder}: system {experiment.name!r} reads no words")
     by_id = {utterance.id: utterance for utterance in utterances}
@@ -334,7 +334,7 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
     for s, seed in enumerate(seeds):
         first = 0
         for f, test in enumerate(tests):
-            part = folder / evaluation.member(f, seed)
+            part = folder / runs.member(f, seed)
             session = Session(part)
             reader = Reader()
             if mfcc is not None and alike:
@@ -354,5 +354,5 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workshop, w
         title=f"{experiment.title}; {words} words",
         fold=np.repeat(np.arange(len(tests)), [len(test) for test in tests]),
         temperature=temperature,
-        kind=evaluation.result_of(folder).kind,  # one that leaks does so with any words
+        kind=runs.result_of(folder).kind,  # one that leaks does so with any words
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,9 +22,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, parallel
 from .errors import ConfigurationError, DuettoError, ModelError
+from .metrics import first_best
 from .progress import Progress
+from .utils.reading import Record, finite
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ _OPTIMISERS = ("adam", "sgd")
 class TrainingConfig:
     """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
     development score before stopping, 0 for never. choice: which epoch's weights are kept,
-    `development` (best score; the earliest of equals) or `last`. clip: largest gradient norm, 0 for
+    `development` (best score; the earliest of equals, see `metrics.TIES`) or `last`. clip: largest gradient norm, 0 for
     any. accelerator, devices, precision: as Lightning Fabric names them. threads: of each process on
     the CPU; the steps of a recurrence are too small to gain much from more, and lose a lot from more
     where other work shares the cores."""
@@ -128,10 +130,27 @@ def fit(
             strategy=method,
             precision=config.precision,  # type: ignore[arg-type]
         )
-        fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
+        with parallel.ending_children():
+            fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
     tensors, meta = checkpoint.load(folder / CHOSEN)
+    _check_shapes(meta, tensors, model)
     model.load_state_dict(tensors)
-    return History(tuple(meta["history"]), meta["chosen"])
+    history = _history(meta)
+    return History(history, meta.integer("chosen", low=0, high=len(history) - 1))
+
+
+def _history(meta: Record) -> tuple[Any, ...]:
+    """The figures of each epoch in a checkpoint."""
+    history = tuple(meta.items_of("history"))
+    if not all(isinstance(epoch, dict) and finite(epoch.get("score")) is not None for epoch in history):
+        raise meta.wrong("'history' must be a list of epochs, each with its score")
+    return history
+
+
+def _check_shapes(meta: Record, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+    """A ModelError where a checkpoint's tensors are not those of a model."""
+    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in model.state_dict().items()}:
+        raise meta.wrong("its tensors are not those of this model")
 
 
 def _quieten() -> None:
@@ -144,6 +163,8 @@ def _run(
     fabric: Any, model: nn.Module, task: Task, config: TrainingConfig, folder: Path, progress: Progress | None
 ) -> None:
     """Train in one process of possibly several."""
+    if fabric.world_size > 1:
+        parallel.end_with_parent()
     settle(config.threads)
     state = _State.begin(model, config, folder)
     if state.finished:
@@ -246,8 +267,12 @@ class _State:
         shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
         if meta["config"] != asdict(config) or meta["shapes"] != shapes:
             raise ModelError(f"{folder}: trained with other settings; choose another folder, or delete this one")
-        state.epoch, state.history, state.best_epoch = meta["epoch"], meta["history"], meta["best_epoch"]
+        state.history = list(_history(meta))
+        state.epoch = meta.integer("epoch", low=len(state.history), high=len(state.history))
+        state.best_epoch = meta.integer("best_epoch", low=-1, high=state.epoch - 1)
         state.best = checkpoint.with_prefix("best", tensors)
+        for saved in (state.best, checkpoint.with_prefix("model", tensors)):
+            _check_shapes(meta, saved, model)
         state._tensors = tensors
         state.finished = (folder / CHOSEN).is_file()
         return state
@@ -264,7 +289,7 @@ class _State:
     def advance(self, model: nn.Module, record: dict[str, float]) -> None:
         """Note an epoch's figures, and its weights where they are the best so far."""
         self.history.append(record)
-        if self.best_epoch < 0 or record["score"] > self.history[self.best_epoch]["score"]:
+        if self.best_epoch < 0 or first_best([self.history[self.best_epoch]["score"], record["score"]]):
             self.best_epoch = self.epoch
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         self.epoch += 1

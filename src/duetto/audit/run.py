@@ -2,13 +2,11 @@
 
     run.json, foldK-seedS/{model.json, language.json, outcome.npz} + manifest + features ─ audit_run ─▶ Audit
 
-Files are read as plain JSON, so that a run that other code wrote, or somebody changed, is examined like any other.
+What was fitted is read as plain JSON, so that a model that other code wrote, or somebody changed, is examined too.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import runs
 from ..errors import ConfigurationError, DuettoError, ModelError
 from ..features.kinds import kind
 from ..features.store import FeatureStore
 from ..inputs import Normaliser
+from ..metrics import first_best
 from ..progress import Progress
 from ..splits import LEAKING, Fold
+from ..utils.reading import Record, read_json
 from ..utterance import Utterance
 from ..words.vocabulary import tokens
 from .findings import Audit, Finding, found, load
@@ -56,7 +57,7 @@ class _Run:
     def trained(self, fold: int) -> Iterator[tuple[int, Path]]:
         """Seed and folder of every finished training of a fold."""
         for seed in self.described["seeds"]:
-            part = self.folder / f"fold{fold}-seed{seed}"
+            part = self.folder / runs.member(fold, seed)
             if (part / "model.json").is_file():
                 yield seed, part
 
@@ -112,28 +113,18 @@ def audit_run(
 
 def _read(folder: Path, utterances: Sequence[Utterance] | None) -> tuple[_Run, list[str]]:
     """The run, and the ids of its utterances that the manifest lacks."""
-    path = folder / "run.json"
-    if not path.is_file():
-        raise ModelError(f"{folder}: no run.json in it, so it is no run folder; make one with: duetto train")
     by_id = None if utterances is None else {u.id: u for u in utterances}
     missing: dict[str, None] = {}
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        folds = []
-        for fold in described["folds"]:
-            parts = {}
-            for part in PARTS:
-                ids = [str(i) for i in fold[part]]
-                missing.update(dict.fromkeys(i for i in ids if by_id is not None and i not in by_id))
-                known = {i: Utterance(i, Path(i)) for i in ids} if by_id is None else by_id
-                parts[part] = tuple(known[i] for i in ids if i in known)
-            folds.append(Fold(str(fold["name"]), **parts))
-        run = _Run(folder, described, tuple(folds), by_id is not None)
-        system = described.get("experiment", described.get("baseline"))
-        if not (isinstance(system, dict) and isinstance(run.protocol, str) and list(described["seeds"])):
-            raise ValueError("no experiment or baseline, no protocol or no seeds")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: damaged, or of another version ({error!r}); train into a new folder") from error
+    described = runs.read(folder)
+    folds = []
+    for fold in described["folds"]:
+        parts = {}
+        for part in PARTS:
+            missing.update(dict.fromkeys(i for i in fold[part] if by_id is not None and i not in by_id))
+            known = {i: Utterance(i, Path(i)) for i in fold[part]} if by_id is None else by_id
+            parts[part] = tuple(known[i] for i in fold[part] if i in known)
+        folds.append(Fold(fold["name"], **parts))
+    run = _Run(folder, described, tuple(folds), by_id is not None)
     if missing and not any(fold.test for fold in run.folds):
         raise ConfigurationError(
             f"none of the test utterances of {folder}, such as {next(iter(missing))!r}, is in the manifest; "
@@ -185,7 +176,7 @@ def _epochs(run: _Run) -> Iterator[Finding]:
     choice, unfinished = run.experiment.get("epoch_choice"), 0
     for number, fold in enumerate(run.folds):
         for seed in run.described["seeds"]:
-            path = run.folder / f"fold{number}-seed{seed}" / "outcome.npz"
+            path = run.folder / runs.member(number, seed) / runs.OUTCOME
             if not path.is_file():
                 unfinished += 1
                 continue
@@ -208,27 +199,21 @@ def _epochs(run: _Run) -> Iterator[Finding]:
 
 def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
     """The epoch kept, from 0, and the one that the choice gives (None where that is not known)."""
+    history = runs.noted(path, "history")
     try:
-        with np.load(path, allow_pickle=False) as outcome:
-            history = json.loads(str(outcome["history"]))
         epochs, chosen = history["epochs"], int(history["chosen"])
         if choice == "last":
             return chosen, len(epochs) - 1
         if choice == "development":
-            return chosen, int(np.argmax([epoch["score"] for epoch in epochs]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return chosen, first_best([epoch["score"] for epoch in epochs])
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
     return chosen, None
 
 
-def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); train into a new folder") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: no JSON object; train into a new folder")
-    return value
+def _model(path: Path) -> Record:
+    """The description of an exported model, or of the encoder beside it."""
+    return read_json(path, error=ModelError, repair="train into a new folder")
 
 
 def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
@@ -248,7 +233,7 @@ def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
         for _, part in run.trained(number):
             path = part / "model.json"
             try:
-                kept = Normaliser.from_json(_json(path)["features"])
+                kept = Normaliser.from_json(_model(path).record("features"))
                 origin = _origin(kept, fold, store)
             except (KeyError, TypeError, ValueError) as error:
                 raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
@@ -313,7 +298,7 @@ def _vocabularies(run: _Run) -> Iterator[Finding]:
                 path = part / ("model.json" if name == "vocabulary" else "language.json")
                 if not path.is_file():
                     continue
-                words = _json(path).get(name if name == "vocabulary" else "words", [])
+                words = _model(path).get(name if name == "vocabulary" else "words", [])
                 yield from _vocabulary(run, fold, name, words, train, development, test)
 
 

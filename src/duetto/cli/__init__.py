@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 from importlib import import_module
-from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from ..errors import DuettoError, MissingExtraError
+from . import output, streams
 
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
@@ -34,8 +36,9 @@ _EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth",
 """Optional package → the extra that brings it."""
 
 _MARKUP = "markdown"
-_STOPPED = 130
-"""The exit status that Typer makes of Ctrl-C."""
+_ENDED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_STOPPED = (130, *(128 + number for number in _ENDED))
+"""Exit statuses of work that a signal ended; 130 is what Typer makes of Ctrl-C."""
 
 
 class _Commands(TyperGroup):
@@ -81,7 +84,7 @@ def _tell_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"duetto {version('duetto')}")
+        output.echo(f"duetto {version('duetto')}")
         raise typer.Exit
 
 
@@ -91,31 +94,38 @@ def _root(
     _: bool = typer.Option(False, "--version", callback=_tell_version, is_eager=True, help="Say the version and exit."),
 ) -> None:
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    output.log(level)
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 130 stopped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer
+    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 128 + the number
+    of the signal that stopped it (130 for Ctrl-C)."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDED:
+            if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored (nohup)
+                signal.signal(number, _end)
+    streams.prepare()
     try:
         app()
     except DuettoError as error:
-        typer.echo(f"error: {error}", err=True)
+        output.echo(f"error: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
         # Training is imported only where it is asked for; this is where a core installation ends.
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRAS:
             raise
-        typer.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
+        output.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        output.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except SystemExit as status:
-        if status.code == _STOPPED:
-            typer.echo("stopped; run the same command again to go on", err=True)
+        if status.code in _STOPPED:
+            output.echo("stopped; run the same command again to go on", err=True)
         raise

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .. import audio, corpora
@@ -18,7 +17,9 @@ from ..errors import AudioError, DuettoError
 from ..features.kinds import FEATURES, kind
 from ..features.store import extract_corpus
 from ..progress import bar
+from ..utils.reading import printable
 from ..utterance import Utterance, read_manifest, write_manifest
+from .output import Console, echo, json_line
 from .predict import source_of
 
 app = typer.Typer(help="Corpus folders: examine, turn into a manifest, or make a synthetic one.", no_args_is_help=True)
@@ -46,7 +47,7 @@ def check(
     with bar("check recordings") as progress:
         checkup = doctor.check(kind, path, decode=deep, progress=progress)
     if as_json:
-        typer.echo(json.dumps(checkup.record(), ensure_ascii=False))
+        json_line(checkup.record())
     else:
         _show(checkup)
     if not checkup.healthy:
@@ -60,7 +61,7 @@ def _show(checkup: doctor.Checkup) -> None:
         if counts:
             table = Table(title, "utterances", box=None, pad_edge=False)
             for name, number in counts.items():
-                table.add_row(name, str(number))
+                table.add_row(escape(name), str(number))
             console.print(table)
     for problem in checkup.problems:
         console.print(
@@ -95,7 +96,7 @@ def manifest(
     write_manifest(out, chosen)
     counts = Counter(u.label or "no class" for u in chosen)
     described = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
-    typer.echo(f"{out}: {len(chosen)} of {len(utterances)} utterances ({described})", err=True)
+    echo(f"{out}: {len(chosen)} of {len(utterances)} utterances ({described})", err=True)
 
 
 @app.command()
@@ -114,7 +115,7 @@ def synthesise(
     """
     with bar("speak") as progress:
         synthetic.write(out, size=size, seed=seed, leak=leak, unseen_test_voices=unseen_voices, progress=progress)
-    typer.echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)
+    echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)
 
 
 def features(
@@ -145,9 +146,9 @@ def features(
             store = extract_corpus(utterances, out, kind(mode).extractor, workers=workers, progress=progress)
     failed |= {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
     for utterance_id, reason in failed.items():
-        typer.echo(f"skipped {utterance_id}: {reason}", err=True)
+        echo(f"skipped {utterance_id}: {reason}", err=True)
     total = len(utterances) + sum(name not in {u.id for u in utterances} for name in failed)
-    typer.echo(f"{out}: {total - len(failed)} of {total} utterances, {len(failed)} skipped", err=True)
+    echo(f"{out}: {total - len(failed)} of {total} utterances, {len(failed)} skipped", err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -167,7 +168,7 @@ def _utterances(sources: list[Path], folder: Path) -> tuple[list[Utterance], dic
                 with file.open("wb") as out:
                     audio.save(source_of(path), out)
             except AudioError as error:
-                failed[str(path)] = str(error)
+                failed[printable(str(path))] = str(error)
                 continue
-        utterances.append(Utterance(str(path), file))
+        utterances.append(Utterance(printable(str(path)), file))
     return utterances, failed

@@ -20,7 +20,7 @@ from typing import Any
 from .. import audio
 from ..errors import AudioError, ConfigurationError, CorpusError
 from ..frames import SAMPLE_RATE
-from ..labels import classes, selected
+from ..labels import classes, described, label_map, selected
 from ..progress import Progress
 from ..utterance import Utterance
 from . import emodb, iemocap, iemocap_checks, librispeech, ljspeech, manifest, ravdess
@@ -134,6 +134,7 @@ def check(
             problems.extend(_unlabelled(kind, utterances))
             problems.extend(_missing_text(kind, utterances))
             problems.extend(_counts(kind, path, utterances) if known else ())
+        problems.extend(_without_class(kind, utterances, labels))
         problems.extend(_recordings(utterances, reported, KNOWN_RATES.get(kind), decode, progress))
     return _checkup(utterances, problems, labels)
 
@@ -180,6 +181,19 @@ def _unlabelled(kind: str, utterances: Sequence[Utterance]) -> Iterator[Problem]
     lacking = [utterance for utterance in utterances if utterance.label is None and utterance.raw_label is None]
     effect = "it is left out of training and evaluation; label it, or remove it"
     return _lacking("missing-label", lacking, len(utterances), "label", effect, severe=True)
+
+
+def _without_class(kind: str, utterances: Sequence[Utterance], labels: str) -> Iterator[Problem]:
+    """An error where there are labels, and none of them has a class."""
+    raw = Counter(utterance.raw_label for utterance in utterances if utterance.raw_label is not None)
+    if not raw or selected(utterances):
+        return
+    mapped = label_map(labels, "iemocap" if kind == "synthetic" else kind)
+    detail = (
+        f"none of {len(utterances)} utterances has a class of {labels!r}; their labels are "
+        f"{some((f'{label} ({count})' for label, count in raw.items()), 10)}; known are {described(mapped)}"
+    )
+    yield Problem("no-class", "", f"{detail}. Rename them: there is nothing to train or evaluate on")
 
 
 def _missing_text(kind: str, utterances: Sequence[Utterance]) -> Iterator[Problem]:

@@ -25,10 +25,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +35,7 @@ import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, CorpusError, DuettoError
-from ..parallel import cores
+from ..parallel import cores, processes
 from ..progress import Progress
 from ..utils.files import lock
 from ..utterance import Utterance
@@ -274,22 +273,18 @@ def _results_of_workers(
     size = max(1, min(_JOBS_PER_TASK, len(jobs) // (workers * _TASKS_PER_WORKER)))
     tasks = deque(jobs[at : at + size] for at in range(0, len(jobs), size))
     running: deque[tuple[list[_Job], Future[list[_Result]]]] = deque()
-    with _one_thread_each():
-        # Not fork: a forked copy of a process with threads can hang.
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config, known))
-        try:
+    try:
+        with _one_thread_each(), processes(workers, _start_worker, (config, known)) as pool:
             while tasks or running:
                 while tasks and len(running) < 3 * workers:
                     running.append((task := tasks.popleft(), pool.submit(_work_all, task)))
                 task, future = running.popleft()
                 yield from zip(task, future.result(), strict=True)
-        except BrokenProcessPool as error:
-            raise ConfigurationError(
-                "the worker processes died: out of memory, or the calling script runs the extraction without "
-                "`if __name__ == '__main__':`. What was finished is kept; try workers=1"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    except BrokenProcessPool as error:
+        raise ConfigurationError(
+            "the worker processes died: out of memory, or the calling script runs the extraction without "
+            "`if __name__ == '__main__':`. What was finished is kept; try workers=1"
+        ) from error
 
 
 _worker: list[tuple[Extractor, frozenset[str]]] = []

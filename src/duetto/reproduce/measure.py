@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import evaluation, metrics, outcomes, results, system
+from .. import evaluation, metrics, results, runs, system
 from ..baselines import Baseline
 from ..embeddings import EmbeddingConfig
 from ..errors import DuettoError
@@ -106,7 +106,7 @@ Watch = Callable[[Event], None]
 class Measured:
     """What a protocol gave. results: by system, late fusions and trained controls too. controls: those that are not
     trained. leaks: the twins whose epoch was chosen on test data. left_out, failed: system → why. run: the
-    description of a run folder (`evaluation.describe`), None where nothing ran. folders: of all honest runs."""
+    description of a run folder (`runs.describe`), None where nothing ran. folders: of all honest runs."""
 
     protocol: str
     results: Mapping[str, SystemResult]
@@ -158,7 +158,7 @@ class Bench:
             [result for name, result in found.items() if name.endswith(BEST_ON_TEST)],
             left_out,
             failed,
-            evaluation.read(trained[0]) if trained else None,
+            runs.read(trained[0]) if trained else None,
             trained,
             (*(self._timed or self.material).notes, *self._said),
         )
@@ -300,9 +300,7 @@ class _SoFar:
     """UA, in percent, of the seeds and folds that a run folder has finished; None before the first."""
 
     def __init__(self, folder: Path, folds: Sequence[Fold], seeds: Sequence[int]) -> None:
-        self.jobs = {
-            seed: [folder / outcomes.member(f, seed) / outcomes.OUTCOME for f in range(len(folds))] for seed in seeds
-        }
+        self.jobs = {seed: [folder / runs.member(f, seed) / runs.OUTCOME for f in range(len(folds))] for seed in seeds}
         numbers = {label: number for number, label in enumerate(classes(LABELS))}
         self.targets = [np.array([numbers[str(u.label)] for u in fold.test]) for fold in folds]
         self.finished, self.ua = 0, None
@@ -320,7 +318,7 @@ class _SoFar:
             return None
         answers = []
         for fold in there:
-            answers.append(outcomes.load(paths[fold])["logits"].argmax(-1))
+            answers.append(metrics.answers(runs.load_outcome(paths[fold])[0]))
         target = np.concatenate([self.targets[fold] for fold in there])
         return 100 * metrics.unweighted_accuracy(target, np.concatenate(answers), len(classes(LABELS)))
 

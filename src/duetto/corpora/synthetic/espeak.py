@@ -218,20 +218,23 @@ def _synthesise(
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the block is done: ctypes drops what a callback raises, and the work would go on with samples
-    missing."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    """Ctrl-C, and other signals that end the program by an exception, wait until the block is done: ctypes drops what a
+    callback raises, and the work would go on with samples missing."""
+    if threading.current_thread() is not threading.main_thread():
         yield  # where no signal is an exception
         return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
     asked: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    for number in before:
+        signal.signal(number, lambda number, _: asked.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        before(signal.SIGINT, None)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in asked[:1]:
+        before[signal.Signals(number)](number, None)
 
 
 def _words(tokens: list[tuple[int, str]], marks: list[_Mark], n_samples: int, rate: int) -> tuple[Word, ...]:

@@ -1,0 +1,305 @@
+"""The run folder: the only code that reads and writes it.
+
+    run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment
+    result.npz              logits of all test utterances (`results.SystemResult`)
+    audit.json              what the audit found (`audit.Audit`), where `system.run_systems` trained
+    control-*.npz           results of the controls
+    foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
+                            system reads words), model.safetensors, last.safetensors (training), tensorboard/,
+                            teacher/ (the same of a teacher), outcome.npz (logits of this fold)
+
+A run folder is resumable at any point: every file in it is whole or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .baselines import Baseline
+from .corpora import iemocap
+from .errors import ConfigurationError, ModelError
+from .experiment import Experiment, from_mapping
+from .results import SystemResult, from_utterances
+from .splits import Fold
+from .utils.files import replacing, write_text
+from .utils.reading import parse_json, read_arrays, read_json, shortened
+from .utterance import Utterance
+
+RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
+PARTS = ("train", "development", "test")
+_FORMAT = "duetto-run-1"
+_SEEDS = 1 << 63
+_AUDITED = ("epoch_choice", "normalisation", "padding", "initial", "features", "embeddings")
+"""Text in an experiment that is read without knowing the rest of it: a run of another version can be audited."""
+_ANEW = "it is damaged, or of another version of duetto: train into a new folder"
+_AGAIN = "delete it to train this fold and seed again"
+
+
+def member(fold: int, seed: int) -> str:
+    """Name of the folder of one fold and seed."""
+    return f"fold{fold}-seed{seed}"
+
+
+def environment(packages: Sequence[str]) -> dict[str, str]:
+    """Versions that a result depends on: those of `packages` and of the core."""
+    packages = ("duetto", "numpy", *packages, "soxr", "soundfile")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), "machine": platform.platform(), **versions}
+
+
+def describe(
+    system: Experiment | Baseline, protocol: str, folds: Sequence[Fold], seeds: Sequence[int], vectors: str = ""
+) -> dict[str, Any]:
+    """What run.json holds; all but `environment` must agree for a run to be resumed.
+
+    Args:
+        system: What is trained.
+        protocol: Name of the protocol that made the folds.
+        folds: Its folds.
+        seeds: One training of each fold for each seed.
+        vectors: Which word vectors are read, and how they were trained.
+    """
+    kind, packages = "experiment", ("torch", "lightning")
+    if isinstance(system, Baseline):
+        kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
+    return {
+        "format": _FORMAT,
+        kind: asdict(system),
+        "protocol": protocol,
+        "seeds": list(seeds),
+        "data": _digest(folds),
+        "vectors": vectors,
+        "synthetic": _is_synthetic(folds),
+        "folds": [
+            {
+                "name": fold.name,
+                "disjoint_in": list(fold.disjoint_in),
+                **{part: [u.id for u in getattr(fold, part)] for part in PARTS},
+            }
+            for fold in folds
+        ],
+        "environment": environment(packages),
+    }
+
+
+def _digest(folds: Sequence[Fold]) -> str:
+    """Digest of all that is known of the utterances: label, speaker, words with their times, size of the audio."""
+    utterances = {u.id: u for fold in folds for u in (*fold.train, *fold.development, *fold.test)}
+    content = hashlib.sha256()
+    for _, u in sorted(utterances.items()):
+        words = [(w.word, w.start, w.end) for w in u.words or ()]
+        size = u.audio.stat().st_size if u.audio.is_file() else None
+        content.update(json.dumps([u.id, u.label, u.speaker, u.text, words, u.start, u.end, size]).encode())
+    return content.hexdigest()[:16]
+
+
+def _is_synthetic(folds: Sequence[Fold]) -> bool:
+    """Whether the audio lies in a corpus that duetto synthesised."""
+    parents = {u.audio.absolute().parent for u in folds[0].test}
+    return any(
+        (folder / iemocap.SYNTHETIC_MARKER).is_file() for parent in parents for folder in (parent, *parent.parents)
+    )
+
+
+def comparable(protocol: str, folds: Sequence[Fold]) -> bool:
+    """Whether the paper's figures may stand beside results on these folds: the fifth session of the real IEMOCAP."""
+    test = [utterance.id for fold in folds for utterance in fold.test]
+    return protocol == "session5" and all(map(iemocap.ID.fullmatch, test)) and not _is_synthetic(folds)
+
+
+def begin(folder: Path, description: Mapping[str, Any]) -> None:
+    """Make a run folder, or resume one that holds the same run.
+
+    Raises:
+        ModelError: The folder holds another run, or anything else.
+    """
+    path = folder / RUN
+    if path.is_file():
+        before = read(folder)
+        if "experiment" in before:  # one of an earlier version lacks the keys that have come since
+            before["experiment"] = json.loads(json.dumps(asdict(experiment_of(folder))))
+        for key in ("experiment", "baseline", "protocol", "seeds", "folds", "data", "vectors"):
+            if before.get(key) != json.loads(json.dumps(description.get(key))):
+                raise ModelError(
+                    f"{folder} holds a run that differs in {key}; choose another folder, or delete this one"
+                )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ModelError(f"{folder} is not empty and holds no run; choose another folder")
+    write_text(path, json.dumps(description, indent=1, ensure_ascii=False))
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """run.json of a run folder, every key in it of the type that `describe` gives it.
+
+    Raises:
+        ModelError: The folder holds no run, or a key of its run.json is missing or mistyped.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        raise ModelError(f"{folder}: no {RUN} in it, so it is no run folder; make one with: duetto train")
+    record = read_json(path, error=ModelError, repair=_ANEW)
+    if record["format"] != _FORMAT:
+        raise record.wrong(f"its format is {shortened(record['format'])}, not {_FORMAT!r}")
+    if ("experiment" in record) == ("baseline" in record):
+        raise record.wrong("either 'experiment' or 'baseline' is required")
+    system = record.record("experiment" if "experiment" in record else "baseline")
+    system.text("name")
+    if "experiment" in record:
+        system.texts("encoders")
+        for key in _AUDITED:
+            if system.get(key) is not None:
+                system.text(key)
+    record.text("protocol")
+    record.boolean("synthetic")
+    record.text("data", "")
+    record.text("vectors", "")
+    seeds = record.items_of("seeds")
+    if not seeds or not all(type(seed) is int and abs(seed) < _SEEDS for seed in seeds) or len({*seeds}) < len(seeds):
+        raise record.wrong(f"'seeds' must be a list of distinct integers, not {shortened(seeds)}")
+    if not record.items_of("folds"):
+        raise record.wrong("'folds' is empty")
+    for number, value in enumerate(record["folds"]):
+        fold = type(record)(value, f"{path}: fold {number}", ModelError, _ANEW)
+        fold.text("name")
+        for key in ("disjoint_in", *PARTS):
+            fold.texts(key)
+    versions = record.record("environment")
+    for name in versions:
+        versions.text(name)
+    return dict(record)
+
+
+def experiment_of(folder: Path) -> Experiment:
+    """The experiment of a run folder.
+
+    Raises:
+        ModelError: A baseline ran in it, or it holds no experiment of this version.
+    """
+    described = read(folder)
+    if "baseline" in described:
+        raise ModelError(
+            f"{folder} holds a run of baseline {described['baseline']['name']!r}. Baselines keep no model: they can be "
+            "compared (duetto evaluate), but can neither predict nor be exported nor be scored with other words"
+        )
+    try:
+        return from_mapping(described["experiment"], str(folder / RUN))
+    except ConfigurationError as error:
+        raise ModelError(f"{error}; {_ANEW}") from error
+
+
+def reads_words(folder: Path) -> bool:
+    """Whether a run folder holds a model that reads words, which can be scored with others; baselines keep no model."""
+    return "baseline" not in read(folder) and experiment_of(folder).uses_words
+
+
+def save_outcome(path: Path, logits: np.ndarray, temperature: float, **more: Any) -> None:
+    """Write the outcome of one fold and seed, atomically.
+
+    Args:
+        path: `outcome.npz` in the folder of that fold and seed.
+        logits: (n, classes) of its test utterances.
+        temperature: Fitted on its development utterances.
+        more: JSON values.
+    """
+    texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, logits=logits, temperature=temperature, **texts)
+
+
+def load_outcome(path: Path, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+    """Logits (n, classes) and temperature in an outcome.
+
+    Raises:
+        ModelError: The file is damaged, or the logits have another shape than `shape`.
+    """
+    outcome = read_arrays(path, error=ModelError, repair=_AGAIN)
+    logits, temperature = outcome.get("logits"), outcome.get("temperature")
+    for array, dimensions in ((logits, 2), (temperature, 0)):
+        if array is None or array.ndim != dimensions or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ModelError(f"{path}: damaged, no logits and temperature in it; {_AGAIN}")
+    assert logits is not None and temperature is not None
+    if shape is not None and logits.shape != shape:
+        raise ModelError(f"{path}: damaged, logits {logits.shape} where {shape} should be; {_AGAIN}")
+    return logits, float(temperature)
+
+
+def noted(path: Path, key: str) -> Any:
+    """A JSON value that `save_outcome` was given besides.
+
+    Raises:
+        ModelError: The file is damaged, or holds no such value.
+    """
+    outcome = read_arrays(path, error=ModelError, repair=_AGAIN)
+    if key not in outcome:
+        raise ModelError(f"{path}: damaged, {key!r} is missing; {_AGAIN}")
+    return parse_json(str(outcome[key]), where=f"{path}: {key}", error=ModelError, repair=_AGAIN)
+
+
+def result_of(folder: Path) -> SystemResult:
+    """The result of a run folder.
+
+    Raises:
+        ModelError: The folder holds no run, or one that is not finished.
+    """
+    described = read(folder)
+    if not (folder / RESULT).is_file():
+        jobs = [member(f, seed) for f in range(len(described["folds"])) for seed in described["seeds"]]
+        done = sum((folder / job / OUTCOME).is_file() for job in jobs)
+        raise ModelError(
+            f"{folder}: unfinished, {done} of {len(jobs)} trainings done; run the same `duetto train` again to go on"
+        )
+    return SystemResult.load(folder / RESULT)
+
+
+def collect(
+    name: str,
+    title: str,
+    labels: tuple[str, ...],
+    folds: Sequence[Fold],
+    seeds: Sequence[int],
+    folder: Path,
+    **more: Any,
+) -> SystemResult:
+    """The outcomes in a run folder as one result of all folds' test utterances, saved there too.
+
+    Raises:
+        ModelError: One of them is damaged, or of other utterances or classes.
+    """
+    logits, temperatures = [], np.ones((len(seeds), len(folds)))
+    for s, seed in enumerate(seeds):
+        row = []
+        for f in range(len(folds)):
+            path = folder / member(f, seed) / OUTCOME
+            outcome, temperatures[s, f] = load_outcome(path, (len(folds[f].test), len(labels)))
+            row.append(outcome)
+        logits.append(np.concatenate(row))
+    result = assemble(name, title, labels, folds, np.stack(logits), seeds, temperature=temperatures, **more)
+    result.save(folder / RESULT)
+    return result
+
+
+def assemble(
+    name: str,
+    title: str,
+    labels: tuple[str, ...],
+    folds: Sequence[Fold],
+    logits: np.ndarray,
+    seeds: Sequence[int],
+    **more: Any,
+) -> SystemResult:
+    """A `SystemResult` from logits (seeds, n, classes) over the folds' test utterances, one after another."""
+    tested: list[Utterance] = [u for fold in folds for u in fold.test]
+    if len({u.id for u in tested}) != len(tested):
+        raise ConfigurationError("an utterance is tested in two folds; the folds of a protocol must not overlap")
+    fold = np.concatenate([np.full(len(fold.test), f, np.int64) for f, fold in enumerate(folds)])
+    return from_utterances(name, tested, labels, logits, seeds, title=title, fold=fold, **more)

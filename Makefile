@@ -8,7 +8,7 @@ EXTRAS ?= train,synth,dev
 BENCHMARKS ?= features alternatives training speech2vec runtime
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test check bench clean
+.PHONY: help environment demo test matrix check bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -30,6 +30,10 @@ check: $(VENV)/.made ## style and types
 
 test: check ## style, types and every test, under 12 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python tests/matrix.py --quick
+
+matrix: $(VENV)/.made ## the tests that compute numbers as other processors, threads and locales compute them
+	$(BIN)/python tests/matrix.py
 
 $(VENV)/.bench: $(VENV)/.made
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS),bench]'

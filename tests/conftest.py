@@ -17,10 +17,10 @@ def data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Small matrices on shared cores: one thread is fastest, and its sums have one order."""
+    """Small matrices on shared cores: one thread is fastest, and its sums have one order; matrix.py asks for two."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,13 @@
 """Forced alignment on synthetic speech with known word times, and what it does with everything else."""
 
+import errno
 import json
 import math
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +19,9 @@ from duetto.utterance import Utterance, Word
 from duetto.words import align as align_module
 from duetto.words import batch, sphinx
 from duetto.words.align import MATCH_SCORE, Aligner
-from duetto.words.batch import CACHE_NAME, Job, Outcome, align_manifest
+from duetto.words.batch import Job, Outcome, align_manifest
 from duetto.words.boundaries import boundary_errors
+from duetto.words.cache import CACHE_NAME, JOURNAL_NAME, Cache
 from duetto.words.language import LanguageModel
 from duetto.words.recognise import Engine
 
@@ -262,7 +267,7 @@ def test_runs_resume(corpus, engine, tmp_path, monkeypatch):
 
     with pytest.raises(InterruptedRunError):
         align_manifest(corpus, engine=engine, cache_folder=cache, progress=interrupt)
-    with (cache / CACHE_NAME).open("ab") as file:
+    with (cache / JOURNAL_NAME).open("ab") as file:
         file.write(b'{"key": "cut sho')
     whole = align_manifest(corpus, engine=engine, cache_folder=cache)
     assert whole[1].cached == 1  # "right"; of the other two that were done, "timed" needs none, "broken" is not kept
@@ -303,6 +308,96 @@ def test_a_damaged_cache_is_redone(corpus, tmp_path):
         (cache / CACHE_NAME).write_text(json.dumps(record | damage) + "\n[]\n\x00\n")
         again, report = align_manifest([right], cache_folder=cache)
         assert (again, report.cached) == (expected, 0)
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch) -> list[Utterance]:
+    """Utterances of noise whose words are found at once, as few as their number says."""
+
+    def found(job: Job) -> Outcome:
+        number = int(Path(job.audio).stem)
+        return Outcome(tuple(Word("é", i / 10, i / 10 + 0.1) for i in range(number)))
+
+    monkeypatch.setattr(batch, "work", found)
+    for i in range(8):
+        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is asked for
+    return [Utterance(str(i), tmp_path / f"{i}.wav", text="words") for i in range(8)]
+
+
+@pytest.fixture
+def undisturbed(many, tmp_path) -> bytes:
+    align_manifest(many, cache_folder=tmp_path / "undisturbed")
+    return (tmp_path / "undisturbed" / CACHE_NAME).read_bytes()
+
+
+@pytest.mark.parametrize("ends", [(3,), (1, 5), (8,), (2, 2, 2)])
+def test_interrupted_calls_leave_the_bytes_of_an_undisturbed_one(many, undisturbed, tmp_path, ends):
+    left = list(ends)
+
+    def stop(done: int, _: int) -> None:
+        if done == left[0]:
+            raise KeyboardInterrupt
+
+    while left:
+        with pytest.raises(KeyboardInterrupt):
+            align_manifest(many, cache_folder=tmp_path / "cache", progress=stop)
+        left.pop(0)
+    _, report = align_manifest(many, cache_folder=tmp_path / "cache")
+    assert report.cached == max(ends)
+    assert (tmp_path / "cache" / CACHE_NAME).read_bytes() == undisturbed
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {CACHE_NAME, "lock"}
+
+
+def test_the_order_of_calls_and_manifests_leaves_no_trace(many, undisturbed, tmp_path):
+    for part in (many[5:], many[3::-1], many):
+        align_manifest(part, cache_folder=tmp_path / "cache")
+    assert (tmp_path / "cache" / CACHE_NAME).read_bytes() == undisturbed
+
+
+def test_a_full_disk_leaves_the_bytes_of_an_undisturbed_call(many, undisturbed, tmp_path, monkeypatch):
+    """Half a line is written before the error."""
+    put = Cache.put
+
+    def full(self: Cache, key: str, answer: dict) -> None:
+        put(self, key, answer)
+        if self._journal.stat().st_size > 700:
+            os.truncate(self._journal, 700)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cache, "put", full)
+        with pytest.raises(OSError, match="No space"):
+            align_manifest(many, cache_folder=tmp_path / "cache")
+    _, report = align_manifest(many, cache_folder=tmp_path / "cache")
+    assert 0 < report.cached < 8
+    assert (tmp_path / "cache" / CACHE_NAME).read_bytes() == undisturbed
+
+
+def test_two_calls_at_once_share_the_work(many, undisturbed, tmp_path, monkeypatch, caplog):
+    work, worked = batch.work, []
+
+    def slow(job: Job) -> Outcome:
+        worked.append(job.audio)
+        for _ in range(1000):  # until the other call waits
+            if caplog.records:
+                break
+            time.sleep(0.01)
+        return work(job)
+
+    monkeypatch.setattr(batch, "work", slow)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(align_manifest, part, cache_folder=tmp_path / "cache") for part in (many, many[::-1])]
+        first, second = (call.result()[0] for call in calls)
+    assert first == second[::-1]
+    assert len(worked) == len(many)
+    assert (tmp_path / "cache" / CACHE_NAME).read_bytes() == undisturbed
+    assert "another process finds words for it; waiting" in caplog.text
+
+
+def test_a_complete_cache_is_only_read(many, tmp_path, monkeypatch):
+    align_manifest(many, cache_folder=tmp_path / "cache")
+    monkeypatch.setattr("duetto.utils.files.lock", None)
+    assert align_manifest(many[:3], cache_folder=tmp_path / "cache")[1].cached == 3
 
 
 def die_on_b(job: Job) -> Outcome:

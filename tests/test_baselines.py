@@ -270,6 +270,9 @@ def test_segments_loudest_and_statistics_by_hand() -> None:
     cut = elm.segments(frames, 1)
     assert cut.shape == (4, 102)
     assert cut[0, [0, 34, 68]].tolist() == [1, 1, 2] and cut[3, [0, 34, 68]].tolist() == [3, 4, 4]
+    steady = np.full((9, 34), 0.3, np.float32)
+    steady[::2] = np.nextafter(np.float32(0.3), np.float32(1))  # of equals the first
+    assert elm.loudest(steady, 0.5).tolist() == [0, 1, 2, 3]
     assert elm.loudest(frames, 0.5).tolist() == [1, 3] and elm.loudest(frames[:1], 0.1).tolist() == [0]
     np.testing.assert_allclose(
         elm.statistics(np.array([[0.1, 0.9], [0.5, 0.5]]), 0.2), [0.5, 0.9, 0.1, 0.5, 0.3, 0.7, 0.5, 1.0], rtol=1e-12

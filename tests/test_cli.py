@@ -248,7 +248,7 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     [
         ('[{"word": 5}]', "'words' must be a list"),
         ('[{"word": "a", "start": -1, "end": 2}]', "0 ≤ start"),
-        ("{", "not JSON (Expecting property name"),
+        ("{", "not valid JSON (Expecting property name"),
     ],
 )
 def test_words_that_are_wrong_name_their_file(

@@ -180,6 +180,6 @@ def test_wrong_weights_say_which_shapes_are_wrong(tmp_path: Path) -> None:
     assert "features.10.bias is missing, not (256,)" in str(error.value)
     torch.testing.assert_close(encoder.features[0].weight, before)
     (tmp_path / "alexnet.pth").write_bytes(b"PK\x03\x04 a zip archive")
-    for path in (tmp_path / "alexnet.pth", tmp_path / "gone.safetensors"):
-        with pytest.raises(ModelError, match=r"can't be read as safetensors \(.*save_file"):
-            checkpoint.tensors(path)
+    for name, message in (("alexnet.pth", r"can't be read as safetensors \(.*save_file"), ("gone", "no such file")):
+        with pytest.raises(ModelError, match=message):
+            checkpoint.tensors(tmp_path / name)

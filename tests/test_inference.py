@@ -138,9 +138,9 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
         duetto.load(tmp_path / "begun")
     part = runs / "acoustic/fold0-seed0"
     for name, content, message in (
-        ("model.json", "{", "not JSON"),
+        ("model.json", "{", "not valid JSON"),
         ("model.json", '{"format": "x"}', "not of format"),
-        ("model.onnx", "junk", "can't load it"),
+        ("model.onnx", "junk", "model\\.onnx: .*; train or export again"),
     ):
         broken = tmp_path / "broken"
         broken.mkdir(exist_ok=True)

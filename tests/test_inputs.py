@@ -102,7 +102,7 @@ def test_frontend_survives_json_unchanged() -> None:
 def test_a_damaged_frontend_says_where() -> None:
     broken = front().to_json()
     del broken["features"]
-    with pytest.raises(ModelError, match="here: damaged"):
+    with pytest.raises(ModelError, match="here: 'features' is missing; train or export again"):
         Frontend.from_json(broken, "here")
 
 
@@ -118,19 +118,24 @@ def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
     ("key", "value", "message"),
     [
         ("mean", [0.0] * 33, "of shape"),
-        ("mean", 0.0, "of shape"),
-        ("mean", [float("nan")] * 34, "no finite number"),
-        ("mean", None, "of shape"),
+        ("mean", 0.0, "must be a list"),
+        ("mean", [[0.0]] * 34, "of shape"),
+        ("mean", ["a"] * 34, "numbers only"),
+        ("mean", [10**400] * 34, "numbers only"),
+        ("mean", [1e39] * 34, "no finite number"),
+        ("mean", [float("nan")] * 34, "NaN or infinity"),
+        ("mean", None, "must be a list"),
         ("deviation", [0.0] * 34, "not above 0"),
+        ("deviation", [1e-60] * 34, "not above 0"),
         ("deviation", [-1.0] * 34, "not above 0"),
-        ("deviation", [float("inf")] * 34, "not above 0"),
+        ("deviation", [float("inf")] * 34, "NaN or infinity"),
     ],
 )
 def test_statistics_that_no_training_gives_are_refused(key: str, value: object, message: str) -> None:
     """Not taken for numbers: an answer from NaN frames is one that nobody notices."""
     broken = front().to_json()
     broken["features"][key] = value
-    with pytest.raises(ModelError, match=f"here: damaged.*{message}"):
+    with pytest.raises(ModelError, match=f"here: 'features'.*{message}.*; train or export again"):
         Frontend.from_json(broken, "here")
 
 
@@ -141,3 +146,13 @@ def test_normalisation_by_training_by_speaker_and_none() -> None:
     np.testing.assert_allclose(by_itself.mean(0), 0, atol=1e-5)
     speaker = Normaliser(np.ones(34, np.float32), np.ones(34, np.float32))
     np.testing.assert_allclose(front(normalisation="speaker").frames(x, speaker), x - 1)
+
+
+def test_a_constant_that_is_large_is_centred_only() -> None:
+    """Digital silence has −63.2 in a column; what rounding leaves of its deviation is no scale."""
+    rng = np.random.default_rng(0)
+    constant = np.full(1, -10 * np.sqrt(40), np.float32)
+    silent = [np.tile(np.nextafter(constant, np.float32(rng.choice([-99, 99]))), (n, 1)) for n in range(1, 300)]
+    assert Normaliser.fit(silent, 1).deviation.tolist() == [1.0]
+    varied = [x + 1e-3 * rng.standard_normal(x.shape) for x in silent]
+    assert Normaliser.fit(varied, 1).deviation[0] == pytest.approx(1e-3, rel=0.02)

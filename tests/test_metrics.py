@@ -224,3 +224,35 @@ def test_temperature_rejects_what_it_cannot_use() -> None:
         metrics.fit_temperature([[1.0, 0.0]], [2])
     with pytest.raises(ConfigurationError, match=r"\(2, 2\) and target \(1,\)"):
         metrics.fit_temperature([[1.0, 0.0], [1.0, 0.0]], [0])
+
+
+def test_the_answer_is_the_first_of_equals_whatever_rounding_made_of_them() -> None:
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.float64):
+        equal = np.array([[0.3, 2.0, 2.0, -1.0], [-50.0, -50.0, -51.0, -50.0], [0.25] * 4, [0.0] * 4], dtype)
+        for _ in range(20):
+            moved = np.nextafter(equal, equal + rng.integers(-1, 2, equal.shape).astype(dtype))
+            assert metrics.answers(moved).tolist() == [1, 0, 0, 0]
+    assert metrics.answers([[1.0, 1.00001], [1.0, 1.0000001]]).tolist() == [1, 0]
+    assert metrics.answers(rng.normal(size=(2, 3, 4))).shape == (2, 3)
+
+
+def test_the_best_is_the_first_of_equals() -> None:
+    assert metrics.first_best([0.5, 0.75, 0.75 + 1e-12, 0.7]) == 1
+    assert metrics.first_best([0.5, 0.75, 0.751, 0.7]) == 2
+    assert metrics.first_best([-800.0, -800.0 + 1e-5, -799.0]) == 2 and metrics.first_best([-800.0, -799.99999]) == 0
+    assert metrics.first_best([0.1]) == 0
+
+
+@pytest.mark.parametrize("towards", [0.0, 1.0])
+def test_a_confidence_on_an_edge_has_one_bin(towards: float) -> None:
+    """0.6 is 9/15, the upper edge of the ninth bin, which is closed on the right."""
+    shares = np.nextafter([[0.6, 0.2, 0.2]], towards)
+    assert metrics.confidence_bins(shares, [0])[2].tolist() == [8]
+    assert metrics.confidence_bins([[0.6 + 1e-5, 0.2, 0.2 - 1e-5]], [0])[2].tolist() == [9]
+
+
+def test_the_temperature_of_logits_that_are_equal_but_for_rounding_is_1() -> None:
+    equal = np.full((8, 4), 1 / 3)
+    equal[:, 1] = np.nextafter(1 / 3, 1)
+    assert metrics.fit_temperature(equal, [0] * 8) == 1.0

@@ -140,3 +140,11 @@ def test_working_memory_does_not_grow_with_the_recording() -> None:
         tracemalloc.stop()
     # Some ten numbers for each of the 18 000 parts more, and not the 92 MB of their windows.
     assert peaks[1] - peaks[0] < 18_000 * 8 * 16 and peaks[1] < 8_000_000
+
+
+def test_parts_that_are_equally_loud_are_not_told_apart_by_rounding() -> None:
+    """Worked by hand: all levels equal, so every part is among the loudest and the softest, and nothing rises."""
+    rng = np.random.default_rng(0)
+    equal = np.full(50, -20.0)
+    moved = np.nextafter(equal, equal + rng.integers(-1, 2, 50))
+    assert prosody._rise(rng.normal(size=50), moved) == 0

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -57,6 +58,20 @@ def test_missing_unreadable_and_irregular_files(tmp_path: Path, monkeypatch: pyt
     assert "damaged" not in str(caught.value)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.parametrize("read", [reading.read_json, reading.read_toml, reading.read_arrays])
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path, read) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    (tmp_path / "blob").write_text("{}")
+    (tmp_path / "stored").symlink_to("blob")
+    for name in ("pipe", "link"):
+        with pytest.raises(ModelError, match=rf"{name}: is no regular file"):
+            read(tmp_path / name, error=ModelError)
+    if read is reading.read_json:
+        assert not read(tmp_path / "stored", error=ModelError), "a link to a regular file is one"
+
+
 FIELDS = {
     "text": "x",
     "number": 1.5,
@@ -86,6 +101,7 @@ def test_fields_are_read_by_type(record: reading.Record) -> None:
     assert record.array("matrix", (2, 2)).tolist() == [[1, 2], [3, 4]]
     assert record.number("absent", None) is None
     assert record.text("absent", "default") == "default"
+    assert "text" in record and "absent" not in record
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,22 @@ def test_long_recordings_are_cut_where_it_is_quiet(follower, spoken, monkeypatch
     assert np.median(boundary_errors(truth, words).starts) <= 0.03
 
 
+def test_a_cut_in_silence_hangs_on_no_rounding(monkeypatch):
+    """Within digital silence all sums are equal: the cut is in the first 0.2 s of it, whatever the mean was."""
+    monkeypatch.setattr(module, "LONGEST_SECONDS", 4.0)
+    monkeypatch.setattr(module, "_SEEK_SECONDS", 3.5)
+    speech = np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32)
+    quiet = slice(SAMPLE_RATE, 3 * SAMPLE_RATE)
+    speech[quiet] = 0
+    found = set()
+    for i in range(10):
+        speech[4 * SAMPLE_RATE + i] += 1  # beyond reach
+        speech[0] = np.nextafter(speech[0], np.float32(9))
+        speech[SAMPLE_RATE - 1 - i] *= np.float32(1 - 1e-6)
+        found.add(next(module._parts(speech))[1])
+    assert len(found) == 1 and found.pop() - SAMPLE_RATE in range(SAMPLE_RATE // 10, SAMPLE_RATE // 8)
+
+
 # Language models
 
 

@@ -4,13 +4,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planted
 from duetto.errors import ConfigurationError
-from duetto.splits import PROTOCOLS, folds
+from duetto.splits import PROTOCOLS, folds, transfer
 from duetto.utterance import Utterance
 
 UTTERANCES, _ = planted.corpus(240)
@@ -76,6 +77,13 @@ def test_seed_moves_development_speakers_only(seed: int) -> None:
     (first,), (second,) = folds("session5", UTTERANCES, seed), folds("session5", UTTERANCES, seed)
     assert first == second
     assert {u.id for u in first.test} == {u.id for u in folds("session5", UTTERANCES, seed + 1)[0].test}
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_the_order_of_utterances_does_not_matter(protocol: str) -> None:
+    shuffled = [UTTERANCES[i] for i in np.random.default_rng(0).permutation(len(UTTERANCES))]
+    assert folds(protocol, shuffled, seed=3) == folds(protocol, UTTERANCES, seed=3)
+    assert transfer("new", shuffled[:40], shuffled[40:]) == transfer("new", shuffled[39::-1], shuffled[:39:-1])
 
 
 def test_unlabelled_utterances_take_no_part() -> None:

@@ -132,7 +132,7 @@ def test_bad_files_are_skipped_with_their_reason_and_tried_again(tmp_path: Path)
     bad = [Utterance("text", tmp_path / "text.wav"), missing, Utterance("cut", utterances[0].audio, 5.0, 6.0)]
     made = extract_corpus([bad[0], *utterances, *bad[1:]], tmp_path / "s", CONFIG)
     assert len(made) == 3 and set(made.skipped) == {"text", "missing", "cut"}
-    assert "text.wav: cannot be read as audio" in made.skipped["text"]
+    assert "text.wav: is text, not audio" in made.skipped["text"]
     assert made.skipped["missing"] == f"{tmp_path / 'none.wav'}: no such file"
     assert "lies beyond the file" in made.skipped["cut"]
     assert "missing" not in made and "u0" in made

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -13,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duetto.corpora import iemocap, synthetic
+from duetto import corpora
+from duetto.corpora import doctor, iemocap, synthetic
 from duetto.corpora.synthetic import Channel, Options, Speaker, channel, draw_plan, espeak, sentences, voices
 from duetto.errors import ConfigurationError, CorpusError, MissingExtraError
 from duetto.features import short_term
@@ -568,7 +571,7 @@ def test_known_gaps_of_iemocap_are_kept(tmp_path):
     name = "Ses03M_impro03_M001"
     assert name in module.UNALIGNED
     line = next(line for line in draw_plan(Options(size=600)).lines if line.id == name)
-    module._write_dialog(module._Dialog(tmp_path, line.dialog, (line,), Options(size=600)))
+    module._write_dialog(module._Dialog(tmp_path / "Session3", (line,), Options(size=600)))
     assert recording(tmp_path, name).is_file()
     assert not list(tmp_path.rglob("*.wdseg"))
 
@@ -636,18 +639,116 @@ def test_marker_errors(tmp_path, content):
         synthetic.oracle_accuracy(tmp_path)
 
 
-def test_an_interrupted_call_leaves_the_folder_empty_for_the_same_call(tmp_path):
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    with pytest.raises(KeyboardInterrupt):
-        synthetic.write(folder, size=10, progress=stop)
-    assert not list(folder.iterdir())
-    (folder / ".partial-0").mkdir()  # what a call leaves that is killed
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("undisturbed")
     synthetic.write(folder, size=10)
-    assert len(iemocap.parse_synthetic(folder)) == len(synthetic.read_marker(folder)["utterances"])
+    return digest(folder)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_at(count: int):
+    def progress(done: int, total: int) -> None:
+        if done >= count:
+            raise StoppedError
+
+    return progress
+
+
+@pytest.mark.parametrize("count", [1, 6, 11])
+def test_an_interrupted_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbed, count):
+    with pytest.raises(StoppedError):
+        synthetic.write(tmp_path, size=10, progress=stop_at(count))
+    assert not synthetic.is_complete(tmp_path)
+    begun = {path: path.stat().st_ino for path in tmp_path.glob("Session*")}
+    synthetic.write(tmp_path, size=10)
+    assert digest(tmp_path) == undisturbed
+    assert all(path.stat().st_ino == inode for path, inode in begun.items())
+    assert {path.name for path in tmp_path.iterdir()} == {"SYNTHETIC.json", *(f"Session{n}" for n in range(1, 6))}
+
+
+def test_other_options_do_not_go_on_with_an_interrupted_corpus(tmp_path):
+    with pytest.raises(StoppedError):
+        synthetic.write(tmp_path, size=10, progress=stop_at(6))
+    before = digest(tmp_path)
+    with pytest.raises(CorpusError, match="of other options"):
+        synthetic.write(tmp_path, size=10, seed=1)
+    assert digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["iemocap", "synthetic"])
+def test_an_incomplete_corpus_is_taken_for_nothing_else(tmp_path, kind):
+    with pytest.raises(StoppedError):
+        synthetic.write(tmp_path, size=10, progress=stop_at(6))
+    assert list(tmp_path.glob("Session*"))
+    with pytest.raises(CorpusError, match="synthesis was interrupted"):
+        corpora.load(kind, tmp_path)
+    with pytest.raises(CorpusError, match="synthesis of this corpus was interrupted"):
+        synthetic.read_marker(tmp_path)
+    assert "incomplete" in [problem.kind for problem in doctor.check(kind, tmp_path).errors]
+
+
+@pytest.mark.parametrize("sessions", [0, 3, 5])
+def test_what_earlier_versions_left_when_killed_is_known(tmp_path, tree, sessions):
+    """They renamed the sessions out of `.partial-PID`, the marker last."""
+    shutil.copytree(tree, tmp_path / ".partial-123")
+    for number in range(1, sessions + 1):
+        (tmp_path / f".partial-123/Session{number}").rename(tmp_path / f"Session{number}")
+    with pytest.raises(CorpusError, match="synthesis was interrupted"):
+        iemocap.parse(tmp_path)
+    if sessions:
+        with pytest.raises(CorpusError, match="not an empty folder"):
+            synthetic.write(tmp_path, size=10)
+    else:
+        synthetic.write(tmp_path, size=10)
+        assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
+
+
+def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
+    shutil.copytree(tree, tmp_path, dirs_exist_ok=True)
+    marker = json.loads((tmp_path / synthetic.MARKER).read_text())
+    del marker["complete"]
+    (tmp_path / synthetic.MARKER).write_text(json.dumps(marker))
+    assert synthetic.is_complete(tmp_path)
+    assert [u.id for u in iemocap.parse(tmp_path)] == [u.id for u in iemocap.parse(tree)]
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"complete": 1}'])
+def test_a_corpus_with_a_damaged_marker_is_refused(tmp_path, tree, content):
+    shutil.copytree(tree, tmp_path, dirs_exist_ok=True)
+    (tmp_path / synthetic.MARKER).write_text(content)
+    with pytest.raises(CorpusError, match=r"SYNTHETIC\.json"):
+        iemocap.parse(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
+    """Killed when a drawn number of files was put in place."""
+    code = """if True:
+        import os, signal, sys
+        from pathlib import Path
+        from duetto.corpora import synthetic
+        left = int(sys.argv[1])
+        def count(event, arguments):
+            global left
+            left -= event == "os.rename"
+            if event == "os.rename" and left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(count)
+        synthetic.write(Path(sys.argv[2]), size=10)
+    """
+    count = int(np.random.default_rng(seed).integers(0, 60))
+    killed = subprocess.run([sys.executable, "-c", code, str(count), str(tmp_path)], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if list(tmp_path.glob("Session*")):
+        with pytest.raises(CorpusError, match="synthesis was interrupted"):
+            iemocap.parse(tmp_path)
+    synthetic.write(tmp_path, size=10)
+    assert digest(tmp_path) == undisturbed
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_what_another_writes_into_the_folder_meanwhile_stays(tmp_path):
@@ -657,10 +758,12 @@ def test_what_another_writes_into_the_folder_meanwhile_stays(tmp_path):
         (folder / "Session1").mkdir(parents=True, exist_ok=True)
         (folder / "Session1/mine.txt").write_text("mine")
 
-    with pytest.raises(CorpusError, match="not an empty folder"):
+    with pytest.raises(CorpusError, match="Session1: was made by another process"):
         synthetic.write(folder, size=10, progress=meddle)
+    with pytest.raises(CorpusError, match="Session1: not a session of this corpus"):
+        synthetic.write(folder, size=10)
     assert (folder / "Session1/mine.txt").read_text() == "mine"
-    assert [path.name for path in folder.iterdir()] == ["Session1"]
+    assert sorted(path.name for path in folder.iterdir()) == ["SYNTHETIC.json", "Session1"]
 
 
 def test_write_takes_the_current_folder_and_a_link(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from duetto import audit, experiment, metrics, system
 from duetto import runs as run_folder
 from duetto.embeddings import EmbeddingConfig
 from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.splits import Fold
 from duetto.system import Workshop, rescore, run_systems
 from duetto.utterance import Utterance, Word, read_manifest
 from duetto.words.find import find_words
@@ -69,6 +70,32 @@ def test_folds_seeds_and_processes_give_the_same_result(manifest: Path, tmp_path
     assert results[0].logits.shape == (2, 80, 4) and results[0].temperature.shape == (2, 5)
     np.testing.assert_array_equal(results[0].logits, results[1].logits)
     assert not np.array_equal(results[0].logits[0], results[0].logits[1])
+
+
+def test_the_order_of_the_manifest_does_not_matter(runs: Path, manifest: Path, tmp_path: Path) -> None:
+    """Not one bit: frames, vocabulary, vectors trained on transcripts and on sound, weights, answers."""
+    utterances = read_manifest(manifest)
+    shuffled = [utterances[i] for i in np.random.default_rng(0).permutation(len(utterances))]
+    names = ("acoustic", "fusion-speech2vec", "embedding-random")
+    shop = Workshop(tmp_path / "cache", EmbeddingConfig(epochs=1))
+    systems = [experiment.load(name, **SMALL) for name in names]
+    results = run_systems(systems, shuffled, "session5", [tmp_path / name for name in names], shop)
+    for name, result in zip(names, results, strict=True):
+        one, other = (folder / name / "fold0-seed0/model.onnx" for folder in (runs, tmp_path))
+        assert one.read_bytes() == other.read_bytes()
+        np.testing.assert_array_equal(result.logits, run_folder.result_of(runs / name).logits)
+
+
+def test_the_papers_figures_stand_beside_the_papers_corpus_alone(tmp_path: Path) -> None:
+    def folds(identifier: str, audio: Path) -> list[Fold]:
+        return [Fold("x", (), (), (Utterance(id=identifier, audio=audio, label="sad"),))]
+
+    real = "Ses05F_impro01_F000"
+    assert run_folder.comparable("session5", folds(real, tmp_path / "x.wav"))
+    assert not run_folder.comparable("speaker", folds(real, tmp_path / "x.wav"))
+    assert not run_folder.comparable("session5", folds("03a01Wa", tmp_path / "x.wav"))
+    (tmp_path / "SYNTHETIC.json").write_text("{}")
+    assert not run_folder.comparable("session5", folds(real, tmp_path / "Session5/x.wav"))
 
 
 def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Path) -> None:

@@ -108,7 +108,7 @@ def test_finished_training_is_not_repeated(tmp_path: Path) -> None:
     assert task.developed == 0 and len(history.epochs) == 4
 
 
-SCORES = [0.1, 0.5, 0.5, 0.2, 0.3, 0.1]
+SCORES = [0.1, 0.5, 0.5 + 1e-12, 0.2, 0.3, 0.1]  # equal but for rounding is equal
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_checkpoint_round_trip_and_damage(tmp_path: Path) -> None:
     tensors, meta = checkpoint.load(path)
     assert tensors["a"].tolist() == [[0, 3], [1, 4], [2, 5]] and meta == {"k": [1, "ü"]}
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ModelError, match=r"x\.safetensors: not a checkpoint of duetto, or damaged"):
+    with pytest.raises(ModelError, match=r"x\.safetensors: .*no checkpoint of duetto, or damaged"):
         checkpoint.load(path)
     with pytest.raises(ModelError, match="no such checkpoint"):
         checkpoint.load(tmp_path / "none")

@@ -1,5 +1,6 @@
 """An exported graph held against its model: what is asked, what passes, and what is found out."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from duetto.errors import ModelError
 from duetto.features.kinds import kind
 from duetto.inputs import Frontend, Normaliser
 from duetto.models.fusion import EmotionModel
+from duetto.runtime import graph
 from duetto.runtime.verification import answers_alone, drawn, lengths, spread, verify
 from duetto.splits import Fold
 from duetto.words.vocabulary import Vocabulary
 
+OPERATORS = {"Add", "Concat", "Gather", "Gemm", "Identity", "LSTM", "Max", "Relu", "Reshape", "Transpose", "Unsqueeze"}
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 1, "max_frames": 30, "max_words": 9}
 
 
@@ -91,32 +94,96 @@ def test_weights_of_another_shape_are_refused(trained: Path) -> None:
         emotion.restore(session.front, weights)
 
 
-def test_8_bit_weights_answer_nearly_the_same(trained: Path) -> None:
-    """Weights of one matrix lie in a range of about 2, so a step is 1/128, and rounding adds up as noise does."""
-    session, _ = model_of(trained)
-    frames, words = drawn(session.front)
-    before = answers_alone(session, frames, words)
-    graph, description = (trained / name for name in (runtime.GRAPH, runtime.DESCRIPTION))
-    kept = graph.read_bytes(), description.read_bytes()
-    runtime.quantise(trained)
-    quantised = runtime.Session(trained)
-    after = answers_alone(quantised, frames, words)
-    assert '"weights": "int8"' in description.read_text()
-    assert not list(trained.glob("*.quantised")) and quantised.temperature == session.temperature
-    graph.write_bytes(kept[0])
-    description.write_bytes(kept[1])
-    assert 0 < np.abs(after - before).max() < 0.05
+def rounded(folder: Path) -> bytes:
+    """The float32 graph, each weight to 127 steps of the largest in its unit, channel or word, in NumPy alone."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(folder / runtime.GRAPH)
+    uses = {name: (node.op_type, i) for node in model.graph.node for i, name in enumerate(node.input)}
+    for constant in model.graph.initializer:
+        weight, (operator, place) = numpy_helper.to_array(constant), uses[constant.name]
+        summed = {"Gemm": (1, -1), "MatMul": (1, 0), "Gather": (0, -1), "LSTM": (place if place < 3 else 1, -1)}
+        if weight.size < 64 or weight.ndim < 2 or (operator != "Conv" and summed.get(operator, (9, 0))[0] != place):
+            continue
+        if operator == "LSTM" and place > 2:
+            continue
+        axes = tuple(range(1, weight.ndim)) if operator == "Conv" else summed[operator][1]
+        step = np.abs(weight).max(axes, keepdims=True) / 127
+        step[step == 0] = 1
+        constant.CopyFrom(numpy_helper.from_array((np.rint(weight / step) * step).astype(np.float32), constant.name))
+    return model.SerializeToString()
+
+
+def untrained(name: str, folder: Path) -> tuple[Frontend, EmotionModel]:
+    """An exported system with the weights it begins with."""
+    e = experiment.load(name, **(SMALL | {"max_frames": 40}))
+    statistics, words = kind(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
+    front = Frontend(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
+    sources = emotion.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
+    model = emotion.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
+    runtime.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
+    return front, model
+
+
+@pytest.mark.parametrize("name", experiment.SYSTEMS)
+def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path: Path) -> None:
+    """The integers are turned back in the graph: the answers are those of a float32 graph whose weights NumPy rounded,
+    and so the same on every processor, in a batch or alone."""
+    untrained(name, tmp_path)
+    frames, words = drawn(runtime.Session(tmp_path).front)
+    graph = tmp_path / runtime.GRAPH
+    kept = graph.read_bytes()
+    graph.write_bytes(rounded(tmp_path))
+    expected = answers_alone(runtime.Session(tmp_path), frames, words)
+    graph.write_bytes(kept)
+    before = answers_alone(runtime.Session(tmp_path), frames, words)
+    runtime.quantise(tmp_path)
+    assert '"weights": "int8"' in (tmp_path / runtime.DESCRIPTION).read_text()
+    session = runtime.Session(tmp_path)
+    scale = max(1.0, np.abs(expected).max())
+    # Half a step rounded the other way, in the last digit of a division, would be 1 % of a weight.
+    np.testing.assert_allclose(answers_alone(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
+    np.testing.assert_allclose(session.answer(frames, words), expected, rtol=0, atol=1e-5 * scale)
+    assert 0 < np.abs(expected - before).max() < 0.05 * scale
+
+
+def test_8_bit_weights_meet_no_integer_arithmetic(trained: Path, tmp_path: Path) -> None:
+    """In the graph as ONNX Runtime has optimised it the weights are float32 constants again."""
+    import onnx
+    import onnxruntime
+
+    shutil.copytree(trained, tmp_path / "model")
+    before = (tmp_path / "model" / runtime.GRAPH).stat().st_size
+    runtime.quantise(tmp_path / "model")
+    graph = tmp_path / "model" / runtime.GRAPH
+    assert graph.stat().st_size < before
+    assert {node.op_type for node in onnx.load(graph).graph.node} <= OPERATORS | {"Cast", "Mul"}
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    optimised = onnx.load(tmp_path / "optimised.onnx").graph
+    kinds = {constant.data_type for constant in optimised.initializer}
+    assert not kinds & {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    assert not any("Integer" in node.op_type or "Quantize" in node.op_type for node in optimised.node)
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (2, 8, 9)])
+def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
+    weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    weight[0, ..., 0] = 0
+    weight[-1] = 0
+    integers, scale = graph.quantised(weight, (weight.ndim - 1,))
+    assert integers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(integers).max() == 127
+    assert scale.shape == (*shape[:-1], 1) and (scale > 0).all()
+    assert (np.abs(integers * scale - weight) <= 0.5001 * scale).all()
+    assert (integers[-1] == 0).all() and (integers[0, ..., 0] == 0).all()
 
 
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
 def test_every_system_has_inputs_to_be_asked_on_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
     """Untrained, whatever it hears and reads: the graph's layers are the model's."""
-    e = experiment.load(name, **(SMALL | {"max_frames": 40}))
-    statistics, words = kind(e.features).statistics, Vocabulary(("yes", "no"))
-    front = Frontend(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
-    sources = emotion.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = emotion.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
-    runtime.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, tmp_path)
+    front, model = untrained(name, tmp_path)
     frames, read = drawn(front)
     count = len(frames if frames is not None else read or [])
     expected = emotion.logits(model, front, emotion.Inputs(frames, read, np.zeros(count, np.int64)))

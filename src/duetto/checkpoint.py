@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import MissingExtraError, ModelError
 from .utils import files
+from .utils.reading import Record, open_regular, parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _KEY = "duetto"
+_DAMAGED = "it is no checkpoint of duetto, or damaged: delete it and train again"
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -30,42 +32,38 @@ def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> 
     files.write_bytes(path, content)
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path) -> tuple[dict[str, Tensor], Record]:
     """Tensors and meta of a checkpoint; a damaged or foreign file is a `ModelError`."""
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint")
-    try:
-        found, metadata = _read(path)
-        return found, json.loads(metadata[_KEY])
-    except (KeyError, ValueError, OSError) as error:
-        raise ModelError(
-            f"{path}: not a checkpoint of duetto, or damaged ({error}). Delete it and train again"
-        ) from error
+    found, metadata = _read(path, _DAMAGED)
+    if _KEY not in metadata:
+        raise ModelError(f"{path}: {_DAMAGED}")
+    meta = parse_json(metadata[_KEY], where=str(path), error=ModelError, repair=_DAMAGED)
+    return found, Record(meta, str(path), ModelError, _DAMAGED)
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file that anybody wrote; `ModelError` where it is none."""
-    try:
-        return _read(path)[0]
-    except (ValueError, OSError) as error:
-        raise ModelError(
-            f"{path}: can't be read as safetensors ({error}). Weights in another format must be converted: "
-            "safetensors.torch.save_file(model.state_dict(), FILE)"
-        ) from error
+    return _read(
+        path,
+        "weights in another format must be converted: safetensors.torch.save_file(model.state_dict(), FILE)",
+    )[0]
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file; what is wrong with it is a ValueError or OSError."""
+def _read(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; a ModelError, which ends in the advice, where it is none."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise MissingExtraError("Reading a checkpoint", "train") from error
+    open_regular(path, error=ModelError).close()  # the library can't tell what is missing or forbidden from damage
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             return found, file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    except (SafetensorError, ValueError, OSError, KeyError) as error:
+        raise ModelError(f"{path}: can't be read as safetensors ({error}); {advice}") from error
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -63,7 +63,7 @@ def run(
         folds,
         seeds,
         folder,
-        paper_ua=baseline.paper_ua,
+        paper_ua=baseline.paper_ua if runs.comparable(protocol, folds) else None,
         kind=kind,
         notes=tuple(notes),
     )

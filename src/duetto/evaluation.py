@@ -83,8 +83,9 @@ def run_all(
         e = run.experiment
         leaks = leak or protocol in LEAKING or e.epoch_choice == LEAKING_CHOICE
         kind = "leak" if leaks else "system"
+        paper = e.paper_ua if runs.comparable(protocol, folds) else None
         results.append(
-            collect(e.name, e.title, classes(e.label_set), folds, seeds, run.folder, paper_ua=e.paper_ua, kind=kind)
+            collect(e.name, e.title, classes(e.label_set), folds, seeds, run.folder, paper_ua=paper, kind=kind)
         )
     return results
 

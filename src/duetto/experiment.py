@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +19,7 @@ from typing import Any, get_args, get_type_hints
 from .convolutions import STACKS
 from .errors import ConfigurationError
 from .frames import MAX_FRAMES, MAX_WORDS
+from .utils.reading import finite, read_toml, shortened
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 
@@ -72,14 +74,25 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "word_order": ("given", "shuffled"),
 }
 
-_SIZES = ("max_frames", "max_words", "word_dim", "hidden", "dense", "epochs", "batch_size", "augmented_copies")
+LONGEST, WIDEST, _MOST = 100_000, 65_536, 1_000_000
+"""The most frames or words of a sequence (with padding `pre` or `post`, of every sequence), units of a layer, and
+repetitions of anything: beyond what any corpus needs, and within what a computer can do."""
+
 _LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (_SIZES, lambda value: value >= 1, "a whole number from 1 on"),
-    (("head_layers", "patience"), lambda value: value >= 0, "a whole number from 0 on"),
-    (("learning_rate", "distil_temperature"), lambda value: value > 0, "a number above 0"),
+    (("max_frames", "max_words"), lambda value: 1 <= value <= LONGEST, f"a whole number from 1 to {LONGEST}"),
+    (("word_dim", "hidden", "dense"), lambda value: 1 <= value <= WIDEST, f"a whole number from 1 to {WIDEST}"),
+    (
+        ("epochs", "batch_size", "augmented_copies"),
+        lambda value: 1 <= value <= _MOST,
+        f"a whole number from 1 to {_MOST}",
+    ),
+    (("patience",), lambda value: 0 <= value <= _MOST, f"a whole number from 0 to {_MOST}"),
+    (("head_layers",), lambda value: 0 <= value <= 100, "a whole number from 0 to 100"),
+    (("learning_rate", "distil_temperature"), lambda value: 0 < value < math.inf, "a number above 0"),
     (("recurrent_dropout", "dropout", "modality_dropout"), lambda value: 0 <= value < 1, "a share in [0, 1)"),
-    (("auxiliary", "verification"), lambda value: value >= 0, "a weight from 0 on"),
+    (("auxiliary", "verification"), lambda value: 0 <= value < math.inf, "a weight from 0 on"),
     (("distil_weight",), lambda value: 0 <= value <= 1, "a share in [0, 1]"),
+    (("paper_ua",), lambda value: value is None or 0 <= value <= 100, "a percentage"),
 )
 """Keys, what holds for a valid value (NaN never does), and what to give."""
 
@@ -176,13 +189,13 @@ class Experiment:
             value = getattr(self, key)
             values = value if isinstance(value, tuple) else (value,)
             if not values or set(values) - set(choices):
-                raise ConfigurationError(f"{key} = {value!r} is not valid; choose from {', '.join(choices)}")
+                raise ConfigurationError(f"{key} = {shortened(value)} is not valid; choose from {', '.join(choices)}")
         if len(set(self.encoders)) < len(self.encoders):
             raise ConfigurationError(f"encoders = {list(self.encoders)} names one twice")
         for keys, valid, what in _LIMITS:
             for key in keys:
                 if not valid(getattr(self, key)):
-                    raise ConfigurationError(f"{key} = {getattr(self, key)} is not valid; give {what}")
+                    raise ConfigurationError(f"{key} = {shortened(getattr(self, key))} is not valid; give {what}")
         for problem in _contradictions(self):
             raise ConfigurationError(problem)
 
@@ -246,7 +259,9 @@ def from_mapping(values: Mapping[str, Any], where: str) -> Experiment:
     known = {field.name for field in fields(Experiment)}
     for key in values:
         if key not in known:
-            raise ConfigurationError(f"{where}: unknown key {key!r}; known keys are {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"{where}: unknown key {shortened(key)}; known keys are {', '.join(sorted(known))}"
+            )
     for key in ("name", "title", "encoders"):
         if key not in values:
             raise ConfigurationError(f"{where}: {key!r} is required")
@@ -263,10 +278,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         value = tuple(value)
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     kinds = tuple(tuple if get_args(option) else option for option in options)
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ConfigurationError(f"{where} = {value!r} is not of type {hint}")
+    if float in kinds and (number := finite(value)) is not None:
+        value = number
+    fine = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+    if not fine or (isinstance(value, tuple) and not all(isinstance(item, str) for item in value)):
+        raise ConfigurationError(f"{where} = {shortened(value)} is not of type {hint}")
     return value
 
 
@@ -278,11 +294,7 @@ def load(system: str | Path, **changes: Any) -> Experiment:
             f"{str(system)!r} is neither a system nor a file; systems are {', '.join(SYSTEMS)}, "
             "and any TOML experiment file works as well"
         )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid TOML ({error})") from error
-    return replace(from_mapping(values, str(path)), **changes)
+    return replace(from_mapping(read_toml(path, error=ConfigurationError), str(path)), **changes)
 
 
 def teacher_of(experiment: Experiment) -> Experiment | None:
@@ -318,7 +330,7 @@ def changed(experiment: Experiment, settings: Sequence[str]) -> Experiment:
             raise ConfigurationError(f"setting {setting!r} is not valid; give KEY=VALUE, such as epoch_choice=last")
         try:
             values[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError, KeyError):
             values[key] = text
     if not values:
         return experiment

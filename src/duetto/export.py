@@ -168,7 +168,7 @@ def _quantised(folder: Path, checked: _Checked) -> Quantised:
     after, smaller, quicker = _timed(folder, inputs)
     temperature = Session(folder).temperature
     change = np.abs(metrics.softmax(after / temperature) - metrics.softmax(before / temperature)).max()
-    relabelled = float((after.argmax(-1) != before.argmax(-1)).mean())
+    relabelled = float((metrics.answers(after) != metrics.answers(before)).mean())
     return Quantised((size, smaller), (seconds, quicker), float(change), relabelled, checked.heard is None)
 
 

@@ -14,13 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigurationError, ModelError
+from .errors import ConfigurationError, DuettoError, ModelError
 from .experiment import Experiment, from_mapping
 from .features.kinds import kind
 from .labels import classes
+from .utils.reading import Record
 from .words.vocabulary import Vocabulary
 
 _SMALLEST_DEVIATION = 1e-6
+"""And as a share of the mean: what rounding leaves of a constant is some 1e-7 of it."""
+
+REPAIR = "train or export again"
+"""What to do about a damaged model folder."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Padded:
 class Normaliser:
     """z-scores of each feature: (x − mean) / deviation, both (n_features,) float32; (1,) where all are one quantity.
 
-    A feature that does not vary where the statistics were taken (deviation below 1e-6) is only centred.
+    A feature that does not vary where the statistics were taken (deviation below 1e-6, or 1e-6 of the mean) is only
+    centred.
     """
 
     mean: np.ndarray
@@ -53,7 +59,7 @@ class Normaliser:
             raise ConfigurationError("a normaliser needs at least one frame to take its statistics from")
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
-        deviation[deviation < _SMALLEST_DEVIATION] = 1.0
+        deviation[deviation < _SMALLEST_DEVIATION * np.maximum(1.0, np.abs(mean))] = 1.0
         return cls(mean.astype(np.float32), deviation.astype(np.float32))
 
     @classmethod
@@ -69,15 +75,17 @@ class Normaliser:
         return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Normaliser:
-        """The inverse of `to_json`; a `ValueError` for anything that `fit` cannot have given."""
-        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused
-            mean, deviation = (np.array(value[key], np.float32) for key in ("mean", "deviation"))
+    def from_json(cls, record: Record) -> Normaliser:
+        """The inverse of `to_json`; anything that `fit` cannot have given is an error of the record's class."""
+        mean, deviation = record.array("mean"), record.array("deviation")
         if mean.ndim != 1 or mean.shape != deviation.shape:
-            raise ValueError(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
-        if not (np.isfinite(mean) & np.isfinite(deviation) & (deviation > 0)).all():
-            raise ValueError("a mean that is no finite number, or a deviation that is not above 0")
-        return cls(mean, deviation)
+            raise record.wrong(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
+        # As float32: what is too large or too small for it is infinite or 0 there.
+        with np.errstate(over="ignore", under="ignore"):
+            statistics = cls(mean.astype(np.float32), deviation.astype(np.float32))
+        if not (np.isfinite([statistics.mean, statistics.deviation]).all() and (statistics.deviation > 0).all()):
+            raise record.wrong("a mean or deviation that is no finite number, or a deviation that is not above 0")
+        return statistics
 
 
 def cut(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:
@@ -180,16 +188,20 @@ class Frontend:
     @classmethod
     def from_json(cls, value: Mapping[str, Any], where: str) -> Frontend:
         """The inverse of `to_json`; `where` opens every error."""
+        record = Record(value, where, ModelError, REPAIR)
+        normaliser, of_words = (Normaliser.from_json(record.record(key)) for key in ("features", "words"))
         try:
-            normaliser, of_words = (Normaliser.from_json(value[key]) for key in ("features", "words"))
-            vocabulary = Vocabulary.from_json(value["vocabulary"])
-            front = cls(from_mapping(value["experiment"], where), normaliser, vocabulary, of_words)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{where}: damaged or not of duetto ({error!r}); train or export again") from error
-        given, features = len(normaliser.mean), front.experiment.features
-        if front.experiment.uses_audio and given != kind(features).statistics:
+            experiment = from_mapping(record.record("experiment"), "its experiment")
+            front = cls(experiment, normaliser, Vocabulary.from_json(record["vocabulary"]), of_words)
+            classes(experiment.label_set)
+        except DuettoError as error:
+            raise record.wrong(str(error)) from error
+        given, features = len(normaliser.mean), experiment.features
+        if experiment.uses_audio and given != kind(features).statistics:
             raise ModelError(
                 f"{where}: made for {given} values of features {features!r}, of which this version of duetto has "
                 f"{kind(features).statistics}; train it again"
             )
+        if experiment.uses_words and experiment.embeddings == "spoken" and len(of_words.mean) != experiment.word_dim:
+            raise record.wrong(f"statistics of {len(of_words.mean)} values for vectors of {experiment.word_dim}")
         return front

@@ -29,6 +29,10 @@ from .errors import ConfigurationError
 Labels = Sequence[int] | Sequence[str] | NDArray[np.integer] | NDArray[np.str_]
 """One class an utterance: integers from 0, or strings."""
 
+TIES = 1e-6
+"""Share of the greatest of some scores, or of 1 where that is less, within which others count as equal to it. What
+float32 arithmetic makes of equal scores differs by less from processor to processor."""
+
 TEMPERATURES = (0.01, 1000.0)
 """Least and greatest temperature that `fit_temperature` returns."""
 
@@ -45,7 +49,7 @@ class Scores(NamedTuple):
 class Reliability:
     """Confidence against accuracy in equal-width bins, each array (bins,).
 
-    edges: (bins + 1,) from 0 to 1; bin m holds edges[m] < confidence ≤ edges[m + 1].
+    edges: (bins + 1,) from 0 to 1; bin m holds edges[m] < confidence ≤ edges[m + 1], both but for `TIES`.
     confidence, accuracy: means over the bin's utterances, NaN where it has none. count: how many.
     """
 
@@ -53,6 +57,22 @@ class Reliability:
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     count: NDArray[np.int64]
+
+
+def answers(values: ArrayLike) -> NDArray[np.int64]:
+    """The class with the greatest of logits or probabilities (…, classes), the first of equals (see `TIES`), (…)."""
+    table = np.asarray(values)
+    slack = TIES * np.maximum(1.0, np.abs(table).max(-1, keepdims=True))
+    return (table >= table.max(-1, keepdims=True) - slack).argmax(-1)
+
+
+def first_best(values: Sequence[float]) -> int:
+    """Place of the first value that no later one exceeds by more than `TIES`: the epoch, or the setting, to choose."""
+    best = 0
+    for place, value in enumerate(values):
+        if value > values[best] + TIES * max(1.0, abs(values[best])):
+            best = place
+    return best
 
 
 def scores(confusions: ArrayLike) -> Scores:
@@ -162,8 +182,10 @@ def confidence_bins(
     table, truth = _probabilities(probabilities, target)
     confidence = np.clip(table.max(1), 0.0, 1.0)
     # Bins are closed on the right (Guo et al. 2017), so that a confidence of 1 falls into the last.
-    index = np.clip(np.searchsorted(np.linspace(0.0, 1.0, bins + 1), confidence, side="left") - 1, 0, bins - 1)
-    return confidence, table.argmax(1) == truth, index
+    # A confidence such as 0.6 lies on an edge, whatever rounding made of it.
+    edges = np.linspace(0.0, 1.0, bins + 1) + TIES
+    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    return confidence, answers(table) == truth, index
 
 
 def expected_calibration_error(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> float:
@@ -186,14 +208,14 @@ def fit_temperature(logits: ArrayLike, target: ArrayLike) -> float:
 
     The likelihood is convex in 1/T, so bisection on its slope finds the one minimum; the result lies within
     `TEMPERATURES`. Where the data say nothing the answer is 1: no utterance, or no logit above the target's,
-    where ever smaller T would fit ever better (every utterance right) or all T alike (equal logits).
+    where ever smaller T would fit ever better (every utterance right) or all T alike (equal logits, see `TIES`).
     """
     values, truth = np.asarray(logits, dtype=np.float64), np.asarray(target)
     if values.ndim == 2 and len(values) == 0 == truth.size:
         return 1.0
     _probabilities(softmax(values), truth)
     chosen = values[np.arange(len(truth)), truth]
-    if (chosen == values.max(1)).all():
+    if (chosen >= values.max(1) - TIES * np.maximum(1.0, np.abs(values).max(1))).all():
         return 1.0
 
     def slope(inverse: float) -> float:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from .baselines import Baseline
-from .corpora.iemocap import SYNTHETIC_MARKER
+from .corpora import iemocap
 from .errors import ConfigurationError, ModelError
 from .experiment import Experiment, from_mapping
 from .features.content import Contents
@@ -117,7 +117,15 @@ def _digests(folds: Sequence[Fold], contents: Contents) -> dict[str, str]:
 def _is_synthetic(folds: Sequence[Fold]) -> bool:
     """Whether the audio lies in a corpus that duetto synthesised."""
     parents = {u.audio.absolute().parent for u in folds[0].test}
-    return any((folder / SYNTHETIC_MARKER).is_file() for parent in parents for folder in (parent, *parent.parents))
+    return any(
+        (folder / iemocap.SYNTHETIC_MARKER).is_file() for parent in parents for folder in (parent, *parent.parents)
+    )
+
+
+def comparable(protocol: str, folds: Sequence[Fold]) -> bool:
+    """Whether the paper's figures may stand beside results on these folds: the fifth session of the real IEMOCAP."""
+    test = [utterance.id for fold in folds for utterance in fold.test]
+    return protocol == "session5" and all(map(iemocap.ID.fullmatch, test)) and not _is_synthetic(folds)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from .models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from .progress import Progress
 from .training import History, TrainingConfig, derive, fit, settle
 from .utils import files
+from .utils.reading import read_json
 from .utterance import Utterance, Word
 from .words.vectors import Vectors
 from .words.vocabulary import normalise
@@ -314,10 +315,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
     if not path.is_file():
         files.write_text(path, json.dumps(about))
         return
-    try:
-        noted = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: damaged ({error}); delete {folder} and train again") from error
+    noted = read_json(path, error=ModelError, repair=f"delete {folder} and train again")
     other = [name for name, value in about.items() if noted.get(name) != json.loads(json.dumps(value))]
     if other:
         raise ModelError(

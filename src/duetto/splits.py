@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import ConfigurationError
-from .utterance import Utterance
+from .utterance import Utterance, by_id
 
 GROUPS = ("speaker", "session", "scenario")
 DEVELOPMENT_SHARE = 0.15
@@ -118,7 +118,7 @@ def _leave_out(utterances: Sequence[Utterance], group: str, groups: Sequence[set
 def transfer(name: str, source: Sequence[Utterance], target: Sequence[Utterance], seed: int = 0) -> Fold:
     """Train on one corpus, test on another. Development speakers are drawn from the source by the seed; where the
     corpora number their speakers alike, give these names that differ."""
-    return _fold(name, source, target, seed)
+    return _fold(name, by_id(source), by_id(target), seed)
 
 
 def session5(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
@@ -202,14 +202,14 @@ LEAKING = frozenset({"random"})
 
 
 def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """The folds of a named protocol over the utterances that have a label.
+    """The folds of a named protocol over the utterances that have a label, in the order of their ids.
 
     Errors: an unknown protocol, no labelled utterance, or a training part that has one class only, or lacks a class
     of the test part.
     """
     if protocol not in PROTOCOLS:
         raise ConfigurationError(f"protocol {protocol!r} is not known; choose from {', '.join(PROTOCOLS)}")
-    labelled = [utterance for utterance in utterances if utterance.label is not None]
+    labelled = by_id(utterance for utterance in utterances if utterance.label is not None)
     if not labelled:
         raise ConfigurationError("no utterance has a label; write the manifest with --labels four, or add labels to it")
     result = PROTOCOLS[protocol](labelled, seed=seed)

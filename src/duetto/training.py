@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,9 @@ from torch import Tensor, nn
 
 from . import checkpoint, parallel
 from .errors import ConfigurationError, DuettoError, ModelError
+from .metrics import first_best
 from .progress import Progress
+from .utils.reading import Record, finite
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ _OPTIMISERS = ("adam", "sgd")
 class TrainingConfig:
     """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
     development score before stopping, 0 for never. choice: which epoch's weights are kept,
-    `development` (best score; the earliest of equals) or `last`. clip: largest gradient norm, 0 for
+    `development` (best score; the earliest of equals, see `metrics.TIES`) or `last`. clip: largest gradient norm, 0 for
     any. accelerator, devices, precision: as Lightning Fabric names them. threads: of each process on
     the CPU; the steps of a recurrence are too small to gain much from more, and lose a lot from more
     where other work shares the cores."""
@@ -131,8 +134,24 @@ def fit(
         with parallel.ending_children():
             fabric.launch(partial(_run, model=model, task=task, config=config, folder=folder, progress=None))
     tensors, meta = checkpoint.load(folder / CHOSEN)
+    _check_shapes(meta, tensors, model)
     model.load_state_dict(tensors)
-    return History(tuple(meta["history"]), meta["chosen"])
+    history = _history(meta)
+    return History(history, meta.integer("chosen", low=0, high=len(history) - 1))
+
+
+def _history(meta: Record) -> tuple[Any, ...]:
+    """The figures of each epoch in a checkpoint."""
+    history = tuple(meta.items_of("history"))
+    if not all(isinstance(epoch, dict) and finite(epoch.get("score")) is not None for epoch in history):
+        raise meta.wrong("'history' must be a list of epochs, each with its score")
+    return history
+
+
+def _check_shapes(meta: Record, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+    """A ModelError where a checkpoint's tensors are not those of a model."""
+    if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in model.state_dict().items()}:
+        raise meta.wrong("its tensors are not those of this model")
 
 
 def _quieten() -> None:
@@ -221,10 +240,29 @@ def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimize
     return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
 
 
-def _writer(folder: Path, epoch: int) -> Any:
+@contextmanager
+def _writer(folder: Path, epoch: int) -> Iterator[Any]:
+    """TensorBoard's. An error of its thread (a full disk) is raised where it is used, and printed by nobody else."""
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+    def others(args: threading.ExceptHookArgs) -> None:
+        if not _is_of_tensorboard(args.thread):
+            print_error(args)
+
+    print_error, threading.excepthook = threading.excepthook, others
+    try:
+        with SummaryWriter(str(folder / "tensorboard"), purge_step=epoch) as writer:
+            yield writer
+    except OSError:
+        for thread in filter(_is_of_tensorboard, threading.enumerate()):
+            thread.join(1)  # it may not have come to its `raise` yet
+        raise
+    finally:
+        threading.excepthook = print_error
+
+
+def _is_of_tensorboard(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")
 
 
 class _State:
@@ -249,8 +287,12 @@ class _State:
         shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
         if meta["config"] != asdict(config) or meta["shapes"] != shapes:
             raise ModelError(f"{folder}: trained with other settings; choose another folder, or delete this one")
-        state.epoch, state.history, state.best_epoch = meta["epoch"], meta["history"], meta["best_epoch"]
+        state.history = list(_history(meta))
+        state.epoch = meta.integer("epoch", low=len(state.history), high=len(state.history))
+        state.best_epoch = meta.integer("best_epoch", low=-1, high=state.epoch - 1)
         state.best = checkpoint.with_prefix("best", tensors)
+        for saved in (state.best, checkpoint.with_prefix("model", tensors)):
+            _check_shapes(meta, saved, model)
         state._tensors = tensors
         state.finished = (folder / CHOSEN).is_file()
         return state
@@ -267,7 +309,7 @@ class _State:
     def advance(self, model: nn.Module, record: dict[str, float]) -> None:
         """Note an epoch's figures, and its weights where they are the best so far."""
         self.history.append(record)
-        if self.best_epoch < 0 or record["score"] > self.history[self.best_epoch]["score"]:
+        if self.best_epoch < 0 or first_best([self.history[self.best_epoch]["score"], record["score"]]):
             self.best_epoch = self.epoch
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         self.epoch += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from ..errors import ModelError
 from ..utils import files
+from ..utils.reading import Record, read_json, shortened
 
 Severity = Literal["leak", "warning", "note"]
 Verdict = Literal["clean", "declared", "leak"]
@@ -124,13 +126,21 @@ class Audit:
     @classmethod
     def from_json(cls, value: Mapping[str, Any], where: str) -> Audit:
         """The inverse of `to_json`; `where` opens the error."""
-        try:
-            findings = tuple(Finding(**finding) for finding in value["findings"])
-            if any(KINDS[finding.kind] != finding.severity for finding in findings):
-                raise ValueError("a kind of finding with another severity")
-            return cls(findings, value["protocol"], value["folds"], value["utterances"], value["declared"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{where}: no audit of this version of duetto ({error!r}); {_ANEW}") from error
+        record = Record(value, where, ModelError, _ANEW)
+        findings = tuple(_finding(record, item) for item in record.items_of("findings"))
+        folds, utterances = (record.integer(key, low=0, high=sys.maxsize) for key in ("folds", "utterances"))
+        return cls(findings, record.text("protocol"), folds, utterances, record.boolean("declared"))
+
+
+def _finding(audit: Record, value: Any) -> Finding:
+    """One of the findings in the file of an audit."""
+    record = Record(value, f"{audit.where}: a finding", audit.error, audit.repair)
+    kind, fold = record.text("kind"), record["fold"]
+    if KINDS.get(kind) != record.text("severity"):
+        raise record.wrong(f"kind {shortened(kind)} of severity {shortened(record['severity'])} is not known")
+    if fold is not None and not isinstance(fold, str):
+        raise record.wrong(f"'fold' must be a name or null, not {shortened(fold)}")
+    return Finding(kind, KINDS[kind], fold, record.text("detail"), dict(record.record("evidence")))
 
 
 def save(audit: Audit, folder: Path) -> None:
@@ -143,10 +153,7 @@ def load(folder: Path) -> Audit | None:
     path = folder / AUDIT
     if not path.is_file():
         return None
-    try:
-        return Audit.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); {_ANEW}") from error
+    return Audit.from_json(read_json(path, error=ModelError, repair=_ANEW), str(path))
 
 
 def merged(audits: Mapping[str, Audit]) -> tuple[Finding, ...]:

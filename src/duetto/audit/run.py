@@ -19,6 +19,7 @@ from ..errors import ConfigurationError, DuettoError, ModelError
 from ..features.kinds import kind
 from ..features.store import FeatureStore
 from ..inputs import Normaliser
+from ..metrics import first_best
 from ..progress import Progress
 from ..splits import LEAKING, Fold
 from ..utils.reading import Record, read_json
@@ -204,13 +205,14 @@ def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
         if choice == "last":
             return chosen, len(epochs) - 1
         if choice == "development":
-            return chosen, int(np.argmax([epoch["score"] for epoch in epochs]))
+            return chosen, first_best([epoch["score"] for epoch in epochs])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
     return chosen, None
 
 
-def _json(path: Path) -> Record:
+def _model(path: Path) -> Record:
+    """The description of an exported model, or of the encoder beside it."""
     return read_json(path, error=ModelError, repair="train into a new folder")
 
 
@@ -231,7 +233,7 @@ def _statistics(run: _Run, features: Path | None) -> Iterator[Finding]:
         for _, part in run.trained(number):
             path = part / "model.json"
             try:
-                kept = Normaliser.from_json(_json(path)["features"])
+                kept = Normaliser.from_json(_model(path).record("features"))
                 origin = _origin(kept, fold, store)
             except (KeyError, TypeError, ValueError) as error:
                 raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
@@ -296,7 +298,7 @@ def _vocabularies(run: _Run) -> Iterator[Finding]:
                 path = part / ("model.json" if name == "vocabulary" else "language.json")
                 if not path.is_file():
                     continue
-                words = _json(path).get(name if name == "vocabulary" else "words", [])
+                words = _model(path).get(name if name == "vocabulary" else "words", [])
                 yield from _vocabulary(run, fold, name, words, train, development, test)
 
 

@@ -147,11 +147,11 @@ def tokens(inputs: Inputs, utterances: Sequence[Utterance]) -> list[Sequence[str
 
 
 def best(logits: Sequence[np.ndarray], target: np.ndarray) -> int:
-    """Place of the candidate with the highest UA on development data, the first of equals.
+    """Place of the candidate with the highest UA on development data, the first of equals (`metrics.TIES`).
 
     logits: of each candidate, (n, classes); the simplest candidate should come first.
     """
-    return int(np.argmax([metrics.unweighted_accuracy(target, x.argmax(1), x.shape[1]) for x in logits]))
+    return metrics.first_best([metrics.unweighted_accuracy(target, metrics.answers(x), x.shape[1]) for x in logits])
 
 
 def columns(values: np.ndarray, present: Sequence[int] | np.ndarray, n_classes: int) -> np.ndarray:

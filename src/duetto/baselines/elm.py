@@ -90,9 +90,11 @@ def segments(frames: np.ndarray, context: int) -> np.ndarray:
 
 
 def loudest(frames: np.ndarray, share: float) -> np.ndarray:
-    """Indices of the `share` of frames with most energy, at least one, in the order of time."""
+    """Indices of the `share` of frames with most energy, the first of equals, at least one, in the order of time."""
     count = max(1, round(share * len(frames)))
-    return np.sort(np.argsort(-frames[:, _ENERGY], kind="stable")[:count])
+    # To 1e-6: a steady sound has frames of equal energy, and rounding would choose among them.
+    mantissa, exponent = np.frexp(frames[:, _ENERGY].astype(np.float64))
+    return np.sort(np.argsort(-np.ldexp(np.round(mantissa, 6), exponent), kind="stable")[:count])
 
 
 def statistics(posteriors: np.ndarray, threshold: float) -> np.ndarray:
@@ -189,7 +191,7 @@ class DnnElm:
         for number in range(1, self.epochs + 1):
             network.partial_fit(x, y, classes=np.unique(y))
             loss = metrics.negative_log_likelihood(network.predict_proba(checked), truth)
-            if loss < least:
+            if not epoch or metrics.first_best([-least, -loss]):
                 least, epoch = loss, number
                 best = [w.copy() for w in network.coefs_], [b.copy() for b in network.intercepts_]
         network.coefs_, network.intercepts_ = best

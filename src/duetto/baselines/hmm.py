@@ -65,7 +65,7 @@ class Hmm:
         except ImportError as error:
             raise MissingExtraError("The HMM baseline", "train") from error
         frames, lengths = np.concatenate(sequences), [len(x) for x in sequences]
-        states = min(states, len(np.unique(frames, axis=0)))
+        states = min(states, len(np.unique(np.round(frames, 6), axis=0)))  # equal but for rounding is equal
         state = int(np.random.SeedSequence(seed).generate_state(1)[0])
         model = GaussianHMM(
             states,

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from ..errors import CorpusError
 from ..labels import label_map
+from ..utils.reading import read_json
 from ..utterance import Utterance, Word
 from . import alignments
 from .files import (
@@ -36,6 +37,7 @@ from .files import (
     Report,
     audio_in,
     expected_audio,
+    files_below,
     read_lines,
     refuse,
     require_folder,
@@ -59,6 +61,10 @@ KNOWN_UNALIGNED = frozenset({"Ses03M_impro03_M001", "Ses03F_impro07_M030"})
 
 SYNTHETIC_MARKER = "SYNTHETIC.json"
 """File at the root of a corpus that duetto made itself, in IEMOCAP's layout."""
+
+_UNFINISHED = f".partial-*/{SYNTHETIC_MARKER}"
+"""Where versions up to 0.9 left the marker when they were killed, beside sessions that were in place already."""
+_FINISH = "run the same `duetto corpus synthesise` again, or delete the folder and make it anew"
 
 EVALUATION = Path("dialog", "EmoEvaluation")
 TRANSCRIPTIONS = Path("dialog", "transcriptions")
@@ -106,9 +112,26 @@ def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
     """All utterances; everything wrong with the text files goes to `report`."""
     classes = label_map(labels, "iemocap")
     found = Collector(report)
+    _check_marker(path, report)
     for session in sessions(path):
         _scan_session(session, classes, found, report)
     return found.sorted(f"{path}: no utterance in any EmoEvaluation file; unpack the corpus again")
+
+
+def _check_marker(path: Path, report: Report) -> None:
+    """Report a synthetic corpus that was not written to its end: part of it is neither that corpus nor IEMOCAP."""
+    problem = None
+    if is_synthetic(path):
+        try:
+            marker = read_json(path / SYNTHETIC_MARKER, error=CorpusError, repair="delete the corpus and make it again")
+            if marker.boolean("complete", True):
+                return
+        except CorpusError as error:
+            problem = Problem("bad-marker", SYNTHETIC_MARKER, str(error))
+    elif not any(path.glob(_UNFINISHED)):
+        return
+    torn = f"{path}: a synthetic corpus whose synthesis was interrupted, so part of it is missing; {_FINISH}"
+    report(problem or Problem("incomplete", path.name, torn))
 
 
 def sessions(path: Path) -> list[Path]:
@@ -276,4 +299,5 @@ def apple_doubles(path: Path) -> list[Path]:
     """The `._*` companions in the folders that are read."""
     places = (EVALUATION, TRANSCRIPTIONS, RECORDINGS, ALIGNMENTS)
     folders = (session / place for session in sessions(path) for place in places)
-    return sorted(file for folder in folders if folder.is_dir() for file in folder.rglob(f"{APPLE_DOUBLE}*"))
+    below = (file for folder in folders if folder.is_dir() for file in files_below(folder))
+    return sorted(file for file in below if file.name.startswith(APPLE_DOUBLE))

@@ -88,7 +88,7 @@ class EmotionTask:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
         trust(model, self.front, self.development)
         answers = logits(model, self.front, self.scored)
-        predicted, target = answers.argmax(-1), self.scored.inputs.target
+        predicted, target = metrics.answers(answers), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
         return {
             "score": ua,

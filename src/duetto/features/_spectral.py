@@ -21,6 +21,16 @@ BANDS = 10
 """Parts of a frame, and of a spectrum, over which the two entropies run."""
 
 ROLLOFF = 0.90
+ROLLOFF_SLACK = 1e-9
+"""Share of the total by which a running sum may fall short of 0.90 in mode `corrected`. Spectra of equal lines end
+exactly there, and the rounding of a sum, some 1e-15, would choose the bin."""
+
+ZONE_OF_LEVEL, ZONE_OF_MEAN = 0.01, 2.0**-16
+"""Half the dead zone of zero crossings: this share of a frame's RMS, or of its mean where that is more. Samples carry
+rounding in proportion to their size, 2^-24 of it in float32: with a mean 650 times the RMS it would be a fair part of
+the first."""
+_SMALLEST_ZONE = 1e-300
+
 EPSILON = sys.float_info.epsilon
 """What pyAudioAnalysis adds to its sums."""
 
@@ -88,12 +98,13 @@ class Workspace:
     A fresh array goes back to the system when it is dropped, and its pages are faulted in one by one when the
     next is written: for a short recording that costs more than the FFT.
 
-    With half = length // 2, frames: (rows, length), signs: (rows, length) bool, changes: (rows, length − 1) bool,
-    spectrum: (rows, half + 1) complex, magnitude: (rows, half + 1), power: (rows·half,).
+    With half = length // 2, frames: (rows, length), above, below: (rows, length) bool, changes: (rows, length − 1)
+    bool, spectrum: (rows, half + 1) complex, magnitude: (rows, half + 1), power: (rows·half,).
     """
 
     frames: np.ndarray
-    signs: np.ndarray
+    above: np.ndarray
+    below: np.ndarray
     changes: np.ndarray
     spectrum: np.ndarray
     magnitude: np.ndarray
@@ -110,6 +121,7 @@ def workspace(rows: int, length: int) -> Workspace:
         half = length // 2
         found = _own.workspace = Workspace(
             np.empty((rows, length)),
+            np.empty((rows, length), bool),
             np.empty((rows, length), bool),
             np.empty((rows, length - 1), bool),
             np.empty((rows, half + 1), complex),
@@ -129,11 +141,11 @@ class Spectrum:
 
 
 def block_sums(
-    work: Workspace, tied: np.ndarray, t: Tables, level: Level, before: Spectrum | None, out: Sums, rows: slice
+    work: Workspace, means: np.ndarray, t: Tables, level: Level, before: Spectrum | None, out: Sums, rows: slice
 ) -> Spectrum:
     """Fill `rows` of `out` from the first frames of `work`; returns the last frame's spectrum.
 
-    tied: numbers of the frames that may hold samples which are exactly zero. Silent frames are set to zero, in place.
+    means: (n,) what was taken away from each frame. Silent frames are set to zero, in place.
     before: the spectrum of the frame before the block, None before the first frame.
     """
     n, bins, unit = rows.stop - rows.start, t.bins, level.unit
@@ -143,7 +155,7 @@ def block_sums(
     if energy.min() <= (silence := level.silence * t.length * unit**2):
         silent = energy <= silence
         frames[silent], parts[silent], energy[silent] = 0, 0, 0
-    out.crossings[rows] = crossings(work, n, tied)
+    out.crossings[rows] = crossings(work, energy, zones(energy, means, t, level))
 
     spectrum = np.fft.rfft(frames, out=work.spectrum[:n])
     magnitude = np.abs(spectrum, out=work.magnitude[:n])[:, t.first_bin : t.first_bin + bins]
@@ -156,7 +168,8 @@ def block_sums(
     _energies(magnitude, bands, power)
     out.variance[rows] = variance(magnitude, moments, t.frequency)
     epsilon = level.epsilon * bins**2 * unit
-    bin_ = rolloff_bins(magnitude, bands, power, epsilon * unit)
+    end = ROLLOFF * power - epsilon * unit if level.epsilon else (ROLLOFF - ROLLOFF_SLACK) * power
+    bin_ = rolloff_bins(magnitude, bands, end)
     out.rolloff[rows] = t.rolloff[bin_] * (power > 0)
     total = moments[:, 2] + epsilon
     out.flux[rows] = flux(magnitude, total, power, before)
@@ -213,21 +226,48 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
     return np.maximum(found, 0, out=found)
 
 
-def crossings(work: Workspace, n: int, tied: np.ndarray) -> np.ndarray:
-    """(n,) half of Σ|sign(x_i) − sign(x_{i−1})| of the first n frames, with sign(0) = 0.
+def zones(energy: np.ndarray, means: np.ndarray, t: Tables, level: Level) -> np.ndarray:
+    """(n,) half the dead zone of each frame, in units of the samples; next to nothing in mode `pyaudioanalysis`.
 
-    tied: numbers of the frames that may hold zeros.
+    energy: (n,) Σx² of the frames.
     """
-    # sign(x) = [x > 0] + [x ≥ 0] − 1, both steps go the same way, and they differ at zeros only.
-    frames, signs, changes = work.frames[:n], work.signs[:n], work.changes[:n]
-    found = _changes(np.greater(frames, 0, out=signs), changes).astype(float)
-    if m := len(tied):
-        found[tied] = (found[tied] + _changes(np.greater_equal(frames[tied], 0, out=signs[:m]), changes[:m])) / 2
+    if level.mean is not None:
+        return np.full(len(energy), _SMALLEST_ZONE)
+    zone = np.maximum(ZONE_OF_LEVEL * np.sqrt(energy / t.length), ZONE_OF_MEAN * np.abs(means))
+    return np.maximum(zone, _SMALLEST_ZONE, out=zone)
+
+
+def crossings(work: Workspace, energy: np.ndarray, zone: np.ndarray) -> np.ndarray:
+    """(n,) half of Σ|s_i − s_{i−1}| of the first n frames, with s = x / zone, cut to −1 … 1.
+
+    energy: (n,) Σx². zone: (n,) > 0. Nothing in s jumps, so what changes samples, mean or zone by rounding changes the
+    answer by as little.
+    """
+    # Nearly all samples lie outside of the zone: there s is a sign, and changes are counted. Pairs with a sample
+    # inside are counted anew.
+    n = len(zone)
+    frames, above, below = work.frames[:n], work.above[:n], work.below[:n]
+    np.greater(frames, zone[:, None], out=above)
+    np.less(frames, -zone[:, None], out=below)
+    found = _changes(above, work.changes[:n]).astype(float)
+    inside = np.equal(above, below, out=below)
+    if not energy.all():
+        inside[energy == 0] = False  # all zeros: no need to look at each
+    if len(at := np.flatnonzero(inside)):
+        column, length = at % frames.shape[1], frames.shape[1]
+        left = (column > 0) & ~inside.reshape(-1)[at - 1]  # a pair of two inside is taken once, from its left end
+        pairs = np.concatenate((at[left], at[column < length - 1] + 1))
+        rows = pairs // length
+        ends = np.stack((pairs, pairs - 1))
+        soft = frames.reshape(-1)[ends] / zone[rows]
+        soft = np.minimum(np.maximum(soft, -1, out=soft), 1, out=soft)
+        counted = np.logical_xor(*above.reshape(-1)[ends])
+        found += np.bincount(rows, np.abs(soft[0] - soft[1]) / 2 - counted, n)
     return found
 
 
 def _changes(signs: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """(n,) places where neighbours in a row of (n, m) signs differ; `changes` (n, m − 1) is overwritten."""
+    """(n,) places where neighbours in a row of (n, m) booleans differ; `changes` (n, m − 1) is overwritten."""
     differ = np.packbits(np.not_equal(signs[:, 1:], signs[:, :-1], out=changes), axis=1)
     return np.bitwise_count(differ).sum(axis=1, dtype=np.uint32)
 
@@ -244,14 +284,14 @@ def variance(magnitude: np.ndarray, moments: np.ndarray, frequency: np.ndarray) 
     return np.maximum(found, 0)
 
 
-def rolloff_bins(magnitude: np.ndarray, bands: np.ndarray, total: np.ndarray, epsilon: float) -> np.ndarray:
-    """(n,) index of the first bin at which the running sum of power plus epsilon exceeds 0.90 of its total.
+def rolloff_bins(magnitude: np.ndarray, bands: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(n,) index of the first bin at which the running sum of power exceeds `end` (n,).
 
     First the band is found, then the bin within the band: a tenth of the work of a full running sum.
     """
     tenths, odd = _tenths(magnitude)
     n, _, width = tenths.shape
-    threshold = (ROLLOFF * total - epsilon)[:, None]
+    threshold = end[:, None]
     ends = bands.cumsum(axis=1)
     within, row = ends > threshold, np.arange(n)
     band = within.argmax(axis=1)

@@ -28,7 +28,9 @@ PRE_EMPHASIS = 0.97
 MAX_WORD_FRAMES = 100
 """Frames of a spoken word that are used, from its beginning: 1 s."""
 
-_VERSION = 2
+_VERSION = 3
+_TOGETHER = 500
+"""Frames of one product: below 2^18 multiplications, where OpenBLAS begins to start threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,17 @@ class MfccConfig:
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples, full scale ±1 → (frames, coefficients) float32; frames = ⌈n / 10 ms⌉."""
         features = extract(samples, sample_rate, coefficients=self.coefficients)
-        return features - features.mean(0) if self.centred else features
+        return features - features.mean(0, np.float64).astype(np.float32) if self.centred else features
 
 
 def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> np.ndarray:
     """MFCC of a signal: (n,) → (⌈n / 10 ms⌉, coefficients) float32; errors as `spectrogram.log_mel`."""
-    return log_mel(signal, sample_rate, bands=BANDS, pre_emphasis=PRE_EMPHASIS) @ _cosines(coefficients)
+    bands, cosines = log_mel(signal, sample_rate, bands=BANDS, pre_emphasis=PRE_EMPHASIS), _cosines(coefficients)
+    out = np.empty((len(bands), coefficients), np.float32)
+    for first in range(0, len(bands), _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        out[part] = bands[part].astype(np.float64) @ cosines  # in float32 each BLAS has another sum
+    return out
 
 
 def word_frames(word: Word, available: int) -> tuple[int, int] | None:
@@ -78,8 +85,8 @@ def words_of(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _cosines(coefficients: int) -> np.ndarray:
-    """DCT-II, orthonormal: (bands, coefficients) float32."""
+    """DCT-II, orthonormal: (bands, coefficients)."""
     angles = np.pi * (np.arange(BANDS)[:, None] + 0.5) * np.arange(coefficients)[None] / BANDS
     cosines = np.cos(angles) * np.sqrt(2.0 / BANDS)
     cosines[:, 0] = np.sqrt(1.0 / BANDS)
-    return cosines.astype(np.float32)
+    return cosines

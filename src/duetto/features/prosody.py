@@ -45,6 +45,8 @@ _FLOOR = 1e-9
 _SMALLEST_CEPSTRUM = 1e-3
 _PITCH_NOISE, _LEVEL_NOISE = 0.01, 0.1
 """Octaves and dB: what the track itself scatters by, so that a monotone has no correlation."""
+_TIE = 1e-6
+"""dB within which parts are equally loud: those of a steady tone are, but for rounding."""
 _EVERY = 2
 """Spectra are taken of every second part: 40 ms each, 20 ms apart."""
 
@@ -95,7 +97,7 @@ def _drift(values: np.ndarray, third: int, middle: Callable[[np.ndarray], np.flo
 def _rise(values: np.ndarray, decibels: np.ndarray) -> float:
     """The mean value in the loudest third less that in the softest."""
     soft, strong = np.percentile(decibels, (33, 67))
-    return float(values[decibels >= strong].mean() - values[decibels <= soft].mean())
+    return float(values[decibels >= strong - _TIE].mean() - values[decibels <= soft + _TIE].mean())
 
 
 def _correlation(octaves: np.ndarray, decibels: np.ndarray) -> float:

@@ -10,7 +10,9 @@ Columns are `NAMES`: zero-crossing rate, energy and its entropy, five of the spe
 and their deviation. Definitions: Giannakopoulos, "pyAudioAnalysis" (PLOS ONE 10(12), 2015), table 2, and
 the released package, `ShortTermFeatures.feature_extraction` (0.3.14). The package departs from its own
 definitions in several places; mode `corrected` follows the definitions, mode `pyaudioanalysis` the package,
-number for number. docs/features.md has both side by side.
+number for number. docs/features.md has both side by side. In mode `corrected` nothing hangs on the last bit of a sum:
+zero crossings have a dead zone (`_spectral.crossings`), the rolloff a slack. In mode `pyaudioanalysis` they are not
+defined where samples equal the recording's mean, or a running sum 0.90 of its total, to the last bit.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ MFCC_FLOOR = 1e-10
 LARGEST_SAMPLE = 100.0
 """Floating-point samples beyond this are not on the scale ±1."""
 
-_VERSION = 1
+_VERSION = 2
 _BLOCK_SAMPLES = 1 << 17
 """Samples of a block, 81 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
 closer to the core, but what Python spends on a block then weighs more."""
@@ -149,8 +151,8 @@ def _features(
         for first in range(0, len(part), block):
             rows = slice(first, min(first + block, len(part)))
             piece = signal[(at + rows.start) * length : (at + rows.stop) * length]
-            tied = _centre(piece, work.frames[: rows.stop - rows.start], level)
-            spectrum = spectral.block_sums(work, tied, t, level, spectrum, sums, rows)
+            means = _centre(piece, work.frames[: rows.stop - rows.start], level)
+            spectrum = spectral.block_sums(work, means, t, level, spectrum, sums, rows)
         _finish(sums, t, level, part)
     return out
 
@@ -174,7 +176,7 @@ def _sum(signal: np.ndarray) -> float:
 
 
 def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.ndarray:
-    """Fill (count, length) `values` with a piece of the signal less its mean; numbers of those that may hold zeros.
+    """Fill (count, length) `values` with a piece of the signal less its mean; returns that of each row, (count,).
 
     Where the piece ends, the zeros of the last frame begin; they are neither in its mean nor moved by it.
     """
@@ -184,16 +186,13 @@ def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.
     values[-1, real:] = 0
     if level.mean is not None:
         values -= level.mean
-        return np.arange(count if level.mean == float(piece.dtype.type(level.mean)) else 0)
+        return np.full(count, level.mean)
     mean = np.vecdot(values, np.ones(length))
     mean[:-1] /= length
     mean[-1] /= real
     values -= mean[:, None]
     values[-1, real:] = 0
-    # A sample can equal the mean only where the mean is a number that a sample can be.
-    tied = mean == mean.astype(piece.dtype)
-    tied[-1] |= real < length
-    return np.flatnonzero(tied)
+    return mean
 
 
 def _finish(sums: spectral.Sums, t: Tables, level: spectral.Level, out: np.ndarray) -> None:

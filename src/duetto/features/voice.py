@@ -51,7 +51,7 @@ _PARTS = 10
 _LEAD = 2
 """A 40 ms window that begins up to 20 ms before the frame has most of its weight within it."""
 _SMALLEST_FLUX, _SMALLEST_ENERGY = 1e-8, 1e-12
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

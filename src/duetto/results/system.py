@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from .. import metrics
 from ..errors import ConfigurationError, ModelError
 from ..utils import files
+from ..utils.reading import Record, parse_json, read_arrays
 from ..utterance import Utterance
 
 KINDS = ("system", "control", "leak")
@@ -23,6 +22,7 @@ _TEXT = ("ids", "speaker", "gender", "session", "style")
 _EACH = (*_TEXT, "target", "fold")
 _ARRAYS = (*_EACH, "logits", "temperature")
 _FORMAT = "duetto-result-1"
+_REPAIR = "delete it, and run the same `duetto train` again"
 
 
 def _unknown() -> NDArray[np.str_]:
@@ -35,7 +35,7 @@ class SystemResult:
 
     system: short name, unique in a report. title: name for people, by default `system`.
     classes: names, in the order of the logits. ids: (n,) utterance ids, each once.
-    target: (n,) integers. logits: (seeds, n, classes), finite; the answer is the greatest, the first of equals.
+    target: (n,) integers. logits: (seeds, n, classes), finite; the answer is that of `metrics.answers`.
     seeds: one number a row of logits.
     speaker, gender, session, style: (n,) strings, "" where unknown; may be left out.
     fold: (n,) integers from 0, the fold in whose test data the utterance stood; by default all 0.
@@ -85,7 +85,7 @@ class SystemResult:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Answers, (seeds, n)."""
-        return self.logits.argmax(-1)
+        return metrics.answers(self.logits)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -119,27 +119,39 @@ class SystemResult:
     def load(cls, path: str | Path) -> SystemResult:
         """Read what `save` wrote; a ModelError where the file is missing, damaged or of another kind."""
         path = Path(path)
-        if not path.is_file():
+        if not path.exists():
             raise ModelError(f"{path}: no such result file; `duetto train` writes one")
+        read = read_arrays(path, error=ModelError, repair=_REPAIR)
+        header = read.pop("header", np.array("{}"))
+        text = str(header) if header.dtype.kind == "U" and header.ndim == 0 else ""
+        value = parse_json(text, where=str(path), error=ModelError, repair=_REPAIR)
+        record = Record(value, str(path), ModelError, _REPAIR)
+        if record.get("format") != _FORMAT or not read.keys() >= set(_ARRAYS):
+            raise record.wrong(f"not a result file of format {_FORMAT}")
+        for name in _ARRAYS:
+            if (read[name].dtype.kind == "U") != (name in _TEXT) or read[name].dtype.kind not in "Uiuf":
+                raise record.wrong(f"its {name} are of type {read[name].dtype}")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                record: dict[str, Any] = json.loads(str(file["header"]))
-                arrays = {name: file[name] for name in _ARRAYS}
-            if record.pop("format") != _FORMAT:
-                raise ValueError("it has another format")
-            return cls(**record, **arrays)
-        except (
-            ConfigurationError,
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise ModelError(f"{path}: not a result file of format {_FORMAT}, or damaged ({error})") from error
+            arrays: dict[str, Any] = {name: read[name] for name in _ARRAYS}
+            return cls(**_described(record), **arrays)
+        except ConfigurationError as error:
+            raise record.wrong(f"not a result file of format {_FORMAT}, or damaged ({error})") from error
+
+
+def _described(record: Record) -> dict[str, Any]:
+    """The fields of a result that are no arrays, from its file."""
+    seeds = record.items_of("seeds")
+    if not all(isinstance(seed, int) and abs(seed) < 1 << 64 for seed in seeds):
+        raise record.wrong("'seeds' must be a list of integers of up to 64 bits")
+    return {
+        "system": record.text("system"),
+        "title": record.text("title"),
+        "kind": record.text("kind"),
+        "classes": record.texts("classes"),
+        "notes": record.texts("notes"),
+        "seeds": tuple(seeds),
+        "paper_ua": None if record["paper_ua"] is None else record.number("paper_ua"),
+    }
 
 
 def _problems(result: SystemResult, n: int, folds: int) -> list[str]:

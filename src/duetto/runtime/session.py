@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, ModelError
+from ..errors import ModelError
+from ..experiment import WIDEST
 from ..features.kinds import kind
-from ..inputs import Frontend, Normaliser, Padded, pad
+from ..inputs import REPAIR, Frontend, Normaliser, Padded, pad
+from ..metrics import TEMPERATURES
 from ..utils import files
-from . import graph
+from ..utils.reading import Record, printable, read_bytes, read_json, shortened
+from . import graph, graph_check, onnx_file
+from .onnx_file import FLOAT, INT64, OnnxModel, Value
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
 _FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 _BATCH = 256
+
+GRAPH_LIMIT = 512 << 20
+"""Bytes of a graph's file. The largest of duetto's systems has 10 MB; a table of 100,000 words by 300 values 120."""
+
+_LONG_WORD = 10_000
+"""Frames (of 10 ms) of a spoken word that its encoder's limits are computed for."""
+
+_OVERFLOW = 1e30
+"""An answer beyond this is none: a probability of it could not be computed in float32."""
+
+_FATAL = 4
+"""ONNX Runtime's severity above which it writes to standard error: nothing that it also raises."""
 
 
 def export(weights: Mapping[str, np.ndarray], front: Frontend, temperature: float, folder: Path) -> None:
@@ -46,24 +61,11 @@ def export_spoken(
 def quantise(folder: Path) -> None:
     """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
 
-    LSTM, dense layers and embedding table are quantised dynamically (ONNX Runtime's `quantize_dynamic`): weights by
-    one scale a matrix, activations by their range in the batch at hand. So in a batch an answer depends a little on
-    what stands beside it; prediction asks for one recording at a time. Unsigned weights: where a processor has no
-    8-bit dot product, signed ones saturate.
+    The graph turns them back when it is loaded and computes in float32 (`graph.int8`): answers are those of the
+    rounded weights, on every processor.
     """
     description = _description(folder, DESCRIPTION, _FORMAT)
-    try:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise MissingExtraError("Quantising a model", "train") from error
-    partial = folder / (GRAPH + ".quantised")
-    logging.disable(logging.WARNING)  # it recommends a step that merges layers, and finds none to merge here
-    try:
-        quantize_dynamic(folder / GRAPH, partial, weight_type=QuantType.QUInt8)
-    finally:
-        logging.disable(logging.NOTSET)
-    content = partial.read_bytes()
-    partial.unlink()
+    content = graph.int8((folder / GRAPH).read_bytes())
     _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
 
 
@@ -73,57 +75,96 @@ def _write(folder: Path, model: str, content: bytes, description: str, value: Ma
     files.write_text(folder / description, json.dumps(value, ensure_ascii=False))
 
 
-def _description(folder: Path, name: str, format_: str) -> dict[str, Any]:
+def _description(folder: Path, name: str, format_: str) -> Record:
     """The description in an exported folder."""
-    if not (folder / name).is_file():
+    if not (folder / name).exists():
         raise ModelError(f"{folder}: no {name} in it. Give a folder that duetto trained or exported")
-    try:
-        value = json.loads((folder / name).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{folder / name}: not JSON ({error}); train or export again") from error
-    if not isinstance(value, dict) or value.get("format") != format_:
+    value = read_json(folder / name, error=ModelError, repair=REPAIR)
+    if value.get("format") != format_:
         raise ModelError(f"{folder / name}: not of format {format_}; export again with this version")
     return value
 
 
-def _session(path: Path, threads: int) -> Any:
-    """An ONNX Runtime session of a graph."""
-    import onnxruntime
+class _Graph:
+    """A graph that was checked (`graph_check`), loaded by ONNX Runtime."""
 
-    if not path.is_file():
-        raise ModelError(f"{path.parent}: no {path.name} in it. Give a folder that duetto trained or exported")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
-        raise ModelError(f"{path}: ONNX Runtime can't load it ({error}); export again") from error
+    def __init__(
+        self,
+        path: Path,
+        inputs: Mapping[str, Value],
+        largest: Mapping[str, int],
+        output: tuple[str, int],
+        *,
+        threads: int,
+        operators: frozenset[str] = frozenset(graph_check.OPERATORS),
+    ) -> None:
+        """inputs, largest, operators: see `graph_check.check`. output: its name, and values for each recording."""
+        import onnxruntime
+
+        self.path, (self._output, self._width) = path, output
+        if not path.exists():
+            raise ModelError(f"{path.parent}: no {path.name} in it. Give a folder that duetto trained or exported")
+        content = read_bytes(path, error=ModelError, limit=GRAPH_LIMIT, repair=REPAIR)
+        try:
+            model = onnx_file.read(content)
+            self.shapes = graph_check.check(model, inputs, largest, operators)
+            self._check_output(model)
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}; {REPAIR}") from error
+        self.rows = next((self.shapes[n.inputs[0]][0] for n in model.nodes if n.inputs[1:] == ("words",)), None)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _FATAL
+        try:  # From the bytes that were checked. A second attempt would print a banner on standard output.
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"], enable_fallback=False
+            )
+        except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
+            raise ModelError(f"{path}: ONNX Runtime can't load it ({printable(str(error))}); {REPAIR}") from error
+
+    def _check_output(self, model: OnnxModel) -> None:
+        expected = {self._output: Value(FLOAT, ("batch", self._width))}
+        if dict(model.outputs) != expected or self.shapes.get(self._output) != (1, self._width):
+            found = {name: (list(value.shape), self.shapes.get(name)) for name, value in model.outputs.items()}
+            raise ValueError(
+                f"it gives {shortened(found, 200)}, but its description says {self._output} ['batch', {self._width}]: "
+                "they are not of one model"
+            )
+
+    def __call__(self, feed: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The output, (batch, values) float32, for inputs by name."""
+        try:
+            answers = np.asarray(self._session.run([self._output], feed)[0])
+        except Exception as error:  # as above
+            raise ModelError(f"{self.path}: it can't answer ({printable(str(error))}); {REPAIR}") from error
+        batch = len(next(iter(feed.values())))
+        if answers.shape != (batch, self._width) or not (np.abs(answers) < _OVERFLOW).all():
+            raise ModelError(
+                f"{self.path}: it gave {answers.shape} values, of which not all are finite, or not ({batch}, "
+                f"{self._width}); {REPAIR}"
+            )
+        return answers
 
 
 def settings(folder: Path) -> tuple[Frontend, float]:
     """What training fixed for an exported system, and the temperature of its logits; the graph is not read."""
-    value, where = _description(folder, DESCRIPTION, _FORMAT), folder / DESCRIPTION
-    temperature = value.get("temperature")
-    if not isinstance(temperature, int | float) or not 0 < temperature < float("inf"):
-        raise ModelError(f"{where}: its temperature is {temperature!r}, not a number above 0; train or export again")
-    return Frontend.from_json(value, str(where)), float(temperature)
+    value = _description(folder, DESCRIPTION, _FORMAT)
+    low, high = TEMPERATURES
+    return Frontend.from_json(value, value.where), value.number("temperature", low=low, high=high)
 
 
-def _agree(folder: Path, front: Frontend, session: Any) -> None:
-    """A graph that reads anything but what the description says, or tells another number of classes, is a
-    `ModelError`: one of the two is of another model."""
+def inputs_of(front: Frontend) -> dict[str, Value]:
+    """What the graph of a system reads."""
     e = front.experiment
-    expected: dict[str, int | str] = {"frames": kind(e.features).dim} if e.uses_audio else {}
+    inputs = {}
+    if e.uses_audio:
+        inputs["frames"] = Value(FLOAT, ("batch", "time", kind(e.features).dim))
+        inputs["frame_lengths"] = Value(INT64, ("batch",))
     if e.uses_words:
-        expected["words"] = e.word_dim if e.embeddings == "spoken" else "n"  # vectors, or the ids of any n words
-    values = {x.name: x.shape[-1] for x in session.get_inputs() if not x.name.endswith("_lengths")}
-    told = session.get_outputs()[0].shape[-1]
-    if (values, told) != (expected, len(front.classes)):
-        raise ModelError(
-            f"{folder}: {GRAPH} reads {values} and tells {told} classes, {DESCRIPTION} says {expected} and "
-            f"{len(front.classes)}: they are not of one model; train or export again"
-        )
+        spoken = e.embeddings == "spoken"
+        inputs["words"] = Value(FLOAT, ("batch", "n", e.word_dim)) if spoken else Value(INT64, ("batch", "n"))
+        inputs["word_lengths"] = Value(INT64, ("batch",))
+    return inputs
 
 
 class Session:
@@ -136,8 +177,15 @@ class Session:
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self.folder = folder
         self.front, self.temperature = settings(folder)
-        self._session = _session(folder / GRAPH, threads)
-        _agree(folder, self.front, self._session)
+        e = self.front.experiment
+        largest = {"time": e.max_frames, "n": e.max_words}
+        output = ("logits", len(self.front.classes))
+        self._graph = _Graph(folder / GRAPH, inputs_of(self.front), largest, output, threads=threads)
+        if self._graph.rows not in (None, len(self.front.vocabulary)):
+            raise ModelError(
+                f"{folder}: {GRAPH} has {self._graph.rows} rows for words, the vocabulary of {DESCRIPTION} "
+                f"{len(self.front.vocabulary)}: they are not of one model; {REPAIR}"
+            )
 
     def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
         """Logits (batch, classes) float32, before the temperature, of a batch from `Frontend.collate`."""
@@ -146,7 +194,7 @@ class Session:
             feed |= {"frames": frames.values, "frame_lengths": frames.lengths}
         if words is not None:
             feed |= {"words": words.values, "word_lengths": words.lengths}
-        return np.asarray(self._session.run(["logits"], feed)[0])
+        return self._graph(feed)
 
     def answer(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
         """Logits (n, classes) float32 of any number of utterances, in their order: what `Frontend.frames` and
@@ -170,16 +218,26 @@ class SpokenEncoder:
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self.folder = folder
         value = _description(folder, SPOKEN_DESCRIPTION, _SPOKEN_FORMAT)
-        self._session = _session(folder / SPOKEN_GRAPH, threads)
-        try:
-            self._normaliser = Normaliser.from_json(value["mfcc"])
-            self.about: dict[str, Any] = dict(value["about"])
-            self.dim = int(self.about["config"]["dim"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{folder / SPOKEN_DESCRIPTION}: damaged ({error!r}); train it again") from error
+        self._normaliser = Normaliser.from_json(value.record("mfcc"))
+        self.about: dict[str, Any] = dict(value.record("about"))
+        self.dim = value.record("about").record("config").integer("dim", low=1, high=WIDEST)
+        width = len(self._normaliser.mean)
+        inputs = {"frames": Value(FLOAT, ("batch", "time", width)), "lengths": Value(INT64, ("batch",))}
+        self._graph = _Graph(
+            folder / SPOKEN_GRAPH,
+            inputs,
+            {"time": _LONG_WORD},
+            ("embedding", self.dim),
+            threads=threads,
+            operators=graph_check.SPOKEN_OPERATORS,
+        )
 
     def __call__(self, words: Sequence[np.ndarray]) -> np.ndarray:
         """words: each (frames, features) MFCC, not normalised, at least one frame → (words, dim) float32."""
+        if odd := {word.shape[1] for word in words} - {len(self._normaliser.mean)}:
+            raise ModelError(
+                f"{self.folder}: reads {len(self._normaliser.mean)} MFCC a frame, and was given {odd.pop()}; {REPAIR}"
+            )
         embedded = np.zeros((len(words), self.dim), np.float32)
         order = np.argsort([len(word) for word in words], kind="stable")
         for start in range(0, len(order), _BATCH):
@@ -187,5 +245,5 @@ class SpokenEncoder:
             batch = [self._normaliser(words[i]) for i in index]
             padded = pad(batch, maximum=max(map(len, batch)))
             feed = {"frames": padded.values, "lengths": padded.lengths}
-            embedded[index] = self._session.run(["embedding"], feed)[0]
+            embedded[index] = self._graph(feed)
         return embedded

@@ -49,12 +49,18 @@ _DAMAGED = (
 
 
 def read_bytes(
-    path: str | os.PathLike[str], *, error: type[DuettoError], limit: int = JSON_LIMIT, repair: str = ""
+    path: str | os.PathLike[str],
+    *,
+    error: type[DuettoError],
+    limit: int = JSON_LIMIT,
+    repair: str = "",
+    pipes: bool = False,
 ) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
     Args:
         path: The file.
+        pipes: Accept whatever can be read, such as a shell's `<(…)`: for a file that a person named.
         error: Class of every error.
         limit: Bytes that are accepted.
         repair: What to do about a missing or damaged file, for the message.
@@ -62,19 +68,33 @@ def read_bytes(
     Raises:
         DuettoError: (`error`) The file is missing, can't be opened, is no regular file, or is too large.
     """
+    with open_regular(path, error=error, repair=repair, pipes=pipes) as file:
+        try:
+            content = file.read(limit + 1)
+        except OSError as reason:
+            raise error(f"{path}: {unreadable(reason)}{_then(repair)}") from reason
+    if len(content) > limit:
+        raise error(f"{path}: larger than {limit:,} bytes, which is the limit for such a file{_then(repair)}")
+    return content
+
+
+def open_regular(
+    path: str | os.PathLike[str], *, error: type[DuettoError], repair: str = "", pipes: bool = False
+) -> io.BufferedReader:
+    """A regular file, or a link to one, open for reading; a pipe or a device, which may never end, is refused.
+
+    Raises:
+        DuettoError: (`error`) The file is missing, can't be opened, or is no regular file.
+    """
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():
+        if not pipes and path.exists() and not path.is_file():
             raise error(f"{path}: is no regular file{_then(repair)}")
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
+        return path.open("rb")
     except OSError as reason:
         raise error(f"{path}: {unreadable(reason)}{_then(repair)}") from reason
     except ValueError as reason:  # a null character in the name
         raise error(f"{path!r}: no file can have this name") from reason
-    if len(content) > limit:
-        raise error(f"{path}: larger than {limit:,} bytes, which is the limit for such a file{_then(repair)}")
-    return content
 
 
 def unreadable(reason: OSError) -> str:
@@ -145,8 +165,8 @@ class Record(Mapping[str, Any]):
             raise self.wrong(f"{key!r} is missing")
         return self._value[key]
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._value  # Mapping's own takes a KeyError for "no", and ours is none
+    def __contains__(self, key: object) -> bool:  # Mapping's own asks for a KeyError
+        return key in self._value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._value)
@@ -237,15 +257,11 @@ def read_arrays(
             than `limit` bytes.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path, error=error, repair=repair) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             if (size := sum(member.file_size for member in members)) > limit:
                 raise error(f"{path}: unpacks to {size:,} bytes; the limit is {limit:,}{_then(repair)}")
             return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
-    except FileNotFoundError as reason:
-        raise error(f"{path}: no such file{_then(repair)}") from reason
-    except PermissionError as reason:
-        raise error(f"{path}: {unreadable(reason)}") from reason
     except (OSError, *_DAMAGED) as reason:
         raise error(f"{path}: damaged, or no archive of arrays ({reason}){_then(repair)}") from reason
 

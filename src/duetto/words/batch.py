@@ -2,8 +2,8 @@
 
     utterances ─▶ kept (timed words already) │ aligned │ recognised │ skipped │ failed ─▶ utterances, AlignmentReport
 
-The work goes on past every bad file and can be interrupted at any time: each answer is appended to `words.jsonl` in
-the cache folder as soon as it and those before it are there, under a key made of everything it depends on (audio
+The work goes on past every bad file and can be interrupted at any time: each answer is kept in the cache
+folder (`cache`) as soon as it and those before it are there, under a key made of everything it depends on (audio
 content, cut, transcript, engine, versions), and is found there by the next run.
 """
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -24,12 +25,11 @@ from ..errors import ConfigurationError, DuettoError
 from ..progress import Progress
 from ..utterance import Utterance, Word
 from .align import Aligner
+from .cache import Cache, opened
 from .recognise import Engine, Recogniser
 
 VERSION = 1
 """Raised when the same input may give another answer; cached answers of other versions are not used."""
-
-CACHE_NAME = "words.jsonl"
 
 Missing = Literal["recognise", "skip"]
 
@@ -120,24 +120,24 @@ def align_manifest(
         raise ConfigurationError(f"missing={missing!r} is not valid; give 'recognise' or 'skip'")
     engine = engine or Engine()
     settled, jobs = _plan(utterances, missing, engine)
-    store = _Store(Path(cache_folder)) if cache_folder is not None else None
-    keys: dict[int, str | None] = {i: _key(job) for i, job in jobs.items()} if store else {}
-    known = {i: outcome for i, key in keys.items() if store and key and (outcome := store.get(key)) is not None}
-    settled |= known
-    done = len(utterances) - len(jobs) + len(known)
-    if progress:
-        progress(done, len(utterances))
-    waiting = [(i, job) for i, job in jobs.items() if i not in known]
-    if any(job.transcript is None for _, job in waiting):
-        _recogniser(engine)  # an engine that cannot start is one error here, not one for each utterance
-    answers = outcomes([job for _, job in waiting], work, workers)
-    for (i, _), outcome in zip(waiting, answers, strict=True):
-        settled[i] = outcome
-        if store and (key := keys[i]) and outcome.problem not in ("audio", "crash"):
-            store.put(key, outcome)
-        done += 1
+    keys = {i: _key(job) for i, job in jobs.items()} if cache_folder is not None else {}
+    with _cache(cache_folder, keys) as store:
+        known = _known(store, keys)
+        settled |= known
+        done = len(utterances) - len(jobs) + len(known)
         if progress:
             progress(done, len(utterances))
+        waiting = [(i, job) for i, job in jobs.items() if i not in known]
+        if any(job.transcript is None for _, job in waiting):
+            _recogniser(engine)  # an engine that cannot start is one error here, not one for each utterance
+        answers = outcomes([job for _, job in waiting], work, workers)
+        for (i, _), outcome in zip(waiting, answers, strict=True):
+            settled[i] = outcome
+            if store and (key := keys[i]) and outcome.problem not in ("audio", "crash"):
+                store.put(key, asdict(outcome))
+            done += 1
+            if progress:
+                progress(done, len(utterances))
     return _collect(utterances, jobs, settled, len(known))
 
 
@@ -246,34 +246,28 @@ def _key(job: Job) -> str | None:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-class _Store:
-    """Outcomes by key in an append-only JSONL file; a line that an interruption cut short is passed over."""
+def _cache(
+    folder: str | Path | None, keys: Mapping[int, str | None]
+) -> AbstractContextManager[Cache] | AbstractContextManager[None]:
+    """The cache that is asked for; one that holds all that can be asked of it need not be writable."""
+    if folder is None:
+        return nullcontext()
+    readable = [i for i, key in keys.items() if key]
+    return opened(Path(folder), lambda store: len(_known(store, keys)) == len(readable))
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / CACHE_NAME
-        self._lines: dict[str, dict[str, Any]] = {}
-        text = self._path.read_bytes() if self._path.exists() else b""
-        for line in text.splitlines():
-            try:
-                record = json.loads(line)
-                self._lines[record.pop("key")] = record
-            except (ValueError, KeyError, AttributeError, TypeError):
-                continue
-        self._newline = b"" if text.endswith(b"\n") or not text else b"\n"
 
-    def get(self, key: str) -> Outcome | None:
-        record = self._lines.get(key)
-        if record is None:
-            return None
-        try:
-            words = tuple(Word(**word) for word in record["words"])
-            return Outcome(words, tuple(record["guessed"]), record["problem"], record["detail"])
-        except (DuettoError, KeyError, TypeError):
-            return None
+def _known(store: Cache | None, keys: Mapping[int, str | None]) -> dict[int, Outcome]:
+    """Outcomes that the cache holds, by position."""
+    found = {i: _outcome(store.get(key)) for i, key in keys.items() if store is not None and key}
+    return {i: outcome for i, outcome in found.items() if outcome is not None}
 
-    def put(self, key: str, outcome: Outcome) -> None:
-        line = json.dumps({"key": key, **asdict(outcome)}, ensure_ascii=False, allow_nan=False).encode()
-        with self._path.open("ab") as file:
-            file.write(self._newline + line + b"\n")
-        self._newline = b""
+
+def _outcome(answer: dict[str, Any] | None) -> Outcome | None:
+    """What the cache holds of an outcome; None for what is missing or damaged."""
+    if answer is None:
+        return None
+    try:
+        words = tuple(Word(**word) for word in answer["words"])
+        return Outcome(words, tuple(answer["guessed"]), answer["problem"], answer["detail"])
+    except (DuettoError, KeyError, TypeError):
+        return None

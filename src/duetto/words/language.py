@@ -28,21 +28,27 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ModelError
+from ..utils.reading import Record, shortened
+from . import arpa
+from .arpa import END, LONGEST_HISTORY, NEVER, START
 from .pronunciations import guess, pronunciations
 from .sphinx import create
 from .vocabulary import normalise
 
-START, END = "<s>", "</s>"
-LONGEST_HISTORY = 4
-_NEVER = -99.0
+LONGEST_WORD, MOST_LETTERS = 100, 1_000_000
+"""Letters of a word, and of all words of a model together: pronouncing those that no dictionary has takes 0.15 ms a
+letter."""
+
+_WORD = re.compile(r"'?[a-z][a-z']*")
 
 Kind = Literal["general", "ngram", "loop"]
 
@@ -83,6 +89,30 @@ class LanguageModel:
             raise ConfigurationError("the vocabulary holds no word: a word loop needs at least one")
         return cls("loop", words, _arpa([words], len(words), 1))
 
+    @classmethod
+    def from_json(cls, record: Record) -> LanguageModel:
+        """The model in a file, which pocketsphinx can load: see `arpa.check`.
+
+        Args:
+            record: With the fields of this class. What is wrong with it is an error of its class.
+        """
+        kind, words, text = record.text("kind"), record.texts("words"), record.text("arpa")
+        if kind not in get_args(Kind):
+            raise record.wrong(f"'kind' must be one of {', '.join(get_args(Kind))}, not {shortened(kind)}")
+        if kind == "general" and not words and not text:
+            return cls()
+        odd = [word for word in words if not _WORD.fullmatch(word) or len(word) > LONGEST_WORD]
+        if odd or not 0 < len(set(words)) == len(words) or sum(map(len, words)) > MOST_LETTERS or kind == "general":
+            raise record.wrong(
+                f"'words' must be different words of a to z and the apostrophe, of up to {LONGEST_WORD} letters, "
+                f"{MOST_LETTERS:,} together; none of a general model" + (f", not {shortened(odd[0])}" if odd else "")
+            )
+        try:
+            arpa.check(text, words)
+        except ValueError as error:
+            raise record.wrong(f"'arpa' is no ARPA language model: {error}") from error
+        return cls(kind, words, text)
+
     @property
     def digest(self) -> str:
         """Names the content: equal models have equal digests."""
@@ -107,11 +137,18 @@ class LanguageModel:
             model, dictionary = Path(folder) / "corpus.lm", Path(folder) / "corpus.dict"
             model.write_text(self.arpa, encoding="utf-8")
             dictionary.write_text("".join(lines), encoding="utf-8")
-            return create(lm=str(model), dict=str(dictionary)), guessed
+            try:
+                return create(lm=str(model), dict=str(dictionary)), guessed
+            except (RuntimeError, ValueError) as error:
+                raise ModelError(
+                    f"pocketsphinx can't load the language model ({error}); train or export again"
+                ) from error
 
 
 def _tokens(sentence: str | Sequence[str]) -> tuple[str, ...]:
-    return tuple(normalise(sentence if isinstance(sentence, str) else " ".join(sentence)))
+    """Without what is too long to be spoken as one word."""
+    tokens = normalise(sentence if isinstance(sentence, str) else " ".join(sentence))
+    return tuple(token for token in tokens if len(token) <= LONGEST_WORD)
 
 
 def _arpa(sentences: Sequence[tuple[str, ...]], n_words: int, order: int) -> str:
@@ -129,7 +166,7 @@ def _arpa(sentences: Sequence[tuple[str, ...]], n_words: int, order: int) -> str
     for n, grams in enumerate(counts, 1):
         lines += ["", f"\\{n}-grams:"]
         if n == 1:
-            lines.append(_line(_NEVER, (START,), weights))
+            lines.append(_line(NEVER, (START,), weights))
         for gram, count in sorted(grams.items()):
             history, weight = weights[gram[:-1]]
             shorter = probabilities[gram[1:]] if n > 1 else 1 / (n_words + 1)

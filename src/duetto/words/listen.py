@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import ConfigurationError, ModelError
 from ..frames import seconds
 from ..utils import files
+from ..utils.reading import read_json
 from ..utterance import Word
 from .align import Aligner
 from .language import LanguageModel
@@ -146,10 +147,6 @@ def save_language(model: LanguageModel, folder: Path) -> None:
 def load_language(folder: Path) -> LanguageModel | None:
     """The language model of a system; None where it has none."""
     path = folder / LANGUAGE
-    if not path.is_file():
+    if not path.exists():
         return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return LanguageModel(value["kind"], tuple(value["words"]), value["arpa"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: damaged ({error!r}); train or export again") from error
+    return LanguageModel.from_json(read_json(path, error=ModelError, repair="train or export again"))

@@ -167,9 +167,9 @@ class Guesser:
                 last = (history[-1], history[-2])
                 if last not in seen:
                     seen[last] = np.log(self._distribution(padded, position, last))
-                for output in np.argsort(-seen[last], kind="stable")[:_BEAM]:
+                for output in np.argsort(-seen[last].round(9), kind="stable")[:_BEAM]:
                     longer.append((score + float(seen[last][output]), (*history, int(output))))
-            beam = sorted(longer, key=lambda item: -item[0])[:_BEAM]
+            beam = sorted(longer, key=lambda item: -round(item[0], 9))[:_BEAM]  # equal but for rounding is equal
         answers = (tuple(p for output in history[2:] for p in self.outputs[output]) for _, history in beam)
         return next((answer for answer in answers if answer), None) or self._first_sound(symbols)
 

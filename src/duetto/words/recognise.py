@@ -109,7 +109,9 @@ def _parts(signal: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
     while len(signal) - first > longest:
         reach = signal[first + longest - seek : first + longest].astype(np.float64)
         energy = np.concatenate(([0.0], np.cumsum((reach - reach.mean()) ** 2)))
-        stop = first + longest - seek + int(np.argmin(energy[quiet:] - energy[:-quiet])) + quiet // 2
+        sums = energy[quiet:] - energy[:-quiet]
+        # The first of equals: in silence the sums are equal but for what rounding made of them.
+        stop = first + longest - seek + int(np.argmax(sums <= sums.min() + 1e-9 * energy[-1])) + quiet // 2
         yield first, stop
         first = stop
     yield first, len(signal)

@@ -75,7 +75,8 @@ def normalise(text: str, *, spellings: Mapping[str, Sequence[str]] | None = None
 
     - Marks of what is no word are dropped: `[LAUGHTER]`, `<sil>`, `++NOISE++`, the variant number in `really(2)`.
     - Curly quotes (also U+0091, U+0092: Windows-1252 decoded as Latin-1) become `'`; it is kept inside a word
-      (`don't`) and before a clipped word (`'em`), and dropped as a quotation mark. Accents are removed (`café` → `cafe`), hyphens and all other punctuation separate words.
+      (`don't`) and before a clipped word (`'em`), and dropped as a quotation mark. Accents are removed (`café` →
+      `cafe`), hyphens and all other punctuation separate words.
     - Numbers are spelled, since vectors and pronouncing dictionaries hold no digits: cardinals up to 999,999
       (`1,200` → `one thousand two hundred`), ordinals (`3rd`), decimals (`2.5`); longer strings digit by digit.
       A year is spelled as a cardinal too. `&` and `%` become `and` and `percent`.

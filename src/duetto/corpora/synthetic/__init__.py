@@ -11,7 +11,7 @@ docs/synthetic-corpus.md. Needs the extra `synth`; nothing here is imported by p
 from .channel import Channel, ceilings
 from .espeak import Speaker
 from .plan import Line, Options, Plan, draw_plan
-from .tree import MARKER, oracle_accuracy, oracle_decisions, read_marker, write
+from .tree import MARKER, is_complete, oracle_accuracy, oracle_decisions, read_marker, write
 
 __all__ = [
     "MARKER",
@@ -22,6 +22,7 @@ __all__ = [
     "Speaker",
     "ceilings",
     "draw_plan",
+    "is_complete",
     "oracle_accuracy",
     "oracle_decisions",
     "read_marker",

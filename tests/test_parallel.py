@@ -1,5 +1,6 @@
 """Work on several cores: in order, lazily, and past a process that dies."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -78,7 +79,7 @@ def test_no_workers_are_refused() -> None:
 
 
 HARNESS = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from pathlib import Path
 from duetto import parallel
 
@@ -116,6 +117,7 @@ if __name__ == "__main__":
     from duetto.cli import main
     from duetto import cli
     cli.app = {how}
+    signal.signal(signal.SIGHUP, signal.{hangup})
     main()
 """
 
@@ -130,19 +132,41 @@ CASES += [("in_thread", signal.SIGKILL, 1)]  # nothing else ends a thread
     ("how", "number", "busy"), CASES, ids=[f"{how}-{number.name}-{'busy' if b else 'idle'}" for how, number, b in CASES]
 )
 def test_no_worker_outlives_its_parent(tmp_path: Path, how: str, number: signal.Signals, busy: int) -> None:
-    (tmp_path / "harness.py").write_text(HARNESS.format(how=how, busy=busy))
-    (tmp_path / "seen").mkdir()
-    with (tmp_path / "stderr").open("w") as stderr:
-        process = subprocess.Popen([sys.executable, tmp_path / "harness.py", tmp_path / "seen"], stderr=stderr)
-    wait_until(lambda: len(list((tmp_path / "seen").iterdir())) == 2, process)
-    workers = [int(path.name) for path in (tmp_path / "seen").iterdir()]
-    assert all(map(alive, workers))
-    process.send_signal(number)
-    assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
-    wait_until(lambda: not any(map(alive, workers)))
-    said = (tmp_path / "stderr").read_text()
-    assert ("stopped; run the same command again to go on" in said) is (number != signal.SIGKILL)
-    assert "Traceback" not in said
+    with started(tmp_path, how, busy) as (process, workers):
+        process.send_signal(number)
+        assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
+        wait_until(lambda: not any(map(alive, workers)))
+    printed = (tmp_path / "stderr").read_text()
+    assert ("stopped; run the same command again to go on" in printed) is (number != signal.SIGKILL)
+    assert "Traceback" not in printed
+
+
+def test_a_hangup_that_is_to_be_ignored_ends_nothing(tmp_path: Path) -> None:
+    """As under nohup."""
+    with started(tmp_path, "pool", 1, hangup="SIG_IGN") as (process, workers):
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        assert all(map(alive, workers))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+
+
+@contextlib.contextmanager
+def started(folder: Path, how: str, busy: int, hangup: str = "SIG_DFL") -> Iterator[tuple[subprocess.Popen, list[int]]]:
+    """A process with two workers that have begun to work, and their ids."""
+    (folder / "harness.py").write_text(HARNESS.format(how=how, busy=busy, hangup=hangup))
+    (folder / "seen").mkdir()
+    with (folder / "stderr").open("w") as stderr:
+        process = subprocess.Popen([sys.executable, folder / "harness.py", folder / "seen"], stderr=stderr)
+    try:
+        wait_until(lambda: len(list((folder / "seen").iterdir())) == 2, process)
+        workers = [int(path.name) for path in (folder / "seen").iterdir()]
+        assert all(map(alive, workers))
+        yield process, workers
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_an_error_in_the_block_ends_the_workers_at_once(tmp_path: Path) -> None:

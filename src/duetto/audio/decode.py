@@ -20,7 +20,8 @@ from .containers import Part, parts
 from .messages import kept_out
 from .pieces import Piece, Spliced
 
-_READ_FRAMES = 1 << 16
+_READ_FRAMES, _READ_VALUES = 1 << 16, 1 << 19
+"""Of one block: at most so many frames, and values of all channels."""
 _UNKNOWN_FRAMES = 1 << 60
 _FULL_SCALE, _FULL_SCALE_8_BIT = 0.999, 127 / 128
 
@@ -95,8 +96,9 @@ class _Stream:
         """(n, channels) float32 blocks of the frames `first` … `last`; `length` is known if it ends before."""
         at = self._moved(first, last)
         end = math.inf if self._part.frames is None else self._part.frames
+        most = min(_READ_FRAMES, _READ_VALUES // self.sound.channels)
         while at < last:
-            block = self._read(int(min(_READ_FRAMES, last - at, end - at)), at)
+            block = self._read(int(min(most, last - at, end - at)), at)
             if not len(block):
                 self.length = at
                 return

@@ -242,7 +242,10 @@ def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimize
 def _writer(folder: Path, epoch: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+    try:
+        return SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{folder}: TensorBoard writes only where names are UTF-8; choose another") from error
 
 
 class _State:

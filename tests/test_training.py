@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from duetto import checkpoint
 from duetto.errors import ConfigurationError, DuettoError, ModelError
-from duetto.training import CHOSEN, LAST, TrainingConfig, derive, fit
+from duetto.training import CHOSEN, LAST, TrainingConfig, _writer, derive, fit
 
 CONFIG = TrainingConfig(epochs=4, learning_rate=0.05)
 
@@ -214,3 +214,8 @@ def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
         config = TrainingConfig(epochs=2, precision=precision)
         losses.append(fit(net, emotion.EmotionTask(front, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"])
     assert losses[0] == pytest.approx(losses[1], abs=0.02)  # bfloat16 keeps three digits
+
+
+def test_a_run_folder_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="TensorBoard writes only where names are UTF-8"):
+        _writer(tmp_path / os.fsdecode(b"caf\xe9"), 0)

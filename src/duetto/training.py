@@ -249,9 +249,13 @@ def _writer(folder: Path, epoch: int) -> Iterator[Any]:
         if not _is_of_tensorboard(args.thread):
             print_error(args)
 
+    try:
+        created = SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{folder}: TensorBoard writes only where names are UTF-8; choose another") from error
     print_error, threading.excepthook = threading.excepthook, others
     try:
-        with SummaryWriter(str(folder / "tensorboard"), purge_step=epoch) as writer:
+        with created as writer:
             yield writer
     except OSError:
         for thread in filter(_is_of_tensorboard, threading.enumerate()):

@@ -221,6 +221,21 @@ def test_evaluation_as_json_is_one_object_a_line(benchmarks: Path) -> None:
     assert isinstance(empty.exception, ModelError) and "fetch them from wordvectors.org" in str(empty.exception)
 
 
+def test_strict_refuses_vectors_with_a_bad_word(
+    benchmarks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = (benchmarks / "arc.vec").read_bytes().splitlines(keepends=True)
+    path = tmp_path / "doubled.txt"
+    path.write_bytes(b"".join((*lines[1:], lines[1])))
+    for command in (["evaluate", path, "--benchmarks", benchmarks], ["inspect", path, "--other", path]):
+        caplog.clear()
+        duetto(*command)
+        assert "doubled.txt: 1 words are left out (1 doubled): line 5: the word 'a' stands on line 1" in caplog.text
+        refused = duetto(*command, "--strict")
+        assert refused.exit_code == 1 and isinstance(refused.exception, ModelError)
+        assert "stands on line 1 already" in str(refused.exception)
+
+
 def test_inspection_of_a_trained_encoder(vec: Path, tmp_path: Path) -> None:
     page = tmp_path / "deep" / "map.html"
     result = duetto("inspect", vec, "--other", vec, "-o", page)

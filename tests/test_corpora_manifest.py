@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from corpus_trees import write
+from damaged import damaged
 from duetto.corpora.files import Problem
 from duetto.corpora.manifest import parse, scan
 from duetto.errors import CorpusError
@@ -70,24 +73,30 @@ def test_audformat_prefers_label_and_knows_absolute_paths(tmp_path):
     ("text", "message"),
     [
         ('{"id": "a"}\n', r":1: 'audio' is required"),
-        ('{"id": "a", "audio": "a.wav"}\n{"id": "a"\n', r":2: not JSON"),
+        ('{"id": "a", "audio": "a.wav"}\n{"id": "a"\n', r":2: not valid JSON"),
         ('{"id": "a", "audio": "a.wav", "mood": "x"}\n', r":1: unknown key 'mood'; known keys are id, audio"),
         ('{"id": "a", "audio": "a.wav", "label": "furious"}\n', r"label 'furious' of 'a' is not in label set 'four'"),
-        ("id,audio,label\na,a.wav,joy\n", r":2: label 'joy' of 'a' .*name one of these, or put it under raw_label"),
+        ("id,audio,label\na,a.wav,joy\n", r":2: label 'joy' of 'a' .*.*name one of these, or put it under raw_label"),
         ("id,audio\na,a.wav\na,b.wav\n", r":3: id 'a' comes from .*m:2 already"),
         ("id,audio\na,a.wav,more\n", r":2: 3 cells under 2 columns; quote cells"),
         ("id,audio\n,a.wav\n", r":2: 'id' is required"),
         ("id,audio,start\na,a.wav,soon\n", r":2: 'soon' is no time; write seconds"),
         ("id,audio,start,end\na,a.wav,2,1\n", r":2: .*ends at 1.0 s, which is not after its start"),
         ("id,audio,start\na,a.wav,-1\n", r":2: '-1' is no time"),
-        ("id,audio,words\na,a.wav,oh no\n", r":2: Expecting value"),
-        ("id,audio,mood\na,a.wav,x\n", r":2: unknown key 'mood'"),
+        ("id,audio,words\na,a.wav,oh no\n", r":2: words: not valid JSON"),
+        ("id,audio,mood\na,a.wav,x\nb,b.wav,x\n", r":1: unknown column 'mood'; rename or remove it"),
         ("id,audio,id\na,a.wav,b\n", r":1: a column comes twice"),
         ('id,audio\na,"a.wav\n', r":2: unexpected end of data"),
         ("file,start,end\na.wav,-1 days +23:59:59,\n", r":2: '-1 days \+23:59:59' is no time"),
         ("file,emotion\n,sad\n", r":2: 'file' is empty"),
         ("file,emotion\na.wav,sad\na.wav,sad\n", r":3: id 'a' comes from"),
-        ("name,mood\na,sad\n", r":1: neither a JSON object nor a known CSV header; columns must include id and audio"),
+        ("name,mood\na,sad\n", r":1: neither JSON nor a known header of a table; columns must include id and audio"),
+        ("id,audio,start\na,a.wav,1" + "0" * 400 + "\n", r":2: 'start' must be a finite number"),
+        ("id,audio,start\na,a.wav,1" + "0" * 5000 + " days\n", r":2: '10000.* is no time"),
+        ("id,audio\na,b\0c\n", r":2: 'audio' holds characters that no file name can have"),
+        ("id,audio\na," + "b" * 300 + "\n", r":2: 'audio' is too long for a file name"),
+        ("id,audio,votes\na,a.wav," + "[" * 5000 + "\n", r":2: votes: not valid JSON \(nested too deeply\)"),
+        ("id|audio\na|a.wav\n", r":1: neither JSON nor .*, separated by commas, semicolons or tabs"),
         ("id,audio\n", r"no utterance in it"),
         ("\n \n", r"is empty; a manifest holds one utterance a line"),
     ],
@@ -107,11 +116,11 @@ def test_words_out_of_range_in_a_table(tmp_path):
 def test_not_text_and_not_a_file(tmp_path):
     path = tmp_path / "m.csv"
     path.write_bytes(b"\xff\xfe\x00id")
-    with pytest.raises(CorpusError, match=r"m\.csv: not UTF-8 text"):
+    with pytest.raises(CorpusError, match=r"m\.csv: not utf-16-le text"):
         parse(path)
     with pytest.raises(CorpusError, match="is a folder; give the manifest itself"):
         parse(tmp_path)
-    with pytest.raises(CorpusError, match="no such manifest"):
+    with pytest.raises(CorpusError, match="no such file"):
         parse(tmp_path / "none.jsonl")
 
 
@@ -141,3 +150,104 @@ def test_words_of_a_manifest_are_words(tmp_path):
     [first, _] = parse(write(tmp_path / "m.jsonl", JSONL))
     assert first.words == (Word("oh", 0.1, 0.3),)
     assert isinstance(first.audio, Path)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])
+def test_tables_of_spreadsheets(tmp_path, delimiter, encoding):
+    """Excel writes semicolons and decimal commas in a German locale, UTF-16 with tabs, or Windows-1252."""
+    end = "1.5" if delimiter == "," else "1,5"
+    rows = [["id", "audio", "end", "text"], ["a", "w/a.wav", end, "I don\N{RIGHT SINGLE QUOTATION MARK}t, Zo\xeb"]]
+    text = "".join(delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row) + "\r\n" for row in rows)
+    problems: list[Problem] = []
+    path = tmp_path / "m.csv"
+    path.write_bytes(text.encode(encoding))
+    [utterance] = scan(path, "four", problems.append)
+    assert utterance == Utterance(
+        "a", tmp_path / "w/a.wav", end=1.5, text="I don\N{RIGHT SINGLE QUOTATION MARK}t, Zo\xeb"
+    )
+    expected = [("encoding", "note")] if encoding == "windows-1252" else []
+    assert [(problem.kind, problem.severity) for problem in problems] == expected
+
+
+def test_the_index_that_pandas_writes_is_one_note(tmp_path):
+    for name in ("", "Unnamed: 0"):
+        problems: list[Problem] = []
+        path = write(tmp_path / "m.csv", f"{name},id,audio\n0,a,a.wav\n1,b,b.wav\n")
+        assert [u.id for u in scan(path, "four", problems.append)] == ["a", "b"]
+        assert [(problem.kind, problem.severity) for problem in problems] == [("unnamed-column", "note")]
+        assert len(parse(write(tmp_path / "t.csv", f"{name},file,emotion\n0,a.wav,sad\n"))) == 1
+
+
+MISSING_CELLS = [
+    ("NaN", None, None),
+    ("None", None, None),
+    ("<NA>", None, None),
+    ("nan", None, None),
+    ("null", None, "null"),
+    ("NA", None, "NA"),
+    ("none", "none", "none"),
+    ("", None, None),
+]
+
+
+@pytest.mark.parametrize(("cell", "speaker", "text"), MISSING_CELLS)
+def test_missing_cells(tmp_path, cell, speaker, text):
+    """As pandas reads them; of a transcript only what pandas and Python write for a missing value."""
+    table = f"id,audio,speaker,session,label,raw_label,start,words,text\na,a.wav,{','.join([cell] * 7)}\n"
+    found = f"file,speaker,session,label,emotion,start,text\na.wav,{','.join([cell] * 6)}\n"
+    if cell == "none":  # no time, no label, no JSON: those stay errors
+        table, found = (f"{key}\n{row},none,none\n" for key, row in (("id,audio,speaker,text", "a,a.wav"),
+                                                                     ("file,speaker,text", "a.wav")))  # fmt: skip
+    for content in (table, found):
+        [utterance] = parse(write(tmp_path / "m.csv", content))
+        assert (utterance.speaker, utterance.text) == (speaker, text)
+        assert utterance.label is utterance.raw_label is utterance.start is utterance.words is None
+
+
+@pytest.mark.parametrize("name", ["Anger", "anger", "ANGER", "Angry"])
+def test_labels_in_any_case_and_column(tmp_path, name):
+    for text in (
+        f"id,audio,label\na,a.wav,{name}\n",
+        f"id,audio,raw_label\na,a.wav,{name}\n",
+        f"file,emotion\na,{name}\n",
+        json.dumps({"id": "a", "audio": "a.wav", "label": name}),
+    ):
+        [utterance] = parse(write(tmp_path / "m", text))
+        assert (utterance.label, utterance.raw_label) == ("angry", name)
+
+
+def test_labels_without_a_class_are_one_note(tmp_path):
+    rows = "".join(f"{n},{n}.wav,{label}\n" for n, label in enumerate(["Fear", "Fear", "joy", "sad"]))
+    problems: list[Problem] = []
+    found = scan(write(tmp_path / "m.csv", "id,audio,raw_label\n" + rows), "four", problems.append)
+    assert [utterance.label for utterance in found] == [None, None, None, "sad"]
+    [problem] = problems
+    assert (problem.kind, problem.severity) == ("unused-label", "note")
+    assert "3 utterances have a raw label without a class in 'four': Fear (2), joy (1)" in problem.detail
+
+
+VALID = [
+    JSONL.encode(),
+    b'[{"id": "a", "audio": "a.wav"}, {"id": "b", "audio": "b.wav", "votes": {"x": ["sad"]}}]',
+    b'id,audio,label,start,words,votes\na,a.wav,Anger,1.5,"[{""word"": ""oh""}]",\nb,b.wav,sad,,,"{""x"": [""y""]}"\n',
+    b"id;audio;end;text\na;a.wav;1,5;don\x92t\n",
+    b"file,start,end,emotion\na.wav,0 days 00:00:01.5,NaT,anger\nb.wav,1,2,sad\n",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_damaged_manifest_is_read_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("fuzz") / "m"
+    path.write_bytes(data.draw(damaged(data.draw(st.sampled_from(VALID)))))
+    try:
+        parse(path)
+    except CorpusError as error:
+        assert str(error).startswith(str(path))
+    problems: list[Problem] = []
+    try:
+        scan(path, "four", problems.append)
+    except CorpusError as error:
+        assert str(error).startswith(str(path))
+    assert all(problem.detail.startswith(str(path)) for problem in problems)

@@ -4,7 +4,9 @@ import json
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
+import soundfile
 
 from corpus_trees import MINI, evaluation, iemocap, wav, write
 from duetto.corpora import CORPORA, doctor, iemocap_checks
@@ -59,7 +61,7 @@ DEFECTS = [
     (f"{WAVS}/{F000}.wav", lambda f: f.unlink(), "missing-audio", F000, "no such file"),
     (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(b""), "bad-audio", F000, "is empty (0 bytes)"),
     (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(f.read_bytes()[:44]), "bad-audio", F000, "holds no samples"),
-    (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(b"not audio at all"), "bad-audio", F000, "cannot be read as audio"),
+    (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(b"not audio at all"), "bad-audio", F000, "is text, not audio"),
     (f"{WAVS}/{F000}.wav", lambda f: wav(f, rate=8000), "wrong-rate", F000, "8000 Hz, 16000 Hz in the release"),
     (
         f"{WAVS}/{F000}.wav",
@@ -195,9 +197,26 @@ def test_wrong_roots(tree, tmp_path):
         assert checkup.utterances == 0
 
 
+@pytest.mark.parametrize(
+    ("container", "subtype", "suffix"),
+    [("WAV", "FLOAT", "wav"), ("WAVEX", "PCM_16", "wav"), ("WAV", "ULAW", "wav"), ("FLAC", "PCM_16", "flac"),
+     ("AIFF", "PCM_24", "aiff"), ("OGG", "VORBIS", "ogg"), ("MP3", "MPEG_LAYER_III", "mp3")],
+)  # fmt: skip
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+def test_the_rate_of_every_format_is_seen(tree, container, subtype, suffix, rate):
+    old = tree / WAVS / f"{F000}.wav"
+    samples, _ = soundfile.read(old)
+    old.unlink()
+    new = old.with_suffix(f".{suffix}")
+    soundfile.write(new, np.resize(samples, rate), rate, format=container, subtype=subtype)
+    [problem] = check("iemocap", tree, known=False).problems
+    assert (problem.kind, problem.id) == ("wrong-rate", F000)
+    assert f"{new.name}: {rate} Hz, 16000 Hz in the release" in problem.detail
+
+
 def test_decoding_finds_what_a_header_hides(tree):
     file = tree / WAVS / f"{F000}.wav"
-    file.write_bytes(file.read_bytes()[:-100])
+    file.write_bytes(file.read_bytes()[:-4_000])
     silent = tree / WAVS / f"{M000}.wav"
     silent.write_bytes(silent.read_bytes()[:44] + bytes(16_000))
     assert check("iemocap", tree, known=False).problems == ()
@@ -336,6 +355,8 @@ def test_a_part_of_the_release_is_told(tree):
         ("{}", ["synthetic"]),
         ('{"utterances": 8}', ["count", "synthetic"]),
         ('{"utterances": {"a": {}}}', ["count", "synthetic"]),
+        ('{"utterances": 1' + "0" * 5000 + "}", ["bad-marker", "synthetic"]),
+        ("[" * 5000, ["bad-marker", "synthetic"]),
         ('{"complete": false, "utterances": 7}', ["incomplete", "synthetic"]),
         ("{", ["bad-marker", "synthetic"]),
         ("", ["bad-marker", "synthetic"]),
@@ -479,7 +500,7 @@ def test_a_manifest_without_any_speaker_label_or_text_is_noted_once_each(tmp_pat
 def test_unreadable_manifest(tmp_path):
     [problem] = check("manifest", write(tmp_path / "m.csv", "name,mood\n")).problems
     assert problem.kind == "bad-manifest"
-    assert "neither a JSON object nor a known CSV header" in problem.detail
+    assert "neither JSON nor a known header of a table" in problem.detail
 
 
 def test_known_sizes(tmp_path):
@@ -514,3 +535,29 @@ def test_real_ljspeech_is_a_part(data):
     checkup = check("ljspeech", data / "ljspeech")
     assert checkup.healthy
     assert Counter(problem.kind for problem in checkup.problems) == {"count": 1}
+
+
+@pytest.mark.parametrize(("kind", "key"), [("manifest", "raw_label"), ("manifest", "label"), ("emodb", "")])
+def test_a_corpus_without_a_single_class_is_not_healthy(tmp_path, kind, key):
+    """What the check says to do about a foreign label is done, and the check then says what follows from it."""
+    for name in ("03a01Aa", "03a01La"):  # fear, boredom
+        wav(tmp_path / "wav" / f"{name}.wav", frequency=200 + len(name) + ord(name[5]))
+    path = tmp_path
+    if kind == "manifest":
+        path = tmp_path / "m.csv"
+        rows = "".join(f"{n},wav/03a01{n}a.wav,{label},s\n" for n, label in (("A", "fear"), ("L", "boredom")))
+        write(path, f"id,audio,{key},speaker\n{rows}")
+    checkup = check(kind, path, known=False)
+    assert not checkup.healthy and checkup.selected == 0
+    details = {problem.kind: problem.detail for problem in checkup.errors}
+    if key == "label":
+        assert "whose names are angry: angry, anger; happy: " in details["bad-label"]
+        assert "put it under raw_label" in details["bad-label"]
+        return
+    expected = ("boredom (1), fear (1)", "angry: angry, anger; ") if key else ("A (1), L (1)", "angry: W; happy: F; ")
+    assert "none of 2 utterances has a class of 'four'" in details["no-class"]
+    assert all(text in details["no-class"] for text in expected)
+    if key:
+        write(path, path.read_text().replace("fear", "Anger").replace("boredom", "SADNESS"))
+        checkup = check(kind, path, known=False)
+        assert checkup.healthy and checkup.by_label == {"angry": 1, "happy": 0, "neutral": 0, "sad": 1}

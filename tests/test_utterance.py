@@ -105,7 +105,7 @@ def test_files_that_are_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no utterance in it"):
         read_manifest(tmp_path / "empty.jsonl")
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe\x00")  # the byte-order mark of UTF-16, and half of a character
-    with pytest.raises(CorpusError, match="not UTF-8"):
+    with pytest.raises(CorpusError, match="not utf-16-le text"):
         read_manifest(tmp_path / "bytes.jsonl")
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from damaged import damaged
 from duetto.errors import ConfigurationError, ModelError
 from duetto.words.table import random_table, table
 from duetto.words.vectors import Vectors, load, save
@@ -81,13 +82,16 @@ def test_gensim_reads_what_is_written_and_the_other_way_round(tmp_path: Path) ->
         ("a 1 2\nb 1e39 2\n", ":2: '1e39' is no finite number"),
         ("a 1 2\nb 1 2\na 1 2\n", ":3: the word 'a' stands on line 1 already"),
         ("a\nb 1 2\n", ":1: no vector after the word"),
+        ("a 1 2\n 3 4\n", ":2: the word is empty"),
+        ("a " + "1 " * 600_000 + "\n", ":1: a line of more than 1,048,576 bytes"),
+        ("9" * 5000 + " 2\na 1 2\n", ":2: 2 values after the word, 1 are required"),
         (b"\xff 1 2\n", r":1: the word b'\\xff' is not UTF-8"),
     ],
 )
 def test_broken_text_names_file_and_line(tmp_path: Path, text: str | bytes, message: str) -> None:
     path = write(tmp_path / "broken.vec", text)
     with pytest.raises(ModelError, match=message) as caught:
-        load(path)
+        load(path, strict=True)
     assert str(path) in str(caught.value)
 
 
@@ -108,19 +112,102 @@ def test_a_glove_word_may_hold_blanks_but_not_numbers(tmp_path: Path) -> None:
         (binary([("a", [1, float("nan")])]), "entry 1: NaN"),
         (binary([("a", [1, 2])]) + b"more", "4 bytes follow"),
         (b"9999999999 300\na ", "too short"),
+        (b"9" * 5000 + b" 300\na ", "no line `count dimension`"),
+        (b"1 " + b"9" * 18 + b"\na ", "too short"),
+        (binary([("a", [1, 2]), ("", [3, 4])]), "entry 2: the word is empty"),
         ((793712314).to_bytes(4, "little") + b"\x0c\0\0\0", "a fastText model"),
     ],
 )
 def test_broken_binary_names_file_and_entry(tmp_path: Path, data: bytes, message: str) -> None:
     for name in ("broken.bin", "broken.bin.gz"):
         with pytest.raises(ModelError, match=message) as caught:
-            load(write(tmp_path / name, data))
+            load(write(tmp_path / name, data), strict=True)
         assert name in str(caught.value)
+
+
+BAD_WORDS = b"5 2\na 1 2\n\xff 3 4\na 5 6\n 7 8\nb 9 10\n"
+"""A word that is no UTF-8, one that is there already, and an empty one."""
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "unit", "first"),
+    [
+        ("header.vec", BAD_WORDS, "line", 3),
+        ("glove.txt.gz", BAD_WORDS[4:], "line", 2),
+        ("empty_first.txt", b" 7.5 8\na 1 2\nb 9 10\n\xff 3 4\na 5 6", "line", 1),
+        ("word2vec.bin", binary([("a", [1, 2]), ("!", [3, 4]), ("a", [5, 6]), ("", [7, 8]), ("b", [9, 10])]).replace(
+            b"! ", b"\xff "), "entry", 2),
+    ],
+)  # fmt: skip
+def test_bad_words_are_left_out_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, data: bytes, unit: str, first: int
+) -> None:
+    path = write(tmp_path / name, data)
+    vectors = load(path)
+    assert vectors.words == ("a", "b")
+    assert vectors.matrix.tolist() == [[1, 2], [9, 10]]
+    [record] = caplog.records
+    assert f"{path}: 3 words are left out (" in record.message and f"): {unit} {first}: the word" in record.message
+    assert all(kind in record.message for kind in ("1 not UTF-8", "1 doubled", "1 empty"))
+    with pytest.raises(ModelError, match="; correct the file, or read it without strict"):
+        load(path, strict=True)
+
+
+def test_a_file_of_bad_words_alone_holds_no_vectors(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no vectors in it"):
+        load(write(tmp_path / "a.vec", b"\xff 1 2\n"))
+
+
+@pytest.mark.parametrize("name", ["a.vec.gz", "a.bin.gz"])
+def test_a_file_that_unpacks_to_more_than_vectors_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Three megabytes of one repeated line unpack to three gigabytes; here with smaller limits."""
+    monkeypatch.setattr("duetto.words.vectors._UNPACKED", 1 << 20)
+    rows = [(f"w{number}", [0.0] * 8) for number in range(1 << 16)]
+    data = binary(rows) if "bin" in name else b"".join(b"%s 0 0 0 0 0 0 0 0\n" % word.encode() for word, _ in rows)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data[: 1 << 20], 9))
+    with pytest.raises(ModelError) as caught:
+        load(path)
+    assert "unpacks to more" not in str(caught.value)  # allowed to unpack, but cut off
+    path.write_bytes(gzip.compress(data + b"\n" * (16 << 20), 9))
+    with pytest.raises(ModelError, match=r"unpacks to more than [0-9,]+ bytes, which no vectors do"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["a.vec", "a.vec.gz", "a.bin"])
+def test_memory_is_limited(tmp_path: Path, name: str) -> None:
+    data = binary([("a", [1, 2]), ("b", [3, 4])]) if name.endswith("bin") else b"a 1 2\nb 3 4\n"
+    path = write(tmp_path / name, data)
+    assert len(load(path, limit=2 * (150 + 8))) == 2
+    with pytest.raises(ModelError, match=r"2 words of 2 values take more than 315 bytes .* keep the most frequent"):
+        load(path, limit=2 * (150 + 8) - 1)
+
+
+@pytest.mark.parametrize("name", ["a.vec", "a.vec.gz", "a.bin", "a.bin.gz"])
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    whole = b"2 3\nthe 1 0 -2.5\nd\xc3\xa9j\xc3\xa0 0.5 -2 1e10\n"
+    whole = binary([("the", [1, 0, -2.5]), ("cat", [0.5, -2, 1e10])]) if "bin" in name else whole
+    packed = data.draw(st.booleans())
+    content = data.draw(damaged(gzip.compress(whole, mtime=0) if packed else whole))
+    path = tmp_path_factory.mktemp("fuzz") / name
+    path.write_bytes(content)
+    try:
+        assert load(path).dimension
+    except ModelError as error:
+        assert str(error).startswith(str(path))
 
 
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such vector file"):
         load(tmp_path / "absent.vec")
+    with pytest.raises(ModelError, match=r"cannot be read .*too long"):
+        load(tmp_path / ("x" * 300))
     whole = gzip.compress(b"a 1 2\n", mtime=0)
     path = tmp_path / "cut.vec.gz"
     path.write_bytes(whole[:-6])

@@ -25,6 +25,7 @@ from duetto.words.vocabulary import (
     [
         ("Okay, it’s good!", "okay it's good"),
         ("‘Hello,’ she said — “don’t”", "hello she said don't"),
+        ("I don\x92t \x93know\x94\x85", "i don't know"),
         ("well-known", "well known"),
         ("get 'em, 'cause 'tis", "get 'em 'cause 'tis"),
         ("the boys' café naïve", "the boys cafe naive"),

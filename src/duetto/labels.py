@@ -4,7 +4,7 @@ A map names only the raw labels that have a class in the set; an utterance with 
 keeps it and gets `label=None`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .errors import ConfigurationError
 from .utterance import Utterance
@@ -55,6 +55,14 @@ def label_map(label_set: str, corpus: str) -> dict[str, str]:
     return maps[corpus]
 
 
+def described(mapped: Mapping[str, str]) -> str:
+    """A label map in words: `angry: ang; happy: hap, exc; …`."""
+    names: dict[str, list[str]] = {}
+    for raw, label in mapped.items():
+        names.setdefault(label, []).append(raw)
+    return "; ".join(f"{label}: {', '.join(raw)}" for label, raw in names.items())
+
+
 def checked(utterances: Sequence[Utterance], label_set: str) -> None:
     """A ConfigurationError for the first utterance whose label is no class of the set."""
     known = classes(label_set)
@@ -62,7 +70,7 @@ def checked(utterances: Sequence[Utterance], label_set: str) -> None:
         if utterance.label is not None and utterance.label not in known:
             raise ConfigurationError(
                 f"utterance {utterance.id!r} has label {utterance.label!r}, which is none of {', '.join(known)}; "
-                "correct the manifest, or write it anew with --labels"
+                "correct it, or let duetto find its classes: duetto corpus manifest manifest OLD.jsonl -o NEW.jsonl"
             )
 
 

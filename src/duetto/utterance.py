@@ -95,8 +95,9 @@ class Utterance:
         return "scripted" if self.scenario.startswith("script") else None
 
 
-_KEYS = tuple(field.name for field in fields(Utterance))
-_FORM = "A manifest holds one JSON object a line"
+KEYS = tuple(field.name for field in fields(Utterance))
+"""Keys of a manifest record."""
+_FORM = "a manifest holds one JSON object a line"
 MANIFEST_LIMIT = 4 << 30
 """Bytes of a manifest; 1,000 hours of speech with the times of their words take about 0.7 GB."""
 _TEXT_KEYS = ("label", "raw_label", "speaker", "session", "scenario", "text", "gender")
@@ -113,9 +114,9 @@ def from_line(value: Any, folder: Path, where: str) -> Utterance:
 
 def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utterance:
     """An `Utterance` from one manifest record; `where` (file:line) opens every error."""
-    unknown = sorted(set(record) - set(_KEYS))
+    unknown = sorted(set(record) - set(KEYS))
     if unknown:
-        raise CorpusError(f"{where}: unknown key {shortened(unknown[0])}; known keys are {', '.join(_KEYS)}")
+        raise CorpusError(f"{where}: unknown key {shortened(unknown[0])}; known keys are {', '.join(KEYS)}")
     for key in ("id", "audio"):
         if not isinstance(record.get(key), str) or not record[key]:
             raise CorpusError(f"{where}: {key!r} is required and must be a non-empty string")
@@ -231,23 +232,15 @@ def _word_record(word: Word) -> dict[str, Any]:
     return record
 
 
-def records(path: Path) -> Iterator[tuple[str, Any]]:
+def records(text: str, path: Path) -> Iterator[tuple[str, Any]]:
     """What a manifest holds for each utterance: a line of JSONL, or a member of a JSON array.
 
     Yields:
         file:line and the text of the line, or file and number of the member and its value; for `from_line`.
 
     Raises:
-        CorpusError: The file cannot be read, is neither UTF-8 nor UTF-16 with a byte-order mark, or begins with `[`
-            and is no JSON array.
+        CorpusError: The text begins with `[` and is no JSON array.
     """
-    repair = f"write one with: duetto corpus manifest KIND FOLDER -o {path.name}"
-    try:
-        text, encoding = decoded(read_bytes(path, error=CorpusError, limit=MANIFEST_LIMIT, repair=repair))
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 text ({error}); save it as UTF-8. {_FORM}") from error
-    if encoding == "windows-1252":
-        raise CorpusError(f"{path}: not UTF-8 text; save it as UTF-8. {_FORM}")
     if text.lstrip()[:1] == "[":
         for number, value in enumerate(parse_json(text, where=str(path), error=CorpusError, repair=_FORM), 1):
             yield f"{path}: item {number}", value
@@ -265,16 +258,24 @@ def read_manifest(path: str | Path) -> list[Utterance]:
         CorpusError: Names the file and the line or item of what cannot be read.
     """
     path = Path(path)
+    repair = f"write one with: duetto corpus manifest KIND FOLDER -o {path.name}"
+    data = read_bytes(path, error=CorpusError, limit=MANIFEST_LIMIT, repair=repair)
+    try:
+        text, encoding = decoded(data)
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: not {error.encoding} text ({error}); save it as UTF-8: {_FORM}") from error
+    if encoding == "windows-1252":
+        raise CorpusError(f"{path}: not UTF-8 text; save it as UTF-8: {_FORM}")
     utterances: list[Utterance] = []
     seen: dict[str, str] = {}
-    for where, value in records(path):
+    for where, value in records(text, path):
         utterance = from_line(value, path.parent, where)
         if utterance.id in seen:
             raise CorpusError(f"{where}: id {utterance.id!r} comes from {seen[utterance.id]} already; remove one")
         seen[utterance.id] = where
         utterances.append(utterance)
     if not utterances:
-        raise CorpusError(f"{path}: no utterance in it. {_FORM}")
+        raise CorpusError(f"{path}: no utterance in it; {_FORM}")
     return utterances
 
 

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from importlib import import_module
-from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from ..errors import DuettoError, MissingExtraError
+from . import output, streams
 
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
@@ -84,7 +84,7 @@ def _tell_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"duetto {version('duetto')}")
+        output.echo(f"duetto {version('duetto')}")
         raise typer.Exit
 
 
@@ -94,7 +94,7 @@ def _root(
     _: bool = typer.Option(False, "--version", callback=_tell_version, is_eager=True, help="Say the version and exit."),
 ) -> None:
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    output.log(level)
 
 
 def _end(number: int, _: object) -> None:
@@ -108,26 +108,24 @@ def main() -> None:
         for number in _ENDED:
             if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored (nohup)
                 signal.signal(number, _end)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character still gets the answer
+    streams.prepare()
     try:
         app()
     except DuettoError as error:
-        typer.echo(f"error: {error}", err=True)
+        output.echo(f"error: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
         # Training is imported only where it is asked for; this is where a core installation ends.
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRAS:
             raise
-        typer.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
+        output.echo(f"error: {MissingExtraError(f'This command (package {package})', _EXTRAS[package])}", err=True)
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        output.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)
     except SystemExit as status:
         if status.code in _STOPPED:
-            typer.echo("stopped; run the same command again to go on", err=True)
+            output.echo("stopped; run the same command again to go on", err=True)
         raise

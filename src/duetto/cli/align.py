@@ -12,6 +12,7 @@ from ..utterance import read_manifest, write_manifest
 from ..words.batch import Missing
 from ..words.find import find_words, language_of
 from ..words.recognise import Engine
+from .output import echo
 
 
 def align(
@@ -63,7 +64,7 @@ def align(
         )
     write_manifest(out, found)
     for problem in report.problems:
-        typer.echo(f"{problem.kind}: {problem.id}: {problem.detail}", err=True)
-    typer.echo(f"{out}: {report.summary()}", err=True)
+        echo(f"{problem.kind}: {problem.id}: {problem.detail}", err=True)
+    echo(f"{out}: {report.summary()}", err=True)
     if report.problems:
         raise typer.Exit(1)

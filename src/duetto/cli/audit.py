@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from .. import audit as audits
 from .. import splits
 from ..audit import Audit, Finding
 from ..progress import bar
 from ..utterance import read_manifest
+from .output import Console, json_line
 
 
 def audit(
@@ -59,7 +58,7 @@ def audit(
                 progress=progress,
             )
     if as_json:
-        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        json_line(found.to_json())
     else:
         _show(found)
     if found.leaks:

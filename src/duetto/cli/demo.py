@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..progress import Progress, steps
+from .output import echo
 from .predict import show
 
 
@@ -31,16 +32,16 @@ def demo(
     with steps() as bars:
 
         def step(description: str) -> Progress | None:
-            typer.echo(description, err=True)
+            echo(description, err=True)
             return bars(description)
 
         finished = run(out, size=size, seeds=seeds, workers=workers, step=step)
-    typer.echo("\nSYNTHETIC speech: these figures say nothing about people.\n")
-    typer.echo(report.markdown(finished.results))
+    echo("\nSYNTHETIC speech: these figures say nothing about people.\n")
+    echo(report.markdown(finished.results))
     best = ", ".join(f"{name} {value:.1f}" for name, value in finished.ceilings.items())
-    typer.echo(f"\nbest possible UA on these test utterances: {best}\n")
-    typer.echo("one recording, chosen by rule: the first of the test whose emotion takes voice and words to find")
+    echo(f"\nbest possible UA on these test utterances: {best}\n")
+    echo("one recording, chosen by rule: the first of the test whose emotion takes voice and words to find")
     show(finished.recording, finished.prediction)
     decisions = ", ".join(f"{way} {label}" for way, label in finished.decisions.items())
-    typer.echo(f"  planted emotion: {finished.label}; best possible decision from its {decisions}")
-    typer.echo(f"\nreport: {finished.report}")
+    echo(f"  planted emotion: {finished.label}; best possible decision from its {decisions}")
+    echo(f"\nreport: {finished.report}")

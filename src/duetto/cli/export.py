@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .output import echo
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder of `duetto train`.")],
@@ -37,7 +39,7 @@ def export(
     from .. import export as library  # here: it needs PyTorch
 
     exported = library.export(run, out, fold=fold, seed=seed, int8=int8, recordings=verify or [])
-    typer.echo(f"exported: {exported.part} → {out}")
-    typer.echo(f"verified: {library.verification_line(exported)}")
+    echo(f"exported: {exported.part} → {out}")
+    echo(f"verified: {library.verification_line(exported)}")
     if exported.int8:
-        typer.echo(f"8-bit weights: {library.quantisation_line(exported.int8)}")
+        echo(f"8-bit weights: {library.quantisation_line(exported.int8)}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -15,11 +15,20 @@ from ..parallel import cores
 from ..pretrained import DEFAULT, PRETRAINED
 from ..progress import bar
 from ..utils.reading import parse_json, read_bytes
+from ..utils.text import name_of
 from ..utterance import Word, parse_words
+from .output import echo, json_line
+
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(  # readable: whether one can be read is that recording's error, not the end of the batch
+        help="Recordings: wav, flac, ogg, opus or mp3, at any rate; - is standard input.", readable=False
+    ),
+]
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, opus or mp3, at any rate.")],
+    files: Recordings,
     model: Annotated[
         str,
         typer.Option(
@@ -55,6 +64,8 @@ def predict(
         duetto predict call.wav --model runs/fusion --transcript "oh that is lovely"
 
         duetto predict calls/*.flac --model runs/acoustic --json > answers.jsonl
+
+        ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
     if (transcript is not None or words is not None) and len(files) > 1:
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
@@ -62,16 +73,21 @@ def predict(
         raise typer.BadParameter("--transcript and --words both say what is said; give one")
     system = Recogniser(model, recogniser=recogniser)
     if system.terms:
-        typer.echo(f"model {system.name}: {system.terms}", err=True)
+        echo(f"model {system.name}: {system.terms}", err=True)
     given = None if words is None else _read_words(words)
     if transcript is None and given is None:
-        answers = system.predict_many(files, workers=min(workers or cores(), len(files)))
+        answers = system.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
     else:
-        answers = iter([system.attempt(files[0], transcript=transcript, words=given)])
+        answers = iter([system.attempt(source_of(files[0]), transcript=transcript, words=given)])
     failed = _tell(files, answers, as_json)
     if failed:
-        typer.echo(f"{failed} of {len(files)} recordings have no answer", err=True)
+        echo(f"{failed} of {len(files)} recordings have no answer", err=True)
         raise typer.Exit(1)
+
+
+def source_of(file: Path) -> Path | BinaryIO:
+    """What an argument stands for: `-` is standard input."""
+    return sys.stdin.buffer if str(file) == "-" else file
 
 
 def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_json: bool) -> int:
@@ -81,9 +97,9 @@ def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_jso
         for done, (file, answer) in enumerate(zip(files, answers, strict=True), 1):
             if isinstance(answer, DuettoError):
                 failed += 1
-                typer.echo(f"error: {answer}", err=True)
+                echo(f"error: {answer}", err=True)
             elif as_json:
-                typer.echo(json.dumps(answer.to_json(str(file)), ensure_ascii=False))
+                json_line(answer.to_json(name_of(file)))
             else:
                 show(file, answer)
             if progress:
@@ -93,15 +109,14 @@ def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_jso
 
 def show(file: Path, prediction: Prediction) -> None:
     """Print one prediction for a person."""
-    name, label = (typer.style(text, bold=True) for text in (str(file), prediction.label))
-    typer.echo(f"{name}  {prediction.duration:.1f} s  →  {label}")
+    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label}", bold=True)
     width = max(map(len, prediction.probabilities))
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
-        typer.echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
+        echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        typer.echo(f"  words ({prediction.words_from}): {_listed(prediction.words)}")
+        echo(f"  words ({prediction.words_from}): {_listed(prediction.words)}")
     for warning in prediction.warnings:
-        typer.echo(f"  warning: {file}: {warning}", err=True)
+        echo(f"  warning: {file}: {warning}", err=True)
 
 
 def _listed(words: tuple[Word, ...]) -> str:

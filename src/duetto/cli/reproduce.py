@@ -9,7 +9,9 @@ import typer
 
 from .. import splits
 from ..corpora import CORPORA
+from ..words import vectors as word_vectors
 from .board import Board
+from .output import echo
 
 if TYPE_CHECKING:
     from ..reproduce import Options
@@ -37,6 +39,7 @@ Settings = Annotated[
         help="Change a key of every trained system, KEY=VALUE; may be repeated. Not encoders, embeddings or word_dim.",
     ),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
 Brought = Annotated[
     list[str] | None,
     typer.Option(help="speech2vec=PATH, word2vec=PATH: a folder of 50.vec … 300.vec, or a file; may be repeated."),
@@ -58,6 +61,7 @@ def reproduce(
     ] = None,
     settings: Settings = None,
     vectors: Brought = None,
+    strict: Strict = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Go on with a corpus in which something is wrong.")] = False,
@@ -98,23 +102,26 @@ def reproduce(
         force=force,
         declare_leak=declare_leak,
     )
-    _run(corpus, out, options)
+    _run(corpus, out, options, strict)
 
 
-def _run(corpus: str, out: Path, options: Options) -> None:
+def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
     """Show the work while it runs, then the tables."""
     from ..reproduce import run, select
 
     kind, colon, path = corpus.partition(":")
     if not colon or kind not in CORPORA:
         raise typer.BadParameter(f"--corpus {corpus!r}: give KIND:PATH, where KIND is one of {', '.join(CORPORA)}")
+    for given in options.vectors.values() if strict else ():
+        for file in sorted(given.glob("*.vec")) if given.is_dir() else [given]:
+            word_vectors.load(file, strict=True)
     with Board(("corpus", *select(options.systems))) as board:
         finished = run(kind, Path(path), out, options, watch=board)
-    typer.echo(finished.text)
+    echo(finished.text)
     for file in finished.files:
-        typer.echo(f"wrote {file}", err=True)
+        echo(f"wrote {file}", err=True)
     for name, reason in finished.failed.items():
-        typer.echo(f"failed: {name}: {reason}", err=True)
+        echo(f"failed: {name}: {reason}", err=True)
     if finished.failed:
         raise typer.Exit(1)
 

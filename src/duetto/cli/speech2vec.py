@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import DuettoError
@@ -17,6 +15,7 @@ from ..features.mfcc import MfccConfig
 from ..features.store import FeatureStore, extract_corpus
 from ..progress import Progress, steps
 from ..utils import files
+from ..utils.text import name_of
 from ..utterance import Utterance, by_id, read_manifest
 from ..words import similarity
 from ..words import vectors as word_vectors
@@ -24,6 +23,7 @@ from ..words.inspection import Inspection, PairTest
 from ..words.inspection import inspect as examine
 from ..words.similarity import PUBLISHED_DIMENSIONS, BenchmarkScore
 from ..words.vocabulary import tokens
+from .output import Console, echo, json_line
 
 app = typer.Typer(
     help="Vectors of spoken words (Speech2Vec): train them, write them, and find out what is in them.",
@@ -32,6 +32,9 @@ app = typer.Typer(
 
 Manifest = Annotated[Path, typer.Argument(help="JSONL manifest whose words have times; see `duetto align`.")]
 VectorFile = Annotated[Path, typer.Argument(help="Word vectors: word2vec, fastText or GloVe text, or word2vec .bin.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse vectors with a word that is doubled, empty or no UTF-8.")
+]
 Cache = Annotated[Path | None, typer.Option(help="Features, shared with `duetto train`; beside the manifest.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that compute features; 0 for one a core.")]
 
@@ -165,6 +168,7 @@ def text(
 def evaluate(
     file: VectorFile,
     benchmarks: Annotated[Path, typer.Option(help="Folder of word-similarity files (EN-MEN-TR-3k.txt, …).")],
+    strict: Strict = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a benchmark and line, nothing else.")
     ] = False,
@@ -180,11 +184,11 @@ def evaluate(
 
         duetto speech2vec evaluate published/50.vec --benchmarks word-similarity --json
     """
-    loaded = word_vectors.load(file)
+    loaded = word_vectors.load(file, strict=strict)
     scores = similarity.evaluate(loaded, benchmarks)
     if as_json:
         for score in scores:
-            typer.echo(json.dumps({"vectors": str(file), **score.to_json()}, ensure_ascii=False))
+            json_line({"vectors": name_of(file), **score.to_json()})
     else:
         _show_scores(scores, loaded.dimension)
     if missing := [score.missing for score in scores if score.missing]:
@@ -199,6 +203,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page with a map of the words (HTML).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the permutation tests.")] = 0,
+    strict: Strict = False,
 ) -> None:
     """Find out whether vectors come from how words sound or from what they mean, with the evidence.
 
@@ -210,20 +215,20 @@ def inspect(
 
         duetto speech2vec inspect published/50.vec --other published/word2vec-50.vec
     """
-    compared = None if other is None else word_vectors.load(other)
-    found = examine(word_vectors.load(file), other=compared, seed=seed)
+    compared = None if other is None else word_vectors.load(other, strict=strict)
+    found = examine(word_vectors.load(file, strict=strict), other=compared, seed=seed)
     if out is not None:
         files.write_text(out, _page(file.name, found))
         _say(f"map: {out}")
     if as_json:
-        typer.echo(json.dumps({"vectors": str(file), **found.to_json()}, ensure_ascii=False))
+        json_line({"vectors": name_of(file), **found.to_json()})
     else:
         _show(found)
 
 
 def _say(line: str) -> None:
     if line:
-        typer.echo(line, err=True)
+        echo(line, err=True)
 
 
 def _tell(out: Path, about: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -19,9 +18,13 @@ from ..progress import steps
 from ..results import SystemResult, aligned
 from ..runs import read, reads_words, result_of
 from ..utterance import Utterance, read_manifest
+from ..words import vectors as word_vectors
+from .output import echo, json_line
 
 if TYPE_CHECKING:
     from ..system import Workshop
+
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
 
 
 def train(
@@ -37,6 +40,7 @@ def train(
     vectors: Annotated[
         Path | None, typer.Option(help="Word vectors to start from (word2vec, GloVe or fastText format).")
     ] = None,
+    strict: Strict = False,
     cache: Annotated[
         Path | None, typer.Option(help="Features and vectors, shared by all runs; beside the manifest by default.")
     ] = None,
@@ -72,22 +76,20 @@ def train(
     from ..system import Workshop, named
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
-    chosen = _checked(named(system), settings or [], vectors, computing)
+    chosen = _checked(named(system), settings or [], vectors, computing, strict)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        shop = Workshop(
-            cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(typer.echo, err=True)
-        )
+        shop = Workshop(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
     _print([result])
     if checked := audit.load(out):
-        typer.echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
-    typer.echo(f"run folder: {out}", err=True)
+        echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
+    echo(f"run folder: {out}", err=True)
 
 
 def _checked(
-    chosen: Experiment | Baseline, settings: list[str], vectors: Path | None, computing: dict[str, Any]
+    chosen: Experiment | Baseline, settings: list[str], vectors: Path | None, computing: dict[str, Any], strict: bool
 ) -> Experiment | Baseline:
     """The system with its settings changed; an option that it has no use for is refused."""
     if isinstance(chosen, Baseline):
@@ -99,6 +101,8 @@ def _checked(
     changed = experiment.changed(chosen, settings)
     if vectors is not None and _reader(changed).embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
+    if strict and vectors is not None:
+        word_vectors.load(vectors, strict=True)
     return changed
 
 
@@ -159,10 +163,10 @@ def evaluate(
     report.write(page, results, **context)
     if as_json:
         for result in results:
-            typer.echo(json.dumps(report.record(result)))
+            json_line(report.record(result))
     else:
         _print(results)
-    typer.echo(f"report: {page}", err=True)
+    echo(f"report: {page}", err=True)
 
 
 def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
@@ -207,4 +211,4 @@ def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | Non
 
 
 def _print(results: list[SystemResult]) -> None:
-    typer.echo(report.markdown(results))
+    echo(report.markdown(results))

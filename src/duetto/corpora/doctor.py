@@ -11,7 +11,6 @@ expected and what to do. Notes (a subset, files that are ignored) need no action
 
 from __future__ import annotations
 
-import wave
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ from typing import Any
 from .. import audio
 from ..errors import AudioError, ConfigurationError, CorpusError
 from ..frames import SAMPLE_RATE
-from ..labels import classes, selected
+from ..labels import classes, described, label_map, selected
 from ..progress import Progress
 from ..utterance import Utterance
 from . import emodb, iemocap, iemocap_checks, librispeech, ljspeech, manifest, ravdess
@@ -41,7 +40,7 @@ SCANS: dict[str, Scan] = {
 """Kind of corpus → its parser in the form that reports every problem."""
 
 KNOWN_RATES = {"iemocap": 16_000, "synthetic": SAMPLE_RATE}
-"""Kind → samples per second of every recording (read from WAV headers)."""
+"""Kind → samples per second of every recording (of any format)."""
 
 KNOWN_SPEAKERS: dict[str, dict[str, int]] = {
     "emodb": {
@@ -135,6 +134,7 @@ def check(
             problems.extend(_unlabelled(kind, utterances))
             problems.extend(_missing_text(kind, utterances))
             problems.extend(_counts(kind, path, utterances) if known else ())
+        problems.extend(_without_class(kind, utterances, labels))
         problems.extend(_recordings(utterances, reported, KNOWN_RATES.get(kind), decode, progress))
     return _checkup(utterances, problems, labels)
 
@@ -181,6 +181,19 @@ def _unlabelled(kind: str, utterances: Sequence[Utterance]) -> Iterator[Problem]
     lacking = [utterance for utterance in utterances if utterance.label is None and utterance.raw_label is None]
     effect = "it is left out of training and evaluation; label it, or remove it"
     return _lacking("missing-label", lacking, len(utterances), "label", effect, severe=True)
+
+
+def _without_class(kind: str, utterances: Sequence[Utterance], labels: str) -> Iterator[Problem]:
+    """An error where there are labels, and none of them has a class."""
+    raw = Counter(utterance.raw_label for utterance in utterances if utterance.raw_label is not None)
+    if not raw or selected(utterances):
+        return
+    mapped = label_map(labels, "iemocap" if kind == "synthetic" else kind)
+    detail = (
+        f"none of {len(utterances)} utterances has a class of {labels!r}; their labels are "
+        f"{some((f'{label} ({count})' for label, count in raw.items()), 10)}; known are {described(mapped)}"
+    )
+    yield Problem("no-class", "", f"{detail}. Rename them: there is nothing to train or evaluate on")
 
 
 def _missing_text(kind: str, utterances: Sequence[Utterance]) -> Iterator[Problem]:
@@ -258,23 +271,14 @@ def _recording(utterance: Utterance, rate: int | None, durations: dict[Path, flo
         yield Problem("missing-audio", utterance.id, detail)
         return
     try:
-        durations[file] = audio.duration(file)
+        found = audio.properties(file)
     except AudioError as error:
         yield Problem("bad-audio", utterance.id, str(error))
         return
-    found = _wav_rate(file) if rate is not None else None
-    if found is not None and found != rate:
-        detail = f"{file}: {found} Hz, {rate} Hz in the release; it was converted: restore the original"
+    durations[file] = found.duration
+    if rate is not None and found.sample_rate != rate:
+        detail = f"{file}: {found.sample_rate} Hz, {rate} Hz in the release; it was converted: restore the original"
         yield Problem("wrong-rate", utterance.id, detail)
-
-
-def _wav_rate(file: Path) -> int | None:
-    """Samples per second of a PCM WAV file; None of any other kind of file."""
-    try:
-        with wave.open(str(file), "rb") as opened:
-            return opened.getframerate()
-    except (wave.Error, EOFError, OSError):
-        return None
 
 
 def _cut(utterance: Utterance, duration: float) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from typing import Literal
 from ..errors import CorpusError
 from ..utils.reading import read_bytes, unreadable
 from ..utils.text import decoded
-from ..utterance import Utterance
+from ..utterance import MANIFEST_LIMIT, Utterance
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +25,6 @@ AUDIO_SUFFIXES = (
     ".rf64", ".sph", ".nist",
 )  # fmt: skip
 """What counts as a recording (upper or lower case), in order of preference where a stem has several."""
-
-TEXT_LIMIT = 1 << 30
-"""Bytes of one text file of a corpus; the largest, a CTM of 1,000 hours, has some 0.4 GB."""
 
 APPLE_DOUBLE = "._"
 """macOS leaves a small binary companion `._name` beside each file it copies to a foreign disk."""
@@ -104,13 +101,13 @@ def read_text(path: Path, report: Report | None = None) -> str:
     """The content of a text file: UTF-8 or UTF-16 by its byte-order mark, UTF-8 without one, else Windows-1252.
 
     Args:
-        path: The file, of at most `TEXT_LIMIT` bytes.
+        path: The file, of at most `MANIFEST_LIMIT` bytes.
         report: Gets a note where the file is in Windows-1252; logged without it.
 
     Raises:
         CorpusError: The file cannot be read, or is not in the encoding of its byte-order mark.
     """
-    data = read_bytes(path, error=CorpusError, limit=TEXT_LIMIT)
+    data = read_bytes(path, error=CorpusError, limit=MANIFEST_LIMIT)
     try:
         text, encoding = decoded(data)
     except UnicodeDecodeError as error:
@@ -122,11 +119,13 @@ def read_text(path: Path, report: Report | None = None) -> str:
 
 
 def read_lines(path: Path, report: Report | None = None) -> list[str]:
-    """Lines of a text file (`read_text`) without their ends.
+    """Lines of a text file (`read_text`) without their ends."""
+    return lines_of(read_text(path, report))
 
-    Only CR, LF and CRLF end a line, so that line numbers agree with those of an editor.
-    """
-    lines = re.split(r"\r\n|\r|\n", read_text(path, report))
+
+def lines_of(text: str) -> list[str]:
+    """Lines of a text without their ends. Only CR, LF and CRLF end one, so that numbers agree with an editor's."""
+    lines = re.split(r"\r\n|\r|\n", text)
     return lines[:-1] if lines and lines[-1] == "" else lines
 
 
@@ -135,9 +134,42 @@ def is_audio(path: Path) -> bool:
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(APPLE_DOUBLE)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files in a folder and below it, sorted; linked folders are followed.
+
+    A folder that can be reached by several ways is read once, by the first in alphabetical order, so that a link to a
+    folder above it does not go round for ever. A link to nothing counts as a file: what lacks is for the doctor to
+    report.
+
+    Raises:
+        CorpusError: A folder can't be listed.
+    """
+    found: list[Path] = []
+    visited: set[tuple[int, int]] = set()
+
+    def visit(folder: Path) -> None:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in visited:
+            return
+        visited.add((status.st_dev, status.st_ino))
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                visit(path)
+            else:
+                found.append(path)
+
+    try:
+        visit(folder)
+    except RecursionError as error:
+        raise CorpusError(f"{folder}: its folders are nested too deeply") from error
+    except OSError as error:
+        raise CorpusError(f"{error.filename or folder}: {unreadable(error)}") from error
+    return sorted(found)
+
+
 def audio_below(folder: Path) -> list[Path]:
-    """All recordings in a folder and below it, sorted."""
-    return sorted(path for path in folder.rglob("*") if is_audio(path) and path.is_file())
+    """All recordings in a folder and below it (`files_below`)."""
+    return [path for path in files_below(folder) if is_audio(path)]
 
 
 def audio_in(folder: Path, report: Report) -> dict[str, Path]:

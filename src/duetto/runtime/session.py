@@ -16,7 +16,7 @@ from ..inputs import REPAIR, Frontend, Normaliser, Padded, pad
 from ..metrics import TEMPERATURES
 from ..utils import files
 from ..utils.reading import Record, printable, read_bytes, read_json, shortened
-from . import graph, graph_check, graph_int8, onnx_file
+from . import graph, graph_check, onnx_file
 from .onnx_file import FLOAT, INT64, OnnxModel, Value
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
@@ -61,11 +61,11 @@ def export_spoken(
 def quantise(folder: Path) -> None:
     """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
 
-    The graph turns them back when it is loaded and computes in float32 (`graph_int8`): answers are those of the
+    The graph turns them back when it is loaded and computes in float32 (`graph.int8`): answers are those of the
     rounded weights, on every processor.
     """
     description = _description(folder, DESCRIPTION, _FORMAT)
-    content = graph_int8.int8((folder / GRAPH).read_bytes())
+    content = graph.int8((folder / GRAPH).read_bytes())
     _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
 
 

@@ -9,7 +9,9 @@ same without the first line), word2vec binary (`.bin`); each of them also compre
 from __future__ import annotations
 
 import gzip
+import logging
 import mmap
+import sys
 import warnings
 import zlib
 from collections import Counter
@@ -25,7 +27,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ModelError
 from ..utils import files
+from ..utils.reading import shortened
 
+_log = logging.getLogger(__name__)
+
+LIMIT = 8 << 30
+"""Bytes of memory that a file of vectors may take; 3 million words of 300 values take half of it."""
+_WORD = 150  # bytes that a word takes beside its vector
+_LINE = 1 << 20
+_UNPACKED, _RATIO = 256 << 20, 50  # what a compressed file may unpack to: this many bytes, or this often its size
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")  # first bytes of fastText's own binary model format
 
 
@@ -106,25 +116,39 @@ class Vectors:
         return [(self.words[row], float(cosines[row])) for row in order[:wanted]]
 
 
-def load(path: str | Path) -> Vectors:
+def load(path: str | Path, *, strict: bool = False, limit: int = LIMIT) -> Vectors:
     """Read a vector file of any of the formats named above; blanks at the end of a line are tolerated.
 
     `.bin` and `.bin.gz` are read as word2vec binary, everything else as text, in which a first line of two whole
-    numbers is `count dimension`. A GloVe word may hold blanks (`. . .`). Anything else — a line of another length,
-    a value that is no finite number, a word seen before, fewer or more lines than announced, an empty file — is a
-    `ModelError` that names file and line.
+    numbers is `count dimension`. A GloVe word may hold blanks (`. . .`). An entry whose word is empty, no UTF-8 or
+    there already is left out; a warning counts these and names the first.
+
+    Args:
+        path: The file.
+        strict: Whether such an entry is an error.
+        limit: Bytes of memory that words and values may take.
+
+    Raises:
+        ModelError: Names file and line of a line of another length or a value that is no finite number, and the file
+            that holds fewer or more lines than announced or nothing, or takes more than `limit` bytes, or is
+            compressed as no vectors are: to more than 256 MiB, and more than fifty times the size of the file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"{path}: no such vector file; give word2vec, GloVe or fastText vectors (text or .bin)")
+    words = _Words(path, strict)
     try:
+        if not path.is_file():
+            raise ModelError(f"{path}: no such vector file; give word2vec, GloVe or fastText vectors (text or .bin)")
         if path.name.removesuffix(".gz").endswith(".bin"):
-            words, matrix = _read_binary(path)
+            matrix = _read_binary(path, words, limit)
         else:
-            words, matrix = _read_text(path)
+            matrix = _read_text(path, words, limit)
     except (EOFError, OSError, zlib.error) as error:  # a damaged gzip stream
         raise ModelError(f"{path}: cannot be read ({error}); fetch or write the file again") from error
-    return Vectors(words, matrix)
+    if not words.places:
+        raise ModelError(f"{path}: no vectors in it; expected lines of `word v1 … vd`")
+    if words.skipped:
+        _log.warning("%s", words.summary())
+    return Vectors(tuple(words.places), matrix)
 
 
 def _is_gzip(path: Path) -> bool:
@@ -136,66 +160,112 @@ def _opened(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if _is_gzip(path) else path.open("rb")
 
 
-class _Words:
-    """The words read so far, and a check that each is new."""
+def _allowed(path: Path) -> int:
+    """Bytes that a file may unpack to, where it is compressed."""
+    return max(_UNPACKED, _RATIO * path.stat().st_size) if _is_gzip(path) else sys.maxsize
 
-    def __init__(self, path: Path, unit: str) -> None:
-        self.path, self.unit = path, unit
+
+def _bomb(path: Path, allowed: int) -> ModelError:
+    return ModelError(f"{path}: unpacks to more than {allowed:,} bytes, which no vectors do; fetch the file again")
+
+
+def _check_memory(path: Path, count: int, dimension: int, limit: int) -> None:
+    if count * (4 * dimension + _WORD) > limit:
+        raise ModelError(
+            f"{path}: {count:,} words of {dimension:,} values take more than {limit:,} bytes of memory, which is the "
+            "limit; keep the most frequent words only"
+        )
+
+
+class _Words:
+    """The words read so far, and those left out because they are bad."""
+
+    def __init__(self, path: Path, strict: bool) -> None:
+        self.path, self.strict = path, strict
+        self.unit = "line"
         self.places: dict[str, int] = {}
+        self.skipped: Counter[str] = Counter()
+        self.examples: list[str] = []
 
     def where(self, number: int) -> str:
         return f"{self.path}:{number}" if self.unit == "line" else f"{self.path}, {self.unit} {number}"
 
-    def add(self, raw: bytes, number: int) -> None:
+    def add(self, raw: bytes, number: int) -> bool:
+        """Whether the word may be used."""
         try:
             word = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ModelError(f"{self.where(number)}: the word {raw[:40]!r} is not UTF-8") from error
+        except UnicodeDecodeError:
+            return self._leave(number, "not UTF-8", f"the word {raw[:40]!r} is not UTF-8")
+        if not word:
+            return self._leave(number, "empty", "the word is empty")
         if word in self.places:
-            raise ModelError(
-                f"{self.where(number)}: the word {word!r} stands on {self.unit} {self.places[word]} already; "
-                "keep one vector a word"
-            )
+            place = f"{self.unit} {self.places[word]}"
+            return self._leave(number, "doubled", f"the word {shortened(word)} stands on {place} already")
         self.places[word] = number
+        return True
+
+    def _leave(self, number: int, kind: str, problem: str) -> bool:
+        if self.strict:
+            raise ModelError(f"{self.where(number)}: {problem}; correct the file, or read it without strict")
+        self.skipped[kind] += 1
+        if len(self.examples) < 3:
+            self.examples.append(f"{self.unit} {number}: {problem}")
+        return False
+
+    def summary(self) -> str:
+        """The words left out, in one sentence."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.skipped.items())
+        return f"{self.path}: {self.skipped.total()} words are left out ({kinds}): {'; '.join(self.examples)}"
 
 
-def _read_text(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    words = _Words(path, "line")
+def _read_text(path: Path, words: _Words, limit: int) -> NDArray[np.float32]:
     values = bytearray()
     count = dimension = None
     # numpy announces a string with something else than numbers in it by a DeprecationWarning or, later, an error.
     with _opened(path) as file, warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file, path), 1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
                 count, dimension = _header(line)
                 if count is not None:
                     continue
-            if not (line := line.strip(b" \t\r\n")):
+            if not (line := line.rstrip(b" \t\r\n")):
                 continue
             if dimension is None:
                 dimension = _first_dimension(line, words.where(number))
             word, row = _parse_line(line, dimension, words.where(number))
-            words.add(word, number)
-            values += row.tobytes()
-    if not words.places or dimension is None:
-        raise ModelError(f"{path}: no vectors in it; expected lines of `word v1 … vd`")
-    if count is not None and count != len(words.places):
-        raise ModelError(f"{path}:1: {count} vectors announced, {len(words.places)} found: the file is not whole")
-    return tuple(words.places), np.frombuffer(values, dtype=np.float32).reshape(-1, dimension)
+            if words.add(word, number):
+                values += row.tobytes()
+                _check_memory(path, len(words.places), dimension, limit)
+    found = len(words.places) + words.skipped.total()
+    if count is not None and found and count != found:
+        raise ModelError(f"{path}:1: {count} vectors announced, {found} found: the file is not whole")
+    return np.frombuffer(values, dtype=np.float32).reshape(-1, dimension or 1)
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Lines of a text file, none longer than `_LINE`."""
+    allowed, read, number = _allowed(path), 0, 0
+    while line := file.readline(_LINE):
+        read, number = read + len(line), number + 1
+        if len(line) == _LINE:
+            raise ModelError(f"{path}:{number}: a line of more than {_LINE:,} bytes; no vector is that long")
+        if read > allowed:
+            raise _bomb(path, allowed)
+        yield line
 
 
 def _header(line: bytes) -> tuple[int, int] | tuple[None, None]:
     fields = line.split()
-    if len(fields) == 2 and all(field.isdigit() for field in fields) and int(fields[1]) > 0:
+    if len(fields) == 2 and all(field.isdigit() and len(field) < 19 for field in fields) and int(fields[1]) > 0:
         return int(fields[0]), int(fields[1])
     return None, None
 
 
 def _first_dimension(line: bytes, where: str) -> int:
     dimension = 0
-    for field in reversed(line.split()[1:]):
+    for field in reversed(line.split()[0 if line[:1].isspace() else 1 :]):  # after a blank, the word may be empty
         if not _is_number(field):
             break
         dimension += 1
@@ -237,7 +307,8 @@ def _parse_unusual_line(line: bytes, dimension: int, where: str) -> tuple[bytes,
     return b" ".join(word), np.array([float(field) for field in values], dtype=np.float32)
 
 
-def _read_binary(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+def _read_binary(path: Path, words: _Words, limit: int) -> NDArray[np.float32]:
+    words.unit = "entry"
     with _mapped(path) as data:
         if data[:4] == _FASTTEXT_MAGIC:
             raise ModelError(f"{path}: a fastText model, not word2vec binary vectors; give its .vec file")
@@ -248,26 +319,32 @@ def _read_binary(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         width = 4 * dimension
         if (len(data) - end - 1) < count * (width + 1):
             raise ModelError(f"{path}: {count} × {dimension} values announced, the file is too short: it is not whole")
-        words, matrix, position = _Words(path, "entry"), np.empty((count, dimension), np.float32), end + 1
+        _check_memory(path, count, dimension, limit)
+        matrix, position = np.empty((count, dimension), np.float32), end + 1
         for entry in range(count):
             blank = data.find(b" ", position)
             if blank < 0 or blank + 1 + width > len(data):
                 raise ModelError(f"{words.where(entry + 1)}: the file ends within it; {count} entries are announced")
-            words.add(data[position:blank].lstrip(b"\n"), entry + 1)
-            matrix[entry] = np.frombuffer(data[blank + 1 : blank + 1 + width], dtype="<f4")
-            if not np.isfinite(matrix[entry]).all():
+            row = np.frombuffer(data[blank + 1 : blank + 1 + width], dtype="<f4")
+            if not np.isfinite(row).all():
                 raise ModelError(f"{words.where(entry + 1)}: NaN or an infinite value in the vector")
+            if words.add(data[position:blank].lstrip(b"\n"), entry + 1):
+                matrix[len(words.places) - 1] = row
             position = blank + 1 + width
         if rest := data[position:].strip(b"\n"):
             raise ModelError(f"{path}: {len(rest)} bytes follow the {count} announced entries")
-    return tuple(words.places), matrix
+    return matrix[: len(words.places)]
 
 
 @contextmanager
 def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
     if _is_gzip(path):
+        allowed = _allowed(path)
         with gzip.open(path, "rb") as file:
-            yield file.read()
+            data = file.read(allowed + 1)
+        if len(data) > allowed:
+            raise _bomb(path, allowed)
+        yield data
     elif not path.stat().st_size:
         yield b""  # an empty file cannot be mapped
     else:

@@ -204,10 +204,13 @@ def broken_files(folder: Path) -> dict[str, tuple[bytes, str]]:
     return {
         "empty.wav": (b"", "is empty (0 bytes)"),
         "header.wav": (wav[:44], "holds no samples"),
-        "text.wav": (b"this is no audio\n" * 99, "WAV, FLAC, OGG, OPUS and MP3 are read"),
-        "zeros.mp3": (bytes(1_000), "cannot be read as audio"),
+        "text.wav": (b"this is no audio\n" * 99, "is text, not audio"),
+        "utf16.wav": ("Kein Ton, nur Text. ".encode("utf-16") * 9, "is text, not audio"),
+        "umlauts.mp3": ("Größe, Länge und Überschrift: äöü ßßß éé\n".encode() * 9, "is text, not audio"),
+        "zeros.mp3": (bytes(1_000), "begins with zero bytes only"),
         "my call.m4a": (b"\0\0\0\x20ftypM4A " + bytes(999), "ffmpeg -i '"),
-        "half.flac": (flac[: len(flac) // 2], "damaged after"),
+        "clip.webm": (b"\x1aE\xdf\xa3" + bytes(999), "it is a Matroska file (webm, mkv), which duetto does not read"),
+        "hole.flac": (flac[:200_000] + bytes(50_000) + flac[250_000:], "damaged after"),
         "notes.raw": (bytes(999), "cannot be read as audio"),
     }
 
@@ -219,7 +222,7 @@ def test_files_that_cannot_be_analysed_are_named(tmp_path: Path) -> None:
         for read in (audio.load, lambda p: list(audio.stream(p)), lambda p: audio.load(io.BytesIO(p.read_bytes()))):
             with pytest.raises(AudioError) as error:
                 read(path)
-            assert message.removesuffix(" '") in str(error.value), (name, str(error.value))
+            assert message.removesuffix("'") in str(error.value), (name, str(error.value))
         with pytest.raises(AudioError) as error:
             audio.load(path)
         assert name in str(error.value) and message in str(error.value)
@@ -248,7 +251,7 @@ def test_a_truncated_wav_is_read_and_reported(tmp_path: Path) -> None:
     audio.write(path, noise(16_000), 16_000)
     path.write_bytes(path.read_bytes()[: 44 + 16_000])
     waveform = audio.load(path)
-    assert waveform.warnings == ("truncated: the file breaks off before its header says, 0.50 s read",)
+    assert waveform.warnings == ("truncated: its header states 1.000 s, of which 0.500 s are there",)
     # A recorder that writes into a pipe leaves the largest size there is: nothing is missing then.
     audio.write(path, noise(16_000), 16_000)
     content = bytearray(path.read_bytes())

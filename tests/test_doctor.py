@@ -4,7 +4,9 @@ import json
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
+import soundfile
 
 from corpus_trees import MINI, evaluation, iemocap, wav, write
 from duetto.corpora import CORPORA, doctor, iemocap_checks
@@ -59,7 +61,7 @@ DEFECTS = [
     (f"{WAVS}/{F000}.wav", lambda f: f.unlink(), "missing-audio", F000, "no such file"),
     (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(b""), "bad-audio", F000, "is empty (0 bytes)"),
     (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(f.read_bytes()[:44]), "bad-audio", F000, "holds no samples"),
-    (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(b"not audio at all"), "bad-audio", F000, "cannot be read as audio"),
+    (f"{WAVS}/{F000}.wav", lambda f: f.write_bytes(b"not audio at all"), "bad-audio", F000, "is text, not audio"),
     (f"{WAVS}/{F000}.wav", lambda f: wav(f, rate=8000), "wrong-rate", F000, "8000 Hz, 16000 Hz in the release"),
     (
         f"{WAVS}/{F000}.wav",
@@ -195,9 +197,26 @@ def test_wrong_roots(tree, tmp_path):
         assert checkup.utterances == 0
 
 
+@pytest.mark.parametrize(
+    ("container", "subtype", "suffix"),
+    [("WAV", "FLOAT", "wav"), ("WAVEX", "PCM_16", "wav"), ("WAV", "ULAW", "wav"), ("FLAC", "PCM_16", "flac"),
+     ("AIFF", "PCM_24", "aiff"), ("OGG", "VORBIS", "ogg"), ("MP3", "MPEG_LAYER_III", "mp3")],
+)  # fmt: skip
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+def test_the_rate_of_every_format_is_seen(tree, container, subtype, suffix, rate):
+    old = tree / WAVS / f"{F000}.wav"
+    samples, _ = soundfile.read(old)
+    old.unlink()
+    new = old.with_suffix(f".{suffix}")
+    soundfile.write(new, np.resize(samples, rate), rate, format=container, subtype=subtype)
+    [problem] = check("iemocap", tree, known=False).problems
+    assert (problem.kind, problem.id) == ("wrong-rate", F000)
+    assert f"{new.name}: {rate} Hz, 16000 Hz in the release" in problem.detail
+
+
 def test_decoding_finds_what_a_header_hides(tree):
     file = tree / WAVS / f"{F000}.wav"
-    file.write_bytes(file.read_bytes()[:-100])
+    file.write_bytes(file.read_bytes()[:-4_000])
     silent = tree / WAVS / f"{M000}.wav"
     silent.write_bytes(silent.read_bytes()[:44] + bytes(16_000))
     assert check("iemocap", tree, known=False).problems == ()

@@ -110,8 +110,8 @@ def damage(run: Path, how: str) -> None:
         ("no run", "no run folder; make one with: duetto train"),
         ("unfinished", "its training is unfinished; run the same `duetto train` again"),
         ("truncated", "no checkpoint of duetto, or damaged"),
-        ("no JSON", "model.json: not JSON"),
-        ("temperature", "its temperature is 0, not a number above 0"),
+        ("no JSON", "model.json: not valid JSON"),
+        ("temperature", "'temperature' must be a finite number from 0.01 to 1000, not 0"),
         ("other weights", "these weights are not of system 'acoustic'"),
     ],
 )

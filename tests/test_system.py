@@ -13,6 +13,7 @@ from duetto import audit, experiment, metrics, system
 from duetto import runs as run_folder
 from duetto.embeddings import EmbeddingConfig
 from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.splits import Fold
 from duetto.system import Workshop, rescore, run_systems
 from duetto.utterance import Utterance, Word, read_manifest
 from duetto.words.find import find_words
@@ -46,8 +47,13 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
     (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
     np.testing.assert_array_equal(again.logits, before.logits)
     corrected = [replace(u, text="other words") for u in utterances]
-    for change, key in ((replace(e, hidden=9), "experiment"), (e, "protocol"), (e, "folds"), (e, "data")):
-        chosen = {"folds": utterances[2:], "data": corrected}.get(key, utterances)
+    for change, key in (
+        (replace(e, hidden=9), "experiment"),
+        (e, "protocol"),
+        (e, "folds"),
+        (e, "label, speaker, words or cut of utterance"),
+    ):
+        chosen = {"folds": utterances[2:]}.get(key, corrected if key.startswith("label") else utterances)
         protocol = "loso" if key == "protocol" else "session5"
         with pytest.raises(ModelError, match=f"differs in {key}"):
             run_systems([change], chosen, protocol, [runs / "acoustic"], workshop(manifest))
@@ -78,6 +84,18 @@ def test_the_order_of_the_manifest_does_not_matter(runs: Path, manifest: Path, t
         one, other = (folder / name / "fold0-seed0/model.onnx" for folder in (runs, tmp_path))
         assert one.read_bytes() == other.read_bytes()
         np.testing.assert_array_equal(result.logits, run_folder.result_of(runs / name).logits)
+
+
+def test_the_papers_figures_stand_beside_the_papers_corpus_alone(tmp_path: Path) -> None:
+    def folds(identifier: str, audio: Path) -> list[Fold]:
+        return [Fold("x", (), (), (Utterance(id=identifier, audio=audio, label="sad"),))]
+
+    real = "Ses05F_impro01_F000"
+    assert run_folder.comparable("session5", folds(real, tmp_path / "x.wav"))
+    assert not run_folder.comparable("speaker", folds(real, tmp_path / "x.wav"))
+    assert not run_folder.comparable("session5", folds("03a01Wa", tmp_path / "x.wav"))
+    (tmp_path / "SYNTHETIC.json").write_text("{}")
+    assert not run_folder.comparable("session5", folds(real, tmp_path / "Session5/x.wav"))
 
 
 def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Path) -> None:
@@ -176,7 +194,7 @@ def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
     said: list[str] = []
     shop = replace(workshop(manifest), step=lambda text: said.append(text))
     run_systems([experiment.load("acoustic", **SMALL)], read_manifest(manifest), "session5", [tmp_path / "r"], shop)
-    assert said == ["audit the split", "short-term features", "train acoustic"]
+    assert said == ["audit the split", "read the recordings", "short-term features", "train acoustic"]
     assert system.silent("anything") is None
 
 

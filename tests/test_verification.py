@@ -12,7 +12,7 @@ from duetto.errors import ModelError
 from duetto.features.kinds import kind
 from duetto.inputs import Frontend, Normaliser
 from duetto.models.fusion import EmotionModel
-from duetto.runtime import graph_int8
+from duetto.runtime import graph
 from duetto.runtime.verification import answers_alone, drawn, lengths, spread, verify
 from duetto.splits import Fold
 from duetto.words.vocabulary import Vocabulary
@@ -173,7 +173,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
     weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     weight[0, ..., 0] = 0
     weight[-1] = 0
-    integers, scale = graph_int8.quantised(weight, (weight.ndim - 1,))
+    integers, scale = graph.quantised(weight, (weight.ndim - 1,))
     assert integers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(integers).max() == 127
     assert scale.shape == (*shape[:-1], 1) and (scale > 0).all()
     assert (np.abs(integers * scale - weight) <= 0.5001 * scale).all()

@@ -9,7 +9,7 @@ stands beside the best one possible.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import corpora, evaluation, experiment, report, runs, splits
@@ -99,8 +99,6 @@ def run(
     )
     results += _with_found_words(out, folds, workshop, workers, step)
     results += evaluation.controls(folds, classes("four"))
-    # The paper's figures are of IEMOCAP; beside synthetic speech they would say nothing.
-    results = [replace(result, paper_ua=None) for result in results]
     best = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
     page = out / "report.html"
     described = runs.read(out / "runs" / DEMO_SYSTEMS[-1])

@@ -11,13 +11,14 @@ for answer in recogniser.predict_many(files, workers=8):   # in the order of the
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,11 +29,20 @@ from .features.mfcc import MfccConfig, words_of
 from .pretrained import DEFAULT, PRETRAINED, terms
 from .pretrained import folder as pretrained_folder
 from .runtime import DESCRIPTION, Session, SoundAlikes, SpokenEncoder
+from .utils.reading import shortened, unreadable
 from .utterance import Word
 from .words.vocabulary import normalise
 
 if TYPE_CHECKING:
     from .words.listen import Listener
+
+LONGEST = 600.0
+"""Seconds of a recording that are decoded for a system whose answer depends on more than its first frames: one that
+reads words, normalises by utterance or speaker, or whose features are relative to the whole recording."""
+_MARGIN = 1.0
+"""Seconds beyond the last frame that is used: windows and the filter of the resampler reach that far and less."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,11 @@ def find(model: str | os.PathLike[str]) -> Path:
     """The exported folder that a model name stands for: itself, the first finished fold and seed of a run, or one of
     `PRETRAINED`, unless a model lies in a folder of that name."""
     folder = Path(model)
-    if (folder / DESCRIPTION).is_file():
-        return folder
+    try:
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    except OSError as error:  # a name that is too long
+        raise ModelError(f"{shortened(str(model))}: {unreadable(error)}; give the folder of a model") from error
     if isinstance(model, str) and model in PRETRAINED:
         return pretrained_folder(model)
     if members := _members(folder):
@@ -160,6 +173,18 @@ class Recogniser:
         """The classes it chooses from."""
         return self._session.front.classes
 
+    @property
+    def most_seconds(self) -> float:
+        """Seconds of a recording that are decoded at most; of a longer one the rest does not change the answer, or
+        is left out with a warning (`LONGEST`)."""
+        experiment = self._session.front.experiment
+        local = self._features.local and experiment.normalisation == "train" and not experiment.uses_words
+        return min(LONGEST, experiment.max_frames * self._features.step_seconds + _MARGIN) if local else LONGEST
+
+    @property
+    def _side(self) -> Literal["first", "last"]:
+        return "last" if self._session.front.experiment.padding == "pre" else "first"
+
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Prediction:
@@ -187,7 +212,7 @@ class Recogniser:
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Evidence:
         """What a call with the same arguments answers from."""
-        waveform = audio.load(source)
+        waveform = audio.load(source, most=self.most_seconds, side=self._side)
         try:
             return self._heard(waveform, transcript, words)
         except AudioError as error:  # of samples that are no sound to it; they do not know whose they are
@@ -195,10 +220,13 @@ class Recogniser:
 
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
+        duration = waveform.duration if waveform.whole is None else waveform.whole
+        if duration > LONGEST + _MARGIN:
+            warnings.append(f"only the {self._side} {self.most_seconds:g} s of {duration:.1f} s were read")
         frames = read = None
         said, words_from = (), "none"
         if self._session.front.experiment.uses_audio:
-            frames = self._frames(waveform, warnings)
+            frames = self._frames(waveform, duration, warnings)
         if self._listener is not None:
             found = self._listener(waveform.samples, transcript=transcript, words=words)
             said, words_from = found.words, found.words_from
@@ -206,18 +234,26 @@ class Recogniser:
             read = self._read(waveform, said, warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system hears the voice only; the words that were given are not used")
-        return Evidence(frames, read, said, words_from, waveform.duration, tuple(warnings))
+        return Evidence(frames, read, said, words_from, duration, tuple(warnings))
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Prediction | DuettoError:
-        """The answer of a call with the same arguments, or the error that says why there is none."""
+        """The answer of a call with the same arguments, or the error that says why there is none.
+
+        Whatever goes wrong with one recording is its own error: in a batch the others still get their answers.
+        """
         try:
             return self(source, transcript=transcript, words=words)
         except DuettoError as error:
             return error
         except (UnicodeError, OSError) as error:  # a file name may hold bytes that are no text, or be too long
-            return AudioError(f"{source!r}: {error}")
+            return AudioError(f"{_name(source)!r}: {error}")
+        except MemoryError:
+            return AudioError(f"{_name(source)}: there is not enough memory to analyse it")
+        except Exception as error:  # a defect; it is reported with its kind
+            _log.debug("%s", _name(source), exc_info=True)
+            return DuettoError(f"{_name(source)}: {type(error).__name__}: {error}")
 
     def predict_many(self, sources: Iterable[audio.Source], *, workers: int = 1) -> Iterator[Prediction | DuettoError]:
         """An answer for each recording, in their order; one that has none gives its error, and the others go on.
@@ -232,7 +268,7 @@ class Recogniser:
         function = partial(_attempt, *self._origin)
         return parallel.in_order(function, map(_portable, sources), workers=workers, processes=True, crashed=_crashed)
 
-    def _frames(self, waveform: audio.Waveform, warnings: list[str]) -> np.ndarray:
+    def _frames(self, waveform: audio.Waveform, duration: float, warnings: list[str]) -> np.ndarray:
         maximum = self._session.front.experiment.max_frames
         features = self._features.extractor.extract(waveform.samples, waveform.sample_rate)
         heard = len(features) * self._features.step_seconds
@@ -241,10 +277,9 @@ class Recogniser:
                 f"only {heard:.1f} s of {waveform.duration:.1f} s are loud enough beside the loudest sound to be heard"
             )
         if len(features) > maximum:
-            part = "last" if self._session.front.experiment.padding == "pre" else "first"
             sound = "" if self._features.continuous else " of sound"
             warnings.append(
-                f"only the {part} {maximum * self._features.step_seconds:g} s{sound} of {waveform.duration:.1f} s were "
+                f"only the {self._side} {maximum * self._features.step_seconds:g} s{sound} of {duration:.1f} s were "
                 "heard; the system was trained on single utterances"
             )
         if self._session.front.experiment.normalisation == "speaker":
@@ -287,13 +322,33 @@ def _loaded(model: str, recogniser: str, threads: int) -> Recogniser:
     return Recogniser(model, recogniser=recogniser, threads=threads)
 
 
-def _attempt(model: str, recogniser: str, threads: int, source: audio.Source) -> Prediction | DuettoError:
+def _attempt(model: str, recogniser: str, threads: int, source: audio.Source | DuettoError) -> Prediction | DuettoError:
+    if isinstance(source, DuettoError):
+        return source
     return _loaded(model, recogniser, threads).attempt(source)
 
 
 def _portable(source: audio.Source) -> Any:
-    """A source that may go to another process: the content of a file object."""
-    return source if isinstance(source, str | os.PathLike | Mapping) else io.BytesIO(source.read())
+    """A source that may go to another process: of what can be read here only, the content, or why there is none."""
+    if isinstance(source, Mapping) or (isinstance(source, str | os.PathLike) and not audio.is_stream(source)):
+        return source
+    content = io.BytesIO()
+    try:
+        audio.save(source, content)
+    except DuettoError as error:
+        return error
+    return _Named(content.getvalue(), _name(source))
+
+
+class _Named(io.BytesIO):
+    """Content of a file, with the file's name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[_Named], tuple[bytes, str]]:
+        return _Named, (self.getvalue(), self.name)
 
 
 def _crashed(source: audio.Source) -> DuettoError:
@@ -301,4 +356,6 @@ def _crashed(source: audio.Source) -> DuettoError:
 
 
 def _name(source: audio.Source) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else "a recording"
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    return "a recording" if isinstance(source, Mapping) else str(getattr(source, "name", "a recording"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TextIO
 
 from .utils.reading import printable
 
@@ -20,7 +21,7 @@ Progress = Callable[[int, int], None]
 @contextmanager
 def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
     """A progress bar with an estimate, as a context manager around one piece of work."""
-    if not enabled or not sys.stderr.isatty():
+    if not enabled or not _is_terminal(sys.stderr):
         yield None
         return
     from rich.console import Console
@@ -37,9 +38,14 @@ def bar(description: str, *, enabled: bool = True) -> Iterator[Progress | None]:
         TimeRemainingColumn(),
     )
     # While a bar is drawn, rich prints above it; what goes to a file or a pipe must not land there.
-    with Bars(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bars:
+    with Bars(*columns, console=console, redirect_stdout=_is_terminal(sys.stdout)) as bars:
         task = bars.add_task(printable(description), total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is there (it is None where it was closed at the start), open, and a terminal."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 @contextmanager

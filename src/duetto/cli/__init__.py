@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from ..errors import DuettoError, MissingExtraError
-from . import output
+from . import output, streams
 
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
@@ -108,7 +108,7 @@ def main() -> None:
         for number in _ENDED:
             if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored (nohup)
                 signal.signal(number, _end)
-    output.replace_unknown()
+    streams.prepare()
     try:
         app()
     except DuettoError as error:

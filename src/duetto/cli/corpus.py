@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +11,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import corpora
+from .. import audio, corpora
 from ..corpora import doctor, synthetic
-from ..errors import DuettoError
+from ..errors import AudioError, DuettoError
 from ..features.kinds import FEATURES, kind
 from ..features.store import extract_corpus
 from ..progress import bar
 from ..utils.reading import printable
 from ..utterance import Utterance, read_manifest, write_manifest
 from .output import Console, echo, json_line
+from .predict import source_of
 
 app = typer.Typer(help="Corpus folders: examine, turn into a manifest, or make a synthetic one.", no_args_is_help=True)
 
@@ -117,7 +119,10 @@ def synthesise(
 
 
 def features(
-    sources: Annotated[list[Path], typer.Argument(help="One manifest (.jsonl), or recordings.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="One manifest (.jsonl), or recordings; - is standard input.", readable=False),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Feature folder; what it holds is not computed again.")],
     mode: Annotated[str, typer.Option(help="What to compute: " + ", ".join(FEATURES))] = "corrected",
     workers: Annotated[int, typer.Option(help="Processes; 0 for one a core.")] = 0,
@@ -135,21 +140,35 @@ def features(
 
         duetto features a.wav b.flac -o features --mode pyaudioanalysis
     """
-    utterances = _utterances(sources)
-    with bar("features") as progress:
-        store = extract_corpus(utterances, out, kind(mode).extractor, workers=workers, progress=progress)
-    skipped = [u.id for u in utterances if u.id in store.skipped]  # of these: a store remembers all it ever met
-    for utterance_id in skipped:
-        echo(f"skipped {utterance_id}: {store.skipped[utterance_id]}", err=True)
-    done = len(utterances) - len(skipped)
-    echo(f"{out}: {done} of {len(utterances)} utterances, {len(skipped)} skipped", err=True)
-    if skipped:
+    with tempfile.TemporaryDirectory() as folder:
+        utterances, failed = _utterances(sources, Path(folder))
+        with bar("features") as progress:
+            store = extract_corpus(utterances, out, kind(mode).extractor, workers=workers, progress=progress)
+    failed |= {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
+    for utterance_id, reason in failed.items():
+        echo(f"skipped {utterance_id}: {reason}", err=True)
+    total = len(utterances) + sum(name not in {u.id for u in utterances} for name in failed)
+    echo(f"{out}: {total - len(failed)} of {total} utterances, {len(failed)} skipped", err=True)
+    if failed:
         raise typer.Exit(1)
 
 
-def _utterances(sources: list[Path]) -> list[Utterance]:
+def _utterances(sources: list[Path], folder: Path) -> tuple[list[Utterance], dict[str, str]]:
+    """What to compute features of, and why not of the rest: what is no regular file is copied into `folder`."""
     if len(sources) == 1 and sources[0].suffix == ".jsonl":
-        return read_manifest(sources[0])
+        return read_manifest(sources[0]), {}
     if any(path.suffix == ".jsonl" for path in sources):
         raise typer.BadParameter("a manifest stands alone: give one .jsonl file, or recordings")
-    return [Utterance(printable(str(path)), path) for path in sources]
+    utterances, failed = [], {}
+    for number, path in enumerate(sources):
+        file = path
+        if str(path) == "-" or audio.is_stream(path):
+            file = folder / str(number)
+            try:
+                with file.open("wb") as out:
+                    audio.save(source_of(path), out)
+            except AudioError as error:
+                failed[printable(str(path))] = str(error)
+                continue
+        utterances.append(Utterance(printable(str(path)), file))
+    return utterances, failed

@@ -10,7 +10,6 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
-from io import TextIOWrapper
 from typing import Any
 
 import rich.console
@@ -27,13 +26,6 @@ def log(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
-
-
-def replace_unknown() -> None:
-    """A terminal that lacks a character still gets the answer."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def plain(text: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -18,9 +19,16 @@ from ..utils.text import name_of
 from ..utterance import Word, parse_words
 from .output import echo, json_line
 
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(  # readable: whether one can be read is that recording's error, not the end of the batch
+        help="Recordings: wav, flac, ogg, opus or mp3, at any rate; - is standard input.", readable=False
+    ),
+]
+
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, ogg, opus or mp3, at any rate.")],
+    files: Recordings,
     model: Annotated[
         str,
         typer.Option(
@@ -56,6 +64,8 @@ def predict(
         duetto predict call.wav --model runs/fusion --transcript "oh that is lovely"
 
         duetto predict calls/*.flac --model runs/acoustic --json > answers.jsonl
+
+        ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
     if (transcript is not None or words is not None) and len(files) > 1:
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
@@ -66,13 +76,18 @@ def predict(
         echo(f"model {system.name}: {system.terms}", err=True)
     given = None if words is None else _read_words(words)
     if transcript is None and given is None:
-        answers = system.predict_many(files, workers=min(workers or cores(), len(files)))
+        answers = system.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
     else:
-        answers = iter([system.attempt(files[0], transcript=transcript, words=given)])
+        answers = iter([system.attempt(source_of(files[0]), transcript=transcript, words=given)])
     failed = _tell(files, answers, as_json)
     if failed:
         echo(f"{failed} of {len(files)} recordings have no answer", err=True)
         raise typer.Exit(1)
+
+
+def source_of(file: Path) -> Path | BinaryIO:
+    """What an argument stands for: `-` is standard input."""
+    return sys.stdin.buffer if str(file) == "-" else file
 
 
 def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_json: bool) -> int:

@@ -11,7 +11,6 @@ expected and what to do. Notes (a subset, files that are ignored) need no action
 
 from __future__ import annotations
 
-import wave
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -41,7 +40,7 @@ SCANS: dict[str, Scan] = {
 """Kind of corpus → its parser in the form that reports every problem."""
 
 KNOWN_RATES = {"iemocap": 16_000, "synthetic": SAMPLE_RATE}
-"""Kind → samples per second of every recording (read from WAV headers)."""
+"""Kind → samples per second of every recording (of any format)."""
 
 KNOWN_SPEAKERS: dict[str, dict[str, int]] = {
     "emodb": {
@@ -272,23 +271,14 @@ def _recording(utterance: Utterance, rate: int | None, durations: dict[Path, flo
         yield Problem("missing-audio", utterance.id, detail)
         return
     try:
-        durations[file] = audio.duration(file)
+        found = audio.properties(file)
     except AudioError as error:
         yield Problem("bad-audio", utterance.id, str(error))
         return
-    found = _wav_rate(file) if rate is not None else None
-    if found is not None and found != rate:
-        detail = f"{file}: {found} Hz, {rate} Hz in the release; it was converted: restore the original"
+    durations[file] = found.duration
+    if rate is not None and found.sample_rate != rate:
+        detail = f"{file}: {found.sample_rate} Hz, {rate} Hz in the release; it was converted: restore the original"
         yield Problem("wrong-rate", utterance.id, detail)
-
-
-def _wav_rate(file: Path) -> int | None:
-    """Samples per second of a PCM WAV file; None of any other kind of file."""
-    try:
-        with wave.open(str(file), "rb") as opened:
-            return opened.getframerate()
-    except (wave.Error, EOFError, OSError):
-        return None
 
 
 def _cut(utterance: Utterance, duration: float) -> Iterator[Problem]:

@@ -134,9 +134,42 @@ def is_audio(path: Path) -> bool:
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(APPLE_DOUBLE)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files in a folder and below it, sorted; linked folders are followed.
+
+    A folder that can be reached by several ways is read once, by the first in alphabetical order, so that a link to a
+    folder above it does not go round for ever. A link to nothing counts as a file: what lacks is for the doctor to
+    report.
+
+    Raises:
+        CorpusError: A folder can't be listed.
+    """
+    found: list[Path] = []
+    visited: set[tuple[int, int]] = set()
+
+    def visit(folder: Path) -> None:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in visited:
+            return
+        visited.add((status.st_dev, status.st_ino))
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                visit(path)
+            else:
+                found.append(path)
+
+    try:
+        visit(folder)
+    except RecursionError as error:
+        raise CorpusError(f"{folder}: its folders are nested too deeply") from error
+    except OSError as error:
+        raise CorpusError(f"{error.filename or folder}: {unreadable(error)}") from error
+    return sorted(found)
+
+
 def audio_below(folder: Path) -> list[Path]:
-    """All recordings in a folder and below it, sorted."""
-    return sorted(path for path in folder.rglob("*") if is_audio(path) and path.is_file())
+    """All recordings in a folder and below it (`files_below`)."""
+    return [path for path in files_below(folder) if is_audio(path)]
 
 
 def audio_in(folder: Path, report: Report) -> dict[str, Path]:

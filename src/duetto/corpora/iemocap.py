@@ -37,6 +37,7 @@ from .files import (
     Report,
     audio_in,
     expected_audio,
+    files_below,
     read_lines,
     refuse,
     require_folder,
@@ -298,4 +299,5 @@ def apple_doubles(path: Path) -> list[Path]:
     """The `._*` companions in the folders that are read."""
     places = (EVALUATION, TRANSCRIPTIONS, RECORDINGS, ALIGNMENTS)
     folders = (session / place for session in sessions(path) for place in places)
-    return sorted(file for folder in folders if folder.is_dir() for file in folder.rglob(f"{APPLE_DOUBLE}*"))
+    below = (file for folder in folders if folder.is_dir() for file in files_below(folder))
+    return sorted(file for file in below if file.name.startswith(APPLE_DOUBLE))

@@ -25,7 +25,18 @@ from ..errors import CorpusError
 from ..labels import classes
 from ..utterance import Utterance, Word
 from . import alignments
-from .files import Collector, Problem, Report, audio_in, expected_audio, read_lines, refuse, require_folder
+from .files import (
+    APPLE_DOUBLE,
+    Collector,
+    Problem,
+    Report,
+    audio_in,
+    expected_audio,
+    files_below,
+    read_lines,
+    refuse,
+    require_folder,
+)
 
 NAME = re.compile(r"(?P<speaker>[0-9]{1,9})-(?P<chapter>[0-9]{1,9})-(?P<number>\d{4})")
 
@@ -44,8 +55,8 @@ def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
     require_folder(path, "LibriSpeech")
     genders = _genders(path, report)
     found = Collector(report)
-    for file in sorted(path.rglob("*.trans.txt")):
-        if not file.name.startswith("._"):
+    for file in files_below(path):
+        if file.name.endswith(".trans.txt") and not file.name.startswith(APPLE_DOUBLE):
             _scan_chapter(file, genders, found, report)
     return found.sorted(f"{path}: no *.trans.txt in it or below; give LibriSpeech, one of its subsets, or a chapter")
 

@@ -18,7 +18,9 @@ from .waveform import WaveformConfig
 class Kind:
     """One kind of frames. title: for progress. dim: values in a frame. step_seconds: from one frame to the next.
     statistics: values of a frame that are normalised each by its own mean and deviation: all of them, or 1 where
-    they are one quantity (the samples of a sound). continuous: whether every stretch of a recording has its frames."""
+    they are one quantity (the samples of a sound). continuous: whether every stretch of a recording has its frames.
+    local: whether a frame depends on the sound near it alone, so that the first frames of a long recording need no more
+    than its beginning."""
 
     title: str
     extractor: Extractor
@@ -26,11 +28,13 @@ class Kind:
     step_seconds: float
     statistics: int
     continuous: bool = True
+    local: bool = True
 
 
 def _short_term(mode: str) -> Kind:
     n = len(short_term.NAMES)
-    return Kind("short-term features", ShortTermConfig(mode=mode), n, FRAME_SECONDS, n)
+    # pyaudioanalysis divides by the level of the whole recording.
+    return Kind("short-term features", ShortTermConfig(mode=mode), n, FRAME_SECONDS, n, local=mode == "corrected")
 
 
 _BANDS, _VOICE = spectrogram.BANDS, len(voice.NAMES)
@@ -38,7 +42,7 @@ _BANDS, _VOICE = spectrogram.BANDS, len(voice.NAMES)
 FEATURES: dict[str, Kind] = {
     "corrected": _short_term("corrected"),
     "pyaudioanalysis": _short_term("pyaudioanalysis"),
-    "voice": Kind("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, _VOICE, continuous=False),
+    "voice": Kind("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, _VOICE, continuous=False, local=False),
     "spectrogram": Kind("spectrograms", SpectrogramConfig(), _BANDS, spectrogram.STEP_SECONDS, _BANDS),
     "waveform": Kind("waveforms", WaveformConfig(), waveform.WIDTH, spectrogram.STEP_SECONDS, 1),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ModelError
+from ..utils.reading import printable, read_bytes
 
 PRETRAINED: dict[str, str] = {"emodb-ravdess": "emodb-ravdess"}
 """Name of a model → its folder beside this file."""
@@ -16,6 +17,7 @@ DEFAULT = "emodb-ravdess"
 """What answers where no model is named."""
 
 TERMS, CARD = "terms.txt", "README.md"
+_TERMS_LIMIT = 10_000
 
 
 def folder(name: str) -> Path:
@@ -26,6 +28,12 @@ def folder(name: str) -> Path:
 
 
 def terms(exported: Path) -> str:
-    """One line: what the model in a folder was trained on and how it may be used; empty where nothing is said."""
+    """One line, fit for a terminal: what the model in a folder was trained on and how it may be used; empty where
+    nothing is said. A link is not followed: what it leads to is no text of the model's."""
     path = exported / TERMS
-    return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    if path.is_symlink():
+        return f"its {TERMS} is a link, and is not shown"
+    if not path.exists():
+        return ""
+    text = read_bytes(path, error=ModelError, limit=_TERMS_LIMIT).decode("utf-8", errors="replace")
+    return printable(" ".join(text.split()))

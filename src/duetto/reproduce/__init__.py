@@ -19,6 +19,7 @@ from ..errors import ConfigurationError, DuettoError
 from ..report.text import cell, finding, plain
 from ..results import RESAMPLES
 from ..utils import files
+from ..utils.reading import Record, read_json, shortened
 from . import catalogue, corpus, protocols, tables
 from .catalogue import TABLES, select
 from .corpus import Material
@@ -61,7 +62,7 @@ def run(
     """Examine the corpus, measure everything, write tables and report into `out`; see `Options`.
 
     Errors: what `corpus.read` and `measure.Bench.measure` refuse; names and settings that are not valid; a folder
-    that was made with other options, or that another process is writing into.
+    that was made with other options, or in which another process works.
     """
     options = options or Options()
     names = select(options.systems)
@@ -75,7 +76,7 @@ def run(
 
     material = corpus.read(kind, path, force=options.force, progress=examined)
     out.mkdir(parents=True, exist_ok=True)
-    with files.lock(out):
+    with files.lock(out, busy="another process is training in it; wait for it, or choose another folder"):
         _remember(out, kind, options)
         bench = Bench(material, options, out, watch)
         measured = bench.measure(names, options.protocol)
@@ -98,24 +99,20 @@ def _remember(out: Path, kind: str, options: Options) -> None:
         for key, value in made.items():
             if before.get(key) != value:
                 raise ConfigurationError(
-                    f"{out} was made with {key} = {before.get(key)!r}, not {value!r}; choose another folder, or the "
-                    "same options to go on"
+                    f"{out} was made with {key} = {shortened(before.get(key), 200)}, not {value!r}; choose another "
+                    "folder, or the same options to go on"
                 )
         return
     files.write_text(file, json.dumps(made, indent=1))
 
 
-def _made(file: Path) -> dict[str, Any]:
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(before, dict):
-            raise ValueError("no JSON object")
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{file}: damaged ({error}), so it cannot be told how this folder was made; delete the file to go on with "
-            "the options given (runs of others are refused one by one), or choose another folder"
-        ) from error
-    return before
+def _made(file: Path) -> Record:
+    return read_json(
+        file,
+        error=ConfigurationError,
+        repair="so it can't be known how this folder was made; delete the file to go on with the options given (runs "
+        "of others are refused one by one), or choose another folder",
+    )
 
 
 def _side_by_side(bench: Bench, names: Sequence[str], main: Measured) -> tuple[list[Measured], dict[str, str]]:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import ModelError
 from ..features.mfcc import word_frames
+from ..inputs import REPAIR
+from ..utils.reading import shortened
 from ..utterance import Word
 from ..words import vectors as word_vectors
 from ..words.vectors import Vectors
@@ -31,7 +34,15 @@ class SoundAlikes:
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> SoundAlikes:
         """What `save` left in a model's folder, beside its encoder."""
-        return cls(SpokenEncoder(folder, threads=threads), word_vectors.load(folder / SOUNDS))
+        encoder, sounds = SpokenEncoder(folder, threads=threads), word_vectors.load(folder / SOUNDS)
+        if sounds.dimension != encoder.dim:
+            raise ModelError(
+                f"{folder}: {SOUNDS} has vectors of {sounds.dimension} values, the encoder beside it gives "
+                f"{encoder.dim}: they are not of one model; {REPAIR}"
+            )
+        if odd := [word for word in sounds.words if normalise(word) != [word]]:
+            raise ModelError(f"{folder / SOUNDS}: {shortened(odd[0])} is no word as duetto writes them; {REPAIR}")
+        return cls(encoder, sounds)
 
     def save(self, folder: Path) -> None:
         """Write the sounds into a model's folder; the encoder's files are copied there by whoever exports it."""

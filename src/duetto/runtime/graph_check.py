@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..utils.reading import shortened
 from .onnx_file import Node, OnnxModel, Value
 
 OPSET = 17
@@ -91,7 +92,10 @@ def check(
     if model.opset != OPSET:
         raise ValueError(f"it is of version {model.opset} of ONNX's operators, not of {OPSET}")
     if dict(model.inputs) != dict(inputs):
-        raise ValueError(f"it reads {_described(model.inputs)}, but its description says {_described(inputs)}")
+        raise ValueError(
+            f"it reads {_described(model.inputs)}, but its description says {_described(inputs)}: "
+            "they are not of one model"
+        )
     given = {name: tuple(largest.get(n, 1) if isinstance(n, str) else n for n in v.shape) for name, v in inputs.items()}
     constants = {name: array.shape for name, array in model.constants.items()}
     if given.keys() & constants.keys():
@@ -116,15 +120,15 @@ def check(
 
 
 def _described(values: Mapping[str, Value]) -> str:
-    return ", ".join(f"{name} {list(value.shape)}" for name, value in sorted(values.items())) or "nothing"
+    return shortened({name: list(value.shape) for name, value in sorted(values.items())}, 200)
 
 
 def _computed(node: Node, sizes: _Sizes, operators: frozenset[str]) -> dict[str, Shape]:
     """Name → shape of the outputs of a node."""
     if node.operator not in operators:
-        raise ValueError(f"it has the operator {node.operator[:40]!r}, which duetto's graphs don't have there")
+        raise ValueError(f"it has the operator {shortened(node.operator)}, which duetto's graphs don't have there")
     if odd := node.attributes.keys() - OPERATORS[node.operator]:
-        raise ValueError(f"its operator {node.operator} has the attribute {sorted(odd)[0][:40]!r}")
+        raise ValueError(f"its operator {node.operator} has the attribute {shortened(sorted(odd)[0])}")
     missing = [name for name in node.inputs if name not in sizes.shapes]
     if missing:
         raise ValueError(f"its operator {node.operator} reads a tensor that nothing before it computes")

@@ -15,8 +15,8 @@ from ..features.kinds import kind
 from ..inputs import REPAIR, Frontend, Normaliser, Padded, pad
 from ..metrics import TEMPERATURES
 from ..utils import files
-from ..utils.reading import Record, read_bytes, read_json
-from . import graph, graph_check, graph_int8, onnx_file
+from ..utils.reading import Record, printable, read_bytes, read_json, shortened
+from . import graph, graph_check, onnx_file
 from .onnx_file import FLOAT, INT64, OnnxModel, Value
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
@@ -61,11 +61,11 @@ def export_spoken(
 def quantise(folder: Path) -> None:
     """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
 
-    The graph turns them back when it is loaded and computes in float32 (`graph_int8`): answers are those of the
+    The graph turns them back when it is loaded and computes in float32 (`graph.int8`): answers are those of the
     rounded weights, on every processor.
     """
     description = _description(folder, DESCRIPTION, _FORMAT)
-    content = graph_int8.int8((folder / GRAPH).read_bytes())
+    content = graph.int8((folder / GRAPH).read_bytes())
     _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
 
 
@@ -120,15 +120,15 @@ class _Graph:
                 content, options, providers=["CPUExecutionProvider"], enable_fallback=False
             )
         except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
-            raise ModelError(f"{path}: ONNX Runtime can't load it ({error}); {REPAIR}") from error
+            raise ModelError(f"{path}: ONNX Runtime can't load it ({printable(str(error))}); {REPAIR}") from error
 
     def _check_output(self, model: OnnxModel) -> None:
         expected = {self._output: Value(FLOAT, ("batch", self._width))}
         if dict(model.outputs) != expected or self.shapes.get(self._output) != (1, self._width):
             found = {name: (list(value.shape), self.shapes.get(name)) for name, value in model.outputs.items()}
             raise ValueError(
-                f"it gives {found}, but its description says {self._output} ['batch', {self._width}]: they are not of "
-                "one model"
+                f"it gives {shortened(found, 200)}, but its description says {self._output} ['batch', {self._width}]: "
+                "they are not of one model"
             )
 
     def __call__(self, feed: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -136,7 +136,7 @@ class _Graph:
         try:
             answers = np.asarray(self._session.run([self._output], feed)[0])
         except Exception as error:  # as above
-            raise ModelError(f"{self.path}: it can't answer ({error}); {REPAIR}") from error
+            raise ModelError(f"{self.path}: it can't answer ({printable(str(error))}); {REPAIR}") from error
         batch = len(next(iter(feed.values())))
         if answers.shape != (batch, self._width) or not (np.abs(answers) < _OVERFLOW).all():
             raise ModelError(
@@ -153,7 +153,7 @@ def settings(folder: Path) -> tuple[Frontend, float]:
     return Frontend.from_json(value, value.where), value.number("temperature", low=low, high=high)
 
 
-def _inputs(front: Frontend) -> dict[str, Value]:
+def inputs_of(front: Frontend) -> dict[str, Value]:
     """What the graph of a system reads."""
     e = front.experiment
     inputs = {}
@@ -180,7 +180,7 @@ class Session:
         e = self.front.experiment
         largest = {"time": e.max_frames, "n": e.max_words}
         output = ("logits", len(self.front.classes))
-        self._graph = _Graph(folder / GRAPH, _inputs(self.front), largest, output, threads=threads)
+        self._graph = _Graph(folder / GRAPH, inputs_of(self.front), largest, output, threads=threads)
         if self._graph.rows not in (None, len(self.front.vocabulary)):
             raise ModelError(
                 f"{folder}: {GRAPH} has {self._graph.rows} rows for words, the vocabulary of {DESCRIPTION} "

@@ -25,7 +25,7 @@ from ...errors import ConfigurationError, CorpusError
 from ...frames import SAMPLE_RATE
 from ...progress import Progress
 from ...utils import files
-from ...utils.reading import read_json
+from ...utils.reading import Record, read_json
 from . import espeak, formats, voices
 from .channel import DEFAULT, EMOTIONS, Channel, ceilings, deciders
 from .plan import Line, Options, Plan, draw_plan
@@ -226,23 +226,27 @@ def _marker(planned: Plan, *, complete: bool = True) -> dict[str, Any]:
 
 def is_complete(folder: str | Path) -> bool:
     """Whether `folder` holds a synthetic corpus that was written to its end; CorpusError for a damaged marker."""
-    return (Path(folder) / MARKER).is_file() and bool(_read_marker(Path(folder))["complete"])
+    return (Path(folder) / MARKER).is_file() and _is_complete(_read_marker(Path(folder)))
 
 
-def read_marker(folder: str | Path) -> dict[str, Any]:
+def read_marker(folder: str | Path) -> Record:
     """What `SYNTHETIC.json` says; CorpusError where there is none, it is damaged, or the corpus is incomplete."""
     marker = _read_marker(Path(folder))
-    if not marker["complete"]:
+    if not _is_complete(marker):
         raise CorpusError(f"{folder}: the synthesis of this corpus was interrupted; run it again to go on")
     return marker
 
 
-def _read_marker(folder: Path) -> dict[str, Any]:
+def _is_complete(marker: Record) -> bool:
+    return marker.boolean("complete", True)  # versions up to 0.9 wrote the marker last
+
+
+def _read_marker(folder: Path) -> Record:
     marker = read_json(folder / MARKER, error=CorpusError, repair="write the corpus again, into a new folder")
     if not marker.boolean("synthetic"):
         raise marker.wrong("'synthetic' must be true")
     marker.record("utterances")
-    return {**marker, "complete": marker.boolean("complete", True)}  # versions up to 0.9 wrote it last
+    return marker
 
 
 def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]]:
@@ -251,12 +255,22 @@ def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]
     The decisions are those of `audio`, `words` and `both` (see `oracle_accuracy`).
     """
     marker = read_marker(folder)
-    decide = deciders(Channel(**marker["channel"]))
+    channel, planted = marker.record("channel"), marker.record("utterances")
+    decide = deciders(Channel(*(channel.number(key, low=0, high=1) for key in ("own", "sibling"))))
     return {
-        name: (planted["emotion"], {way: by(planted["style"], planted["wording"]) for way, by in decide.items()})
-        for name, planted in marker["utterances"].items()
-        if planted["emotion"] is not None
+        name: (emotion, {way: by(style, wording) for way, by in decide.items()})
+        for name in planted
+        for emotion, style, wording in [_planted(planted.record(name))]
+        if emotion is not None
     }
+
+
+def _planted(utterance: Record) -> tuple[str | None, str, str]:
+    """Emotion (None where it has no class), style and wording of an utterance in a marker."""
+    found = [utterance[key] for key in ("emotion", "style", "wording")]
+    if any(value not in EMOTIONS for value in found if value is not None) or None in found[1:]:
+        raise utterance.wrong(f"emotion, style and wording must be of {', '.join(EMOTIONS)}")
+    return found[0], found[1], found[2]
 
 
 def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None) -> dict[str, float]:
@@ -269,7 +283,7 @@ def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None
     chosen = None if sessions is None else set(sessions)
     hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for name, (emotion, decisions) in oracle_decisions(folder).items():
-        if chosen is None or int(name[4]) in chosen:
+        if chosen is None or name[4:5] in {str(session) for session in chosen}:
             for modality, decision in decisions.items():
                 hits[modality][emotion].append(decision == emotion)
     if not hits:

@@ -1,0 +1,73 @@
+"""What a file is that is no audio, and what to do about it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import PurePath
+
+_READ = "WAV, FLAC, OGG, OPUS and MP3 are read"
+_KINDS: tuple[tuple[int, bytes, str], ...] = (
+    (4, b"ftyp", "an MP4 file (m4a, mp4, mov, 3gp)"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska file (webm, mkv)"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "a Windows Media file (wma, wmv, asf)"),
+    (0, b"#!AMR", "an AMR file"),
+    (0, b"\xff\xf1", "AAC audio"),
+    (0, b"\xff\xf9", "AAC audio"),
+    (0, b"ADIF", "AAC audio"),
+    (0, b"FLV\x01", "a Flash video"),
+    (0, b".RMF", "a RealMedia file"),
+    (0, b"MAC ", "Monkey's Audio"),
+    (0, b"wvpk", "WavPack audio"),
+    (0, b"OggS", "an Ogg file that breaks off at once, or of a codec such as Speex"),
+    (8, b"AVI ", "an AVI video"),
+)
+"""Position, bytes there, what such a file is. `RIFF` is not among them: libsndfile says what it misses in a WAV."""
+_TEXT = frozenset(range(0x20, 0x100)) | frozenset(b"\t\n\r\f\x1b")
+
+
+def not_audio(name: str, head: bytes, why: str, *, is_path: bool) -> str:
+    """The error for a file that libsndfile does not read.
+
+    Args:
+        name: Of the file, for the message.
+        head: Its first bytes.
+        why: What libsndfile says.
+        is_path: Whether `name` is a path, which can stand in a command.
+    """
+    if is_text(head):
+        return f"{name}: is text, not audio. {_READ}; give a recording"
+    if head and not any(head):
+        return f"{name}: cannot be read as audio: it begins with zero bytes only. {_READ}; copy the recording again"
+    kind = next((kind for at, magic, kind in _KINDS if head[at : at + len(magic)] == magic), None)
+    convert = f"convert it first{_command(name, is_path)}"
+    if kind is not None:
+        return f"{name}: cannot be read as audio: it is {kind}, which duetto does not read. {_READ}; {convert}"
+    return f"{name}: cannot be read as audio ({why}). {_READ}; if another program plays it, {convert}"
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a text, in UTF-8, UTF-16 or one byte a letter."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        sample = head[2:512]
+        with_zero = max(sample[::2].count(0), sample[1::2].count(0))
+        return len(sample) >= 2 and with_zero > len(sample) // 4 and set(sample) <= _TEXT | {0}
+    if not head or not set(head) <= _TEXT:
+        return False
+    letters = sum(byte < 0x80 for byte in head)
+    return letters > 0.7 * len(head) or _is_utf8(head)
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4  # cut within a letter
+    return True
+
+
+def _command(name: str, is_path: bool) -> str:
+    source, out = (name, str(PurePath(name).with_suffix(".converted.wav"))) if is_path else ("FILE", "converted.wav")
+    command = f"ffmpeg -i {shlex.quote(source)} -ac 1 -ar 16000 {shlex.quote(out)}"
+    where = "" if shutil.which("ffmpeg") else " (ffmpeg is not installed here)"
+    return f": {command}{where}"

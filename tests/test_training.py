@@ -249,4 +249,4 @@ def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
 
 def test_a_run_folder_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="TensorBoard writes only where names are UTF-8"):
-        _writer(tmp_path / os.fsdecode(b"caf\xe9"), 0)
+        _writer(tmp_path / os.fsdecode(b"caf\xe9"), 0).__enter__()

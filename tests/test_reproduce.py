@@ -222,7 +222,7 @@ def test_a_folder_of_other_options_is_refused(tree: Path, tmp_path: Path) -> Non
 
 
 def test_a_folder_in_which_another_process_works_is_left_alone(tree: Path, tmp_path: Path) -> None:
-    with files.lock(tmp_path), pytest.raises(ConfigurationError, match="another process is writing into it"):
+    with files.lock(tmp_path), pytest.raises(ConfigurationError, match="another process is training in it"):
         reproduce.run("synthetic", tree, tmp_path, Options(systems=("acoustic",)))
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 

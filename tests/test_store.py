@@ -1,5 +1,6 @@
 """The feature store: what is stored is what was computed, once, whatever happens in between."""
 
+import errno
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,8 @@ import pytest
 
 from duetto import audio
 from duetto.errors import ConfigurationError, CorpusError
-from duetto.features import store
+from duetto.features import _extraction, store
+from duetto.features.content import Contents
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.store import FeatureStore, extract_corpus
 from duetto.utils.files import lock
@@ -79,7 +82,7 @@ def test_views_are_read_only_and_share_the_file(tmp_path: Path) -> None:
         view[0] = 0
     again = pickle.loads(pickle.dumps(made))  # the way to a data loader's process
     np.testing.assert_array_equal(again["u1"], made["u1"])
-    assert len(pickle.dumps(made)) < 500  # the path, not the data
+    assert len(pickle.dumps(made)) < 500  # the path and the ids, not the data
 
 
 def test_nothing_is_computed_twice(tmp_path: Path) -> None:
@@ -176,7 +179,7 @@ def test_warnings_of_recordings_are_kept(tmp_path: Path) -> None:
 
 
 def test_many_processes_write_the_same_store_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_ALONE_SECONDS", 0)
+    monkeypatch.setattr(_extraction, "_ALONE_SECONDS", 0)
     utterances = corpus(tmp_path / "a", 40)
     before = dict(os.environ)
     many = extract_corpus(utterances, tmp_path / "many", CONFIG, workers=2)
@@ -187,7 +190,7 @@ def test_many_processes_write_the_same_store_as_one(tmp_path: Path, monkeypatch:
 
 
 def test_worker_processes_use_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_ALONE_SECONDS", 0)
+    monkeypatch.setattr(_extraction, "_ALONE_SECONDS", 0)
     config = Counting(tmp_path / "log")
     extract_corpus(corpus(tmp_path / "a", 40), tmp_path / "s", config, workers=2)
     pids = {line.split()[0] for line in config.calls()}
@@ -197,7 +200,7 @@ def test_worker_processes_use_one_thread_each(tmp_path: Path, monkeypatch: pytes
 def test_processes_are_started_only_for_what_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     utterances, own = corpus(tmp_path / "a", 20), str(os.getpid())
     for seconds, all_here in ((1e9, True), (0.2, False)):
-        monkeypatch.setattr(store, "_ALONE_SECONDS", seconds)
+        monkeypatch.setattr(_extraction, "_ALONE_SECONDS", seconds)
         config = Counting(tmp_path / f"log{seconds}", pause=0.05)
         made = extract_corpus(utterances, tmp_path / f"s{seconds}", config, workers=2)
         pids = [line.split()[0] for line in config.calls()]
@@ -271,7 +274,7 @@ def test_a_damaged_index_names_its_line(tmp_path: Path) -> None:
     home = extract_corpus(corpus(tmp_path / "a", 2), tmp_path / "s", CONFIG).home
     lines = (home / "index.jsonl").read_text().splitlines(keepends=True)
     (home / "index.jsonl").write_text(lines[0] + "{half\n" + "".join(lines[1:]))
-    with pytest.raises(CorpusError, match=r"index\.jsonl:2: damaged .*delete .* and extract again"):
+    with pytest.raises(CorpusError, match=r"index\.jsonl:2: not valid JSON .*; damaged: delete .* and extract again"):
         FeatureStore.open(tmp_path / "s")
     (home / "config.json").write_text(json.dumps({"format": 99, "extractor": "x"}))
     with pytest.raises(CorpusError, match="store format 99; this duetto reads 1"):
@@ -281,12 +284,161 @@ def test_a_damaged_index_names_its_line(tmp_path: Path) -> None:
         FeatureStore.open(tmp_path / "s")
 
 
-def test_only_one_writer_at_a_time(tmp_path: Path) -> None:
-    utterances = corpus(tmp_path / "a", 1)
-    home = extract_corpus(utterances, tmp_path / "s", CONFIG).home
-    with lock(home), pytest.raises(ConfigurationError, match="another process is writing"):
+def test_a_second_writer_waits_and_then_computes_nothing_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    utterances, config = corpus(tmp_path / "a", 30), Counting(tmp_path / "log")
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        wait_until(lambda: len(config.calls()) > 3)
+        made = extract_corpus(utterances, tmp_path / "s", config)
+        assert process.wait(60) == 0
+    assert "another process is computing features; waiting for it" in caplog.text
+    assert len(made) == 30 and len(config.calls()) == 30
+
+
+def test_a_complete_store_is_read_while_another_process_writes_and_where_nobody_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterances = corpus(tmp_path / "a", 3)
+    home = extract_corpus(utterances[:2], tmp_path / "s", CONFIG).home
+    with lock(home):
+        assert len(extract_corpus(utterances[:2], tmp_path / "s", CONFIG)) == 2
+    before = {path: path.read_bytes() for path in home.iterdir()}
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(home / "lock"))
+
+    monkeypatch.setattr(store, "lock", refused)
+    renamed = [Utterance("other", utterances[1].audio)]
+    made = extract_corpus(renamed, tmp_path / "s", CONFIG)
+    again = pickle.loads(pickle.dumps(made))
+    for opened in (made, again):
+        np.testing.assert_array_equal(opened["other"], opened["u1"])
+    lacking = r"lacks the features of 1 of 3 utterances, such as 'u2', and can't be written \(Read-only.*--cache"
+    with pytest.raises(ConfigurationError, match=lacking):
         extract_corpus(utterances, tmp_path / "s", CONFIG)
-    assert len(extract_corpus(utterances, tmp_path / "s", CONFIG)) == 1
+    with pytest.raises(ConfigurationError, match="lacks the features of 2 of 2"):
+        extract_corpus(utterances[:2], tmp_path / "s", Counting(tmp_path / "log"))
+    assert {path: path.read_bytes() for path in home.iterdir()} == before
+
+
+def test_another_sound_of_equal_size_and_time_is_another_sound(tmp_path: Path) -> None:
+    """What `cp -p` and rsync leave."""
+    (utterance,) = corpus(tmp_path / "a", 1)
+    contents, status = Contents(), utterance.audio.stat()
+    before = extract_corpus([utterance], tmp_path / "s", CONFIG, contents=contents)["u0"].copy()
+    audio.write(utterance.audio, np.random.default_rng(9).standard_normal(1_600) * 0.1, 16_000)
+    os.utime(utterance.audio, ns=(status.st_atime_ns, status.st_mtime_ns))
+    now = utterance.audio.stat()
+    assert (now.st_size, now.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    for read in (contents, None):
+        after = extract_corpus([utterance], tmp_path / "s", CONFIG, contents=read)["u0"]
+        np.testing.assert_array_equal(after, CONFIG.extract(audio.load(utterance.audio).samples, 16_000))
+        assert not np.array_equal(after, before)
+
+
+@dataclass(frozen=True)
+class Overwriting:
+    """An extractor during whose work the recording changes."""
+
+    recording: Path
+
+    def key(self) -> str:
+        return "overwriting"
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        audio.write(self.recording, samples[::-1] / 2, sample_rate)
+        return samples[:, None]
+
+
+def test_a_recording_that_changes_while_it_is_read_has_no_features(tmp_path: Path) -> None:
+    utterances = corpus(tmp_path / "a", 1)
+    made = extract_corpus(utterances, tmp_path / "s", Overwriting(utterances[0].audio))
+    assert "0.wav: was changed while it was being read" in made.skipped["u0"]
+
+
+def test_what_is_no_regular_file_has_no_features(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    made = extract_corpus([Utterance("p", tmp_path / "pipe.wav")], tmp_path / "s", CONFIG)
+    assert "no regular file" in made.skipped["p"]
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_flipped_bits_are_found_and_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, reopened: bool
+) -> None:
+    utterances, config = corpus(tmp_path / "a", 6), Counting(tmp_path / "log")
+    made = extract_corpus(utterances, tmp_path / "s", config)
+    content = bytearray((made.home / "features.f32").read_bytes())
+    content[made["u0"].nbytes + 5] ^= 4
+    (made.home / "features.f32").write_bytes(content)
+    opened = FeatureStore.open(tmp_path / "s") if reopened else pickle.loads(pickle.dumps(made))
+    assert opened["u0"].size
+    with pytest.raises(CorpusError, match=r"features of 'u1' are damaged, .* run the same again"):
+        opened["u1"]
+    again = extract_corpus(utterances, tmp_path / "s", config)
+    assert "1 damaged, such as 'u1'; computed again" in caplog.text and len(config.calls()) == 7
+    for u in utterances:
+        np.testing.assert_array_equal(again[u.id][:, 0], audio.load(u.audio).samples[::1_600])
+    assert len(extract_corpus(utterances, tmp_path / "s", config)) == 6 and len(config.calls()) == 7
+
+
+def test_a_file_cut_short_under_an_open_store_is_an_error_not_a_crash(tmp_path: Path) -> None:
+    utterances = corpus(tmp_path / "a", 6)
+    made = extract_corpus(utterances, tmp_path / "s", CONFIG)
+    kept = made["u0"].copy()
+    os.truncate(made.home / "features.f32", made["u0"].nbytes)
+    np.testing.assert_array_equal(made["u0"], kept)
+    with pytest.raises(CorpusError, match="'u5' are damaged, or were cut off meanwhile"):
+        made["u5"]
+    again = extract_corpus(utterances, tmp_path / "s", CONFIG)
+    for u in utterances:
+        np.testing.assert_array_equal(again[u.id], CONFIG.extract(audio.load(u.audio).samples, 16_000))
+
+
+def test_a_store_of_an_earlier_version_is_read_and_goes_on(tmp_path: Path) -> None:
+    """Without checksums, and with a line for each file's size and time stamp."""
+    utterances, config = corpus(tmp_path / "a", 3), Counting(tmp_path / "log")
+    home = extract_corpus(utterances[:2], tmp_path / "s", config).home
+    lines = [json.loads(line) for line in (home / "index.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.pop("crc", None)
+    lines.insert(0, {"file": "/a/0.wav", "size": 3, "mtime": 5, "digest": "0"})
+    (home / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(FeatureStore.open(tmp_path / "s")) == 2
+    assert len(extract_corpus(utterances, tmp_path / "s", config)) == 3 and len(config.calls()) == 3
+
+
+VALUES = [None, True, -1, 10**400, 1.5, "x", [], [[1]], {}, "1" * 50]
+
+
+@pytest.mark.parametrize("name", ["index.jsonl", "config.json"])
+def test_no_damaged_line_is_a_traceback(tmp_path: Path, name: str) -> None:
+    home = extract_corpus(corpus(tmp_path / "a", 2), tmp_path / "s", CONFIG).home
+    whole = (home / name).read_text()
+    lines = whole.splitlines() if name == "index.jsonl" else [whole.replace("\n", "")]
+    refused = 0
+    for number, line in enumerate(lines):
+        value = json.loads(line)
+        changed = [json.dumps({**value, key: other}) for key in value for other in VALUES]
+        changed += [json.dumps({k: v for k, v in value.items() if k != key}) for key in value]
+        for text in [*changed, "[" * 100_000, "9" * 5000, "null", "[]", '"x"', "\x00", "{"]:
+            (home / name).write_text("".join(x + "\n" for x in [*lines[:number], text, *lines[number + 1 :]]))
+            try:
+                opened = FeatureStore.open(tmp_path / "s")
+                for utterance in opened:
+                    opened[utterance]
+            except CorpusError as error:
+                refused += str(home / name) in str(error)
+    assert refused > len(lines) * 15
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_empty_and_wrong_requests(tmp_path: Path) -> None:
@@ -309,10 +461,10 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     script.write_text(
         "from pathlib import Path\n"
         "from duetto.features.short_term import ShortTermConfig\n"
-        "from duetto.features import store\n"
+        "from duetto.features import _extraction\n"
         "from duetto.features.store import extract_corpus\n"
         "from duetto.utterance import Utterance\n"
-        "store._ALONE_SECONDS = 0\n"
+        "_extraction._ALONE_SECONDS = 0\n"
         f"a = Path({str(tmp_path / 'a')!r})\n"
         "utterances = [Utterance(str(i), a / f'{i}.wav') for i in range(40)]\n"
         "extract_corpus(utterances, a / 's', ShortTermConfig(), workers=2)\n"

@@ -47,8 +47,13 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
     (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
     np.testing.assert_array_equal(again.logits, before.logits)
     corrected = [replace(u, text="other words") for u in utterances]
-    for change, key in ((replace(e, hidden=9), "experiment"), (e, "protocol"), (e, "folds"), (e, "data")):
-        chosen = {"folds": utterances[2:], "data": corrected}.get(key, utterances)
+    for change, key in (
+        (replace(e, hidden=9), "experiment"),
+        (e, "protocol"),
+        (e, "folds"),
+        (e, "label, speaker, words or cut of utterance"),
+    ):
+        chosen = {"folds": utterances[2:]}.get(key, corrected if key.startswith("label") else utterances)
         protocol = "loso" if key == "protocol" else "session5"
         with pytest.raises(ModelError, match=f"differs in {key}"):
             run_systems([change], chosen, protocol, [runs / "acoustic"], workshop(manifest))
@@ -189,7 +194,7 @@ def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
     said: list[str] = []
     shop = replace(workshop(manifest), step=lambda text: said.append(text))
     run_systems([experiment.load("acoustic", **SMALL)], read_manifest(manifest), "session5", [tmp_path / "r"], shop)
-    assert said == ["audit the split", "short-term features", "train acoustic"]
+    assert said == ["audit the split", "read the recordings", "short-term features", "train acoustic"]
     assert system.silent("anything") is None
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from . import metrics, runs
 from .baselines import Baseline, Inputs
 from .baselines.base import targets
+from .features.content import Contents
 from .labels import classes
 from .progress import Progress
 from .results import SystemResult
@@ -31,15 +32,17 @@ def run(
     seeds: Sequence[int] = (0,),
     label_set: str = "four",
     leak: bool = False,
+    contents: Contents | None = None,
     progress: Progress | None = None,
 ) -> SystemResult:
     """Fit and score a baseline on every fold with every seed; resumes what the folder holds of the same run.
 
-    leak: the folds are known to leak (see `audit`), and so the result is marked.
+    leak: the folds are known to leak (see `audit`), and so the result is marked. contents: digests of the recordings,
+    where the caller reads them too.
     Errors: a folder that holds another run, and those of `baselines.base.Method.answer`.
     """
     labels = classes(label_set)
-    runs.begin(folder, runs.describe(baseline, protocol, folds, seeds))
+    runs.begin(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
     jobs = [(f, seed) for f in range(len(folds)) for seed in seeds]
     notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
     settings: Counter[str] = Counter()

@@ -125,6 +125,7 @@ class Embeddings:
                     epochs=c.epochs, learning_rate=c.learning_rate, optimiser=c.optimiser, seed=c.seed
                 ),
                 window=c.window,
+                wait=lambda: log.warning("%s: another process is training Speech2Vec there; waiting for it", folder),
                 progress=progress,
             )
         return SpokenEncoder(folder)

@@ -21,6 +21,7 @@ from .audit import Audit, Finding
 from .baselines.controls import CONTROLS
 from .errors import ModelError
 from .experiment import LEAKING_CHOICE, Experiment
+from .features.content import Contents
 from .labels import classes
 from .progress import Progress
 from .results import SystemResult
@@ -53,17 +54,18 @@ def run_all(
     accelerator: str = "cpu",
     devices: int = 1,
     leak: bool = False,
+    contents: Contents | None = None,
     progress: Progress | None = None,
 ) -> list[SystemResult]:
     """Train and score every fold with every seed of every run; resumes what the folders hold of the same runs.
 
     workers: processes, each training one (run, fold, seed) at a time on one thread; with 1, training
     happens in this process. The results do not depend on it. leak: the folds are known to leak (see `audit`),
-    and so the results are marked.
+    and so the results are marked. contents: digests of the recordings, where the caller reads them too.
     Errors: a folder that holds another run, or anything in the data that an experiment cannot use.
     """
     for run in planned:
-        runs.begin(run.folder, runs.describe(run.experiment, protocol, folds, seeds, run.vectors))
+        runs.begin(run.folder, runs.describe(run.experiment, protocol, folds, seeds, run.vectors, contents))
     jobs = [
         _Job(run, folds[f], f, seed, accelerator, devices)
         for run in planned

@@ -1,23 +1,26 @@
 """The run folder: the only code that reads and writes it.
 
-    run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment
+    run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment, and
+                            digests of each utterance: of what is known of it, and of its recording's content
     result.npz              logits of all test utterances (`results.SystemResult`)
     audit.json              what the audit found (`audit.Audit`), where `system.run_systems` trained
     control-*.npz           results of the controls
     foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
                             system reads words), model.safetensors, last.safetensors (training), tensorboard/,
                             teacher/ (the same of a teacher), outcome.npz (logits of this fold)
+    lock                    held by the process that trains
 
 A run folder is resumable at any point: every file in it is whole or absent.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,10 +31,11 @@ from .baselines import Baseline
 from .corpora import iemocap
 from .errors import ConfigurationError, ModelError
 from .experiment import Experiment, from_mapping
+from .features.content import Contents
 from .results import SystemResult, from_utterances
 from .splits import Fold
-from .utils.files import replacing, write_text
-from .utils.reading import parse_json, read_arrays, read_json, shortened
+from .utils.files import LOCK, clear_abandoned, lock, replacing, write_text
+from .utils.reading import Record, parse_json, read_arrays, read_json, shortened
 from .utterance import Utterance
 
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
@@ -57,7 +61,12 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
 
 
 def describe(
-    system: Experiment | Baseline, protocol: str, folds: Sequence[Fold], seeds: Sequence[int], vectors: str = ""
+    system: Experiment | Baseline,
+    protocol: str,
+    folds: Sequence[Fold],
+    seeds: Sequence[int],
+    vectors: str = "",
+    contents: Contents | None = None,
 ) -> dict[str, Any]:
     """What run.json holds; all but `environment` must agree for a run to be resumed.
 
@@ -67,6 +76,7 @@ def describe(
         folds: Its folds.
         seeds: One training of each fold for each seed.
         vectors: Which word vectors are read, and how they were trained.
+        contents: Digests of the recordings, where the caller reads them too.
     """
     kind, packages = "experiment", ("torch", "lightning")
     if isinstance(system, Baseline):
@@ -76,7 +86,7 @@ def describe(
         kind: asdict(system),
         "protocol": protocol,
         "seeds": list(seeds),
-        "data": _digest(folds),
+        "utterances": _digests(folds, contents or Contents()),
         "vectors": vectors,
         "synthetic": _is_synthetic(folds),
         "folds": [
@@ -91,15 +101,17 @@ def describe(
     }
 
 
-def _digest(folds: Sequence[Fold]) -> str:
-    """Digest of all that is known of the utterances: label, speaker, words with their times, size of the audio."""
+def _digests(folds: Sequence[Fold], contents: Contents) -> dict[str, str]:
+    """Two digests of each utterance: of its label, speaker, words with their times, and cut; of its audio file's
+    content, `-` where that can't be read."""
     utterances = {u.id: u for fold in folds for u in (*fold.train, *fold.development, *fold.test)}
-    content = hashlib.sha256()
-    for _, u in sorted(utterances.items()):
+    sounds = contents(u.audio.absolute() for u in utterances.values())
+    found = {}
+    for name, u in sorted(utterances.items()):
         words = [(w.word, w.start, w.end) for w in u.words or ()]
-        size = u.audio.stat().st_size if u.audio.is_file() else None
-        content.update(json.dumps([u.id, u.label, u.speaker, u.text, words, u.start, u.end, size]).encode())
-    return content.hexdigest()[:16]
+        known = json.dumps([u.label, u.speaker, u.text, words, u.start, u.end]).encode()
+        found[name] = f"{hashlib.sha256(known).hexdigest()[:16]} {sounds.get(u.audio.absolute(), '-')}"
+    return found
 
 
 def _is_synthetic(folds: Sequence[Fold]) -> bool:
@@ -116,26 +128,74 @@ def comparable(protocol: str, folds: Sequence[Fold]) -> bool:
     return protocol == "session5" and all(map(iemocap.ID.fullmatch, test)) and not _is_synthetic(folds)
 
 
+@contextlib.contextmanager
+def held(folder: Path) -> Generator[None]:
+    """Keep every other process from training in a run folder, which need not exist yet.
+
+    Raises:
+        ConfigurationError: Another process trains in it.
+        ModelError: The folder holds something else than a run.
+    """
+    _check_own(folder)
+    with lock(folder, busy="another process is training in it; wait for it, or choose another folder"):
+        clear_abandoned(folder)
+        yield
+
+
+def _check_own(folder: Path) -> None:
+    if (folder / RUN).is_file() or not folder.is_dir():
+        return
+    if any(path.name != LOCK for path in folder.iterdir()):
+        raise ModelError(f"{folder} is not empty and holds no run; choose another folder")
+
+
 def begin(folder: Path, description: Mapping[str, Any]) -> None:
     """Make a run folder, or resume one that holds the same run.
 
     Raises:
-        ModelError: The folder holds another run, or anything else.
+        ModelError: As `check`.
     """
-    path = folder / RUN
-    if path.is_file():
-        before = read(folder)
-        if "experiment" in before:  # one of an earlier version lacks the keys that have come since
-            before["experiment"] = json.loads(json.dumps(asdict(experiment_of(folder))))
-        for key in ("experiment", "baseline", "protocol", "seeds", "folds", "data", "vectors"):
-            if before.get(key) != json.loads(json.dumps(description.get(key))):
-                raise ModelError(
-                    f"{folder} holds a run that differs in {key}; choose another folder, or delete this one"
-                )
+    check(folder, description)
+    if not (folder / RUN).is_file():
+        write_text(folder / RUN, json.dumps(description, indent=1, ensure_ascii=False))
+
+
+def check(folder: Path, description: Mapping[str, Any]) -> None:
+    """Whether a run can begin in a folder, or go on.
+
+    Raises:
+        ModelError: The folder holds another run, one of other utterances or recordings, or anything else.
+    """
+    if not (folder / RUN).is_file():
+        _check_own(folder)
         return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ModelError(f"{folder} is not empty and holds no run; choose another folder")
-    write_text(path, json.dumps(description, indent=1, ensure_ascii=False))
+    before = read(folder)
+    if "experiment" in before:  # one of an earlier version lacks the keys that have come since
+        before["experiment"] = json.loads(json.dumps(asdict(experiment_of(folder))))
+    for key in ("experiment", "baseline", "protocol", "seeds", "folds", "vectors"):
+        if before.get(key) != json.loads(json.dumps(description.get(key))):
+            raise ModelError(f"{folder} holds a run that differs in {key}; choose another folder, or delete this one")
+    if "utterances" not in before:
+        raise ModelError(
+            f"{folder} holds a run of an earlier version of duetto, which did not note what the recordings held, so "
+            "that it can't be resumed; it can be evaluated and predict. Choose another folder, or delete this one"
+        )
+    _check_utterances(folder, before["utterances"], description["utterances"])
+
+
+def _check_utterances(folder: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse a run whose utterances are no longer what they were."""
+    changed = [name for name in now if before.get(name) != now[name]]
+    if not changed:
+        return
+    sounds = [name for name in changed if before.get(name, "").split(" ")[-1] != now[name].split(" ")[-1]]
+    what = "the recording" if sounds else "label, speaker, words or cut"
+    first, *others = sounds or changed
+    more = f" and {len(others)} others" if others else ""
+    raise ModelError(
+        f"{folder} holds a run that differs in {what} of utterance {first!r}{more}; restore the data, choose another "
+        "folder, or delete this one"
+    )
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -161,7 +221,6 @@ def read(folder: Path) -> dict[str, Any]:
                 system.text(key)
     record.text("protocol")
     record.boolean("synthetic")
-    record.text("data", "")
     record.text("vectors", "")
     seeds = record.items_of("seeds")
     if not seeds or not all(type(seed) is int and abs(seed) < _SEEDS for seed in seeds) or len({*seeds}) < len(seeds):
@@ -169,13 +228,14 @@ def read(folder: Path) -> dict[str, Any]:
     if not record.items_of("folds"):
         raise record.wrong("'folds' is empty")
     for number, value in enumerate(record["folds"]):
-        fold = type(record)(value, f"{path}: fold {number}", ModelError, _ANEW)
+        fold = Record(value, f"{path}: fold {number}", ModelError, _ANEW)
         fold.text("name")
         for key in ("disjoint_in", *PARTS):
             fold.texts(key)
-    versions = record.record("environment")
-    for name in versions:
-        versions.text(name)
+    for key in ("environment", *(["utterances"] if "utterances" in record else [])):
+        values = record.record(key)
+        for name in values:
+            values.text(name)
     return dict(record)
 
 

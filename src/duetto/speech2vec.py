@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 SETTINGS = "speech2vec.json"
 """File of a training folder that says what was trained on what, so that nothing else is resumed there."""
 
+_BUSY = "another process is training in it; wait for it, or choose another folder"
 _EMBEDDED_AT_ONCE = 8192
 _FEWEST_TRAINING = 0.8
 _NO_NEIGHBOURS = (
@@ -237,12 +238,14 @@ def train(
     training: TrainingConfig,
     window: int = 3,
     batch_size: int = 128,
+    wait: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> runtime.SpokenEncoder:
     """Train Speech2Vec and leave its encoder in `folder`, ready for `runtime.SpokenEncoder`. Resumable.
 
     frames: utterance id → MFCC (`features.mfcc`). development: chooses the epoch; where it has no neighbouring
-    words the last epoch is kept. Errors: no two neighbouring words with times; a folder of another training.
+    words the last epoch is kept. wait: called before waiting for another process that trains in `folder`; without it
+    that is an error. Errors: no two neighbouring words with times; a folder of another training.
     """
     if window < 1 or batch_size < 1:
         raise ConfigurationError(f"window = {window} and batch_size = {batch_size}: both must be 1 or more")
@@ -257,18 +260,19 @@ def train(
     about: dict[str, Any] = {"config": asdict(config), "window": window, "batch_size": batch_size}
     about["features"] = getattr(frames, "key", None)
     about |= {"data": segments.digest(), "development_data": held_out.digest()}
-    _claim(folder, about)
-    normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
-    settle(training.threads)
-    torch.manual_seed(derive(training.seed, "weights"))
-    model = Speech2Vec(config)
-    chosen = {"window": window, "batch_size": batch_size, "seed": training.seed, "objective": config.objective}
-    task = Speech2VecTask(segments, held_out, normaliser, **chosen)
-    history = fit(model, task, training, folder, progress=progress)
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-    about |= {"training": asdict(training), "development_words": len(held_out)}
-    about |= _counts(segments) | _learned(history) | {"mean_frame_error": _mean_frame_error(held_out, normaliser)}
-    runtime.export_spoken(weights, normaliser, about, folder)
+    with files.lock(folder, wait=wait, busy=_BUSY):
+        _claim(folder, about)
+        normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
+        settle(training.threads)
+        torch.manual_seed(derive(training.seed, "weights"))
+        model = Speech2Vec(config)
+        chosen = {"window": window, "batch_size": batch_size, "seed": training.seed, "objective": config.objective}
+        task = Speech2VecTask(segments, held_out, normaliser, **chosen)
+        history = fit(model, task, training, folder, progress=progress)
+        weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+        about |= {"training": asdict(training), "development_words": len(held_out)}
+        about |= _counts(segments) | _learned(history) | {"mean_frame_error": _mean_frame_error(held_out, normaliser)}
+        runtime.export_spoken(weights, normaliser, about, folder)
     return runtime.SpokenEncoder(folder)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from .embeddings import AlikeWords, EmbeddingConfig, Embeddings, SpokenWords
 from .emotion import Reader, Sources, prepare
 from .errors import ConfigurationError, CorpusError
 from .experiment import SYSTEMS, Experiment, load, teacher_of
+from .features.content import Contents
 from .features.kinds import kind
 from .features.mfcc import MfccConfig
 from .features.short_term import ShortTermConfig
@@ -70,7 +72,13 @@ class Workshop:
     step: Step = silent
     say: Callable[[str], object] = silent
     _stores: dict[str, FeatureStore] = field(default_factory=dict, repr=False, compare=False)
+    _contents: Contents = field(default_factory=Contents, repr=False, compare=False)
     _splits: dict[tuple[str, bool, int], _Split] = field(default_factory=dict, repr=False, compare=False)
+
+    def contents(self, utterances: Sequence[Utterance]) -> Contents:
+        """Digests of the recordings, all read here, where that can be seen."""
+        self._contents((u.audio.absolute() for u in utterances), self.step("read the recordings"))
+        return self._contents
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment and its teacher read, computed and trained here, before any system is."""
@@ -162,7 +170,9 @@ class Workshop:
         corpus: a result must state what it was measured on."""
         store = self._stores.get(config.key())
         if store is None or not all(utterance.id in store for utterance in utterances):
-            store = extract_corpus(utterances, self.folder / "features", config, progress=self.step(name))
+            store = extract_corpus(
+                utterances, self.folder / "features", config, contents=self._contents, progress=self.step(name)
+            )
             self._stores[config.key()] = store
         unread = {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
         if unread:
@@ -220,34 +230,45 @@ def run_systems(
 
     workers: processes that train, each one (system, fold, seed) at a time. declare_leak: train although the audit
     finds a leak; the results are then marked as such. Every run folder gets its audit (audit.json).
-    Errors: a leak that is not declared, and whatever an experiment cannot use.
+    Errors: a leak that is not declared, whatever an experiment cannot use, a folder of another run, or one in which
+    another process trains.
     """
     for experiment in experiments:
         labels.checked(utterances, experiment.label_set)
     check_accelerator(accelerator)
     labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
-    planned = [
-        evaluation.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))
-        for experiment, folder in zip(experiments, folders, strict=True)
-    ]
-    results = evaluation.run_all(
-        planned,
-        protocol,
-        folds,
-        seeds=seeds,
-        workers=workers,
-        accelerator=accelerator,
-        devices=devices,
-        leak=bool(checked.leaks),
-        progress=workshop.step("train " + ", ".join(e.name for e in experiments)),
-    )
-    for experiment, folder in zip(experiments, folders, strict=True):
-        brought = (workshop.vectors or {}).get((teacher_of(experiment) or experiment).embeddings)
-        name = None if brought is None else brought.name
-        features = workshop.folder / "features"
-        evaluation.save_controls(folds, classes(experiment.label_set), folder)
-        audit.save(audit.audit_run(folder, labelled, features=features, split=checked, vectors=name), folder)
-    return results
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(runs.held(folder))
+        contents = workshop.contents(labelled)
+        for experiment, folder in zip(experiments, folders, strict=True):  # before hours of work on what it reads
+            reads = workshop.reads(experiment)
+            runs.check(folder, runs.describe(experiment, protocol, folds, seeds, reads, contents))
+        planned = [
+            evaluation.Run(
+                experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment)
+            )
+            for experiment, folder in zip(experiments, folders, strict=True)
+        ]
+        results = evaluation.run_all(
+            planned,
+            protocol,
+            folds,
+            seeds=seeds,
+            workers=workers,
+            accelerator=accelerator,
+            devices=devices,
+            leak=bool(checked.leaks),
+            contents=contents,
+            progress=workshop.step("train " + ", ".join(e.name for e in experiments)),
+        )
+        for experiment, folder in zip(experiments, folders, strict=True):
+            brought = (workshop.vectors or {}).get((teacher_of(experiment) or experiment).embeddings)
+            name = None if brought is None else brought.name
+            features = workshop.folder / "features"
+            evaluation.save_controls(folds, classes(experiment.label_set), folder)
+            audit.save(audit.audit_run(folder, labelled, features=features, split=checked, vectors=name), folder)
+        return results
 
 
 def run_baseline(
@@ -265,15 +286,18 @@ def run_baseline(
     declare_leak, errors: as `run_systems`.
     """
     labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
-    inputs = Inputs(
-        frames=workshop.short_term(labelled) if "frames" in baseline.needs else None,
-        tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
-    )
-    step = workshop.step(f"train {baseline.name}")
-    leak = bool(checked.leaks)
-    result = classical.run(baseline, inputs, protocol, folds, folder, seeds=seeds, leak=leak, progress=step)
-    evaluation.save_controls(folds, result.classes, folder)
-    audit.save(checked, folder)
+    with runs.held(folder):
+        contents = workshop.contents(labelled)
+        runs.check(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
+        inputs = Inputs(
+            frames=workshop.short_term(labelled) if "frames" in baseline.needs else None,
+            tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
+        )
+        step = workshop.step(f"train {baseline.name}")
+        how = {"seeds": seeds, "leak": bool(checked.leaks), "contents": contents, "progress": step}
+        result = classical.run(baseline, inputs, protocol, folds, folder, **how)
+        evaluation.save_controls(folds, result.classes, folder)
+        audit.save(checked, folder)
     return result
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -239,10 +240,34 @@ def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimize
     return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
 
 
-def _writer(folder: Path, epoch: int) -> Any:
+@contextmanager
+def _writer(folder: Path, epoch: int) -> Iterator[Any]:
+    """TensorBoard's. An error of its thread (a full disk) is raised where it is used, and printed by nobody else."""
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{folder}: TensorBoard writes only where names are UTF-8; choose another") from error
+
+    def others(args: threading.ExceptHookArgs) -> None:
+        if not _is_of_tensorboard(args.thread):
+            print_error(args)
+
+    print_error, threading.excepthook = threading.excepthook, others
+    try:
+        with SummaryWriter(str(folder / "tensorboard"), purge_step=epoch) as writer:
+            yield writer
+    except OSError:
+        for thread in filter(_is_of_tensorboard, threading.enumerate()):
+            thread.join(1)  # it may not have come to its `raise` yet
+        raise
+    finally:
+        threading.excepthook = print_error
+
+
+def _is_of_tensorboard(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")
 
 
 class _State:

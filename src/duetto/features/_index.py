@@ -8,8 +8,11 @@ cut off when the next run opens the store.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import time
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +21,27 @@ import numpy as np
 
 from ..errors import ConfigurationError, CorpusError
 from ..utils import files
+from ..utils.reading import parse_json, read_json, shortened
 
 CONFIG, DATA, INDEX = "config.json", "features.f32", "index.jsonl"
 DTYPE = np.dtype("<f4")
 _FORMAT = 1
 _SYNC_SECONDS = 1.0
+_LARGEST = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an array lies: `offset` in values from the beginning of the data file."""
+    """Where an array lies: `offset` in values from the beginning of the data file.
+
+    crc: CRC-32 of its bytes; None in a store of an earlier version, whose arrays are taken as they are.
+    """
 
     offset: int
     frames: int
     dim: int
     warnings: tuple[str, ...] = ()
+    crc: int | None = None
 
     @property
     def end(self) -> int:
@@ -41,40 +50,80 @@ class Place:
 
 @dataclass(slots=True)
 class Index:
-    """What index.jsonl says: arrays by content key, digests by (path, size, mtime), content keys by id."""
+    """What index.jsonl holds: arrays by content key, content keys by id, and why others have none."""
 
     places: dict[str, Place] = field(default_factory=dict)
-    files: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def apply(self, line: dict[str, Any]) -> None:
+    def apply(self, line: Mapping[str, Any]) -> None:
+        """Take in one line; a ValueError where it is none of ours."""
         if "offset" in line:
-            place = Place(line["offset"], line["frames"], line["dim"], tuple(line.get("warnings", ())))
-            self.places[line["key"]] = place
+            self.places[_text(line["key"])] = _place(line)
         elif "file" in line:
-            self.files[line["file"]] = (line["size"], line["mtime"], line["digest"])
+            pass  # earlier versions noted size and time stamp of a file
         elif "lost" in line:
-            lost = set(line["lost"])
+            lost = {_text(key) for key in line["lost"]}
             self.places = {key: place for key, place in self.places.items() if key not in lost}
             self.ids = {i: key for i, key in self.ids.items() if key not in lost}
         elif "skipped" in line:
-            self.ids.pop(line["id"], None)
-            self.skipped[line["id"]] = line["skipped"]
+            self.ids.pop(_text(line["id"]), None)
+            self.skipped[line["id"]] = _text(line["skipped"])
         else:
-            self.skipped.pop(line["id"], None)
-            self.ids[line["id"]] = line["key"]
+            self.skipped.pop(_text(line["id"]), None)
+            self.ids[line["id"]] = _text(line["key"])
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shortened(value)} is no text")
+    return value
+
+
+def _place(line: Mapping[str, Any]) -> Place:
+    numbers = [line["offset"], line["frames"], line["dim"], line.get("crc", 0)]
+    if not all(type(n) is int and low <= n < _LARGEST for n, low in zip(numbers, (0, 1, 1, 0), strict=True)):
+        raise ValueError(f"offset, frames, dim, crc are {shortened(numbers)}")
+    warnings = tuple(map(_text, line.get("warnings", ())))
+    return Place(line["offset"], line["frames"], line["dim"], warnings, line.get("crc"))
+
+
+class Arrays:
+    """The data file, mapped. An array is compared with its checksum when it is read for the first time, and the file's
+    length with its place every time: a file that was cut short meanwhile must not be touched beyond its end (SIGBUS).
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.size = 0
+        self._values = np.empty(0, DTYPE)
+        self._mapped: mmap.mmap | None = None
+        self._read: set[Place] = set()
+        path = home / DATA
+        if path.exists() and path.stat().st_size >= DTYPE.itemsize:
+            with path.open("rb") as file:
+                self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.size = len(self._mapped) // DTYPE.itemsize
+            self._values = np.frombuffer(self._mapped, DTYPE, self.size)
+
+    def __getitem__(self, place: Place) -> np.ndarray | None:
+        """(frames, dim) float32, read-only; None where the array is damaged or no longer there."""
+        if self._mapped is None or place.end > min(self.size, self._mapped.size() // DTYPE.itemsize):
+            return None
+        array = self._values[place.offset : place.end].reshape(place.frames, place.dim)
+        if place not in self._read:
+            if place.crc is not None and zlib.crc32(array.data) != place.crc:
+                return None
+            self._read.add(place)
+        return array
 
 
 def read_config(home: Path) -> str:
-    path = home / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if config["format"] != _FORMAT:
-            raise CorpusError(f"{path}: store format {config['format']}; this duetto reads {_FORMAT}: extract again")
-        return str(config["extractor"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path}: not the configuration of a feature store ({error!r})") from error
+    """The key of the extractor of a store."""
+    config = read_json(home / CONFIG, error=CorpusError, repair="not the configuration of a feature store; delete it")
+    if config["format"] != _FORMAT:
+        found = shortened(config["format"])
+        raise CorpusError(f"{home / CONFIG}: store format {found}; this duetto reads {_FORMAT}: extract again")
+    return config.text("extractor")
 
 
 def read_index(home: Path) -> tuple[Index, int]:
@@ -84,10 +133,12 @@ def read_index(home: Path) -> tuple[Index, int]:
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         if not line.endswith(b"\n"):
             break  # the line that a killed run was writing
+        where, repair = f"{path}:{number}", f"damaged: delete {home} and extract again"
+        value = parse_json(line, where=where, error=CorpusError, repair=repair)
         try:
-            index.apply(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorpusError(f"{path}:{number}: damaged ({error!r}); delete {home} and extract again") from error
+            index.apply(value)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorpusError(f"{where}: {shortened(value)} is no line of an index; {repair}") from error
         valid += len(line)
     return index, valid
 
@@ -108,8 +159,8 @@ class Writer:
         self._lines.truncate(valid)  # half a line of a killed run
         self._pending: list[dict[str, Any]] = []
         self._synced = time.monotonic()
-        if lost := [key for key, place in self.index.places.items() if place.end > size]:
-            self._note(lost=lost)  # the data file was cut short: these arrays are computed again
+        # Where the data file was cut short, what lay behind is computed again.
+        self.forget(key for key, place in self.index.places.items() if place.end > size)
         self._end = max((place.end for place in self.index.places.values()), default=0)
         self._data.truncate(self._end * DTYPE.itemsize)  # what a killed run wrote but did not index
 
@@ -121,10 +172,10 @@ class Writer:
         self._data.close()
         self._lines.close()
 
-    def note_file(self, path: str, size: int, mtime: int, digest: str) -> None:
-        """Remember the digest of a file, so that it is not read again while it stays as it is."""
-        if self.index.files.get(path) != (size, mtime, digest):
-            self._note(file=path, size=size, mtime=mtime, digest=digest)
+    def forget(self, keys: Iterable[str]) -> None:
+        """Take arrays for lost; they can be stored anew."""
+        if lost := list(keys):
+            self._note(lost=lost)
 
     def note_skipped(self, utterance_id: str, reason: str) -> None:
         """Let an utterance have no array, and say why."""
@@ -142,8 +193,10 @@ class Writer:
         """Store an array, unless one of this key is stored."""
         if key in self.index.places:
             return
-        self._data.write(features.astype(DTYPE, copy=False).tobytes())
+        content = features.astype(DTYPE, copy=False).tobytes()
+        self._data.write(content)
         line: dict[str, Any] = {"key": key, "offset": self._end, "frames": len(features), "dim": features.shape[1]}
+        line["crc"] = zlib.crc32(content)
         self._note(**line, **({"warnings": warnings} if warnings else {}))
         self._end += features.size
 

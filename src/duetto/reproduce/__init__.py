@@ -62,7 +62,7 @@ def run(
     """Examine the corpus, measure everything, write tables and report into `out`; see `Options`.
 
     Errors: what `corpus.read` and `measure.Bench.measure` refuse; names and settings that are not valid; a folder
-    that was made with other options, or that another process is writing into.
+    that was made with other options, or in which another process works.
     """
     options = options or Options()
     names = select(options.systems)
@@ -76,7 +76,7 @@ def run(
 
     material = corpus.read(kind, path, force=options.force, progress=examined)
     out.mkdir(parents=True, exist_ok=True)
-    with files.lock(out):
+    with files.lock(out, busy="another process is training in it; wait for it, or choose another folder"):
         _remember(out, kind, options)
         bench = Bench(material, options, out, watch)
         measured = bench.measure(names, options.protocol)

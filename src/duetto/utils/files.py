@@ -30,9 +30,12 @@ from ..errors import ConfigurationError
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 _DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/([0-9]+)")
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
-_LOCK = "lock"
+LOCK = "lock"
+"""Name of the file by which a folder is locked."""
+
 _CHUNK = 1 << 20
 _SYNCED_AT_ONCE = 8
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What fsync answers on a pipe, or a folder of some network file systems."""
 
@@ -165,7 +168,12 @@ def digest(path: str | os.PathLike[str]) -> str:
 
 
 @contextlib.contextmanager
-def lock(folder: Path, *, wait: Callable[[], None] | None = None) -> Generator[None]:
+def lock(
+    folder: Path,
+    *,
+    wait: Callable[[], None] | None = None,
+    busy: str = "another process is writing into it; wait for it",
+) -> Generator[None]:
     """Keep every other process that asks for it out of `folder` (created where it is missing).
 
     The system releases the lock when its holder dies. Without file locks (Windows, some network file systems)
@@ -174,16 +182,17 @@ def lock(folder: Path, *, wait: Callable[[], None] | None = None) -> Generator[N
     Args:
         folder: Holds the file `lock`, which stays.
         wait: Called once where another process holds the lock, before waiting for it; without it that is an error.
+        busy: What that error says of the folder.
 
     Raises:
         ConfigurationError: Another process holds the lock and `wait` is None.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _try_lock(descriptor):
             if wait is None:
-                raise ConfigurationError(f"{folder}: another process is writing into it; wait for it")
+                raise ConfigurationError(f"{folder}: {busy}")
             wait()
             _try_lock(descriptor, block=True)
         yield
@@ -282,8 +291,10 @@ def _check_free(target: Path, path: Path) -> None:
 
 
 def _named(error: OSError, path: Path, temporary: Path) -> OSError:
-    """The same error, about `path` where it was about the temporary file: users don't know that name."""
-    if error.filename is not None and str(temporary) in (str(error.filename), str(error.filename2 or "")):
+    """The same error, about `path` where it was about the temporary file, whose name users don't know, or about none:
+    a disk that is full is found by writing, not by opening."""
+    of_temporary = error.filename is not None and str(temporary) in (str(error.filename), str(error.filename2 or ""))
+    if of_temporary or (error.filename is None and error.errno in _FULL):
         return type(error)(error.errno, error.strerror, str(path))
     return error
 

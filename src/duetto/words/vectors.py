@@ -374,8 +374,8 @@ def save(vectors: Vectors, path: str | Path) -> None:
 
 
 @contextmanager
-def _created(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
-    with path.open("wb") as file:
+def _created(temporary: Path, *, compress: bool) -> Iterator[IO[bytes]]:
+    with temporary.open("wb") as file:
         if not compress:
             yield file
             return

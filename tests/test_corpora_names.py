@@ -1,11 +1,12 @@
 """EmoDB, RAVDESS, LJ Speech and LibriSpeech parsers: small trees by hand, and the real corpora where they are."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from corpus_trees import wav, write
-from duetto.corpora import emodb, librispeech, ljspeech, ravdess
+from duetto.corpora import doctor, emodb, librispeech, ljspeech, ravdess
 from duetto.errors import CorpusError
 from duetto.utterance import Utterance, Word
 
@@ -199,3 +200,39 @@ def test_real_ljspeech(data):
     utterances = ljspeech.parse(data / "ljspeech")
     assert len(utterances) == len((data / "ljspeech/metadata.csv").read_text(encoding="utf-8").splitlines())
     assert all(u.audio.is_file() and u.text for u in utterances)
+
+
+def linked(link: Path, target: Path) -> None:
+    try:
+        link.symlink_to(target, target_is_directory=True)
+    except OSError:
+        pytest.skip("no symbolic links here")
+
+
+@pytest.mark.parametrize(("parse", "name"), [(emodb.parse, "03a01Fa"), (ravdess.parse, "03-01-05-01-01-01-12")])
+def test_linked_folders_are_followed(tmp_path, parse, name):
+    corpus, disk = tmp_path / "corpus", tmp_path / "disk"
+    corpus.mkdir()
+    wav(disk / f"{name}.wav")
+    linked(corpus / "part", disk)
+    linked(disk / "up", corpus)  # round and round
+    linked(disk / "self", disk)
+    linked(corpus / "second", disk)  # what is reached twice is read once
+    [utterance] = parse(corpus)
+    assert utterance.audio == corpus / "part" / f"{name}.wav"
+    assert parse(corpus / "part")[0].id == utterance.id
+
+
+def test_a_linked_chapter_of_librispeech(chapters, tmp_path):
+    corpus = tmp_path / "linked"
+    corpus.mkdir()
+    linked(corpus / "LibriSpeech", chapters)
+    assert [u.id for u in librispeech.parse(corpus)] == [u.id for u in librispeech.parse(chapters)]
+
+
+def test_a_link_to_a_recording_that_is_gone_is_for_the_doctor(tmp_path):
+    wav(tmp_path / "03a01Fa.wav")
+    linked(tmp_path / "03a01Wa.wav", tmp_path / "gone.wav")
+    assert [u.id for u in emodb.parse(tmp_path)] == ["03a01Fa", "03a01Wa"]
+    problems = doctor.check("emodb", tmp_path, known=False).errors
+    assert [(p.kind, p.id) for p in problems] == [("missing-audio", "03a01Wa")]

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import duetto
-from duetto import Prediction, audio
+from duetto import Prediction, audio, inference
 from duetto.cli import app
 from duetto.errors import AudioError, ConfigurationError, DuettoError
+from duetto.inference import Recogniser
 from duetto.utterance import read_manifest
 
 RUN = CliRunner()
@@ -87,3 +89,92 @@ def test_the_bar_goes_to_a_terminal_and_the_answers_do_not(runs: Path, recording
     assert done.returncode == 0, drawn
     assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == list(map(str, recordings))
     assert "recordings" in drawn and "7/7" in drawn and "left" in drawn and "probabilities" not in drawn
+
+
+def test_every_error_of_one_recording_is_its_own(
+    runs: Path, recordings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, link = tmp_path / "folder.wav", tmp_path / "link.wav"
+    folder.mkdir()
+    link.symlink_to("gone.wav")
+    large, odd, denied = tmp_path / "large.wav", tmp_path / "odd.wav", tmp_path / "denied.wav"
+    for path in (large, odd, denied):
+        shutil.copyfile(recordings[0], path)
+    load, access = inference.audio.load, os.access
+    failures = {large: MemoryError(), odd: RuntimeError("a defect"), denied: PermissionError(13, "Permission denied")}
+
+    def failing(source: object, **options: object) -> object:
+        if isinstance(source, Path) and source in failures:
+            raise failures[source]
+        return load(source, **options)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(inference.audio, "load", failing)
+    # The command line's own check of arguments would end the command with one that cannot be read.
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(denied) and access(path, mode))
+    bad = [folder, link, large, odd, denied, Path("/dev/zero")]
+    files = [bad[0], recordings[0], *bad[1:], recordings[1]]
+    for workers in ("1", "2"):
+        done = RUN.invoke(
+            app, ["predict", *map(str, files), "-m", str(runs / "acoustic"), "--json", "--workers", workers]
+        )
+        assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(r) for r in recordings[:2]]
+        assert done.exit_code == 1 and "6 of 8 recordings have no answer" in done.stderr
+        for message in (
+            "folder.wav: is a folder", "link.wav: a link to gone.wav", "large.wav: there is not enough memory",
+            "odd.wav: RuntimeError: a defect", "Permission denied", "/dev/zero: cannot be read as audio",
+        ):  # fmt: skip
+            assert message in done.stderr
+
+
+def test_worker_processes_get_what_only_this_process_can_read(runs: Path, recordings: list[Path]) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, recordings[0].read_bytes()[: 1 << 16])
+    os.close(writer)
+    system = duetto.load(runs / "fusion-spoken", recogniser="segments")
+    sources = [recordings[1], f"/dev/fd/{reader}", "/dev/zero", recordings[1].open("rb")]
+    first, second, third, fourth = system.predict_many(sources, workers=2)
+    os.close(reader)
+    assert not isinstance(first, Exception) and not isinstance(second, Exception)
+    assert isinstance(third, AudioError) and "/dev/zero: cannot be read" in str(third)
+    assert not isinstance(fourth, Exception) and fourth.probabilities == first.probabilities
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input(runs: Path, recordings: list[Path], tmp_path: Path, name: str) -> None:
+    content = recordings[0].read_bytes()
+    main = [sys.executable, "-c", "from duetto.cli import main; main()"]
+    command = [*main, "predict", name, "-m", str(runs / "acoustic"), "--json"]
+    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    record = json.loads(done.stdout)
+    assert record["file"] == name
+    expected = duetto.load(runs / "acoustic")(recordings[0])
+    assert record["label"] == expected.label and record["duration"] == round(expected.duration, 3)
+    command = [*main, "features", name, str(recordings[1]), "/dev/zero", "-o", str(tmp_path / "f")]
+    done = subprocess.run(command, input=content, capture_output=True, text=False, check=False)
+    assert done.returncode == 1, done.stderr
+    assert b"skipped /dev/zero: /dev/zero: cannot be read as audio" in done.stderr
+    assert b"2 of 3 utterances, 1 skipped" in done.stderr
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_no_more_is_decoded_than_changes_the_answer(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    path = tmp_path / "long.flac"
+    audio.write(path, np.random.default_rng(0).normal(0, 0.1, 60 * rate), rate)
+    system = duetto.load(runs / "acoustic")
+    part = system(path)
+    monkeypatch.setattr(Recogniser, "most_seconds", 1e6)
+    whole = system(path)
+    assert part.duration == whole.duration == 60 and part.warnings == whole.warnings
+    np.testing.assert_allclose(
+        list(part.probabilities.values()), list(whole.probabilities.values()), atol=1e-5
+    )  # the filter of the resampler
+
+
+def test_an_answer_that_depends_on_the_whole_has_a_limit(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert duetto.load(runs / "fusion-spoken").most_seconds == duetto.load().most_seconds == inference.LONGEST
+    monkeypatch.setattr(inference, "LONGEST", 5.0)
+    source = {"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 9), "sample_rate": 16_000}
+    prediction = duetto.load()(source)
+    assert prediction.duration == 9 and "only the first 5 s of 9.0 s were read" in prediction.warnings

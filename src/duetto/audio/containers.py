@@ -22,8 +22,8 @@ _Order = Literal["little", "big"]
 _UNKNOWN_32 = 0x7F00_0000
 """From here on a 32-bit size is the largest number a writer into a pipe could think of: it states nothing."""
 _UNKNOWN_64 = 1 << 62
-_NOT_SOUND = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS", bytes(8))
-"""What may follow the sound without being a chunk: tags, and zeros up to the next sector."""
+_TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")
+"""What may follow the sound without being a chunk."""
 _LETTERS = frozenset(string.printable.encode())
 _W64_RIFF, _W64_DATA = bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
@@ -181,7 +181,7 @@ def _following(form: _Chunks, window: Window, at: int) -> int | None:
 def _is_trailer(form: _Chunks, window: Window, first: int, end: int) -> bool:
     """Whether what follows the sound is no sound: nothing, chunks, a tag, or zeros."""
     rest = window.at(end, 8)
-    if len(rest) < 8 or rest.startswith(_NOT_SOUND):
+    if len(rest) < 8 or rest.startswith(_TAGS) or window.is_zero(end):
         return True
     for at in {end, end + (first - end) % form.align}:
         while (chunk := form.at(window, at)) is not None and _is_name(chunk[0][:4]) and chunk[1] >= 0:

@@ -45,6 +45,7 @@ class _Stream:
         self._name, self._file, self._part = name, file, part
         self.length: int | None = None
         self._open(part.pieces)
+        self._claimed = self.hint
 
     def _open(self, pieces: tuple[Piece, ...]) -> None:
         self._source = Spliced(self._file, pieces, hole=self._part.hole)
@@ -127,8 +128,9 @@ class _Stream:
                 block = self.sound.read(count, out=out) if count else out
         except soundfile.SoundFileError as error:
             block = out[: int((~np.isnan(out).all(axis=1)).cumprod().sum())]  # what it decoded before the error
-            if not self._source.exhausted:
-                after = (at + len(block)) / self.sound.samplerate
+            end = at + len(block)
+            if not (self._source.exhausted or end >= self._claimed):  # else it broke off, or a tag follows it
+                after = end / self.sound.samplerate
                 raise AudioError(f"{self._name}: damaged after {after:.2f} s ({reason(error)})") from error
         if self._source.error is not None:
             raise AudioError(f"{self._name}: cannot be read ({self._source.error})") from self._source.error

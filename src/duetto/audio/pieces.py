@@ -130,6 +130,14 @@ class Window:
             position += len(block) - len(word) + 1
         return -1
 
+    def is_zero(self, position: int) -> bool:
+        """Whether there is nothing but zeros from `position` to the end."""
+        while block := self.at(position, _KEPT):
+            if any(block[:64]) or block.count(0) < len(block):
+                return False
+            position += len(block)
+        return True
+
     def _read(self, position: int, count: int) -> bytes:
         if position >= self.size:
             return b""

@@ -153,7 +153,7 @@ def settings(folder: Path) -> tuple[Frontend, float]:
     return Frontend.from_json(value, value.where), value.number("temperature", low=low, high=high)
 
 
-def _inputs(front: Frontend) -> dict[str, Value]:
+def inputs_of(front: Frontend) -> dict[str, Value]:
     """What the graph of a system reads."""
     e = front.experiment
     inputs = {}
@@ -180,7 +180,7 @@ class Session:
         e = self.front.experiment
         largest = {"time": e.max_frames, "n": e.max_words}
         output = ("logits", len(self.front.classes))
-        self._graph = _Graph(folder / GRAPH, _inputs(self.front), largest, output, threads=threads)
+        self._graph = _Graph(folder / GRAPH, inputs_of(self.front), largest, output, threads=threads)
         if self._graph.rows not in (None, len(self.front.vocabulary)):
             raise ModelError(
                 f"{folder}: {GRAPH} has {self._graph.rows} rows for words, the vocabulary of {DESCRIPTION} "

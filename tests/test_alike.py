@@ -10,7 +10,8 @@ import duetto
 from conftest import SMALL
 from duetto import experiment
 from duetto.embeddings import AlikeWords, EmbeddingConfig, Embeddings
-from duetto.runtime import SoundAlikes
+from duetto.errors import ModelError
+from duetto.runtime import SOUNDS, SoundAlikes
 from duetto.splits import Fold
 from duetto.system import Workshop, rescore, run_systems
 from duetto.utterance import Utterance, Word, read_manifest
@@ -65,6 +66,13 @@ def test_sounds_survive_the_disk(heard: tuple[Fold, AlikeWords], tmp_path: Path)
     again = SoundAlikes.load(tmp_path)
     assert again.sounds.words == alikes.alikes.sounds.words
     np.testing.assert_array_equal(again.sounds.matrix, alikes.alikes.sounds.matrix)
+    for text, message in (
+        ("yes 1 2 3\n", "vectors of 3 values, the encoder beside it gives 8: they are not of one model"),
+        ("\x1b[2J" + " 1" * 8 + "\n", r"sounds\.vec: '\\x1b\[2J' is no word"),
+    ):
+        (tmp_path / SOUNDS).write_text(text)
+        with pytest.raises(ModelError, match=message):
+            SoundAlikes.load(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -495,7 +495,16 @@ def test_json_round_trip(fold: Fold, tmp_path: Path) -> None:
     assert load(tmp_path) == audit and load(tmp_path / "none") is None
     value = json.loads((tmp_path / AUDIT).read_text())
     assert value["verdict"] == "clean" and value["findings"][0] == asdict(audit.findings[0])
-    for damage in ("{", "{}"):
+    odd = (
+        {"findings": [1]},
+        {"findings": [value["findings"][0] | {"kind": ["x"]}]},
+        {"findings": [value["findings"][0] | {"severity": "leak"}]},
+        {"findings": [value["findings"][0] | {"fold": 1}]},
+        {"findings": [value["findings"][0] | {"evidence": []}]},
+        {"folds": 10**400},
+        {"declared": "no"},
+    )
+    for damage in ("{", "{}", "[" * 100_000, *(json.dumps(value | change) for change in odd)):
         (tmp_path / AUDIT).write_text(damage)
         with pytest.raises(ModelError, match="delete it, and run the same `duetto train` again"):
             load(tmp_path)

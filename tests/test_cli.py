@@ -249,6 +249,10 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
         ('[{"word": 5}]', "'words' must be a list"),
         ('[{"word": "a", "start": -1, "end": 2}]', "0 ≤ start"),
         ("{", "not valid JSON (Expecting property name"),
+        ("[" * 100_000, "nested too deeply"),
+        ('[{"word": "a", "start": 0, "end": ' + "9" * 5_000 + "}]", "not valid JSON"),
+        ('[{"word": "a", "start": 0, "end": ' + "9" * 400 + "}]", "'end'"),
+        ('[{"word": "a", "start": 0, "end": 1e999}]', "end"),
     ],
 )
 def test_words_that_are_wrong_name_their_file(

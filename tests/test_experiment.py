@@ -44,6 +44,17 @@ def test_changes_are_validated_too() -> None:
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\nhidden = true', "hidden = True is not of type"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\ndropout = 1', "give a share"),
         ("name = ", "not valid TOML"),
+        ("name = " + "[" * 5_000, "nested too deeply|not valid TOML"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nepochs = ' + "9" * 5_000, "not valid TOML"),
+        (
+            'name = "x"\ntitle = "x"\nencoders = ["words"]\nepochs = ' + "9" * 400,
+            "an integer of 1329 bits is not valid",
+        ),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\npaper_ua = ' + "9" * 400, "1329 bits is not of type"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\npaper_ua = nan', "not of type|give a percentage"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nlearning_rate = inf', "give a number above 0"),
+        ('name = "x"\ntitle = "x"\nencoders = [["words"]]', "not of type"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\n"\\u001b[2J" = 1', r"unknown key '\\x1b\[2J'"),
     ],
 )
 def test_a_wrong_file_says_what_is_right(tmp_path: Path, text: str, message: str) -> None:
@@ -101,6 +112,10 @@ def test_dimensions_and_figures_of_table_3() -> None:
         ("name=x", "give KEY=VALUE"),
         ("epoch=3", "unknown key"),
         ("epochs=x", "not of type"),
+        ("epochs=" + "[" * 5_000, "not of type"),
+        ("epochs=" + "9" * 5_000, "not of type"),
+        ("max_frames=1000000000", "give a whole number from 1 to 100000"),
+        ("hidden=100000", "give a whole number from 1 to 65536"),
     ],
 )
 def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:

@@ -151,6 +151,22 @@ def test_abandoned_files_deep_below_are_cleared(tmp_path: Path) -> None:
     assert listing(tmp_path / "a") == [".hidden.tmp"]
 
 
+def test_what_earlier_versions_and_power_cuts_left_is_cleared(tmp_path: Path) -> None:
+    left = ["run.json.partial", "part/.tmpAb3dE9", "vectors/123-types.vec"]
+    torn = ["outcome.npz", "part/model.onnx", "part/model.json"]
+    kept = {"part/x.txt": b"", "a.partial": b"mine", "50-mine.vec": b"mine", "whole.json": b"{}", "lock": b""}
+    for name, content in {
+        **dict.fromkeys(left, b"x"),
+        **dict.fromkeys(torn, b""),
+        **kept,
+        "zeros.npz": bytes(999),
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert {path.relative_to(tmp_path).as_posix() for path in files.recover(tmp_path)} == {*torn, "zeros.npz"}
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == set(kept)
+
+
 def test_a_new_folder_appears_whole(tmp_path: Path) -> None:
     with files.new_folder(tmp_path / "model") as folder:
         (folder / "below").mkdir()
@@ -180,6 +196,30 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, monkeypatch:
         files.write_text(tmp_path / "a", "x")
     assert caught.value.filename == str(tmp_path / "a")
     assert listing(tmp_path) == []
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    """Writing finds it, which knows no name."""
+    with pytest.raises(OSError, match="No space left") as caught, files.replacing(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a")
+
+
+def test_a_new_folder_is_synced_as_a_whole_before_its_name_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    target, sync = tmp_path / "model", files.sync
+    monkeypatch.setattr(files, "sync", lambda path: (synced.append(f"{path.name} {target.exists()}"), sync(path)))
+    with files.new_folder(target) as folder:
+        files.write_text(folder / "a", "x")
+        (folder / "below").mkdir()
+        (folder / "below" / "b").write_text("x")
+        assert synced == []
+    *before, after = synced
+    assert {"a False", "b False", "below False"} < set(before)
+    assert len(before) == 4
+    assert after == f"{tmp_path.name} True"
 
 
 def test_everything_is_synced_before_its_name_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

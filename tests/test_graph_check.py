@@ -324,6 +324,22 @@ def test_what_onnx_runtime_refuses_leaves_nothing_on_any_stream(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_failure_to_load_is_not_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime announces a second attempt with a banner on standard output, where --json prints its records."""
+    attempts = []
+
+    def fail(*_: object) -> None:
+        attempts.append(1)
+        raise RuntimeError("no provider")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fail)
+    with pytest.raises(ModelError, match=r"can't load it .no provider.; train or export again"):
+        runtime.Session(folder)
+    assert len(attempts) == 1 and capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("rows", [0, 2])
 def test_another_number_of_answers_is_refused(folder: Path, tmp_path: Path, rows: int) -> None:
     model = onnx.load_from_string((copied(folder, tmp_path) / runtime.GRAPH).read_bytes())

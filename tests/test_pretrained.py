@@ -71,6 +71,22 @@ def test_every_model_is_small_and_what_its_card_says(name: str) -> None:
     assert "non-commercial" in card and "non-commercial" in duetto.load(name).terms
 
 
+def test_terms_are_one_printable_line_and_never_read_through_a_link(tmp_path: Path) -> None:
+    file = tmp_path / pretrained.TERMS
+    assert pretrained.terms(tmp_path) == ""
+    file.write_bytes(b"free\n to use \x1b[2J\x07\xff")
+    assert pretrained.terms(tmp_path) == "free to use \\x1b[2J\\x07\ufffd"
+    file.write_text("x" * 10_001)
+    with pytest.raises(ModelError, match=r"terms\.txt: larger than 10,000 bytes"):
+        pretrained.terms(tmp_path)
+    file.unlink()
+    (tmp_path / "secret").write_text("secret")
+    for target in ("secret", "/proc/self/environ", "missing"):
+        file.symlink_to(target)
+        assert pretrained.terms(tmp_path) == "its terms.txt is a link, and is not shown"
+        file.unlink()
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"no model in it\..*comes with duetto: emodb-ravdess"):
         duetto.load("emodb-ravdes")

@@ -1,5 +1,6 @@
 """Results: intervals worked by hand, coverage, tests against SciPy, files."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,57 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     np.savez(path, x=np.arange(3))
     with pytest.raises(ModelError, match="not a result file"):
         results.SystemResult.load(path)
+
+
+def rewritten(path: Path, described: object = None, **arrays: np.ndarray) -> Path:
+    """A result file with some arrays, or fields of its header, changed."""
+    result([0, 1], [0, 1]).save(path)
+    with np.load(path) as file:
+        members = dict(file)
+    fields = json.loads(str(members["header"]))
+    changed = {**fields, **described} if isinstance(described, dict) else fields
+    members["header"] = np.array(described if isinstance(described, str) else json.dumps(changed))
+    np.savez_compressed(path, **(members | arrays))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "a JSON object is required"),
+        ({"format": "x"}, "not a result file of format"),
+        ({"seeds": ["0"]}, "'seeds' must be a list of integers"),
+        ({"seeds": [10**400]}, "'seeds' must be a list of integers"),
+        ({"classes": "ab"}, "'classes' must be a list of strings"),
+        ({"classes": [["a"], "b"]}, "'classes' must be a list of strings"),
+        ({"paper_ua": 10**400}, "'paper_ua' must be a finite number"),
+        ({"system": None}, "'system' must be a string"),
+        ({"kind": {}}, "'kind' must be a string"),
+        ({"kind": "best"}, "kind 'best' is not known"),
+    ],
+)
+def test_a_header_that_no_run_writes_is_named(tmp_path: Path, header: object, message: str) -> None:
+    with pytest.raises(ModelError, match=rf"a\.npz: .*{message}.*; delete it, and run the same `duetto train` again"):
+        results.SystemResult.load(rewritten(tmp_path / "a.npz", header))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("header", np.array([["{}"]]), "not valid JSON"),
+        ("logits", np.array(["a"]), "its logits are of type <U1"),
+        ("target", np.array([0.5, 1.0]), "target must hold integers"),
+        ("ids", np.array([0, 1]), "its ids are of type int64"),
+        ("temperature", np.array([0j]), "its temperature are of type complex128"),
+        ("fold", np.array([[0], [1]]), "fold has shape"),
+        ("logits", np.zeros(1_000_000), "logits have shape"),
+    ],
+)
+def test_arrays_that_no_run_writes_are_named(tmp_path: Path, name: str, array: np.ndarray, message: str) -> None:
+    with pytest.raises(ModelError, match=rf"a\.npz: .*{message}"):
+        results.SystemResult.load(rewritten(tmp_path / "a.npz", **{name: array}))
 
 
 @pytest.mark.parametrize(

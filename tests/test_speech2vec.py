@@ -340,6 +340,27 @@ def test_words_without_one_spelling_belong_to_no_type(
     assert "" not in type_vectors(encoder, some).words
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mfcc": {"mean": [0.0], "deviation": [1.0]}}, "not of one model"),
+        ({"mfcc": {"mean": [0.0] * 13}}, "'mfcc': 'deviation' is missing"),
+        ({"about": {"config": {"dim": 10**400}}}, "'dim' must be an integer from 1 to"),
+        ({"about": {"config": {"dim": 25}}}, "not of one model"),
+        ({"about": {"config": {}}}, "'dim' is missing"),
+        ({"about": []}, "'about': a JSON object is required"),
+        ({"format": 1}, "not of format"),
+    ],
+)
+def test_a_description_of_another_encoder_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    weights = {name: tensor.numpy() for name, tensor in Speech2Vec(Speech2VecConfig(dim=24)).state_dict().items()}
+    runtime.export_spoken(weights, Normaliser.identity(13), {"config": {"dim": 24}}, tmp_path)
+    path = tmp_path / runtime.SPOKEN_DESCRIPTION
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelError, match=message):
+        runtime.SpokenEncoder(tmp_path)
+
+
 def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
     """All lengths from 1 to 100 frames, in one batch and each alone."""
     torch.manual_seed(2)
@@ -349,6 +370,8 @@ def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     runtime.export_spoken(weights, normaliser, {"config": {"dim": 24}}, tmp_path)
     encoder = runtime.SpokenEncoder(tmp_path)
+    with pytest.raises(ModelError, match="reads 13 MFCC a frame, and was given 5"):
+        encoder([np.zeros((3, 5), np.float32)])
     words = [rng.normal(size=(length, 13)).astype(np.float32) * 3 for length in rng.permutation(np.arange(1, 101))]
     together = encoder(words)
     with torch.no_grad():

@@ -631,7 +631,24 @@ def test_deciders_agree_with_the_ceilings():
         assert reached == pytest.approx(synthetic.ceilings(table)[modality])
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"synthetic": false, "utterances": {}}', '{"synthetic": true}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"synthetic": false, "utterances": {}}',
+        '{"synthetic": true}',
+        '{"synthetic": true, "utterances": []}',
+        '{"synthetic": true, "utterances": {}}',
+        '{"synthetic": true, "utterances": {}, "channel": {"own": 1e999, "sibling": 0}}',
+        '{"synthetic": true, "utterances": {"a": 1}, "channel": {"own": 0.5, "sibling": 0}}',
+        '{"synthetic": true, "utterances": {"a": {}}, "channel": {"own": 0.5, "sibling": 0}}',
+        '{"synthetic": true, "channel": {"own": 0.5, "sibling": 0}, '
+        '"utterances": {"a": {"emotion": "sad", "style": "x", "wording": ["sad"]}}}',
+    ],
+)
 def test_marker_errors(tmp_path, content):
     if content is not None:
         (tmp_path / synthetic.MARKER).write_text(content)

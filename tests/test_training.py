@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from duetto import checkpoint
 from duetto.errors import ConfigurationError, DuettoError, ModelError
-from duetto.training import CHOSEN, LAST, TrainingConfig, derive, fit
+from duetto.training import CHOSEN, LAST, TrainingConfig, _writer, derive, fit
 
 CONFIG = TrainingConfig(epochs=4, learning_rate=0.05)
 
@@ -201,6 +201,37 @@ def test_checkpoint_round_trip_and_damage(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": None}, "trained with other settings"),
+        ({"epoch": 10**400}, "'epoch' must be an integer from 2 to 2"),
+        ({"epoch": None}, "'epoch' must be an integer"),
+        ({"best_epoch": 7}, "'best_epoch' must be an integer from -1 to 1"),
+        ({"history": {}}, "'history' must be a list"),
+        ({"history": [{"score": "good"}] * 2}, "a list of epochs, each with its score"),
+    ],
+)
+def test_a_checkpoint_of_odd_content_is_an_error(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), Line(fail_in=2), CONFIG, tmp_path)
+    tensors, meta = checkpoint.load(tmp_path / LAST)
+    checkpoint.save(tmp_path / LAST, tensors, {**meta, **change})
+    with pytest.raises(ModelError, match=message):
+        fit(model(), Line(), CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("part", ["model", "best"])
+def test_a_checkpoint_of_other_tensors_is_an_error(tmp_path: Path, part: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(model(), Line(fail_in=2), CONFIG, tmp_path)
+    tensors, meta = checkpoint.load(tmp_path / LAST)
+    for changed in ({f"{part}.0.bias": torch.zeros(9)}, {f"{part}.9.bias": torch.zeros(8)}):
+        checkpoint.save(tmp_path / LAST, {**tensors, **changed}, dict(meta))
+        with pytest.raises(ModelError, match=r"its tensors are not those of this model.*delete it and train again"):
+            fit(model(), Line(), CONFIG, tmp_path)
+
+
 def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
     import planted
     from duetto import emotion, experiment
@@ -214,3 +245,8 @@ def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
         config = TrainingConfig(epochs=2, precision=precision)
         losses.append(fit(net, emotion.EmotionTask(front, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"])
     assert losses[0] == pytest.approx(losses[1], abs=0.02)  # bfloat16 keeps three digits
+
+
+def test_a_run_folder_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="TensorBoard writes only where names are UTF-8"):
+        _writer(tmp_path / os.fsdecode(b"caf\xe9"), 0).__enter__()

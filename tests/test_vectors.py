@@ -364,3 +364,15 @@ def test_random_table() -> None:
     np.testing.assert_array_equal(rows[2:], random_table(Vocabulary(("b", "a")), 5, seed=1)[[3, 2]])
     with pytest.raises(ConfigurationError, match="dimension is 0"):
         random_table(Vocabulary(()), 0, seed=1)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "a.vec"
+    path.write_text("1 1\na 1\n")
+
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(ModelError, match=r"permission denied: this user may not read it$"):
+        load(path)

@@ -24,7 +24,7 @@ from . import speech2vec
 from .errors import ConfigurationError
 from .models.speech2vec import Speech2VecConfig
 from .progress import Progress
-from .runtime import SPOKEN_DESCRIPTION, SoundAlikes, SpokenEncoder
+from .runtime import SPOKEN_DESCRIPTION, SPOKEN_GRAPH, SoundAlikes, SpokenEncoder
 from .speech2vec import Segments
 from .splits import Fold
 from .training import TrainingConfig
@@ -104,7 +104,7 @@ class Embeddings:
 
     def has_encoder(self, fold: Fold) -> bool:
         """Whether Speech2Vec has been trained on this training part already."""
-        return (self._encoder_folder(fold) / SPOKEN_DESCRIPTION).is_file()
+        return _has_encoder(self._encoder_folder(fold))
 
     def _encoder_folder(self, fold: Fold) -> Path:
         parts = [Segments.of(part, self._frames()).digest() for part in (fold.train, fold.development)]
@@ -113,7 +113,7 @@ class Embeddings:
     def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenEncoder:
         """Speech2Vec, trained on the spoken words of the training part."""
         folder = self._encoder_folder(fold)
-        if not (folder / SPOKEN_DESCRIPTION).is_file():
+        if not _has_encoder(folder):
             c = self.config
             speech2vec.train(
                 fold.train,
@@ -157,3 +157,7 @@ class Embeddings:
         """Digest of all that training reads, and of the configuration."""
         content = json.dumps([kind, asdict(self.config), read], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _has_encoder(folder: Path) -> bool:
+    return (folder / SPOKEN_GRAPH).is_file() and (folder / SPOKEN_DESCRIPTION).is_file()

@@ -135,8 +135,8 @@ class _Checked:
 
 
 def _verified(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> _Checked:
-    session = Session(folder)
-    heard = _heard(folder, recordings) if recordings else None
+    session, recogniser = Session(folder), Recogniser(folder)  # which opens all that an answer needs
+    heard = _heard(recogniser, recordings) if recordings else None
     checked = _unlabelled(*drawn(session.front))
     differences = [
         verify(session, inputs.frames, inputs.words, emotion.logits(model, session.front, inputs))
@@ -146,9 +146,8 @@ def _verified(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> 
     return _Checked(checked, heard, max(differences))
 
 
-def _heard(folder: Path, recordings: Sequence[Path]) -> Inputs:
+def _heard(recogniser: Recogniser, recordings: Sequence[Path]) -> Inputs:
     """What the system hears in recordings, words included."""
-    recogniser = Recogniser(folder)
     found = [recogniser.hear(recording) for recording in recordings]
     frames = [evidence.frames for evidence in found if evidence.frames is not None]
     words = [evidence.words for evidence in found if evidence.words is not None]

@@ -221,8 +221,8 @@ class Recogniser:
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
         duration = waveform.duration if waveform.whole is None else waveform.whole
-        if duration > LONGEST + _MARGIN:
-            warnings.append(f"only the {self._side} {self.most_seconds:g} s of {duration:.1f} s were read")
+        if waveform.duration < duration and self.most_seconds >= LONGEST:
+            warnings.append(f"only the {self._side} {waveform.duration:g} s of {duration:.1f} s were read")
         frames = read = None
         said, words_from = (), "none"
         if self._session.front.experiment.uses_audio:

@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import logging
 import platform
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
@@ -34,11 +35,14 @@ from .experiment import Experiment, from_mapping
 from .features.content import Contents
 from .results import SystemResult, from_utterances
 from .splits import Fold
-from .utils.files import LOCK, clear_abandoned, lock, replacing, write_text
+from .utils.files import LOCK, is_temporary, lock, recover, replacing, write_text
 from .utils.reading import Record, parse_json, read_arrays, read_json, shortened
 from .utterance import Utterance
 
+_log = logging.getLogger(__name__)
+
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
+_LOGS = "tensorboard"
 PARTS = ("train", "development", "test")
 _FORMAT = "duetto-run-1"
 _SEEDS = 1 << 63
@@ -138,15 +142,22 @@ def held(folder: Path) -> Generator[None]:
     """
     _check_own(folder)
     with lock(folder, busy="another process is training in it; wait for it, or choose another folder"):
-        clear_abandoned(folder)
+        for path in recover(folder):
+            _log.warning("%s: held nothing; what it belongs to is made anew", path)
+            for part in path.relative_to(folder).parents:
+                (folder / part / OUTCOME).unlink(missing_ok=True)
         yield
 
 
 def _check_own(folder: Path) -> None:
-    if (folder / RUN).is_file() or not folder.is_dir():
+    if (folder / RUN).is_file():
         return
-    if any(path.name != LOCK for path in folder.iterdir()):
-        raise ModelError(f"{folder} is not empty and holds no run; choose another folder")
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        if not (path.is_dir() or path.name == LOCK or _LOGS in inside.parts or is_temporary(inside)):
+            raise ModelError(
+                f"{folder} is not empty ({inside}) and holds no run; choose another folder, or delete this one"
+            )
 
 
 def begin(folder: Path, description: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from .features.mfcc import MAX_WORD_FRAMES, STEP_SECONDS, word_frames
 from .inputs import Normaliser, buckets, pad
 from .models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from .progress import Progress
-from .training import History, TrainingConfig, derive, fit, settle
+from .training import CHOSEN, LAST, History, TrainingConfig, derive, fit, settle
 from .utils import files
 from .utils.reading import read_json
 from .utterance import Utterance, Word
@@ -261,6 +261,9 @@ def train(
     about["features"] = getattr(frames, "key", None)
     about |= {"data": segments.digest(), "development_data": held_out.digest()}
     with files.lock(folder, wait=wait, busy=_BUSY):
+        if (folder / SETTINGS).is_file() and folder / SETTINGS in files.recover(folder):
+            for name in (LAST, CHOSEN):  # nobody knows of what
+                (folder / name).unlink(missing_ok=True)
         _claim(folder, about)
         normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
         settle(training.threads)

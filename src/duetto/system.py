@@ -34,6 +34,7 @@ from .results import SystemResult, from_utterances
 from .runtime import Session, SoundAlikes, SpokenEncoder
 from .splits import Fold
 from .training import check_accelerator
+from .utils import files
 from .utterance import Utterance
 from .words import vectors as word_vectors
 from .words.vectors import Vectors
@@ -82,6 +83,7 @@ class Workshop:
 
     def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
         """Everything that an experiment and its teacher read, computed and trained here, before any system is."""
+        files.recover(self.folder / "vectors")
         own, teacher = self._sources(experiment, utterances, folds), teacher_of(experiment)
         own = replace(own, augmented=self.augmented(experiment, utterances))
         return own if teacher is None else replace(own, teacher=self.sources(teacher, utterances, folds))

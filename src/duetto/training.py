@@ -245,6 +245,11 @@ def _writer(folder: Path, epoch: int) -> Iterator[Any]:
     """TensorBoard's. An error of its thread (a full disk) is raised where it is used, and printed by nobody else."""
     from torch.utils.tensorboard import SummaryWriter
 
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{folder}: TensorBoard writes only where names are UTF-8; choose another") from error
+
     def others(args: threading.ExceptHookArgs) -> None:
         if not _is_of_tensorboard(args.thread):
             print_error(args)

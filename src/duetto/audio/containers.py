@@ -239,14 +239,19 @@ def _matlab(window: Window, first: int) -> tuple[Part, int]:
 
 
 def _midi(window: Window, first: int) -> tuple[Part, int]:
-    """Sample Dump Standard: packets of 127 bytes, 120 of them sound; libsndfile makes up those that are missing."""
-    head = window.at(first, 21)
-    stated = sum(byte << shift for byte, shift in zip(head[10:13], (0, 7, 14), strict=False))
-    bits = head[6] if len(head) > 6 else 0
-    there = (window.size - first - 21) // 127 * (120 // max(2, -(-bits // 7)))
-    known = 8 <= bits <= 28 and stated > there
-    part = Part(((first, window.size),), frames=there if known else None, stated=stated if known else None)
-    return part, window.size
+    """Sample Dump Standard: packets of 127 bytes, 120 of them sound, up to the first that is none.
+
+    libsndfile makes up packets that are missing, and prints to standard output where one does not begin as it should.
+    """
+    head, at = window.at(first, 21), first + 21
+    while (packet := window.at(at, 127)).startswith(b"\xf0\x7e") and len(packet) == 127:
+        at += 127
+    if len(head) < 21 or not 8 <= head[6] <= 28:
+        return Part(((first, window.size),)), window.size
+    stated = sum(byte << shift for byte, shift in zip(head[10:13], (0, 7, 14), strict=True))
+    there = min((at - first) // 127 * (120 // -(-head[6] // 7)), stated)
+    count = bytes(there >> shift & 0x7F for shift in (0, 7, 14))
+    return Part(tuple(replaced(at, [(first + 10, count)], first)), stated=stated), window.size
 
 
 def _flac(window: Window, first: int) -> tuple[Part, int]:

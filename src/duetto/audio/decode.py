@@ -20,9 +20,14 @@ from .containers import Part, parts
 from .messages import kept_out
 from .pieces import Piece, Spliced
 
-_READ_FRAMES = 1 << 16
+_READ_FRAMES, _READ_VALUES = 1 << 16, 1 << 19
+"""Of one block: at most so many frames, and values of all channels."""
 _UNKNOWN_FRAMES = 1 << 60
 _FULL_SCALE, _FULL_SCALE_8_BIT = 0.999, 127 / 128
+
+
+_PAST_END = 1 << 10
+"""Frames that are asked for where there should be no more."""
 
 
 class NotAudioError(Exception):
@@ -38,11 +43,12 @@ class _File(soundfile.SoundFile):
 
 
 class _Stream:
-    """One opened stream. length: its frames, once it was decoded to its end; None before."""
+    """One opened stream. length: its frames, once it was decoded to its end; None before. fresh: nothing was read."""
 
     def __init__(self, name: str, file: BinaryIO, part: Part) -> None:
         """Raises NotAudioError where libsndfile does not read it."""
         self._name, self._file, self._part = name, file, part
+        self.fresh = True
         self.length: int | None = None
         self._open(part.pieces)
         self._claimed = self.hint
@@ -71,10 +77,11 @@ class _Stream:
     @property
     def stated(self) -> float:
         """Frames as the header states them; infinite where it does not."""
-        return self.hint * self._part.share if self._part.stated is None else self._part.stated
+        return self._claimed * self._part.share if self._part.stated is None else self._part.stated
 
     def measured(self) -> int:
         """Frames that are there: as many as libsndfile says, where the last one can be decoded, else by counting."""
+        self.fresh = False
         if self.length is None and self._part.frames is not None:
             self.length = self._part.frames
         if self.length is None and 0 < self.hint < math.inf:
@@ -93,10 +100,13 @@ class _Stream:
 
     def blocks(self, first: float, last: float) -> Iterator[np.ndarray]:
         """(n, channels) float32 blocks of the frames `first` … `last`; `length` is known if it ends before."""
+        self.fresh = False
         at = self._moved(first, last)
         end = math.inf if self._part.frames is None else self._part.frames
+        most = min(_READ_FRAMES, _READ_VALUES // self.sound.channels)
         while at < last:
-            block = self._read(int(min(_READ_FRAMES, last - at, end - at)), at)
+            expected = max(_PAST_END, self._claimed - at)
+            block = self._read(int(min(most, last - at, end - at, expected)), at)
             if not len(block):
                 self.length = at
                 return
@@ -151,29 +161,38 @@ class Decoder:
     full_scale: float
     file: BinaryIO
     streams: list[Part]
-    stated: float
+    first: _Stream
     length: int | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def stated(self) -> float:
+        """Frames as the header of the first stream states them; infinite where it does not."""
+        return self.first.stated
+
+    def _opened(self) -> Iterator[_Stream]:
+        """The streams, each closed before the next is opened; the first one is open already."""
+        for number, part in enumerate(self.streams):
+            if number == 0 and self.first.fresh:
+                yield self.first
+                continue
+            with contextlib.closing(_Stream(self.name, self.file, part)) as stream:
+                yield stream
 
     def blocks(self, first: float = 0, last: float = math.inf) -> Iterator[np.ndarray]:
         """(n, channels) float32 blocks of the frames `first` … `last`; fewer where the recording ends before."""
         at = 0
-        for part in self.streams:
-            with contextlib.closing(_Stream(self.name, self.file, part)) as stream:
-                yield from stream.blocks(max(0, first - at), last - at)
-                if stream.length is None:
-                    return
-                at += stream.length
+        for stream in self._opened():
+            yield from stream.blocks(max(0, first - at), last - at)
+            if stream.length is None:
+                return
+            at += stream.length
         self.length = at
 
     def measured(self) -> int:
         """Frames in all, decoded only where nothing else shows them."""
         if self.length is None:
-            total = 0
-            for part in self.streams:
-                with contextlib.closing(_Stream(self.name, self.file, part)) as stream:
-                    total += stream.measured()
-            self.length = total
+            self.length = sum(stream.measured() for stream in self._opened())
         return self.length
 
 
@@ -184,27 +203,27 @@ def opened(file: BinaryIO, name: str) -> Generator[Decoder]:
     with contextlib.closing(_Stream(name, file, found[0])) as first:
         sound = first.sound
         scale = _FULL_SCALE_8_BIT if sound.subtype in ("PCM_U8", "PCM_S8") else _FULL_SCALE
-        decoder = Decoder(name, sound.samplerate, sound.channels, scale, file, found[:1], first.stated)
-    for number, part in enumerate(found[1:], 2):
-        try:
-            with contextlib.closing(_Stream(name, file, part)) as stream:
-                rate = stream.sound.samplerate
-                seconds = stream.measured() / rate
-        except (NotAudioError, AudioError) as error:
-            decoder.notes.append(f"stream {number} of {len(found)} in the file is left out: {error}")
-            continue
-        if rate == decoder.rate:
-            decoder.streams.append(part)
-            continue
-        decoder.notes.append(
-            f"stream {number} of {len(found)} in the file, {seconds:.3f} s long, is left out: it has {rate} Hz, the "
-            f"first one {decoder.rate} Hz"
-        )
-    if lost := sum(part.lost for part in found):
-        decoder.notes.append(f"damaged: {lost} bytes that belong to no MP3 frame are left out")
-    if not found[-1].ended:
-        decoder.notes.append("possibly truncated: its last stream has no end mark")
-    yield decoder
+        decoder = Decoder(name, sound.samplerate, sound.channels, scale, file, found[:1], first)
+        for number, part in enumerate(found[1:], 2):
+            which = f"stream {number} of {len(found)} in the file"
+            try:
+                with contextlib.closing(_Stream(name, file, part)) as stream:
+                    rate = stream.sound.samplerate
+                    if rate == decoder.rate:
+                        decoder.streams.append(part)
+                        continue
+                    seconds = stream.measured() / rate
+            except (NotAudioError, AudioError) as error:
+                decoder.notes.append(f"{which} is left out: {error}")
+                continue
+            decoder.notes.append(
+                f"{which}, {seconds:.3f} s long, is left out: it has {rate} Hz, the first one {decoder.rate} Hz"
+            )
+        if lost := sum(part.lost for part in found):
+            decoder.notes.append(f"damaged: {lost} bytes that belong to no MP3 frame are left out")
+        if not found[-1].ended:
+            decoder.notes.append("possibly truncated: its last stream has no end mark")
+        yield decoder
 
 
 def encode(path: Path, frames: np.ndarray, rate: int, *, container: str, subtype: str) -> None:

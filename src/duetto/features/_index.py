@@ -148,7 +148,7 @@ class Writer:
 
     def __init__(self, home: Path, key: str) -> None:
         config = home / CONFIG
-        if not config.exists():
+        if not config.exists() or not config.stat().st_size:  # empty: as a power cut leaves it
             files.write_text(config, json.dumps({"format": _FORMAT, "extractor": key}, indent=2) + "\n")
         elif read_config(home) != key:
             raise ConfigurationError(f"{config}: belongs to {read_config(home)}, not to {key}")

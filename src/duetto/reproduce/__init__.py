@@ -94,7 +94,7 @@ def _remember(out: Path, kind: str, options: Options) -> None:
         "vectors": {name: str(path.absolute()) for name, path in sorted(options.vectors.items())},
     }
     file = out / SETTINGS
-    if file.is_file():
+    if file.is_file() and file.stat().st_size:  # a power cut leaves it empty
         before = _made(file)
         for key, value in made.items():
             if before.get(key) != value:

@@ -28,6 +28,11 @@ from pathlib import Path
 from ..errors import ConfigurationError
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+_OURS = (".json", ".npz", ".onnx", ".safetensors", ".vec")
+_OF_EARLIER_VERSIONS = re.compile(
+    r".+\.(json|npz|onnx|safetensors|vec)\.partial|\.tmp\w{6}|[0-9]+-(types|word2vec-[0-9a-f]{16})\.vec"
+)
+"""Temporary files of duetto and of safetensors, which it used."""
 _DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/([0-9]+)")
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 LOCK = "lock"
@@ -65,7 +70,7 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
         yield temporary
         with contextlib.suppress(FileNotFoundError):
             os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))  # noqa: PTH101 (may be replaced by its writer)
-        if _is_being_filled(target.parent):  # `new_folder` syncs all at once, which is much faster
+        if is_temporary(target.parent):  # `new_folder` syncs all at once, which is much faster
             os.replace(temporary, target)
         else:
             sync(temporary)
@@ -137,6 +142,40 @@ def clear_abandoned(folder: Path) -> None:
         for name in [name for name in (*folders, *names) if _TEMPORARY.fullmatch(name)]:
             _remove_abandoned(Path(at, name))
         folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+
+
+def recover(folder: Path) -> list[Path]:
+    """Remove from a folder that duetto alone fills (a run, a cache) what is no whole file.
+
+    That is what `clear_abandoned` removes, what earlier versions left when they were killed, and files of ours without
+    content: a power cut leaves them where earlier versions didn't bring a file to the disk.
+
+    Returns:
+        The files without content, which are missing now.
+    """
+    clear_abandoned(folder)
+    torn = []
+    for at, _, names in os.walk(folder):
+        for path in (Path(at, name) for name in names):
+            if _OF_EARLIER_VERSIONS.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+            elif path.suffix in _OURS and _is_torn(path):
+                path.unlink(missing_ok=True)
+                torn.append(path)
+    return torn
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether a file is empty, or zeros where each of our formats has something else."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return not any(file.read(64))
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is a temporary one of a writer, or lies in a temporary folder."""
+    return any(_TEMPORARY.fullmatch(part) for part in path.parts)
 
 
 def sync(path: Path) -> None:
@@ -278,11 +317,6 @@ def _remove_abandoned(path: Path) -> None:
                 path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
-
-
-def _is_being_filled(folder: Path) -> bool:
-    """Whether `folder` lies in a temporary one."""
-    return any(_TEMPORARY.fullmatch(part) for part in folder.parts)
 
 
 def _check_free(target: Path, path: Path) -> None:

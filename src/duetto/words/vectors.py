@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ModelError
 from ..utils import files
-from ..utils.reading import shortened
+from ..utils.reading import shortened, unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -142,6 +142,8 @@ def load(path: str | Path, *, strict: bool = False, limit: int = LIMIT) -> Vecto
             matrix = _read_binary(path, words, limit)
         else:
             matrix = _read_text(path, words, limit)
+    except PermissionError as error:
+        raise ModelError(f"{path}: {unreadable(error)}") from error
     except (EOFError, OSError, zlib.error) as error:  # a damaged gzip stream
         raise ModelError(f"{path}: cannot be read ({error}); fetch or write the file again") from error
     if not words.places:
@@ -372,8 +374,8 @@ def save(vectors: Vectors, path: str | Path) -> None:
 
 
 @contextmanager
-def _created(path: Path, *, compress: bool) -> Iterator[IO[bytes]]:
-    with path.open("wb") as file:
+def _created(temporary: Path, *, compress: bool) -> Iterator[IO[bytes]]:
+    with temporary.open("wb") as file:
         if not compress:
             yield file
             return

@@ -28,7 +28,7 @@ TESTS = Path(__file__).parent
 NUMERIC = (
     "alike", "attention", "audio", "audio_systems", "augment", "baselines", "boundaries", "cnn", "combination",
     "controls", "distillation", "embeddings", "emotion", "fusion", "inference", "inputs", "lstm", "mcnn", "metrics",
-    "mfcc", "outcomes", "pretrained", "pronunciations", "prosody", "recognise", "resident", "results", "segment",
+    "mfcc", "pretrained", "pronunciations", "prosody", "recognise", "resident", "results", "runs", "segment",
     "short_term", "similarity", "spectrogram", "speech2vec", "splits", "statistics", "store", "synthetic", "system",
     "training", "vectors", "verification", "voice", "word2vec", "word_systems",
 )  # fmt: skip

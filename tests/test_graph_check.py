@@ -19,7 +19,7 @@ from duetto.errors import ModelError
 from duetto.features.kinds import kind
 from duetto.inputs import Frontend, Normaliser
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
-from duetto.runtime import graph, graph_check, graph_int8, onnx_file, session
+from duetto.runtime import graph, graph_check, onnx_file, session
 from duetto.splits import Fold
 from duetto.words.vocabulary import Vocabulary
 
@@ -66,7 +66,7 @@ def held(content: bytes) -> dict[str, set[str]]:
 def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, bytes], spoken: bytes) -> None:
     written: dict[str, set[str]] = defaultdict(set)
     for content in graphs.values():
-        for read in (content, graph_int8.int8(content)):
+        for read in (content, graph.int8(content)):
             for operator, attributes in held(read).items():
                 written[operator] |= attributes
     assert written == {name: set(attributes) for name, attributes in graph_check.OPERATORS.items()}
@@ -74,7 +74,7 @@ def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, by
 
 
 def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes]) -> None:
-    for content in (*graphs.values(), graph_int8.int8(graphs["fusion-attention"])):
+    for content in (*graphs.values(), graph.int8(graphs["fusion-attention"])):
         ours, theirs = onnx_file.read(content), onnx.load_from_string(content).graph
         assert [(n.operator, *n.inputs, *n.outputs) for n in ours.nodes] == [
             (n.op_type, *n.input, *n.output) for n in theirs.node
@@ -93,7 +93,7 @@ def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes])
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
 def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict[str, bytes]) -> None:
     """Of every tensor inside of the graph, for the longest input."""
-    for content in (graphs[name], graph_int8.int8(graphs[name])):
+    for content in (graphs[name], graph.int8(graphs[name])):
         front, model = front_of(name), onnx.load_from_string(content)
         largest = {"time": SMALL["max_frames"], "n": SMALL["max_words"]}
         shapes = graph_check.check(onnx_file.read(content), session.inputs_of(front), largest)

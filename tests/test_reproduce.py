@@ -412,7 +412,15 @@ def test_whatever_ends_a_system_does_not_end_the_run(
     assert list(done.measured.results) == ["svm"]
 
 
-@pytest.mark.parametrize("junk", [b"", b"no archive", b"PK\x03\x04"])
+def test_an_outcome_that_a_power_cut_emptied_is_made_anew(tree: Path, tmp_path: Path) -> None:
+    before = small(tree, tmp_path, "svm").measured.results["svm"]
+    (tmp_path / "runs/session5/svm/fold0-seed0/outcome.npz").write_bytes(b"")
+    done = small(tree, tmp_path, "svm")
+    assert not done.failed
+    np.testing.assert_array_equal(done.measured.results["svm"].logits, before.logits)
+
+
+@pytest.mark.parametrize("junk", [b"no archive", b"PK\x03\x04"])
 def test_a_damaged_outcome_fails_its_system_alone(tree: Path, tmp_path: Path, junk: bytes) -> None:
     small(tree, tmp_path, "acoustic", "svm")
     for name in ("acoustic", "svm"):

@@ -12,13 +12,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from duetto import corpora, experiment, results
+from duetto import corpora, evaluation
 from duetto.baselines import BASELINES
-from duetto.evaluation import controls
-from duetto.labels import classes, selected
+from duetto.config import experiment
+from duetto.data.labels import classes, selected
+from duetto.experiments.runner import run_baseline, run_systems
+from duetto.experiments.workspace import Workspace
+from duetto.report.run_summary import controls
 from duetto.runs import environment
 from duetto.splits import folds
-from duetto.system import Workshop, run_baseline, run_systems
 
 Systems = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -39,9 +41,9 @@ CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spect
 SYSTEMS = {"recurrent": RECURRENT, "convolutional": CONVOLUTIONAL}
 
 
-def row(corpus: str, result: results.SystemResult) -> str:
+def row(corpus: str, result: evaluation.SystemResult) -> str:
     """One line of the table."""
-    s, c = results.summary(result), results.calibration(result)
+    s, c = evaluation.summary(result), evaluation.calibration(result)
     spread = "" if s.ua.std is None else f" ± {s.ua.std:.1f}"
     low, high = s.ua.ci95
     title = result.title + (" (control)" if result.kind == "control" else "")
@@ -69,7 +71,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for kind, name in (("emodb", "EmoDB"), ("ravdess", "RAVDESS")):
         utterances = selected(corpora.load(kind, options.data / kind))
-        workshop = Workshop(options.out / kind / "cache")
+        workshop = Workspace(options.out / kind / "cache")
         found = run_systems(
             experiments,
             utterances,

@@ -24,11 +24,11 @@ import numpy as np
 from harness import alternate, installed, parser, publish, table
 
 from duetto import audio
+from duetto.audio.timing import SAMPLE_RATE, frame_length
 from duetto.corpora import CORPORA
+from duetto.data.utterance import Utterance
 from duetto.features import mfcc, short_term
 from duetto.features.store import extract_corpus
-from duetto.frames import SAMPLE_RATE, frame_length
-from duetto.utterance import Utterance
 
 FRAME = frame_length()
 FLOOR, PACKAGE = "one batched real FFT", "pyAudioAnalysis"

@@ -21,15 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from duetto import corpora, experiment, report
-from duetto.corpora import synthetic
-from duetto.experiment import Experiment
-from duetto.labels import selected
-from duetto.progress import steps
-from duetto.results import SystemResult
-from duetto.system import Workshop, run_systems
-from duetto.utterance import Utterance
-from duetto.words.vocabulary import normalise
+from duetto import corpora, report, synthetic
+from duetto.config import experiment
+from duetto.config.experiment import Experiment
+from duetto.data.labels import selected
+from duetto.data.text import normalise
+from duetto.data.utterance import Utterance
+from duetto.evaluation import SystemResult
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
+from duetto.utils.progress import steps
 
 SYSTEMS = (
     "acoustic",
@@ -75,7 +76,7 @@ def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], p
             utterances,
             protocol,
             [home / e.name for e in systems],
-            Workshop(home / "cache", step=step),
+            Workspace(home / "cache", step=step),
             seeds=range(options.seeds),
             workers=options.workers,
         )

@@ -17,21 +17,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from duetto import corpora, speech2vec
-from duetto.corpora import synthetic
+from duetto import corpora, synthetic
+from duetto.data.text import tokens
+from duetto.data.utterance import Utterance
+from duetto.embeddings import similarity, spoken_words, word2vec
+from duetto.embeddings import vectors as word_vectors
+from duetto.embeddings.probing import Inspection, inspect
+from duetto.embeddings.vectors import Vectors
+from duetto.embeddings.vocabulary import count
 from duetto.features.mfcc import MfccConfig
 from duetto.features.store import extract_corpus
-from duetto.inputs import Normaliser
+from duetto.inference import SpokenEncoder, export_spoken
+from duetto.inference import spoken as spoken_
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
-from duetto.progress import steps
-from duetto.runtime import SpokenEncoder, export_spoken
-from duetto.training import TrainingConfig
-from duetto.utterance import Utterance
-from duetto.words import similarity, word2vec
-from duetto.words import vectors as word_vectors
-from duetto.words.inspection import Inspection, inspect
-from duetto.words.vectors import Vectors
-from duetto.words.vocabulary import count, tokens
+from duetto.preprocessing import Normaliser
+from duetto.training import speech2vec
+from duetto.training.loop import TrainingConfig
+from duetto.utils.progress import steps
 
 
 def trained(utterances: list[Utterance], options: argparse.Namespace) -> tuple[dict[str, Vectors], dict[str, object]]:
@@ -48,9 +50,9 @@ def trained(utterances: list[Utterance], options: argparse.Namespace) -> tuple[d
             training=TrainingConfig(epochs=options.epochs, seed=options.seed),
             progress=step("Speech2Vec"),
         )
-        segments = speech2vec.Segments.of(rest, store)
-        spoken = speech2vec.type_vectors(encoder, segments)
-        untrained = speech2vec.type_vectors(fresh(segments, options), segments)
+        segments = spoken_words.Segments.of(rest, store)
+        spoken = spoken_.type_vectors(encoder, segments)
+        untrained = spoken.type_vectors(fresh(segments, options), segments)
     sentences = [tokens(utterance) for utterance in rest]
     written = word2vec.train(sentences, dim=options.dim, epochs=20, seed=options.seed)
     rng = np.random.default_rng(options.seed)
@@ -59,7 +61,7 @@ def trained(utterances: list[Utterance], options: argparse.Namespace) -> tuple[d
     return found, encoder.about
 
 
-def fresh(segments: speech2vec.Segments, options: argparse.Namespace) -> SpokenEncoder:
+def fresh(segments: spoken_words.Segments, options: argparse.Namespace) -> SpokenEncoder:
     """An encoder with random weights: what the architecture gives without any training."""
     torch.manual_seed(options.seed)
     config = Speech2VecConfig(dim=options.dim, decoder=options.dim)

@@ -5,7 +5,7 @@
 Label set `four`, EmoDB and RAVDESS (calm counts as neutral). Cross-corpus: all of one corpus trains, less its
 development speakers, and all of the other is answered. Design choices were made looking at the first half of the
 target's speakers by name; the second half chose nothing. --ship trains on both corpora and writes the folder in
-src/duetto/pretrained. Resumable: delete --out to begin anew.
+src/duetto/inference/pretrained. Resumable: delete --out to begin anew.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from duetto import corpora, emotion, experiment, metrics, results, runs
-from duetto.experiment import Experiment
-from duetto.labels import classes, selected
-from duetto.pretrained import CARD, DEFAULT, TERMS, folder
-from duetto.results import SystemResult
-from duetto.runtime import Session
+from duetto import corpora, evaluation, metrics, runs, training
+from duetto.config import experiment
+from duetto.config.experiment import Experiment
+from duetto.data.labels import classes, selected
+from duetto.data.utterance import Utterance
+from duetto.evaluation import SystemResult
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
+from duetto.inference import Session
+from duetto.inference.pretrained import CARD, DEFAULT, TERMS, folder
 from duetto.splits import Fold, transfer
-from duetto.system import Workshop, run_systems
-from duetto.utterance import Utterance
 
 SYSTEM = "acoustic-portable"
 ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -48,20 +50,20 @@ def read(data: Path) -> dict[str, list[Utterance]]:
     }
 
 
-def cross(e: Experiment, fold: Fold, shop: Workshop, out: Path, seeds: range) -> tuple[SystemResult, SystemResult]:
-    """Train with every seed on the source, answer the target: as it came, and as `augment.recording` changes it."""
+def cross(e: Experiment, fold: Fold, shop: Workspace, out: Path, seeds: range) -> tuple[SystemResult, SystemResult]:
+    """Train with every seed on the source, answer the target: as it came, and as `recording` changes it."""
     sources = shop.sources(e, [*fold.train, *fold.development, *fold.test], [fold])
     changed = shop.augmented(replace(e, augmentation="recording", augmented_copies=1), fold.test)[0]
     logits, temperature = [], []
     for seed in seeds:
         part = out / e.name / fold.name / f"seed{seed}"
-        emotion.train(e, fold, sources, part, seed=seed)
+        training.train(e, fold, sources, part, seed=seed)
         session = Session(part)
         heard = (sources, replace(sources, frames=changed))
         logits.append([answers(session, fold.test, each) for each in heard])
         temperature.append([session.temperature])
     clean, other = (
-        results.from_utterances(
+        evaluation.from_utterances(
             e.name, fold.test, classes("four"), each, tuple(seeds), temperature=np.array(temperature)
         )
         for each in np.array(logits).swapaxes(0, 1)
@@ -69,9 +71,9 @@ def cross(e: Experiment, fold: Fold, shop: Workshop, out: Path, seeds: range) ->
     return clean, other
 
 
-def answers(session: Session, utterances: Sequence[Utterance], sources: emotion.Sources) -> np.ndarray:
+def answers(session: Session, utterances: Sequence[Utterance], sources: training.Sources) -> np.ndarray:
     """Logits of the exported graph: what a user would get."""
-    inputs = emotion.prepare(utterances, session.front, sources)
+    inputs = training.prepare(utterances, session.front, sources)
     return session.answer(inputs.frames, None)
 
 
@@ -84,7 +86,7 @@ def halves(result: SystemResult) -> tuple[np.ndarray, np.ndarray]:
 
 def figure(result: SystemResult) -> str:
     """UA with its deviation over seeds and its interval over speakers."""
-    ua = results.summary(result).ua
+    ua = evaluation.summary(result).ua
     spread = "" if ua.std is None else f" ± {ua.std:.1f}"
     return f"{ua.mean:.1f}{spread} [{ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}]"
 
@@ -98,7 +100,7 @@ def taken_for(result: SystemResult, label: str) -> str:
 
 
 def cross_table(
-    data: dict[str, list[Utterance]], shop: Workshop, out: Path, seeds: range
+    data: dict[str, list[Utterance]], shop: Workspace, out: Path, seeds: range
 ) -> tuple[list[str], list[str]]:
     """The table, and what the first row's models took RAVDESS' sad voices for."""
     sadness: list[str] = []
@@ -114,7 +116,7 @@ def cross_table(
             if not sadness and target == "ravdess":
                 sadness = [taken_for(found, "sad")]
             chose, other = (found.subset(half) for half in halves(found))
-            ece = 100 * results.calibration(other).ece[1]
+            ece = 100 * evaluation.calibration(other).ece[1]
             lines.append(
                 f"| {e.name} | {NAMES[source]} | {NAMES[target]} | {figure(chose)} | {figure(other)} | {ece:.1f} "
                 f"| {figure(changed.subset(halves(changed)[1]))} |"
@@ -134,20 +136,20 @@ def within_tables(result: SystemResult) -> tuple[list[str], list[str]]:
     lines = ["| speakers | utterances | UA % | WA % | ECE % before → after |", "|---|---|---|---|---|"]
     for name, mask in groups:
         part = result.subset(mask)
-        ece = results.calibration(part).ece
-        wa = results.summary(part).wa.mean
+        ece = evaluation.calibration(part).ece
+        wa = evaluation.summary(part).wa.mean
         lines.append(f"| {name} | {mask.sum()} | {figure(part)} | {wa:.1f} | {100 * ece[0]:.1f} → {100 * ece[1]:.1f} |")
-    speakers = [f"{group.name} {group.ua.mean:.0f}" for group in results.breakdown(result, "speaker")]
+    speakers = [f"{group.name} {group.ua.mean:.0f}" for group in evaluation.breakdown(result, "speaker")]
     return lines, speakers
 
 
-def final(e: Experiment, data: dict[str, list[Utterance]], shop: Workshop, out: Path) -> Path:
+def final(e: Experiment, data: dict[str, list[Utterance]], shop: Workspace, out: Path) -> Path:
     """Train on both corpora: of each, `transfer` holds out development speakers, here for the temperature."""
     parts = [transfer(kind, data[kind], data[kind]) for kind in data]
     train = tuple(u for part in parts for u in part.train)
     development = tuple(u for part in parts for u in part.development)
     sources = shop.sources(e, [*train, *development], [])
-    emotion.train(e, Fold("final", train, development, development), sources, out / "final", seed=0)
+    training.train(e, Fold("final", train, development, development), sources, out / "final", seed=0)
     session = Session(out / "final")
     target = [session.front.classes.index(str(u.label)) for u in development]
     ua = metrics.unweighted_accuracy(target, answers(session, development, sources).argmax(1), 4)
@@ -174,11 +176,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with emodb/ and ravdess/")
     parser.add_argument("--out", type=Path, required=True, help="where runs and features go")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--ship", action="store_true", help="write the folder in src/duetto/pretrained")
+    parser.add_argument("--ship", action="store_true", help="write the folder in src/duetto/inference/pretrained")
     options = parser.parse_args()
     versions = runs.environment(("torch", "onnx", "onnxruntime"))
     environment = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "machine")
-    data, shop = read(options.data), Workshop(options.out)
+    data, shop = read(options.data), Workspace(options.out)
     table, sadness = cross_table(data, shop, options.out, range(options.seeds))
     e = experiment.load(SYSTEM)
     both = [u for kind in data for u in data[kind]]

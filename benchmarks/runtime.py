@@ -36,14 +36,16 @@ import numpy as np
 from harness import by_clocks, parser, publish, table
 
 import duetto
-from duetto import audio, corpora, experiment, metrics, parallel, runs, runtime
-from duetto.corpora import synthetic
+from duetto import audio, corpora, inference, metrics, runs, synthetic
+from duetto.audio.timing import SAMPLE_RATE
+from duetto.config import experiment
+from duetto.data.labels import classes, selected
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.utterance import Utterance
 from duetto.features.short_term import ShortTermConfig
-from duetto.frames import SAMPLE_RATE
-from duetto.inference import Recogniser
-from duetto.labels import classes, selected
-from duetto.progress import steps
-from duetto.utterance import Utterance, read_manifest, write_manifest
+from duetto.inference.recogniser import Recogniser
+from duetto.utils import parallel
+from duetto.utils.progress import steps
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("numpy", "onnxruntime", "soundfile", "soxr", "pocketsphinx", "typer")
@@ -102,11 +104,12 @@ def synthesised(folder: Path) -> list[Utterance]:
 
 def trained(system: str, utterances: Sequence[Utterance], protocol: str, folder: Path, **changes: Any) -> Path:
     """The run of a system in `folder`; what it holds already is not trained again."""
-    from duetto.system import Workshop, run_systems  # here: they load PyTorch, and worker processes import this file
+    from duetto.experiments.runner import run_systems  # here: they load PyTorch, and worker processes import this file
+    from duetto.experiments.workspace import Workspace
 
     run = folder / system
     with steps() as step:
-        shop = Workshop(folder / "cache", step=step)
+        shop = Workspace(folder / "cache", step=step)
         run_systems([experiment.load(system, **changes)], utterances, protocol, [run], shop)
     return run
 
@@ -180,7 +183,7 @@ def answer(model: Path, small: Path, file: Path) -> str:
         "34 features": lambda: config.extract(waveform.samples, waveform.sample_rate),
     }
     for name, folder in (("float32", model), ("int8", small)):
-        session = runtime.Session(folder)
+        session = inference.Session(folder)
         batch = session.front.collate([heard], None)
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
@@ -246,7 +249,7 @@ def memory(model: Path, file: Path) -> str:
 
 def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
     """What 8-bit weights do to the answers for the test utterances of every fold, as prediction hears them."""
-    from duetto.export import export  # see `trained`
+    from duetto.experiments.export import export  # see `trained`
 
     described = runs.read(run)
     by_id = {utterance.id: utterance for utterance in utterances}
@@ -320,7 +323,7 @@ def tested(run: Path, utterances: Sequence[Utterance]) -> list[Path]:
 
 def measure(systems: Systems, folder: Path) -> dict[str, str]:
     """Title → Markdown. folder: for what is exported and recorded."""
-    from duetto.export import export  # see `trained`
+    from duetto.experiments.export import export  # see `trained`
 
     file = five_seconds(systems.utterances, folder)
     model, small, words = folder / "float32", folder / "int8", folder / "words"

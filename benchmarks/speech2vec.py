@@ -21,10 +21,10 @@ import torch
 from harness import alternate, parser, publish, table
 from torch import Tensor, nn
 
-from duetto.features.mfcc import MAX_WORD_FRAMES
-from duetto.inputs import Normaliser
+from duetto.embeddings.spoken_words import MAX_WORD_FRAMES, Segments
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
-from duetto.speech2vec import Segments, Speech2VecTask
+from duetto.preprocessing import Normaliser
+from duetto.training.speech2vec import Speech2VecTask
 
 WORDS_IN_UTTERANCE, SHORTEST, LONGEST, BATCH = 11, 10, 70, 128
 

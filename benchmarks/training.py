@@ -29,13 +29,15 @@ import torch
 from harness import alternate, parser, publish, table
 from torch import Tensor, nn
 
-from duetto import corpora, emotion, experiment, training
-from duetto.inputs import Frontend, Normaliser, pad
-from duetto.labels import selected
-from duetto.models.fusion import EmotionModel, ModelConfig
+from duetto import corpora, training
+from duetto.config import experiment
+from duetto.data.labels import selected
+from duetto.embeddings.vocabulary import Vocabulary
+from duetto.experiments.workspace import Workspace
+from duetto.models.emotion import EmotionModel, ModelConfig
+from duetto.preprocessing import Normaliser, Preprocessor, pad
 from duetto.splits import Fold, folds
-from duetto.system import Workshop
-from duetto.words.vocabulary import Vocabulary
+from duetto.training import loop
 
 UTTERANCES, MEAN, MEDIAN, WORDS = 5531, 4.55, 3.58, 11
 """IEMOCAP, four classes: utterances, mean and median seconds, words an utterance."""
@@ -44,16 +46,16 @@ SHARE = {"duetto": 6, "plain": 32, "keras": 64}
 """One in so many batches is run in a turn of each kind of side."""
 
 
-def corpus(seed: int = 0) -> emotion.Inputs:
+def corpus(seed: int = 0) -> training.Inputs:
     """Random utterances of the stated lengths."""
     rng = np.random.default_rng(seed)
     seconds = MEDIAN * np.exp(math.sqrt(2 * math.log(MEAN / MEDIAN)) * rng.standard_normal(UTTERANCES))
     frames = [rng.standard_normal((math.ceil(10 * s), 34)).astype(np.float32) for s in seconds]
     words = [rng.integers(2, TYPES, max(1, rng.poisson(WORDS * s / MEAN))) for s in seconds]
-    return emotion.Inputs(frames, words, rng.integers(0, 4, UTTERANCES))
+    return training.Inputs(frames, words, rng.integers(0, 4, UTTERANCES))
 
 
-class Task(emotion.EmotionTask):
+class Task(training.EmotionTask):
     """A share of the batches of an `EmotionTask`, without development data: what is timed is training."""
 
     def batches(self, epoch: int) -> list[np.ndarray]:
@@ -65,18 +67,18 @@ class Task(emotion.EmotionTask):
         return {"score": 0.0}
 
 
-def duetto(inputs: emotion.Inputs, mask: str, threads: int, accelerator: str) -> Callable[[], object]:
+def duetto(inputs: training.Inputs, mask: str, threads: int, accelerator: str) -> Callable[[], object]:
     """A share of an epoch by `training.fit`."""
     chosen = experiment.load("fusion-random", recurrent_mask=mask)
     vocabulary = Vocabulary(tuple(f"w{i}" for i in range(TYPES)))
-    front = Frontend(chosen, Normaliser.identity(34), vocabulary, Normaliser.identity(50))
+    front = Preprocessor(chosen, Normaliser.identity(34), vocabulary, Normaliser.identity(50))
     task = Task(front, inputs, inputs, seed=0)
     model = EmotionModel(ModelConfig(recurrent_mask=mask), torch.randn(TYPES + 2, 50))
-    config = training.TrainingConfig(epochs=1, threads=threads, accelerator=accelerator)
+    config = loop.TrainingConfig(epochs=1, threads=threads, accelerator=accelerator)
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            training.fit(model, task, config, Path(folder))
+            loop.fit(model, task, config, Path(folder))
 
     return run
 
@@ -101,7 +103,7 @@ class Plain(nn.Module):
         return self.head(torch.cat(encoded, -1))
 
 
-def batches(inputs: emotion.Inputs, every: int, padding: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def batches(inputs: training.Inputs, every: int, padding: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Shuffled batches, one in `every`: frames, words, targets. `packed`: to the batch's longest; `post`: to the
     longest allowed."""
     assert inputs.frames is not None and inputs.words is not None
@@ -115,7 +117,7 @@ def batches(inputs: emotion.Inputs, every: int, padding: str) -> list[tuple[np.n
     return made
 
 
-def plain(inputs: emotion.Inputs, padding: str, threads: int, device: str) -> Callable[[], object]:
+def plain(inputs: training.Inputs, padding: str, threads: int, device: str) -> Callable[[], object]:
     """A share of an epoch of `Plain`, in the loop that one writes."""
     model = Plain().to(device)
     optimiser = torch.optim.Adam(model.parameters())
@@ -132,7 +134,7 @@ def plain(inputs: emotion.Inputs, padding: str, threads: int, device: str) -> Ca
     return run
 
 
-def keras_side(inputs: emotion.Inputs, threads: int) -> Callable[[], object] | None:
+def keras_side(inputs: training.Inputs, threads: int) -> Callable[[], object] | None:
     """A share of an epoch of the same layers in Keras, with recurrent dropout; None where it is not installed."""
     os.environ["KERAS_BACKEND"] = "torch"
     try:
@@ -199,7 +201,7 @@ def speed(repetitions: int, threads: int, accelerator: str) -> list[str]:
 
 
 def _sides(
-    inputs: emotion.Inputs, threads: int, accelerator: str
+    inputs: training.Inputs, threads: int, accelerator: str
 ) -> dict[str, tuple[Callable[[], object] | None, int]]:
     """What runs under each name, None where it is not installed, and of how many batches it runs one."""
     keras = keras_side(inputs, threads)
@@ -246,7 +248,7 @@ def masks(data: Path, seeds: int) -> list[str]:
     found: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        sources = Workshop(root).sources(base, utterances, parts)
+        sources = Workspace(root).sources(base, utterances, parts)
         for mask in ("per-sample", "shared"):
             chosen = replace(base, recurrent_mask=mask)
             found[mask] = np.array(
@@ -265,8 +267,10 @@ def masks(data: Path, seeds: int) -> list[str]:
     ]
 
 
-def _development(chosen: experiment.Experiment, fold: Fold, sources: emotion.Sources, folder: Path, seed: int) -> float:
-    outcome = emotion.train(chosen, fold, sources, folder, seed=seed)
+def _development(
+    chosen: experiment.Experiment, fold: Fold, sources: training.Sources, folder: Path, seed: int
+) -> float:
+    outcome = training.train(chosen, fold, sources, folder, seed=seed)
     return outcome.history.epochs[-1]["development_ua"]
 
 

@@ -18,13 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from duetto import audio
-from duetto.corpora.ljspeech import parse as parse_ljspeech
-from duetto.corpora.ravdess import parse as parse_ravdess
-from duetto.corpora.synthetic.espeak import Speaker
-from duetto.frames import SAMPLE_RATE
-from duetto.utterance import Word
-from duetto.words.align import MATCH_SCORE, Aligner
-from duetto.words.boundaries import (
+from duetto.asr.align import MATCH_SCORE, Aligner
+from duetto.asr.engines import SphinxRecogniser
+from duetto.asr.language_model import LanguageModel
+from duetto.asr.metrics import (
     BoundaryCounts,
     BoundaryErrors,
     WordErrors,
@@ -33,10 +30,13 @@ from duetto.words.boundaries import (
     boundary_times,
     word_errors,
 )
-from duetto.words.language import LanguageModel
-from duetto.words.recognise import SphinxRecogniser
-from duetto.words.segment import from_words, segment
-from duetto.words.vocabulary import normalise
+from duetto.asr.segment import from_words, segment
+from duetto.audio.timing import SAMPLE_RATE
+from duetto.corpora.ljspeech import parse as parse_ljspeech
+from duetto.corpora.ravdess import parse as parse_ravdess
+from duetto.data.text import normalise
+from duetto.data.utterance import Word
+from duetto.synthetic.espeak import Speaker
 
 SENTENCES = (
     "I can't believe you did that to me",

@@ -27,7 +27,7 @@ def one_thread() -> None:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic corpus in the shape of IEMOCAP: 80 utterances, 8 of each speaker."""
     pytest.importorskip("espeakng_loader")
-    from duetto.corpora import synthetic
+    from duetto import synthetic
 
     folder = tmp_path_factory.mktemp("synthetic") / "corpus"
     synthetic.write(folder, size=80, seed=1, workers=1)
@@ -37,8 +37,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def manifest(tree: Path) -> Path:
     """Its manifest, of the utterances that have a class."""
-    from duetto import corpora, labels
-    from duetto.utterance import write_manifest
+    from duetto import corpora
+    from duetto.data import labels
+    from duetto.data.manifest import write_manifest
 
     path = tree.parent / "manifest.jsonl"
     write_manifest(path, labels.selected(corpora.load("synthetic", tree)))
@@ -52,14 +53,15 @@ SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 2}
 @pytest.fixture(scope="session")
 def runs(manifest: Path) -> Path:
     """Finished runs of quickly trained systems on the small corpus, one folder each."""
-    from duetto import experiment
-    from duetto.embeddings import EmbeddingConfig
-    from duetto.system import Workshop, run_systems
-    from duetto.utterance import read_manifest
+    from duetto.config import experiment
+    from duetto.data.manifest import read_manifest
+    from duetto.experiments.runner import run_systems
+    from duetto.experiments.workspace import Workspace
+    from duetto.training.word_embeddings import EmbeddingConfig
 
     folder = manifest.parent / "runs"
     names = ("acoustic", "fusion-speech2vec", "fusion-spoken", "embedding-random")
-    workshop = Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1))
+    workshop = Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
     systems = [experiment.load(name, **SMALL) for name in names]
     run_systems(systems, read_manifest(manifest), "session5", [folder / name for name in names], workshop)
     return folder

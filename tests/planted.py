@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from duetto.emotion import Sources
-from duetto.labels import LABEL_SETS
+from duetto.data.labels import LABEL_SETS
+from duetto.data.utterance import Utterance
 from duetto.splits import Fold, folds
-from duetto.utterance import Utterance
+from duetto.training import Sources
 
 AROUSED, PLEASANT = {"angry", "happy"}, {"happy", "neutral"}
 

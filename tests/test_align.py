@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 from duetto import audio
+from duetto.asr import align as align_module
+from duetto.asr import annotate, sphinx
+from duetto.asr.align import MATCH_SCORE, Aligner
+from duetto.asr.annotate import Job, Outcome, align_manifest
+from duetto.asr.cache import CACHE_NAME, JOURNAL_NAME, Cache
+from duetto.asr.engines import Engine
+from duetto.asr.language_model import LanguageModel
+from duetto.asr.metrics import boundary_errors
+from duetto.audio.timing import SAMPLE_RATE
+from duetto.data.utterance import Utterance, Word
 from duetto.errors import AudioError, ConfigurationError
-from duetto.frames import SAMPLE_RATE
-from duetto.utterance import Utterance, Word
-from duetto.words import align as align_module
-from duetto.words import batch, sphinx
-from duetto.words.align import MATCH_SCORE, Aligner
-from duetto.words.batch import Job, Outcome, align_manifest
-from duetto.words.boundaries import boundary_errors
-from duetto.words.cache import CACHE_NAME, JOURNAL_NAME, Cache
-from duetto.words.language import LanguageModel
-from duetto.words.recognise import Engine
 
 SENTENCES = (
     "I can't believe you did that to me",
@@ -44,7 +44,7 @@ def aligner() -> Aligner:
 def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
     """Each sentence in synthetic speech, with the true times of its words."""
     pytest.importorskip("espeakng_loader")
-    from duetto.corpora.synthetic.espeak import Speaker
+    from duetto.synthetic.espeak import Speaker
 
     return [Speaker("f2").say(text) for text in SENTENCES]
 
@@ -112,7 +112,7 @@ def test_tokens_and_text_are_the_same(aligner, spoken):
 
 def test_words_outside_the_dictionary(aligner):
     pytest.importorskip("espeakng_loader")
-    from duetto.corpora.synthetic.espeak import Speaker
+    from duetto.synthetic.espeak import Speaker
 
     samples, truth = Speaker("f2").say("please bring the zorblat to my mother")
     for _ in range(2):  # the second time the decoder knows the word; it was guessed all the same
@@ -277,7 +277,7 @@ def test_runs_resume(corpus, engine, tmp_path, monkeypatch):
     assert replace(again[1], cached=1) == whole[1]
     # Everything is known but the two without readable audio, and nothing else is worked on.
     worked = []
-    monkeypatch.setattr(batch, "work", lambda job: (worked.append(job.audio), Outcome(problem="audio"))[1])
+    monkeypatch.setattr(annotate, "work", lambda job: (worked.append(job.audio), Outcome(problem="audio"))[1])
     align_manifest(corpus, engine=engine, cache_folder=cache)
     assert len(worked) == 2
 
@@ -318,7 +318,7 @@ def many(tmp_path, monkeypatch) -> list[Utterance]:
         number = int(Path(job.audio).stem)
         return Outcome(tuple(Word("é", i / 10, i / 10 + 0.1) for i in range(number)))
 
-    monkeypatch.setattr(batch, "work", found)
+    monkeypatch.setattr(annotate, "work", found)
     for i in range(8):
         (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is asked for
     return [Utterance(str(i), tmp_path / f"{i}.wav", text="words") for i in range(8)]
@@ -374,7 +374,7 @@ def test_a_full_disk_leaves_the_bytes_of_an_undisturbed_call(many, undisturbed, 
 
 
 def test_two_calls_at_once_share_the_work(many, undisturbed, tmp_path, monkeypatch, caplog):
-    work, worked = batch.work, []
+    work, worked = annotate.work, []
 
     def slow(job: Job) -> Outcome:
         worked.append(job.audio)
@@ -384,7 +384,7 @@ def test_two_calls_at_once_share_the_work(many, undisturbed, tmp_path, monkeypat
             time.sleep(0.01)
         return work(job)
 
-    monkeypatch.setattr(batch, "work", slow)
+    monkeypatch.setattr(annotate, "work", slow)
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(align_manifest, part, cache_folder=tmp_path / "cache") for part in (many, many[::-1])]
         first, second = (call.result()[0] for call in calls)
@@ -408,7 +408,7 @@ def die_on_b(job: Job) -> Outcome:
 
 def test_a_process_that_dies_takes_one_utterance_with_it():
     jobs = [Job(name, None, None, "x", Engine()) for name in "abcde"]
-    found = list(batch.outcomes(jobs, die_on_b, workers=2))
+    found = list(annotate.outcomes(jobs, die_on_b, workers=2))
     assert found[1].problem == "crash"
     assert "b: the process that worked on it died" in found[1].detail
     assert [outcome.guessed for outcome in found] == [("a",), (), ("c",), ("d",), ("e",)]

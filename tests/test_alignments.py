@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from corpus_trees import WDSEG, write
 from damaged import damaged
 from duetto.corpora.alignments import read_condensed, read_ctm, read_textgrid, read_wdseg
+from duetto.data.utterance import Word
 from duetto.errors import CorpusError
-from duetto.utterance import Word
 
 
 def textgrid(tiers, xmax=2.0, form="long"):

@@ -8,13 +8,17 @@ import pytest
 
 import duetto
 from conftest import SMALL
-from duetto import experiment
-from duetto.embeddings import AlikeWords, EmbeddingConfig, Embeddings
+from duetto.config import experiment
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance, Word
 from duetto.errors import ModelError
-from duetto.runtime import SOUNDS, SoundAlikes
+from duetto.experiments.rescore import rescore
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
+from duetto.inference import SOUNDS, OovResolver
+from duetto.inference.spoken import AlikeWords
 from duetto.splits import Fold
-from duetto.system import Workshop, rescore, run_systems
-from duetto.utterance import Utterance, Word, read_manifest
+from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
 from test_speech2vec import planted
 
 CONFIG = EmbeddingConfig(dim=8, epochs=1)
@@ -63,7 +67,7 @@ def test_sounds_survive_the_disk(heard: tuple[Fold, AlikeWords], tmp_path: Path)
     for path in alikes.alikes.encoder.folder.glob("spoken.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     alikes.alikes.save(tmp_path)
-    again = SoundAlikes.load(tmp_path)
+    again = OovResolver.load(tmp_path)
     assert again.sounds.words == alikes.alikes.sounds.words
     np.testing.assert_array_equal(again.sounds.matrix, alikes.alikes.sounds.matrix)
     for text, message in (
@@ -72,7 +76,7 @@ def test_sounds_survive_the_disk(heard: tuple[Fold, AlikeWords], tmp_path: Path)
     ):
         (tmp_path / SOUNDS).write_text(text)
         with pytest.raises(ModelError, match=message):
-            SoundAlikes.load(tmp_path)
+            OovResolver.load(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +88,14 @@ def run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = sorted({w.word for u in utterances if u.session != "5" for w in u.words or ()})[::2]
     vectors.write_text("".join(f"{w} {i % 7} {i % 5} {i % 3} {i % 2}\n" for i, w in enumerate(words)))
     system = experiment.load("embedding-word2vec", unknown="spoken", **SMALL)
-    workshop = Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1), {"word2vec": vectors})
+    workshop = Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1), {"word2vec": vectors})
     run_systems([system], utterances, "session5", [folder / "run"], workshop)
     return folder / "run"
 
 
 def test_prediction_equals_evaluation_on_words_never_seen(run: Path, manifest: Path) -> None:
     utterances = [renamed(u) for u in read_manifest(manifest) if u.session == "5"]
-    result = rescore(run, utterances, Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1)), "renamed")
+    result = rescore(run, utterances, Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1)), "renamed")
     system = duetto.load(run)
     for utterance in [u for u in utterances if u.words][:3]:
         prediction = system(utterance.audio, words=utterance.words)

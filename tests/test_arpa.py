@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from duetto.asr import arpa
+from duetto.asr.finder import LANGUAGE, load_language, save_language
+from duetto.asr.language_model import LONGEST_WORD, LanguageModel
 from duetto.errors import ModelError
-from duetto.words import arpa
-from duetto.words.language import LONGEST_WORD, LanguageModel
-from duetto.words.listen import LANGUAGE, load_language, save_language
 
 MODEL = LanguageModel.from_corpus(["we won the game", "we lost the game", "oh that is lovely"])
 
@@ -95,7 +95,7 @@ def test_words_too_long_to_be_one_are_no_part_of_a_model() -> None:
 _LOADS = """
 import sys
 from pathlib import Path
-from duetto.words.listen import load_language
+from duetto.asr.finder import load_language
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     load_language(folder).decoder()
     print(folder.name)

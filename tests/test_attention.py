@@ -9,7 +9,7 @@ from torch import nn
 
 from duetto.models.attention import AttentionPooling, CrossAttention
 from duetto.models.confidence import fit_trust
-from duetto.models.fusion import Answer, Batch, EmotionModel, ModelConfig, drop_one
+from duetto.models.emotion import Answer, Batch, EmotionModel, ModelConfig, drop_one
 from test_fusion import batch
 
 CONFIGS = {

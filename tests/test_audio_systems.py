@@ -13,13 +13,15 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import duetto
-from duetto import audit, experiment, runtime
+from duetto import audit, inference
 from duetto import runs as run_folder
 from duetto.cli import app
-from duetto.emotion import TEACHER
+from duetto.config import experiment
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError
-from duetto.system import Workshop
-from duetto.utterance import Utterance, read_manifest
+from duetto.experiments.workspace import Workspace
+from duetto.training import TEACHER
 
 RUN = CliRunner()
 SYSTEMS = {
@@ -101,7 +103,7 @@ def test_the_audit_notes_weights_that_came_from_elsewhere(trained: Path, tmp_pat
 
 
 def test_a_waveform_is_normalised_by_one_mean_and_one_deviation(trained: Path) -> None:
-    normaliser = runtime.Session(trained / "waveform-cnn/fold0-seed0").front.normaliser
+    normaliser = inference.Session(trained / "waveform-cnn/fold0-seed0").front.normaliser
     assert normaliser.mean.shape == normaliser.deviation.shape == (1,)
 
 
@@ -123,7 +125,7 @@ def test_word_vectors_are_brought_for_the_teacher(manifest: Path, tmp_path: Path
 
 def test_a_run_notes_the_weights_that_it_starts_from(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "mine.safetensors")
-    shop, e = Workshop(tmp_path), experiment.load("spectrogram-alexnet", initial=str(tmp_path / "mine.safetensors"))
+    shop, e = Workspace(tmp_path), experiment.load("spectrogram-alexnet", initial=str(tmp_path / "mine.safetensors"))
     before = shop.reads(e)
     save_file({"features.0.weight": torch.ones(1)}, tmp_path / "mine.safetensors")
     assert before.startswith("mine.safetensors ") and shop.reads(e) != before

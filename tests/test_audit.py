@@ -14,22 +14,39 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from conftest import SMALL
-from duetto import audio, corpora, evaluation, experiment, labels, splits
-from duetto.audit import AUDIT, KINDS, Audit, Finding, audit_folds, audit_run, load, merged, save, sound, wording
+from duetto import audio, corpora, splits, synthetic
+from duetto.audit import (
+    AUDIT,
+    KINDS,
+    Audit,
+    Finding,
+    audit_folds,
+    audit_run,
+    load,
+    merged,
+    recordings,
+    save,
+    transcripts,
+)
 from duetto.audit.findings import found
 from duetto.cli import app
-from duetto.corpora import synthetic
-from duetto.embeddings import EmbeddingConfig
+from duetto.config import experiment
+from duetto.data import labels
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.text import normalise, tokens
+from duetto.data.utterance import Utterance
+from duetto.embeddings import vectors
+from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ConfigurationError, ModelError
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.store import FeatureStore, extract_corpus
-from duetto.inputs import Frontend, Normaliser
+from duetto.preprocessing import Normaliser, Preprocessor
+from duetto.report import run_summary
 from duetto.runs import describe, result_of
 from duetto.splits import Fold
-from duetto.system import Workshop, run_systems
-from duetto.utterance import Utterance, read_manifest, write_manifest
-from duetto.words import vectors
-from duetto.words.vocabulary import Vocabulary, normalise, tokens
+from duetto.training.word_embeddings import EmbeddingConfig
 
 RUN = CliRunner()
 
@@ -273,7 +290,7 @@ WORD = st.sampled_from("abcdefghij")
 def test_near_duplicates_are_those_of_all_pairs(
     queries: list[frozenset[str]], pool: list[frozenset[str]], threshold: Fraction
 ) -> None:
-    twins = wording.near_duplicates(queries, pool, threshold)
+    twins = transcripts.near_duplicates(queries, pool, threshold)
     for number, query in enumerate(queries):
         similar = [Fraction(len(query & other), len(query | other) or 1) for other in pool]
         best = max(similar, default=Fraction(0))
@@ -291,7 +308,7 @@ def test_ten_thousand_utterances_take_few_comparisons() -> None:
     pool, queries = said[:8000], said[8000:]
     long = [number for number, one in enumerate(pool) if len(one) >= 8][:200]
     queries[:200] = [pool[number] | {"new"} for number in long]
-    twins = wording.near_duplicates(queries, pool)
+    twins = transcripts.near_duplicates(queries, pool)
     assert [twins.nearest[i] for i in range(200)] == long
     assert twins.comparisons < 16_000_000 / 100
 
@@ -304,7 +321,7 @@ def test_only_recordings_of_equal_length_are_decoded(tmp_path: Path, monkeypatch
     decoded, real = [], audio.load
     monkeypatch.setattr(audio, "load", lambda path, **more: decoded.append(path.name) or real(path, **more))
     steps: list[tuple[int, int]] = []
-    sounds = sound.identify(utterances, progress=lambda done, total: steps.append((done, total)))
+    sounds = recordings.identify(utterances, progress=lambda done, total: steps.append((done, total)))
     assert sorted(decoded) == ["1.wav", "2.wav"] and steps == [(1, 2), (2, 2)]
     assert len({sounds.key(u) for u in utterances}) == 4 and sounds.unread == {}
 
@@ -351,7 +368,7 @@ def run_folder(
     store = FeatureStore.open(features)
     normaliser = Normaliser.fit((store[u.id] for name in fitted for u in getattr(fold, name)), 34)
     vocabulary = Vocabulary.build([tokens(u) for u in fold.train])
-    front = Frontend(
+    front = Preprocessor(
         e or experiment.load("fusion-random"),
         normaliser,
         Vocabulary((*vocabulary.words, *words)),
@@ -526,9 +543,9 @@ def test_training_leaves_a_whole_audit(runs: Path, manifest: Path) -> None:
         assert audit is not None and kinds(audit) == FOUND_IN_TREE, folder
         again = audit_run(folder, read_manifest(manifest), features=manifest.parent / "cache/features")
         assert again == audit
-    found = evaluation.findings_of(list(runs.iterdir()))
+    found = run_summary.findings_of(list(runs.iterdir()))
     assert found is not None and len(found) == 2
-    assert evaluation.findings_of([runs]) is None
+    assert run_summary.findings_of([runs]) is None
 
 
 def test_merged_findings_name_the_systems_that_they_are_of() -> None:
@@ -550,7 +567,7 @@ def test_training_on_a_leak_is_refused_until_it_is_declared(manifest: Path, tmp_
     utterances = read_manifest(manifest)
     known = next(u.speaker for u in utterances if u.session == "1")
     leaky = [replace(u, speaker=known) if u.session == "5" else u for u in utterances]
-    e, shop = experiment.load("acoustic", **SMALL), Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1))
+    e, shop = experiment.load("acoustic", **SMALL), Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
     with pytest.raises(ConfigurationError, match=r"'session5' leaks here: .* are of 1 speaker .*--declare-leak"):
         run_systems([e], leaky, "session5", [tmp_path / "run"], shop)
     assert not (tmp_path / "run").exists()
@@ -575,7 +592,7 @@ def test_vectors_that_are_brought_are_noted(manifest: Path, tmp_path: Path) -> N
     vectors.save(vectors.Vectors(("the", "a"), np.eye(2, 4, dtype=np.float32)), tmp_path / "mine.vec")
     e, shop = (
         experiment.load("embedding-word2vec", **SMALL),
-        Workshop(tmp_path, vectors={"word2vec": tmp_path / "mine.vec"}),
+        Workspace(tmp_path, vectors={"word2vec": tmp_path / "mine.vec"}),
     )
     run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], shop)
     for audit in (
@@ -589,7 +606,7 @@ def test_vectors_that_are_brought_are_noted(manifest: Path, tmp_path: Path) -> N
 
 
 def test_declaring_a_leak_that_is_none_changes_nothing(manifest: Path, tmp_path: Path) -> None:
-    e, shop = experiment.load("acoustic", **SMALL), Workshop(manifest.parent / "cache")
+    e, shop = experiment.load("acoustic", **SMALL), Workspace(manifest.parent / "cache")
     (result,) = run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], shop, declare_leak=True)
     assert result.kind == "system"
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from duetto import augment
+from duetto.audio import augment
 from duetto.errors import AudioError, ConfigurationError
+from duetto.features import augmented
 from duetto.features.short_term import ShortTermConfig
 
 RATE = 16_000
@@ -106,13 +107,13 @@ class Heard:
 
 
 def test_copies_differ_between_copies_and_utterances_but_never_between_runs() -> None:
-    first, second = (augment.Augmented(ShortTermConfig(), copy) for copy in (0, 1))
+    first, second = (augmented.Augmented(ShortTermConfig(), copy) for copy in (0, 1))
     np.testing.assert_array_equal(first.extract(NOISE, RATE), first.extract(NOISE, RATE))
     assert first.key() != second.key() and json.loads(first.key())["inner"] == ShortTermConfig().key()
     a, b = first.extract(NOISE, RATE), second.extract(NOISE, RATE)
     assert a.shape != b.shape or np.abs(a - b).max() > 1e-3
     # Another utterance draws another chain: its speed, hence its length, is another.
-    heard = augment.Augmented(Heard(), 0)
+    heard = augmented.Augmented(Heard(), 0)
     lengths = {len(heard.extract(utterance, RATE)) for utterance in (NOISE, TONE, -NOISE, 0.5 * NOISE)}
     assert len(lengths) == 4
 
@@ -154,7 +155,7 @@ TRANSFORMS = {
     "add_noise": lambda x: augment.add_noise(x, RATE, 10.0, colour=1.0),
     "reverberate": lambda x: augment.reverberate(x, RATE, 0.3),
     "recording": lambda x: augment.recording(x, RATE, seed=1),
-    "augmented": lambda x: augment.Augmented(Heard(), 0).extract(x, RATE),
+    "augmented": lambda x: augmented.Augmented(Heard(), 0).extract(x, RATE),
 }
 
 

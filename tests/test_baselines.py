@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import planted
-from duetto import classical, experiment, inference, system
 from duetto import runs as run_folder
 from duetto.baselines import BASELINES, Inputs, base, elm, evector, functionals
 from duetto.baselines.elm import DnnElm, Elm
@@ -24,13 +23,18 @@ from duetto.baselines.evector import EVector
 from duetto.baselines.hmm import Hmm
 from duetto.baselines.svm import Svm
 from duetto.cli import app
+from duetto.config import experiment
+from duetto.data.labels import LABEL_SETS
+from duetto.data.manifest import read_manifest
+from duetto.data.text import tokens
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, MissingExtraError, ModelError
-from duetto.labels import LABEL_SETS
+from duetto.experiments import baseline_runner, rescore, runner
+from duetto.experiments import runner as runner_
+from duetto.experiments.workspace import Workspace
+from duetto.inference import recogniser
 from duetto.metrics import fit_temperature, unweighted_accuracy
 from duetto.splits import Fold, folds
-from duetto.system import Workshop
-from duetto.utterance import Utterance, read_manifest
-from duetto.words.vocabulary import tokens
 
 CLASSES = LABEL_SETS["four"]
 HEARING = [name for name, baseline in BASELINES.items() if "frames" in baseline.needs]
@@ -390,7 +394,8 @@ def test_registry(name: str) -> None:
 
 
 def test_no_torch_and_no_sklearn_until_a_baseline_answers() -> None:
-    code = "import sys, duetto.classical; print([m for m in ('torch', 'sklearn', 'hmmlearn') if m in sys.modules])"
+    modules = "'torch', 'sklearn', 'hmmlearn'"
+    code = f"import sys, duetto.experiments.baseline_runner; print([m for m in ({modules}) if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -417,7 +422,7 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     utterances, frames = planted.corpus(160)
     parts = folds("speaker", utterances)
     inputs, baseline = read(utterances, frames), quick("dnn-elm")
-    first = classical.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
+    first = baseline_runner.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
     assert first.logits.shape == (2, 160, 4) and first.temperature.shape == (2, 5) and first.kind == "system"
     assert list(first.ids) == [u.id for fold in parts for u in fold.test]
     answers = baseline.answer(parts[1], inputs, CLASSES, 4)
@@ -429,51 +434,53 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     assert re.search(r"chosen on development data: .*ELM cost .* \(\d+ of 10\)", first.notes[-1])
 
     monkeypatch.setattr(DnnElm, "answer", lambda *_: pytest.fail("fitted again"))
-    again = classical.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
+    again = baseline_runner.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
     np.testing.assert_array_equal(again.logits, first.logits)
     np.testing.assert_array_equal(run_folder.result_of(tmp_path).logits, first.logits)
     assert run_folder.read(tmp_path)["baseline"]["method"]["epochs"] == 4
     assert {"scikit-learn", "hmmlearn"} <= set(run_folder.read(tmp_path)["environment"])
     for other, protocol, key in ((quick("svm"), "speaker", "baseline"), (baseline, "loso", "protocol")):
         with pytest.raises(ModelError, match=f"holds a run that differs in {key}"):
-            classical.run(other, inputs, protocol, parts, tmp_path, seeds=(3, 4))
+            baseline_runner.run(other, inputs, protocol, parts, tmp_path, seeds=(3, 4))
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     utterances, frames = planted.corpus(160)
     parts, inputs = folds("speaker", utterances), read(utterances, frames)
-    whole = classical.run(quick("svm"), inputs, "speaker", parts, tmp_path)
+    whole = baseline_runner.run(quick("svm"), inputs, "speaker", parts, tmp_path)
     (tmp_path / "result.npz").unlink()
     (tmp_path / "fold2-seed0/outcome.npz").unlink()
     with pytest.raises(ModelError, match="unfinished, 4 of 5 trainings done"):
         run_folder.result_of(tmp_path)
-    np.testing.assert_array_equal(classical.run(quick("svm"), inputs, "speaker", parts, tmp_path).logits, whole.logits)
+    np.testing.assert_array_equal(
+        baseline_runner.run(quick("svm"), inputs, "speaker", parts, tmp_path).logits, whole.logits
+    )
 
 
 def test_leaking_protocols_mark_the_result(tmp_path: Path) -> None:
     utterances, frames = planted.corpus(160)
     parts, inputs = folds("random", utterances), read(utterances, frames)
-    assert classical.run(quick("evector"), inputs, "random", parts, tmp_path / "a").kind == "leak"
-    assert classical.run(quick("evector"), inputs, "speaker", parts, tmp_path / "b", leak=True).kind == "leak"
+    assert baseline_runner.run(quick("evector"), inputs, "random", parts, tmp_path / "a").kind == "leak"
+    assert baseline_runner.run(quick("evector"), inputs, "speaker", parts, tmp_path / "b", leak=True).kind == "leak"
 
 
 def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, manifest: Path) -> None:
     utterances, frames = planted.corpus(160)
-    classical.run(quick("evector"), read(utterances, frames), "session5", folds("session5", utterances), tmp_path)
+    baseline_runner.run(quick("evector"), read(utterances, frames), "session5", folds("session5", utterances), tmp_path)
     assert not run_folder.reads_words(tmp_path)
     with pytest.raises(ModelError, match=r"holds a run of baseline 'evector'\. Baselines keep no model"):
-        inference.find(tmp_path)
+        recogniser.find(tmp_path)
     with pytest.raises(ModelError, match="can neither predict nor be exported nor be scored with other words"):
-        system.rescore(tmp_path, read_manifest(manifest), Workshop(tmp_path), "found")
+        rescore.rescore(tmp_path, read_manifest(manifest), Workspace(tmp_path), "found")
 
 
 def test_names_are_systems_then_baselines_then_files() -> None:
-    assert system.named("acoustic") == experiment.load("acoustic")
-    assert system.named("svm") is BASELINES["svm"]
+    assert runner.named("acoustic") == experiment.load("acoustic")
+    assert runner.named("svm") is BASELINES["svm"]
     with pytest.raises(
         ConfigurationError, match=r"'svn' is no system, no baseline and no file; .*baselines are svm, hmm"
     ):
-        system.named("svn")
+        runner.named("svn")
 
 
 def test_the_command_trains_a_baseline_that_is_compared_with_a_system(
@@ -505,10 +512,10 @@ def test_svm_on_ravdess_is_where_it_was_measured(data: Path, tmp_path: Path) -> 
     apart from this code. Its C was not chosen, so the two may differ by some utterances: 0.03 is one standard
     deviation of UA over so many utterances, twice."""
     from duetto import corpora
-    from duetto.labels import selected
-    from duetto.results import summary
+    from duetto.data.labels import selected
+    from duetto.evaluation import summary
 
     utterances = selected(corpora.load("ravdess", data / "ravdess"))
-    shop = Workshop(tmp_path / "cache")
-    result = system.run_baseline(BASELINES["svm"], utterances, "speaker", tmp_path / "run", shop)
+    shop = Workspace(tmp_path / "cache")
+    result = runner_.run_baseline(BASELINES["svm"], utterances, "speaker", tmp_path / "run", shop)
     assert abs(summary(result).ua.mean / 100 - 0.573) < 0.03

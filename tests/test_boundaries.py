@@ -9,17 +9,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from duetto.asr.metrics import BoundaryCounts, WordErrors, boundary_counts, boundary_errors, boundary_times, word_errors
+from duetto.asr.pronunciation import edit_distance
+from duetto.data.utterance import Word
 from duetto.errors import ConfigurationError
-from duetto.utterance import Word
-from duetto.words.boundaries import (
-    BoundaryCounts,
-    WordErrors,
-    boundary_counts,
-    boundary_errors,
-    boundary_times,
-    word_errors,
-)
-from duetto.words.pronunciations import edit_distance
 
 TIMES = st.lists(st.integers(0, 200).map(lambda i: i / 100), max_size=12)
 

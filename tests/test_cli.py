@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import duetto
 from duetto import audio
 from duetto.cli import app, main
+from duetto.data.manifest import read_manifest, write_manifest
 from duetto.errors import ConfigurationError
-from duetto.utterance import read_manifest, write_manifest
 
 RUN = CliRunner()
 COMMANDS = [
@@ -230,7 +230,7 @@ def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:
 def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     """All steps on few utterances; the figures themselves need the full size."""
     pytest.importorskip("espeakng_loader")
-    from duetto.demo import DEMO_SYSTEMS, run
+    from duetto.recipes.demo import DEMO_SYSTEMS, run
 
     said: list[str] = []
     finished = run(tmp_path / "demo", size=40, epochs=1, workers=1, step=lambda text: said.append(text))

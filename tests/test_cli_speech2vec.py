@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from duetto import corpora
+from duetto import corpora, synthetic
 from duetto.cli import app
 from duetto.cli.speech2vec import _map
-from duetto.corpora import synthetic
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.utterance import Utterance
+from duetto.embeddings import vectors as word_vectors
+from duetto.embeddings.probing import inspect
+from duetto.embeddings.vectors import Vectors
 from duetto.errors import ConfigurationError, ModelError
-from duetto.utterance import Utterance, read_manifest, write_manifest
-from duetto.words import vectors as word_vectors
-from duetto.words.inspection import inspect
-from duetto.words.vectors import Vectors
 
 TRAIN = ("--dim", "8", "--epochs", "2", "--batch-size", "32", "--workers", "1")
 

@@ -11,14 +11,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import planted
-from duetto import checkpoint, emotion, experiment
-from duetto.convolutions import STACKS, Convolution, Pooling, Stack, bands_left, places
-from duetto.emotion import Sources
+from duetto import training
+from duetto.config import experiment
+from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, places
 from duetto.errors import ModelError
-from duetto.features.kinds import kind
+from duetto.features.registry import kind
 from duetto.models.cnn import ConvolutionalEncoder
-from duetto.models.fusion import Batch, EmotionModel, ModelConfig
-from duetto.runtime import graph
+from duetto.models.emotion import Batch, EmotionModel, ModelConfig
+from duetto.models.onnx import networks
+from duetto.training import Sources, checkpoint
 
 LENGTHS = (1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32, 33, 64, 65, 100, 127, 128, 129)
 
@@ -104,7 +105,7 @@ def test_exported_graph_equals_the_model_at_every_length(name: str) -> None:
     network, given = model(name), batch(name, (0, *LENGTHS))
     assert given.frames is not None and given.frame_lengths is not None
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    session = onnxruntime.InferenceSession(graph.emotion(weights, name), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(networks.emotion(weights, name), providers=["CPUExecutionProvider"])
 
     def answer(frames: Tensor, lengths: Tensor) -> np.ndarray:
         return session.run(["logits"], {"frames": frames.numpy(), "frame_lengths": lengths.numpy()})[0]
@@ -162,7 +163,7 @@ def test_an_experiment_starts_from_the_weights_of_a_file(tmp_path: Path) -> None
     everyone = (*fold.train, *fold.development, *fold.test)
     sources = Sources(frames={u.id: rng.normal(size=(9, 64)).astype(np.float32) for u in everyone})
     e = experiment.load("spectrogram-alexnet", initial=str(tmp_path / "alexnet.safetensors"))
-    built = emotion.build(emotion.frontend(e, fold, sources), fold, sources, seed=0)
+    built = training.build(training.frontend(e, fold, sources), fold, sources, seed=0)
     assert isinstance(built.acoustic, ConvolutionalEncoder)
     for name, tensor in published.state_dict().items():
         torch.testing.assert_close(built.acoustic.features.state_dict()[name], tensor, rtol=0, atol=0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from duetto import results
+from duetto import evaluation
 from duetto.errors import ConfigurationError
-from duetto.results import SystemResult, combine
+from duetto.evaluation import SystemResult, combine
 
 
 def member(system: str, posteriors: list, **others: object) -> SystemResult:
@@ -72,7 +72,7 @@ def test_kind_and_notes_come_from_the_members() -> None:
 def test_a_combination_is_a_result_like_any(tmp_path) -> None:
     both = combine([member("one", [[[0.9, 0.1], [0.6, 0.4]]]), member("two", [[[0.3, 0.7], [0.2, 0.8]]])], "both")
     both.save(tmp_path / "both.npz")
-    assert results.summary(SystemResult.load(tmp_path / "both.npz")).ua.mean == 100.0
+    assert evaluation.summary(SystemResult.load(tmp_path / "both.npz")).ua.mean == 100.0
 
 
 def test_what_cannot_be_combined() -> None:

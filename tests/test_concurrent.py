@@ -13,16 +13,19 @@ import pytest
 from typer.testing import CliRunner
 
 from conftest import SMALL
-from duetto import audio, experiment
+from duetto import audio
 from duetto import runs as run_folder
 from duetto.cli import app
-from duetto.embeddings import EmbeddingConfig, Embeddings
+from duetto.config import experiment
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, ModelError
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
 from duetto.features.mfcc import MfccConfig
 from duetto.features.store import extract_corpus
 from duetto.splits import PROTOCOLS
-from duetto.system import Workshop, run_systems
-from duetto.utterance import Utterance, read_manifest, write_manifest
+from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
 
 COMMAND = [sys.executable, "-c", "from duetto.cli import main; main()"]
 CHANGES = [f"--set={key}={value}" for key, value in SMALL.items()]
@@ -118,7 +121,7 @@ def test_recordings_replaced_under_a_finished_run_are_named(copied: list[Utteran
 
 
 def test_a_run_of_an_earlier_version_is_read_and_not_resumed(copied: list[Utterance], tmp_path: Path) -> None:
-    e, shop = experiment.load("embedding-random", **SMALL), Workshop(tmp_path / "cache")
+    e, shop = experiment.load("embedding-random", **SMALL), Workspace(tmp_path / "cache")
     (result,) = run_systems([e], copied, "session5", [tmp_path / "run"], shop)
     described = json.loads((tmp_path / "run/run.json").read_text())
     del described["utterances"]

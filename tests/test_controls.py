@@ -6,8 +6,8 @@ import numpy as np
 
 import planted
 from duetto.baselines.controls import CONTROLS, majority, scenario, tfidf
-from duetto.evaluation import controls
-from duetto.labels import LABEL_SETS
+from duetto.data.labels import LABEL_SETS
+from duetto.report.run_summary import controls
 
 CLASSES = LABEL_SETS["four"]
 FOLD, _ = planted.fold(160)

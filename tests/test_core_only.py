@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from duetto.export import export
-from duetto.utterance import read_manifest
+from duetto.data.manifest import read_manifest
+from duetto.experiments.export import export
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 BLOCKER = """

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpus_trees import MINI, WDSEG, evaluation, iemocap, transcription, write
 from damaged import damaged
-from duetto.corpora import CORPORA, doctor
+from duetto.corpora import CORPORA, validate
 from duetto.errors import CorpusError
 
 DIALOG = "Ses01F_impro01"
@@ -49,5 +49,5 @@ def test_a_damaged_file_is_read_or_refused(trees: dict[str, Path], kind: str, na
         CORPORA[kind](trees[kind])
     except CorpusError as error:
         assert str(path) in str(error) or str(trees[kind]) in str(error)
-    assert all(problem.detail for problem in doctor.check(kind, trees[kind], known=False).problems)
+    assert all(problem.detail for problem in validate.check(kind, trees[kind], known=False).problems)
     path.write_bytes(content)

@@ -5,9 +5,10 @@ import pytest
 from corpus_trees import WDSEG, iemocap, wav, write
 from duetto.corpora import CORPORA, load
 from duetto.corpora.iemocap import ID, parse, parse_synthetic
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.text import normalise
+from duetto.data.utterance import Word
 from duetto.errors import ConfigurationError, CorpusError
-from duetto.utterance import Word, read_manifest, write_manifest
-from duetto.words.vocabulary import normalise
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from corpus_trees import write
 from damaged import damaged
-from duetto.corpora.files import Problem
-from duetto.corpora.manifest import parse, scan
+from duetto.corpora.parsing import Problem
+from duetto.corpora.tables import parse, scan
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance, Word
 from duetto.errors import CorpusError
-from duetto.utterance import Utterance, Word, read_manifest
 
 JSONL = """{"id": "b", "audio": "x/b.wav", "label": "sad", "speaker": "f1"}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from corpus_trees import wav, write
-from duetto.corpora import doctor, emodb, librispeech, ljspeech, ravdess
+from duetto.corpora import emodb, librispeech, ljspeech, ravdess, validate
+from duetto.data.utterance import Utterance, Word
 from duetto.errors import CorpusError
-from duetto.utterance import Utterance, Word
 
 
 def test_emodb(tmp_path):
@@ -234,5 +234,5 @@ def test_a_link_to_a_recording_that_is_gone_is_for_the_doctor(tmp_path):
     wav(tmp_path / "03a01Fa.wav")
     linked(tmp_path / "03a01Wa.wav", tmp_path / "gone.wav")
     assert [u.id for u in emodb.parse(tmp_path)] == ["03a01Fa", "03a01Wa"]
-    problems = doctor.check("emodb", tmp_path, known=False).errors
+    problems = validate.check("emodb", tmp_path, known=False).errors
     assert [(p.kind, p.id) for p in problems] == [("missing-audio", "03a01Wa")]

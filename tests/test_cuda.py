@@ -8,10 +8,13 @@ import pytest
 import torch
 
 import planted
-from duetto import emotion, experiment, speech2vec
+from duetto import training
+from duetto.config import experiment
+from duetto.embeddings import spoken_words
 from duetto.models.lstm import RECURRENT_MASKS, BiLSTM
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
-from duetto.training import TrainingConfig
+from duetto.training import speech2vec
+from duetto.training.loop import TrainingConfig
 from test_speech2vec import planted as spoken
 from test_speech2vec import task_of
 
@@ -30,7 +33,7 @@ def _whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_system_trained_on_cuda_reaches_the_planted_ceiling(tmp_path: Path) -> None:
     fold, sources = planted.fold(320)
     small = experiment.load("fusion-random", hidden=32, dense=32, epochs=12, learning_rate=3e-3)
-    outcome = emotion.train(small, fold, sources, tmp_path, seed=0, accelerator="cuda")
+    outcome = training.train(small, fold, sources, tmp_path, seed=0, accelerator="cuda")
     target = [("angry", "happy", "neutral", "sad").index(str(u.label)) for u in fold.test]
     assert np.mean(outcome.test_logits.argmax(1) == target) > 0.9
 
@@ -56,7 +59,7 @@ def test_recurrent_dropout_and_its_gradient_are_those_of_the_cpu(kind: str, monk
 
 def test_the_loss_of_speech2vec_and_its_gradient_are_those_of_the_cpu() -> None:
     utterances, frames = spoken(12)
-    segments = speech2vec.Segments.of(utterances, frames)
+    segments = spoken_words.Segments.of(utterances, frames)
     task = task_of(segments)
     torch.manual_seed(0)
     cpu = Speech2Vec(Speech2VecConfig(dim=8, decoder=8))

@@ -9,14 +9,15 @@ import torch
 from torch.nn import functional
 
 import planted
-from duetto import emotion, experiment
-from duetto.emotion import EmotionTask, Sources
+from duetto import training
+from duetto.config import experiment
+from duetto.config.experiment import Experiment
+from duetto.data.labels import LABEL_SETS
 from duetto.errors import ConfigurationError
-from duetto.experiment import Experiment
-from duetto.labels import LABEL_SETS
 from duetto.models import distillation
 from duetto.splits import Fold
-from duetto.training import TrainingConfig, fit
+from duetto.training import EmotionTask, Sources
+from duetto.training.loop import TrainingConfig, fit
 
 SMALL = {"hidden": 16, "dense": 16, "epochs": 12, "learning_rate": 3e-3}
 
@@ -62,18 +63,18 @@ def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: f
     """The teacher calls every aroused voice sad and every other one happy: never what the labels say."""
     fold, sources = planted.fold(320)
     e = experiment.load("acoustic", **{**SMALL, "distil_weight": weight})
-    front = emotion.frontend(e, fold, sources)
+    front = training.frontend(e, fold, sources)
     train, development, test = (
-        emotion.prepare(part, front, sources) for part in (fold.train, fold.development, fold.test)
+        training.prepare(part, front, sources) for part in (fold.train, fold.development, fold.test)
     )
     aroused = np.isin(np.array(LABEL_SETS["four"])[train.target], list(planted.AROUSED))
     angry, happy, neutral, sad = range(4)
     logits = np.zeros((len(aroused), 4), np.float32)
     logits[np.arange(len(aroused)), np.where(aroused, sad, happy)] = 8.0
-    model = emotion.build(front, fold, sources, seed=0)
+    model = training.build(front, fold, sources, seed=0)
     task = EmotionTask(front, train, development, 0, logits)
     fit(model, task, TrainingConfig(epochs=12, learning_rate=3e-3, choice="last"), tmp_path)
-    answers = emotion.logits(model, front, test).argmax(-1)
+    answers = training.logits(model, front, test).argmax(-1)
     heard = np.isin(np.array(LABEL_SETS["four"])[test.target], list(planted.AROUSED))
     taught = np.where(heard, sad, happy)
     possible = np.where(heard[:, None], [angry, happy], [neutral, sad])
@@ -86,12 +87,12 @@ def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: f
 def test_a_teacher_is_trained_first_and_its_answers_reach_the_student(tmp_path: Path) -> None:
     fold, sources = taught()
     e = student(tmp_path)
-    outcome = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
-    teacher = tmp_path / "run" / emotion.TEACHER
-    logits = emotion.answers_of(teacher, fold, sources, seed=0)
+    outcome = training.train(e, fold, sources, tmp_path / "run", seed=0)
+    teacher = tmp_path / "run" / training.TEACHER
+    logits = training.answers_of(teacher, fold, sources, seed=0)
     target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.train]
     assert logits.shape == (len(fold.train), 4) and (logits.argmax(-1) == target).mean() > 0.95
-    alone = emotion.train(replace(e, teacher=""), fold, sources, tmp_path / "alone", seed=0)
+    alone = training.train(replace(e, teacher=""), fold, sources, tmp_path / "alone", seed=0)
     assert not np.allclose(outcome.test_logits, alone.test_logits)
     # The student hears arousal alone: half of the answers, whatever the teacher knew.
     answers = outcome.test_logits.argmax(-1)
@@ -101,12 +102,12 @@ def test_a_teacher_is_trained_first_and_its_answers_reach_the_student(tmp_path: 
 def test_a_killed_run_goes_on_with_the_same_teacher(tmp_path: Path) -> None:
     fold, sources = taught()
     e = student(tmp_path, epochs=3)
-    first = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
-    weights = (tmp_path / "run" / emotion.TEACHER / "model.safetensors").stat().st_mtime_ns
+    first = training.train(e, fold, sources, tmp_path / "run", seed=0)
+    weights = (tmp_path / "run" / training.TEACHER / "model.safetensors").stat().st_mtime_ns
     for name in ("model.safetensors", "last.safetensors", "model.json"):
         (tmp_path / "run" / name).unlink()
-    again = emotion.train(e, fold, sources, tmp_path / "run", seed=0)
-    assert (tmp_path / "run" / emotion.TEACHER / "model.safetensors").stat().st_mtime_ns == weights
+    again = training.train(e, fold, sources, tmp_path / "run", seed=0)
+    assert (tmp_path / "run" / training.TEACHER / "model.safetensors").stat().st_mtime_ns == weights
     np.testing.assert_array_equal(first.test_logits, again.test_logits)
 
 
@@ -117,16 +118,16 @@ def test_test_data_reach_neither_teacher_nor_student(tmp_path: Path) -> None:
     relabelled = tuple(replace(u, text="zebra", label="sad") for u in fold.test)
     other = Sources(frames={**sources.frames, **altered})
     e = student(tmp_path, epochs=2)
-    emotion.train(e, fold, sources, tmp_path / "a", seed=0)
-    emotion.train(e, replace(fold, test=relabelled), replace(other, teacher=other), tmp_path / "b", seed=0)
-    for model in ("model.onnx", f"{emotion.TEACHER}/model.onnx"):
+    training.train(e, fold, sources, tmp_path / "a", seed=0)
+    training.train(e, replace(fold, test=relabelled), replace(other, teacher=other), tmp_path / "b", seed=0)
+    for model in ("model.onnx", f"{training.TEACHER}/model.onnx"):
         assert (tmp_path / "a" / model).read_bytes() == (tmp_path / "b" / model).read_bytes()
 
 
 def test_a_teacher_without_sources_says_so(tmp_path: Path) -> None:
     fold, sources = planted.fold()
     with pytest.raises(ConfigurationError, match="has a teacher, and Sources says not what it reads"):
-        emotion.train(student(tmp_path), fold, sources, tmp_path / "run", seed=0)
+        training.train(student(tmp_path), fold, sources, tmp_path / "run", seed=0)
 
 
 def test_a_teacher_that_saw_test_data_is_refused(tmp_path: Path) -> None:
@@ -135,4 +136,4 @@ def test_a_teacher_that_saw_test_data_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "teacher.toml").open("a") as file:
         file.write('epoch_choice = "best-on-test"\n')
     with pytest.raises(ConfigurationError, match="teacher 'teacher' chooses its epoch on test data"):
-        emotion.train(pupil, fold, sources, tmp_path / "run", seed=0)
+        training.train(pupil, fold, sources, tmp_path / "run", seed=0)

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from corpus_trees import MINI, evaluation, iemocap, wav, write
-from duetto.corpora import CORPORA, doctor, iemocap_checks
-from duetto.corpora.doctor import SCANS, Problem, check
+from duetto.corpora import CORPORA, iemocap_validate, validate
+from duetto.corpora.validate import SCANS, Problem, check
 from duetto.errors import ConfigurationError
 
 F000, M000 = "Ses01F_impro01_F000", "Ses01F_impro01_M000"
@@ -247,11 +247,11 @@ RAW = {"angry": ["ang"], "happy": ["hap"], "neutral": ["neu"], "sad": ["sad"]}
 
 def full_size():
     """Dialogue → turns, with the sizes of the release: its dialogues, classes, speakers and raw labels."""
-    raw = iemocap_checks.KNOWN_RAW_LABELS
+    raw = iemocap_validate.KNOWN_RAW_LABELS
     others = [label for label in raw if label not in ("ang", "hap", "exc", "neu", "sad") for _ in range(raw[label])]
     excited = raw["exc"]
     dialogs = {}
-    for session, known in iemocap_checks.KNOWN_SESSIONS.items():
+    for session, known in iemocap_validate.KNOWN_SESSIONS.items():
         labels = [label for name in ORDER for label in RAW[name] * getattr(known, name)]
         happy = [at for at, label in enumerate(labels) if label == "hap"]
         for at in happy[: min(excited, len(happy))]:
@@ -286,19 +286,19 @@ def full(tmp_path_factory):
 
 
 def counts(root, monkeypatch):
-    monkeypatch.setattr(doctor, "_recordings", lambda *arguments: iter(()))  # names only: there is no audio
+    monkeypatch.setattr(validate, "_recordings", lambda *arguments: iter(()))  # names only: there is no audio
     checkup = check("iemocap", root)
     expected = ("missing-folder", "missing-alignment")
     return checkup, [problem for problem in checkup.problems if problem.kind not in expected]
 
 
 def test_known_table_is_consistent():
-    sessions = iemocap_checks.KNOWN_SESSIONS.values()
+    sessions = iemocap_validate.KNOWN_SESSIONS.values()
     totals = [sum(getattr(known, name) for known in sessions) for name in ("dialogs", *ORDER)]
     assert totals == [151, 1103, 1636, 1708, 1084]
     for known in sessions:
         assert known.angry + known.happy + known.neutral + known.sad == known.female + known.male
-    assert sum(iemocap_checks.KNOWN_RAW_LABELS.values()) == 10_039
+    assert sum(iemocap_validate.KNOWN_RAW_LABELS.values()) == 10_039
 
 
 def test_whole_release_has_the_published_counts(full, monkeypatch):

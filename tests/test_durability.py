@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from duetto import export, runs
+from duetto import runs
 from duetto.cli import app
 from duetto.errors import ConfigurationError, DuettoError, ModelError
+from duetto.experiments import export
 
 _TRACED = """
 import json, os, re, sys

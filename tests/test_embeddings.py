@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duetto import speech2vec
-from duetto.embeddings import EmbeddingConfig, Embeddings
+from duetto.data.utterance import Utterance, Word
+from duetto.embeddings import spoken_words, word2vec
 from duetto.errors import ConfigurationError
+from duetto.inference import spoken as spoken_
 from duetto.splits import Fold
-from duetto.utterance import Utterance, Word
-from duetto.words import word2vec
+from duetto.training import speech2vec
+from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
 from test_speech2vec import TYPES, planted
 
 CONFIG = EmbeddingConfig(dim=8, epochs=1, word2vec_epochs=2)
@@ -53,8 +54,8 @@ def test_vectors_are_of_the_training_words(tmp_path: Path, corpus: tuple[Fold, d
     said = {w.word for u in fold.train for w in u.words or ()}
     for vectors in (made.word2vec(fold), made.speech2vec(fold)):
         assert set(vectors.words) == said and vectors.dimension == 8
-    segments = speech2vec.Segments.of(fold.train, frames)
-    mean = speech2vec.type_vectors(made.encoder(fold), segments)
+    segments = spoken_words.Segments.of(fold.train, frames)
+    mean = spoken_.type_vectors(made.encoder(fold), segments)
     np.testing.assert_array_equal(made.speech2vec(fold).matrix, mean.matrix)
 
 
@@ -66,7 +67,7 @@ def test_nothing_is_trained_twice(
     before = first.word2vec(fold), first.speech2vec(fold)
     monkeypatch.setattr(word2vec, "train", refuse)
     monkeypatch.setattr(speech2vec, "train", refuse)
-    monkeypatch.setattr(speech2vec, "type_vectors", refuse)
+    monkeypatch.setattr("duetto.training.word_embeddings.type_vectors", refuse)
     again = Embeddings(tmp_path, CONFIG, frames)
     for old, new in zip(before, (again.word2vec(fold), again.speech2vec(fold)), strict=True):
         assert old.words == new.words

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import planted
-from duetto import emotion, experiment, runtime
-from duetto.emotion import Sources
+from duetto import inference, training
+from duetto.config import experiment
+from duetto.data.labels import LABEL_SETS
+from duetto.embeddings.vectors import Vectors
 from duetto.errors import ConfigurationError
-from duetto.labels import LABEL_SETS
-from duetto.words.vectors import Vectors
+from duetto.training import Sources
 
 SMALL = {"hidden": 32, "dense": 32, "epochs": 12, "learning_rate": 3e-3}
 
@@ -22,7 +23,7 @@ def test_reaches_the_planted_ceiling(tmp_path: Path, system: str, ceiling: float
     """Frames tell arousal, words tell valence: 0.5 alone, 1 together. One modality alone cannot exceed 0.5
     but by chance: 64 test utterances, a coin for each, standard deviation 0.0625."""
     fold, sources = planted.fold(320)
-    outcome = emotion.train(experiment.load(system, **SMALL), fold, sources, tmp_path, seed=1)
+    outcome = training.train(experiment.load(system, **SMALL), fold, sources, tmp_path, seed=1)
     target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.test]
     accuracy = float((outcome.test_logits.argmax(-1) == target).mean())
     assert accuracy > 0.95 if system == "fusion-random" else 0.3 < accuracy < 0.69
@@ -33,9 +34,9 @@ def test_reaches_the_planted_ceiling(tmp_path: Path, system: str, ceiling: float
 def test_exported_graph_equals_the_model(tmp_path: Path, system: str, padding: str) -> None:
     fold, sources = planted.fold()
     changes = {**SMALL, "epochs": 1, "padding": padding, "max_frames": 30, "max_words": 8}
-    outcome = emotion.train(experiment.load(system, **changes), fold, sources, tmp_path, seed=0)
-    session = runtime.Session(tmp_path)
-    inputs = emotion.prepare(fold.test, session.front, sources)
+    outcome = training.train(experiment.load(system, **changes), fold, sources, tmp_path, seed=0)
+    session = inference.Session(tmp_path)
+    inputs = training.prepare(fold.test, session.front, sources)
     exported = session.logits(*session.front.collate(inputs.frames, inputs.words))
     # float32 in two libraries that sum in different orders, over at most 30 steps
     np.testing.assert_allclose(exported, outcome.test_logits, atol=1e-5)
@@ -48,9 +49,9 @@ def test_test_data_change_nothing_that_is_fitted(tmp_path: Path) -> None:
     altered = {u.id: sources.frames[u.id] * 50 for u in fold.test}
     relabelled = tuple(replace(u, text="zebra", label="sad") for u in fold.test)
     e = experiment.load("fusion-random", **{**SMALL, "epochs": 2})
-    first = emotion.train(e, fold, sources, tmp_path / "a", seed=0)
+    first = training.train(e, fold, sources, tmp_path / "a", seed=0)
     other = Sources(frames={**sources.frames, **altered})
-    second = emotion.train(e, replace(fold, test=relabelled), other, tmp_path / "b", seed=0)
+    second = training.train(e, replace(fold, test=relabelled), other, tmp_path / "b", seed=0)
     assert first.history == second.history and first.temperature == second.temperature
     assert (tmp_path / "a/model.onnx").read_bytes() == (tmp_path / "b/model.onnx").read_bytes()
 
@@ -59,9 +60,9 @@ def test_vocabulary_is_of_training_and_of_the_vectors() -> None:
     fold, sources = planted.fold()
     known = Vectors(("zebra", "good"), np.eye(2, dtype=np.float32))
     sources = replace(sources, vectors=lambda _: known)
-    front = emotion.frontend(experiment.load("fusion-random", word_dim=2), fold, sources)
+    front = training.frontend(experiment.load("fusion-random", word_dim=2), fold, sources)
     assert {"zebra", "good", "awful"} <= set(front.vocabulary.words)
-    model = emotion.build(front, fold, sources, seed=0)
+    model = training.build(front, fold, sources, seed=0)
     assert model.words is not None and model.words.embedding is not None
     row = model.words.embedding.weight[int(front.ids(["zebra"])[0])]
     assert row.tolist() == [1.0, 0.0]
@@ -71,7 +72,7 @@ def test_vocabulary_is_of_training_and_of_the_vectors() -> None:
 def test_the_experiment_says_which_recurrent_mask(kind: str) -> None:
     fold, sources = planted.fold()
     e = experiment.load("fusion-random", recurrent_mask=kind, hidden=8, dense=8)
-    model = emotion.build(emotion.frontend(e, fold, sources), fold, sources, seed=0)
+    model = training.build(training.frontend(e, fold, sources), fold, sources, seed=0)
     assert model.acoustic is not None and model.words is not None
     assert {model.acoustic.lstm.recurrent_mask, model.words.encoder.lstm.recurrent_mask} == {kind}
 
@@ -80,9 +81,9 @@ def test_class_weights_are_inverse_frequencies() -> None:
     fold, sources = planted.fold()
     few = replace(fold, train=tuple(u for i, u in enumerate(fold.train) if u.label != "sad" or i % 2))
     e = experiment.load("acoustic", class_weights=True)
-    front = emotion.frontend(e, few, sources)
-    inputs = emotion.prepare(few.train, front, sources)
-    task = emotion.EmotionTask(front, inputs, inputs, 0)
+    front = training.frontend(e, few, sources)
+    inputs = training.prepare(few.train, front, sources)
+    task = training.EmotionTask(front, inputs, inputs, 0)
     counts = np.bincount(inputs.target)
     assert task.class_weights is not None
     np.testing.assert_allclose(task.class_weights.numpy() * counts, len(inputs.target) / 4, rtol=1e-6)
@@ -90,8 +91,8 @@ def test_class_weights_are_inverse_frequencies() -> None:
 
 def test_speaker_normalisation_takes_each_speakers_own_frames() -> None:
     fold, sources = planted.fold()
-    front = emotion.frontend(experiment.load("acoustic", normalisation="speaker"), fold, sources)
-    inputs = emotion.prepare(fold.test, front, sources)
+    front = training.frontend(experiment.load("acoustic", normalisation="speaker"), fold, sources)
+    inputs = training.prepare(fold.test, front, sources)
     assert inputs.frames is not None
     for speaker in {u.speaker for u in fold.test}:
         own = np.concatenate([f for f, u in zip(inputs.frames, fold.test, strict=True) if u.speaker == speaker])
@@ -102,7 +103,7 @@ def test_speaker_normalisation_takes_each_speakers_own_frames() -> None:
 def test_missing_features_name_the_utterance() -> None:
     fold, _ = planted.fold()
     with pytest.raises(ConfigurationError, match="has no features; extract them first"):
-        emotion.frontend(experiment.load("acoustic"), fold, Sources(frames={}))
+        training.frontend(experiment.load("acoustic"), fold, Sources(frames={}))
 
 
 def test_the_answer_does_not_depend_on_the_threads_of_the_process(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_the_answer_does_not_depend_on_the_threads_of_the_process(tmp_path: Path
     try:
         for threads in (2, 1):
             torch.set_num_threads(threads)
-            answers.append(emotion.train(e, fold, sources, tmp_path / str(threads), seed=0).test_logits)
+            answers.append(training.train(e, fold, sources, tmp_path / str(threads), seed=0).test_logits)
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(*answers)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from duetto.config.experiment import _CHOICES, EXPERIMENTS, SYSTEMS, changed, load, teacher_of
 from duetto.errors import ConfigurationError
-from duetto.experiment import _CHOICES, EXPERIMENTS, SYSTEMS, changed, load, teacher_of
-from duetto.features.kinds import FEATURES
+from duetto.features.registry import FEATURES
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

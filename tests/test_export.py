@@ -12,10 +12,11 @@ import duetto
 from duetto import runs as run_folder
 from duetto.baselines import BASELINES
 from duetto.cli import app
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance
 from duetto.errors import AudioError, ConfigurationError, DuettoError, ModelError
-from duetto.export import export
+from duetto.experiments.export import export
 from duetto.splits import folds
-from duetto.utterance import Utterance, read_manifest
 
 RUN = CliRunner()
 FILES = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from duetto.errors import ConfigurationError
-from duetto.models.fusion import Batch, EmotionModel, ModelConfig
+from duetto.models.emotion import Batch, EmotionModel, ModelConfig
 
 
 def batch(n: int = 4, seed: int = 0) -> Batch:

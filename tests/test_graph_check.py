@@ -14,30 +14,32 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from duetto import emotion, experiment, runtime
+from duetto import inference, training
+from duetto.config import experiment
+from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
-from duetto.features.kinds import kind
-from duetto.inputs import Frontend, Normaliser
+from duetto.features.registry import kind
+from duetto.inference import graph_check, onnx_file, session
+from duetto.models.onnx import int8, networks
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
-from duetto.runtime import graph, graph_check, onnx_file, session
+from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
-from duetto.words.vocabulary import Vocabulary
 
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 9}
 
 
-def front_of(name: str) -> Frontend:
+def front_of(name: str) -> Preprocessor:
     e = experiment.load(name, **SMALL)
     statistics = Normaliser.identity(kind(e.features).statistics)
-    return Frontend(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim))
+    return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim))
 
 
 def exported(name: str, folder: Path) -> Path:
     """An untrained system, as a folder that predicts."""
     front = front_of(name)
-    sources = emotion.Sources(spoken=(lambda _: None) if front.experiment.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = emotion.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
-    runtime.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
+    sources = training.Sources(spoken=(lambda _: None) if front.experiment.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
+    model = training.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
+    inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
     return folder
 
 
@@ -45,14 +47,14 @@ def exported(name: str, folder: Path) -> Path:
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The graph of every system."""
     folder = tmp_path_factory.mktemp("graphs")
-    return {name: (exported(name, folder / name) / runtime.GRAPH).read_bytes() for name in experiment.SYSTEMS}
+    return {name: (exported(name, folder / name) / inference.GRAPH).read_bytes() for name in experiment.SYSTEMS}
 
 
 @pytest.fixture(scope="module")
 def spoken() -> bytes:
     torch.manual_seed(0)
     model = Speech2Vec(Speech2VecConfig(dim=6, decoder=6))
-    return graph.spoken_encoder({name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    return networks.spoken_encoder({name: tensor.numpy() for name, tensor in model.state_dict().items()})
 
 
 def held(content: bytes) -> dict[str, set[str]]:
@@ -66,7 +68,7 @@ def held(content: bytes) -> dict[str, set[str]]:
 def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, bytes], spoken: bytes) -> None:
     written: dict[str, set[str]] = defaultdict(set)
     for content in graphs.values():
-        for read in (content, graph.int8(content)):
+        for read in (content, int8.int8(content)):
             for operator, attributes in held(read).items():
                 written[operator] |= attributes
     assert written == {name: set(attributes) for name, attributes in graph_check.OPERATORS.items()}
@@ -74,7 +76,7 @@ def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, by
 
 
 def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes]) -> None:
-    for content in (*graphs.values(), graph.int8(graphs["fusion-attention"])):
+    for content in (*graphs.values(), int8.int8(graphs["fusion-attention"])):
         ours, theirs = onnx_file.read(content), onnx.load_from_string(content).graph
         assert [(n.operator, *n.inputs, *n.outputs) for n in ours.nodes] == [
             (n.op_type, *n.input, *n.output) for n in theirs.node
@@ -93,7 +95,7 @@ def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes])
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
 def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict[str, bytes]) -> None:
     """Of every tensor inside of the graph, for the longest input."""
-    for content in (graphs[name], graph.int8(graphs[name])):
+    for content in (graphs[name], int8.int8(graphs[name])):
         front, model = front_of(name), onnx.load_from_string(content)
         largest = {"time": SMALL["max_frames"], "n": SMALL["max_words"]}
         shapes = graph_check.check(onnx_file.read(content), session.inputs_of(front), largest)
@@ -292,12 +294,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(folder: Path) -> np.ndarray:
-    opened = runtime.Session(folder)
+    opened = inference.Session(folder)
     return opened.answer([np.ones((3, 34), np.float32)], [np.array([1, 2])])
 
 
 def copied(folder: Path, to: Path) -> Path:
-    for name in (runtime.GRAPH, runtime.DESCRIPTION):
+    for name in (inference.GRAPH, inference.DESCRIPTION):
         (to / name).write_bytes((folder / name).read_bytes())
     return to
 
@@ -306,21 +308,21 @@ def test_a_graph_that_is_refused_never_reaches_onnx_runtime(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: pytest.fail("it was loaded"))
-    (copied(folder, tmp_path) / runtime.GRAPH).write_bytes(STRANGE["loop"][0])
+    (copied(folder, tmp_path) / inference.GRAPH).write_bytes(STRANGE["loop"][0])
     with pytest.raises(ModelError, match=r"model\.onnx: .*; train or export again"):
-        runtime.Session(tmp_path)
+        inference.Session(tmp_path)
 
 
 def test_what_onnx_runtime_refuses_leaves_nothing_on_any_stream(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Cast to a type that does not exist: sizes are fine, the model is not."""
-    model = onnx.load_from_string((copied(folder, tmp_path) / runtime.GRAPH).read_bytes())
+    model = onnx.load_from_string((copied(folder, tmp_path) / inference.GRAPH).read_bytes())
     cast = next(n for n in model.graph.node if n.op_type == "Cast")
     cast.attribute[0].i = 99
-    (tmp_path / runtime.GRAPH).write_bytes(model.SerializeToString())
+    (tmp_path / inference.GRAPH).write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=r"model\.onnx: ONNX Runtime can't load it"):
-        runtime.Session(tmp_path)
+        inference.Session(tmp_path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -336,13 +338,13 @@ def test_a_failure_to_load_is_not_tried_again(
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fail)
     with pytest.raises(ModelError, match=r"can't load it .no provider.; train or export again"):
-        runtime.Session(folder)
+        inference.Session(folder)
     assert len(attempts) == 1 and capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("rows", [0, 2])
 def test_another_number_of_answers_is_refused(folder: Path, tmp_path: Path, rows: int) -> None:
-    model = onnx.load_from_string((copied(folder, tmp_path) / runtime.GRAPH).read_bytes())
+    model = onnx.load_from_string((copied(folder, tmp_path) / inference.GRAPH).read_bytes())
     last = model.graph.node[-1]
     before = last.input[0]
     if rows:
@@ -351,23 +353,23 @@ def test_another_number_of_answers_is_refused(folder: Path, tmp_path: Path, rows
         model.graph.initializer.append(constant("none", np.zeros(0)))
         model.graph.node.insert(len(model.graph.node) - 1, node("Gather", f"{before} none", "more", axis=0))
     last.input[0] = "more"
-    (tmp_path / runtime.GRAPH).write_bytes(model.SerializeToString())
+    (tmp_path / inference.GRAPH).write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="not of one model"):
-        runtime.Session(tmp_path)
+        inference.Session(tmp_path)
 
 
 def test_answers_that_are_no_numbers_are_refused(folder: Path, tmp_path: Path) -> None:
-    model = onnx.load_from_string((copied(folder, tmp_path) / runtime.GRAPH).read_bytes())
+    model = onnx.load_from_string((copied(folder, tmp_path) / inference.GRAPH).read_bytes())
     bias = next(t for t in model.graph.initializer if t.name == "head.3.bias" or t.name.endswith("head.0.bias"))
     for value in (np.nan, np.inf, 3e38):
         bias.raw_data = np.full(bias.dims, value, np.float32).tobytes()
-        (tmp_path / runtime.GRAPH).write_bytes(model.SerializeToString())
+        (tmp_path / inference.GRAPH).write_bytes(model.SerializeToString())
         with pytest.raises(ModelError, match="not all are finite"):
             answer(tmp_path)
 
 
 def described(folder: Path, **changes: object) -> None:
-    path = folder / runtime.DESCRIPTION
+    path = folder / inference.DESCRIPTION
     value = json.loads(path.read_text())
     for key, new in changes.items():
         (value if key in value else value["experiment"])[key] = new
@@ -399,7 +401,7 @@ def test_a_description_that_no_training_writes_is_refused(
 ) -> None:
     described(copied(folder, tmp_path), **changes)
     with pytest.raises(ModelError, match=message):
-        runtime.Session(tmp_path)
+        inference.Session(tmp_path)
 
 
 def test_files_are_regular_and_of_limited_size(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,24 +410,24 @@ def test_files_are_regular_and_of_limited_size(folder: Path, tmp_path: Path, mon
     store.mkdir()
     linked = tmp_path / "snapshot"
     linked.mkdir()
-    for number, name in enumerate((runtime.GRAPH, runtime.DESCRIPTION)):
+    for number, name in enumerate((inference.GRAPH, inference.DESCRIPTION)):
         (store / str(number)).write_bytes((folder / name).read_bytes())
         (linked / name).symlink_to(Path("../blobs", str(number)))
     np.testing.assert_array_equal(answer(linked), answer(folder))
-    for name in (runtime.GRAPH, runtime.DESCRIPTION):
+    for name in (inference.GRAPH, inference.DESCRIPTION):
         kept = (linked / name).readlink()
         (linked / name).unlink()
         (linked / name).symlink_to("/dev/zero")
         with pytest.raises(ModelError, match=f"{name}: is no regular file"):
-            runtime.Session(linked)
+            inference.Session(linked)
         (linked / name).unlink()
         (linked / name).symlink_to(kept)
     monkeypatch.setattr(session, "GRAPH_LIMIT", 1000)
     with pytest.raises(ModelError, match=r"model\.onnx: larger than 1,000 bytes"):
-        runtime.Session(linked)
+        inference.Session(linked)
 
 
-@pytest.mark.parametrize("file", [runtime.GRAPH, runtime.DESCRIPTION])
+@pytest.mark.parametrize("file", [inference.GRAPH, inference.DESCRIPTION])
 def test_a_mutated_folder_answers_or_says_what_is_wrong(folder: Path, tmp_path: Path, file: str) -> None:
     """Bits, cuts, repeats, and numbers: an answer of finite numbers, or a ModelError that names the file."""
     whole = (folder / file).read_bytes()

@@ -10,10 +10,12 @@ import pytest
 import soundfile
 
 import duetto
-from duetto import audio, inference
+from duetto import audio
 from duetto import runs as run_folder
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance, Word
 from duetto.errors import AudioError, ConfigurationError, ModelError
-from duetto.utterance import Utterance, Word, read_manifest
+from duetto.inference import recogniser
 
 
 @pytest.fixture(scope="module")
@@ -182,16 +184,16 @@ def test_json_record_has_the_promised_keys(runs: Path, utterance: Utterance) -> 
 def test_the_first_training_of_a_run_answers_whatever_its_number(tmp_path: Path, runs: Path) -> None:
     for name in ("fold0-seed10", "fold0-seed8", "fold10-seed8"):
         shutil.copytree(runs / "acoustic/fold0-seed0", tmp_path / name)
-    assert inference.find(tmp_path).name == "fold0-seed8"
+    assert recogniser.find(tmp_path).name == "fold0-seed8"
 
 
 def test_a_folder_of_the_name_of_a_model_that_comes_along_is_that_folder(
     tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert inference.find(inference.DEFAULT).parent.name == "pretrained"
-    shutil.copytree(runs / "acoustic/fold0-seed0", inference.DEFAULT)
-    assert inference.find(inference.DEFAULT) == Path(inference.DEFAULT)
+    assert recogniser.find(recogniser.DEFAULT).parent.name == "pretrained"
+    shutil.copytree(runs / "acoustic/fold0-seed0", recogniser.DEFAULT)
+    assert recogniser.find(recogniser.DEFAULT) == Path(recogniser.DEFAULT)
 
 
 def test_a_path_that_cannot_be_one_is_an_answer_of_its_own(runs: Path) -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duetto import experiment
+from duetto.config import experiment
+from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ConfigurationError, ModelError
-from duetto.inputs import Frontend, Normaliser, buckets, pad
-from duetto.words.vocabulary import Vocabulary
+from duetto.preprocessing import Normaliser, Preprocessor, pad
+from duetto.training.dataset import buckets
 
 
 def test_normaliser_equals_numpy_over_all_frames() -> None:
@@ -83,17 +84,17 @@ def test_buckets_leave_little_padding_and_change_with_the_epoch() -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def front(**changes: object) -> Frontend:
+def front(**changes: object) -> Preprocessor:
     e = replace(experiment.load("fusion-random"), **changes)  # type: ignore[arg-type]
     normaliser = Normaliser(np.full(34, 2.0, np.float32), np.full(34, 4.0, np.float32))
-    return Frontend(e, normaliser, Vocabulary(("good", "bad")), normaliser)
+    return Preprocessor(e, normaliser, Vocabulary(("good", "bad")), normaliser)
 
 
 def test_frontend_survives_json_unchanged() -> None:
     import json
 
     before = front()
-    after = Frontend.from_json(json.loads(json.dumps(before.to_json())), "here")
+    after = Preprocessor.from_json(json.loads(json.dumps(before.to_json())), "here")
     assert after.experiment == before.experiment and after.vocabulary == before.vocabulary
     np.testing.assert_array_equal(after.normaliser.mean, before.normaliser.mean)
     assert after.ids(["good", "new", "bad"]).tolist() == [2, 1, 3]
@@ -103,7 +104,7 @@ def test_a_damaged_frontend_says_where() -> None:
     broken = front().to_json()
     del broken["features"]
     with pytest.raises(ModelError, match="here: 'features' is missing; train or export again"):
-        Frontend.from_json(broken, "here")
+        Preprocessor.from_json(broken, "here")
 
 
 def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
@@ -111,7 +112,7 @@ def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
     with pytest.raises(
         ModelError, match=r"here: made for 17 values of features 'corrected', of which .* has 34; train"
     ):
-        Frontend.from_json(other, "here")
+        Preprocessor.from_json(other, "here")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_statistics_that_no_training_gives_are_refused(key: str, value: object, 
     broken = front().to_json()
     broken["features"][key] = value
     with pytest.raises(ModelError, match=f"here: 'features'.*{message}.*; train or export again"):
-        Frontend.from_json(broken, "here")
+        Preprocessor.from_json(broken, "here")
 
 
 def test_normalisation_by_training_by_speaker_and_none() -> None:

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from duetto.asr.pronunciation import dictionary, phone_distance, pronunciations
+from duetto.embeddings.probing import RELATED_WORDS, Inspection, inspect
+from duetto.embeddings.vectors import Vectors
 from duetto.errors import ConfigurationError, ModelError
-from duetto.words.inspection import RELATED_WORDS, Inspection, inspect
-from duetto.words.pronunciations import dictionary, phone_distance, pronunciations
-from duetto.words.vectors import Vectors
 
 HOMOPHONES = tuple(
     word

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from duetto.asr import finder
+from duetto.asr.align import Alignment
+from duetto.asr.finder import WordFinder, load_language, save_language
+from duetto.asr.language_model import LanguageModel
+from duetto.data.utterance import Word
 from duetto.errors import ConfigurationError, ModelError
-from duetto.utterance import Word
-from duetto.words import listen
-from duetto.words.align import Alignment
-from duetto.words.language import LanguageModel
-from duetto.words.listen import Listener, load_language, save_language
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
 BURSTS = NOISE * np.repeat([0.0, 1.0, 0.0, 1.0, 0.0], 3200).astype(np.float32)
@@ -30,8 +30,8 @@ class Dictated:
         return self.words
 
 
-def listener(tmp_path: Path, words: tuple[Word, ...], *, needs_times: bool, matches: bool = True) -> Listener:
-    found = Listener("corpus", tmp_path, needs_times=needs_times)
+def listener(tmp_path: Path, words: tuple[Word, ...], *, needs_times: bool, matches: bool = True) -> WordFinder:
+    found = WordFinder("corpus", tmp_path, needs_times=needs_times)
     found._aligner = Dictated(words, matches)  # type: ignore[assignment]
     found._started = Dictated(words)
     return found
@@ -56,7 +56,7 @@ def test_words_without_times_are_aligned_where_times_are_needed(tmp_path: Path) 
 
 
 def test_words_without_times_keep_their_spelling_where_times_are_of_use_but_cannot_be_had(tmp_path: Path) -> None:
-    some = Listener("corpus", tmp_path, needs_times=False, uses_times=True)
+    some = WordFinder("corpus", tmp_path, needs_times=False, uses_times=True)
     for found, path, words in ((HELLO, "aligned", HELLO), ((), "transcript", (Word("hello", source="text"),))):
         some._aligner = Dictated(found)  # type: ignore[assignment]
         heard = some(NOISE, words=(Word("hello"),))
@@ -86,16 +86,16 @@ def test_silence_holds_no_segment(tmp_path: Path) -> None:
 
 
 def test_segments_alone_never_start_a_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listen.Engine, "start", lambda self: pytest.fail("a recogniser was started"))
-    heard = Listener("segments", tmp_path, needs_times=True)(BURSTS)
+    monkeypatch.setattr(finder.Engine, "start", lambda self: pytest.fail("a recogniser was started"))
+    heard = WordFinder("segments", tmp_path, needs_times=True)(BURSTS)
     assert heard.words_from == "segmented" and heard.warnings == () and {w.word for w in heard.words} == {""}
 
 
 def test_wrong_recognisers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="choose corpus, general, segments"):
-        Listener("kaldi", tmp_path, needs_times=False)
+        WordFinder("kaldi", tmp_path, needs_times=False)
     with pytest.raises(ConfigurationError, match="which segments do not have"):
-        Listener("segments", tmp_path, needs_times=False)
+        WordFinder("segments", tmp_path, needs_times=False)
 
 
 def test_the_language_of_a_system_survives_its_file(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from duetto.models.mcnn import KERNELS, MultiResolutionEncoder, mean_and_deviation, verification_loss
+from duetto.models.multiresolution_cnn import KERNELS, MultiResolutionEncoder, mean_and_deviation, verification_loss
 
 
 def encoder(filters: int = 3, dense: int = 6) -> MultiResolutionEncoder:

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from corpus_trees import wav
 from duetto import audio
 from duetto.cli import app, output
-from duetto.utterance import Utterance, read_manifest, write_manifest
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.utterance import Utterance
 
 CLI = Path(output.__file__).parent
 HOSTILE = "a\x1b]0;title\x07\x9b31m\r\u202eb\udce9"

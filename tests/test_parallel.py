@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from duetto.errors import ConfigurationError
-from duetto.parallel import cores, in_order, processes
+from duetto.utils.parallel import cores, in_order, processes
 
 
 def slow_first(item: int) -> int:
@@ -81,7 +81,7 @@ def test_no_workers_are_refused() -> None:
 HARNESS = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from duetto import parallel
+from duetto.utils import parallel
 
 def work(item):
     folder = Path(sys.argv[1])

@@ -13,11 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 import duetto
-from duetto import Prediction, audio, inference
+from duetto import Prediction, audio
 from duetto.cli import app
+from duetto.data.manifest import read_manifest
 from duetto.errors import AudioError, ConfigurationError, DuettoError
-from duetto.inference import Recogniser
-from duetto.utterance import read_manifest
+from duetto.inference import recogniser
+from duetto.inference.recogniser import Recogniser
 
 RUN = CliRunner()
 
@@ -100,7 +101,7 @@ def test_every_error_of_one_recording_is_its_own(
     large, odd, denied = tmp_path / "large.wav", tmp_path / "odd.wav", tmp_path / "denied.wav"
     for path in (large, odd, denied):
         shutil.copyfile(recordings[0], path)
-    load, access = inference.audio.load, os.access
+    load, access = recogniser.audio.load, os.access
     failures = {large: MemoryError(), odd: RuntimeError("a defect"), denied: PermissionError(13, "Permission denied")}
 
     def failing(source: object, **options: object) -> object:
@@ -108,7 +109,7 @@ def test_every_error_of_one_recording_is_its_own(
             raise failures[source]
         return load(source, **options)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(inference.audio, "load", failing)
+    monkeypatch.setattr(recogniser.audio, "load", failing)
     # The command line's own check of arguments would end the command with one that cannot be read.
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(denied) and access(path, mode))
     bad = [folder, link, large, odd, denied, Path("/dev/zero")]
@@ -173,8 +174,8 @@ def test_no_more_is_decoded_than_changes_the_answer(
 
 
 def test_an_answer_that_depends_on_the_whole_has_a_limit(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert duetto.load(runs / "fusion-spoken").most_seconds == duetto.load().most_seconds == inference.LONGEST
-    monkeypatch.setattr(inference, "LONGEST", 5.0)
+    assert duetto.load(runs / "fusion-spoken").most_seconds == duetto.load().most_seconds == recogniser.LONGEST
+    monkeypatch.setattr(recogniser, "LONGEST", 5.0)
     source = {"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 9), "sample_rate": 16_000}
     prediction = duetto.load()(source)
     assert prediction.duration == 9 and "only the first 5 s of 9.0 s were read" in prediction.warnings

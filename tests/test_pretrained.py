@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 import duetto
-from duetto import audio, pretrained
+from duetto import audio
 from duetto.cli import app
 from duetto.errors import ModelError
+from duetto.inference import pretrained
 
 LARGEST = 5 * 2**20
 """Bytes that a model may add to the wheel."""

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duetto.errors import ConfigurationError, ModelError
-from duetto.words import pronunciations as module
-from duetto.words.pronunciations import (
+from duetto.asr import pronunciation as module
+from duetto.asr.pronunciation import (
     Guesser,
     dictionary,
     edit_distance,
@@ -16,6 +15,7 @@ from duetto.words.pronunciations import (
     phone_distance,
     pronunciations,
 )
+from duetto.errors import ConfigurationError, ModelError
 
 PHONES = st.lists(st.sampled_from(["AA", "B", "K", "S"]), max_size=6)
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from duetto import augment
+from duetto.audio import augment
 from duetto.features import pitch, prosody, voice
 
 RATE = 16_000

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duetto import audio
+from duetto.asr import engines as module
+from duetto.asr import sphinx
+from duetto.asr.engines import ENGINES, Engine, SphinxRecogniser
+from duetto.asr.language_model import LanguageModel
+from duetto.asr.metrics import WordErrors, boundary_errors, word_errors
+from duetto.asr.segment import segment
+from duetto.asr.whisper import REQUIRED, WhisperRecogniser
+from duetto.audio.timing import SAMPLE_RATE
+from duetto.data.text import normalise
+from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError, MissingExtraError, ModelError
-from duetto.frames import SAMPLE_RATE
-from duetto.utterance import Word
-from duetto.words import recognise as module
-from duetto.words import sphinx
-from duetto.words.boundaries import WordErrors, boundary_errors, word_errors
-from duetto.words.language import LanguageModel
-from duetto.words.recognise import ENGINES, Engine, SphinxRecogniser
-from duetto.words.segment import segment
-from duetto.words.vocabulary import normalise
-from duetto.words.whisper import REQUIRED, WhisperRecogniser
 
 SENTENCES = (
     "I can't believe you did that to me",
@@ -37,7 +37,7 @@ SENTENCES = (
 def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
     """Each sentence in synthetic speech, with the true times of its words."""
     pytest.importorskip("espeakng_loader")
-    from duetto.corpora.synthetic.espeak import Speaker
+    from duetto.synthetic.espeak import Speaker
 
     return [Speaker("f2").say(text) for text in SENTENCES]
 
@@ -250,7 +250,7 @@ def test_language_models_that_are_none():
 
 def test_words_outside_the_dictionary_are_recognised_and_reported():
     pytest.importorskip("espeakng_loader")
-    from duetto.corpora.synthetic.espeak import Speaker
+    from duetto.synthetic.espeak import Speaker
 
     recogniser = SphinxRecogniser(LanguageModel.from_corpus(["please bring the zorblat to my mother", "eat the apple"]))
     assert recogniser.guessed == ("zorblat",)

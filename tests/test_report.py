@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from duetto import report, results
+from duetto import evaluation, report
 from duetto.errors import ConfigurationError
 
 CLASSES = ("angry", "happy", "neutral", "sad")
@@ -19,7 +19,7 @@ VOID = {"meta", "br", "img", "link", "hr", "input"}
 RESAMPLES = 60
 
 
-def make(system: str, accuracy: float, seeds: int = 2, speakers: int = 12, **others: Any) -> results.SystemResult:
+def make(system: str, accuracy: float, seeds: int = 2, speakers: int = 12, **others: Any) -> evaluation.SystemResult:
     """A result over 240 utterances of `speakers` speakers, right with the given probability."""
     n = 240
     rng = np.random.default_rng(len(system) + int(1000 * accuracy))
@@ -34,7 +34,7 @@ def make(system: str, accuracy: float, seeds: int = 2, speakers: int = 12, **oth
         **others,
     }
     ids = np.array([f"u{i}" for i in range(n)])
-    return results.SystemResult(system, CLASSES, ids, target, logits, tuple(range(seeds)), **fields)
+    return evaluation.SystemResult(system, CLASSES, ids, target, logits, tuple(range(seeds)), **fields)
 
 
 class Page(HTMLParser):
@@ -69,7 +69,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def written(path: Path, systems: list[results.SystemResult], **others: Any) -> Page:
+def written(path: Path, systems: list[evaluation.SystemResult], **others: Any) -> Page:
     """The report of some systems, read back."""
     options: dict[str, Any] = {
         "title": "A test", "protocol": {"protocol": "loso"}, "corpus": {"name": "made up"}, "resamples": RESAMPLES,
@@ -80,7 +80,7 @@ def written(path: Path, systems: list[results.SystemResult], **others: Any) -> P
 
 
 @pytest.fixture(scope="module")
-def systems() -> list[results.SystemResult]:
+def systems() -> list[evaluation.SystemResult]:
     return [
         make("lstm", 0.5, title="Acoustic LSTM", paper_ua=55.1),
         make("scenario", 0.45, seeds=1, kind="control", title="Scenario alone"),
@@ -90,7 +90,7 @@ def systems() -> list[results.SystemResult]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, systems: list[results.SystemResult]) -> Page:
+def page(tmp_path_factory: pytest.TempPathFactory, systems: list[evaluation.SystemResult]) -> Page:
     return written(
         tmp_path_factory.mktemp("report") / "deep" / "report.html", systems, ceilings={"voice alone": 62.5},
         protocol={"disjoint in": ["speaker", "session"], "environment": {"python": "3.11", "cuda": None}},
@@ -98,17 +98,17 @@ def page(tmp_path_factory: pytest.TempPathFactory, systems: list[results.SystemR
     )  # fmt: skip
 
 
-def test_every_figure_is_there(page: Page, systems: list[results.SystemResult]) -> None:
+def test_every_figure_is_there(page: Page, systems: list[evaluation.SystemResult]) -> None:
     for system in systems:
-        scored = results.summary(system, RESAMPLES)
+        scored = evaluation.summary(system, RESAMPLES)
         assert system.title in page.text
         for score in (scored.ua, scored.wa, scored.macro_f1):
             spread = f"± {score.std:.1f}" if score.std is not None else ""
             figure = f"{score.mean:.1f} {spread}".strip()
             assert f"{figure} {score.ci95[0]:.1f}–{score.ci95[1]:.1f}" in page.text
-        before, after = results.calibration(system, RESAMPLES).ece
+        before, after = evaluation.calibration(system, RESAMPLES).ece
         assert f"ECE {before:.3f} → {after:.3f}" in page.text
-        for group in results.breakdown(system, "speaker", 1):
+        for group in evaluation.breakdown(system, "speaker", 1):
             assert f"{group.ua.mean:.1f} {group.wa.mean:.1f}" in page.text
     assert "55.10" in page.text and "68.49" in page.text
     for said in (
@@ -122,15 +122,15 @@ def test_every_figure_is_there(page: Page, systems: list[results.SystemResult]) 
         assert said in page.text
 
 
-def test_confusion_matrices_are_normalised_by_row(page: Page, systems: list[results.SystemResult]) -> None:
+def test_confusion_matrices_are_normalised_by_row(page: Page, systems: list[evaluation.SystemResult]) -> None:
     matrix = systems[0].confusion
     row = " ".join(f"{100 * n / matrix[0].sum():.0f} {n:.0f}" for n in matrix[0])
     assert f"angry {row}" in page.text
 
 
-def test_the_headline_names_the_best_system_not_the_leak(page: Page, systems: list[results.SystemResult]) -> None:
-    ua = results.summary(systems[3], RESAMPLES).ua
-    control = results.summary(systems[1], RESAMPLES).ua
+def test_the_headline_names_the_best_system_not_the_leak(page: Page, systems: list[evaluation.SystemResult]) -> None:
+    ua = evaluation.summary(systems[3], RESAMPLES).ua
+    control = evaluation.summary(systems[1], RESAMPLES).ua
     assert (
         f"Fusion reaches {ua.mean:.1f}% UA on made up (95% interval {ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}); "
         f"the best control, Scenario alone, {control.mean:.1f}%" in page.text
@@ -138,7 +138,7 @@ def test_the_headline_names_the_best_system_not_the_leak(page: Page, systems: li
     assert "240 test utterances; 12 speakers; classes angry, happy, neutral, sad; 2 seeds." in page.text
 
 
-def test_warnings_stand_on_top(page: Page, tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_warnings_stand_on_top(page: Page, tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     top = page.text[: page.text.index("Overview")]
     assert "Synthetic corpus." in top and "Test data reached Epoch chosen on test" in top
     clean = written(tmp_path / "clean.html", systems[:2]).text
@@ -154,7 +154,7 @@ class Finding:
     ids: tuple[str, ...] = ()
 
 
-def test_findings_of_any_kind(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_findings_of_any_kind(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     findings = [
         Finding("error", "speaker", "one speaker in both", ("a", "b")),
         {"level": "note", "message": "all is new"},
@@ -170,7 +170,7 @@ def test_findings_of_any_kind(tmp_path: Path, systems: list[results.SystemResult
     assert "The audit failed." not in harmless
 
 
-def test_nothing_is_loaded_and_nothing_runs(page: Page, tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_nothing_is_loaded_and_nothing_runs(page: Page, tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "use"}
     for tag, attributes in page.tags:
@@ -190,14 +190,14 @@ def test_links_lead_somewhere(page: Page) -> None:
     assert len(links) >= 7 and set(links) <= ids
 
 
-def test_plots_have_names(page: Page, systems: list[results.SystemResult]) -> None:
+def test_plots_have_names(page: Page, systems: list[evaluation.SystemResult]) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
     assert len(images) == 2 * len(systems), "a strip and a reliability diagram each"
     titles = re.findall(r"Fusion: UA [\d.]+, 95% interval [\d.–]+; published 68.5", page.text)
     assert len(titles) == 1
 
 
-def test_everything_is_escaped(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_everything_is_escaped(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     evil = '<script>alert("x")</script>'
     bad = replace(
         systems[0], system=evil + "1", title=f"{evil}&amp;", notes=(evil,), speaker=np.full(240, evil),
@@ -230,7 +230,7 @@ def test_conclusions(tmp_path: Path) -> None:
     assert "scored highest on these very test data" in page.text
 
 
-def test_systems_tested_on_different_utterances(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_systems_tested_on_different_utterances(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     part = replace(systems[3], system="part").subset(np.arange(240) < 100)
     text = written(tmp_path / "r.html", [systems[0], part]).text
     assert "were not tested on the same utterances: nothing may be concluded" in text
@@ -247,7 +247,7 @@ def test_one_system_without_anything_else(tmp_path: Path) -> None:
     assert "No system is reported that is neither a control nor a leak." in only_leak
 
 
-def test_a_class_without_utterances(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_a_class_without_utterances(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     text = written(tmp_path / "r.html", [systems[0].subset(systems[0].target != 3)]).text
     assert "sad – 0 – 0 – 0 – 0" in text
     part = systems[0].subset((systems[0].target != 3) | (systems[0].speaker != "spk3"))
@@ -255,14 +255,14 @@ def test_a_class_without_utterances(tmp_path: Path, systems: list[results.System
     assert ("abbr", {"title": "without sad"}) in page.tags
 
 
-def test_same_results_same_file(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_same_results_same_file(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     for name in ("a.html", "b.html"):
         written(tmp_path / name, systems)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.html", "b.html"]
 
 
-def test_what_cannot_be_reported(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_what_cannot_be_reported(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     with pytest.raises(ConfigurationError, match="no result to report"):
         written(tmp_path / "r.html", [])
     with pytest.raises(ConfigurationError, match="'lstm' is reported twice"):
@@ -272,19 +272,19 @@ def test_what_cannot_be_reported(tmp_path: Path, systems: list[results.SystemRes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tables(systems: list[results.SystemResult]) -> None:
+def test_tables(systems: list[evaluation.SystemResult]) -> None:
     found = json.loads(json.dumps(report.tables(systems, resamples=RESAMPLES), allow_nan=False))
     assert found["unit"] == "percent"
     assert [row["system"] for row in found["systems"]] == ["lstm", "fusion"]
     assert [row["system"] for row in found["controls"] + found["leaks"]] == ["scenario", "oracle"]
-    row, scored = found["systems"][1], results.summary(systems[3], RESAMPLES)
+    row, scored = found["systems"][1], evaluation.summary(systems[3], RESAMPLES)
     assert row["paper_ua"] == 68.49
     assert row["ua"]["mean"] == scored.ua.mean and row["ua"]["ci95"] == list(scored.ua.ci95)
     assert row["wa"]["seeds"] == list(scored.wa.seeds) and row["wa"]["std"] == scored.wa.std
     assert found["controls"][0]["ua"]["std"] is None and found["controls"][0]["paper_ua"] is None
 
 
-def test_markdown(systems: list[results.SystemResult]) -> None:
+def test_markdown(systems: list[evaluation.SystemResult]) -> None:
     named = [replace(systems[0], title="a|b\n<i>"), *systems[1:]]
     text = report.markdown(named, protocol={"seeds": [0, 1]}, corpus={"synthetic": True}, resamples=RESAMPLES)
     lines = text.splitlines()
@@ -292,7 +292,7 @@ def test_markdown(systems: list[results.SystemResult]) -> None:
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == 2 + len(systems)
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}, "a title cannot break the table"
-    ua = results.summary(systems[3], RESAMPLES).ua
+    ua = evaluation.summary(systems[3], RESAMPLES).ua
     assert f"| Fusion | {ua.mean:.1f} ± {ua.std:.1f} [{ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}] |" in text
     assert rows[-1].startswith("| Epoch chosen on test (leak) |")
     assert "a\\|b &lt;i>" in text and "- seeds: 0, 1" in text and "- Fusion: Two encoders." in text
@@ -327,7 +327,7 @@ def test_text_has_the_contrast_that_wcag_asks_for() -> None:
         assert contrast(small, heat) >= 4.5
 
 
-def test_sections_of_ones_own_and_comparisons_by_group(tmp_path: Path, systems: list[results.SystemResult]) -> None:
+def test_sections_of_ones_own_and_comparisons_by_group(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
     tables = (report.Table("A < B", ("System", "UA %"), (("one | two", "68.5 ± 0.8 [60.0–70.0]"), ("three", "–"))),)
     section = report.Section("Our own", "A lead & more.", tables, ("a remark",))
     names = [system.system for system in systems if system.kind != "leak"]
@@ -387,4 +387,4 @@ def test_few_groups_are_columns_beside_many_systems(tmp_path: Path) -> None:
     for system in many:
         female = system.subset(system.gender == "female")
         row = row[row.index(system.system) + len(system.system) :]
-        assert row.split()[0] == f"{results.summary(female, RESAMPLES).ua.mean:.1f}"
+        assert row.split()[0] == f"{evaluation.summary(female, RESAMPLES).ua.mean:.1f}"

@@ -13,17 +13,21 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from duetto import experiment, metrics, reproduce
+from duetto import metrics
 from duetto.baselines import BASELINES
 from duetto.cli import app
-from duetto.cli.board import Board
+from duetto.cli.live_table import Board
+from duetto.config import experiment
+from duetto.config.experiment import SYSTEMS
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.utterance import Word
+from duetto.embeddings.vectors import Vectors, save
 from duetto.errors import ConfigurationError, CorpusError, ModelError
-from duetto.experiment import SYSTEMS
-from duetto.reproduce import Event, Options, catalogue, corpus, measure, tables
-from duetto.reproduce.catalogue import TABLES, Row, keeps_features, select
+from duetto.recipes import reproduce
+from duetto.recipes.reproduce import Event, Options, corpus, paper, tables
+from duetto.recipes.reproduce import bench as measure
+from duetto.recipes.reproduce.paper import TABLES, Row, keeps_features, select
 from duetto.utils import files
-from duetto.utterance import Word, read_manifest, write_manifest
-from duetto.words.vectors import Vectors, save
 
 SMALL = ("hidden=8", "dense=8")
 QUICK = Options(seeds=1, epochs=2, settings=SMALL)
@@ -64,13 +68,13 @@ def test_the_figures_are_the_papers() -> None:
     printed = {50: (68.49, 67.12), 100: (66.08, 66.01), 200: (64.87, 66.80), 300: (65.75, 61.32)}
     by_name = {r.system: r.paper_ua for r in TABLES["table3"]}
     for dimension, (speech, word) in printed.items():
-        assert by_name[catalogue.of_dimension("speech2vec", dimension)] == speech
-        assert by_name[catalogue.of_dimension("word2vec", dimension)] == word
+        assert by_name[paper.of_dimension("speech2vec", dimension)] == speech
+        assert by_name[paper.of_dimension("word2vec", dimension)] == word
 
 
 def test_a_system_and_its_row_have_the_same_figure() -> None:
     """But for table 2's Bi-LSTM, which the paper prints again with another one."""
-    shown = {(r.system, r.paper_ua) for t in catalogue.TABLES.values() for r in t if r.paper_ua and not r.of}
+    shown = {(r.system, r.paper_ua) for t in paper.TABLES.values() for r in t if r.paper_ua and not r.of}
     own = {(name, experiment.load(name).paper_ua) for name in SYSTEMS}
     own |= {(name, baseline.paper_ua) for name, baseline in BASELINES.items() if name != "evector-acoustic"}
     assert shown - {("acoustic", 55.03)} == {(name, ua) for name, ua in own if ua is not None}
@@ -191,7 +195,7 @@ def test_a_second_call_trains_nothing_and_a_lost_system_alone_is_trained_again(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = small(tree, tmp_path, "acoustic", "embedding-random", "svm")
-    from duetto import emotion
+    from duetto import training as emotion
 
     trained: list[str] = []
     original = emotion.train
@@ -200,7 +204,7 @@ def test_a_second_call_trains_nothing_and_a_lost_system_alone_is_trained_again(
         trained.append(e.name)
         return original(e, *rest, **more)
 
-    monkeypatch.setattr("duetto.emotion.train", spy)
+    monkeypatch.setattr("duetto.training.train", spy)
     again = small(tree, tmp_path, "acoustic", "embedding-random", "svm")
     assert trained == [] and again.tables == before.tables
     # As if it had been killed while the last epoch of one system was running.
@@ -312,13 +316,13 @@ def test_words_without_times_get_them_where_a_system_needs_them(
             "Report", (), {"summary": lambda _: "all aligned"}
         )()
 
-    monkeypatch.setattr("duetto.reproduce.corpus.find_words", align)
+    monkeypatch.setattr("duetto.recipes.reproduce.corpus.find_words", align)
     bench = measure.Bench(material, QUICK, tmp_path, lambda _: None)
     for name, needs in (("acoustic", False), ("embedding-word2vec", False), ("fusion-spoken", True)):
         assert bench._left_out(name) == "" and bool(aligned) == needs
     assert bench._left_out("fusion-speech2vec") == "" and aligned == [len(untimed)]  # once for all
     assert bench._with_times().notes == ("times of words: all aligned",)
-    monkeypatch.setattr("duetto.reproduce.measure.timed", lambda m, *_, **__: m)
+    monkeypatch.setattr("duetto.recipes.reproduce.bench.timed", lambda m, *_, **__: m)
     bench = measure.Bench(material, QUICK, tmp_path, lambda _: None)
     assert bench._left_out("fusion-spoken") == "the words have no times, and none could be found"
 
@@ -338,8 +342,8 @@ def test_a_distilled_system_needs_what_its_teacher_reads(
         material = corpus.Material("manifest", "m", found)
         return measure.Bench(material, replace(QUICK, **options), tmp_path / "out", lambda _: None)
 
-    monkeypatch.setattr("duetto.reproduce.measure.run_systems", seen)
-    monkeypatch.setattr("duetto.reproduce.measure.timed", lambda m, *_, **__: replace(m, utterances=utterances))
+    monkeypatch.setattr("duetto.recipes.reproduce.bench.run_systems", seen)
+    monkeypatch.setattr("duetto.recipes.reproduce.bench.timed", lambda m, *_, **__: replace(m, utterances=utterances))
     mute = [replace(u, text=None, words=None) for u in utterances]
     assert bench(mute)._left_out("acoustic-distilled") == "no transcripts" and bench(mute)._left_out("acoustic") == ""
     bench(untimed).measure(["acoustic-distilled"], "session5")
@@ -359,7 +363,7 @@ def test_unknown_words_by_their_sound_need_times(
     """Whatever the vectors of known words are, and also where they were brought."""
     save(Vectors(("the", "a"), np.eye(2, 50, dtype=np.float32)), tmp_path / "50.vec")
     brought = dict.fromkeys(("word2vec", "speech2vec"), tmp_path / "50.vec")
-    monkeypatch.setattr("duetto.reproduce.measure.timed", lambda m, *_, **__: m)
+    monkeypatch.setattr("duetto.recipes.reproduce.bench.timed", lambda m, *_, **__: m)
     material = corpus.Material("manifest", "m", [replace(u, words=None) for u in read_manifest(manifest)])
     options = replace(QUICK, settings=("unknown=spoken",), vectors=brought)
     bench = measure.Bench(material, options, tmp_path / "out", lambda _: None)
@@ -393,7 +397,7 @@ def test_a_system_that_fails_does_not_stop_the_others(
     def broken(*_: Any, **__: Any) -> None:
         raise ModelError("the machine is on fire")
 
-    monkeypatch.setattr("duetto.reproduce.measure.run_baseline", broken)
+    monkeypatch.setattr("duetto.recipes.reproduce.bench.run_baseline", broken)
     done = small(tree, tmp_path, "acoustic", "svm")
     assert done.failed == {"svm (session5)": "the machine is on fire"} and list(done.measured.results) == ["acoustic"]
     assert done.tables["failed"] == [{"system": "svm", "reason": "the machine is on fire"}]
@@ -405,7 +409,7 @@ def test_whatever_ends_a_system_does_not_end_the_run(
     def starved(*_: Any, **__: Any) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("duetto.reproduce.measure.run_systems", starved)
+    monkeypatch.setattr("duetto.recipes.reproduce.bench.run_systems", starved)
     done = small(tree, tmp_path, "acoustic", "svm")
     (reason,) = done.failed.values()
     assert reason.startswith("out of memory (RuntimeError: CUDA out") and "--workers" in reason
@@ -469,7 +473,7 @@ def test_late_fusions_join_what_was_measured(tree: Path, tmp_path: Path, monkeyp
     def refused(*_: Any) -> None:
         raise ConfigurationError("they do not fit")
 
-    monkeypatch.setattr(measure.results, "combine", refused)
+    monkeypatch.setattr(measure.evaluation, "combine", refused)
     done = small(tree, tmp_path, "svm-acoustic")
     assert done.failed == {"svm-acoustic (session5)": "they do not fit"}
 
@@ -508,7 +512,7 @@ def test_options_of_the_command_mean_what_they_say(tmp_path: Path, monkeypatch: 
         given.append(options)
         raise ConfigurationError("seen enough")
 
-    monkeypatch.setattr("duetto.reproduce.run", refuse)
+    monkeypatch.setattr("duetto.recipes.reproduce.run", refuse)
     base = ["reproduce", "--corpus", "manifest:m.jsonl", "-o", str(tmp_path / "out")]
     CliRunner().invoke(app, base)
     CliRunner().invoke(

@@ -10,26 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duetto import metrics, results
+from duetto import evaluation, metrics
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, ModelError
-from duetto.utterance import Utterance
 
 EXACT = 1e-9
 """Percentages from two float64 computations of the same few sums."""
 
 
-def result(predicted: Any, target: Any, system: str = "a", **others: Any) -> results.SystemResult:
+def result(predicted: Any, target: Any, system: str = "a", **others: Any) -> evaluation.SystemResult:
     """A result that answers `predicted`, (n,) or (seeds, n), among as many classes as occur (at least two)."""
     rows = np.atleast_2d(predicted)
     size = max(2, int(rows.max()) + 1, int(np.max(target)) + 1)
     others.setdefault("seeds", tuple(range(len(rows))))
-    return results.SystemResult(
+    return evaluation.SystemResult(
         system, tuple("abcdef"[:size]), np.array([f"u{i}" for i in range(rows.shape[1])]), np.asarray(target),
         np.eye(size)[rows], **others,
     )  # fmt: skip
 
 
-def by_speaker(accuracy: np.ndarray, each: int, rng: np.random.Generator) -> results.SystemResult:
+def by_speaker(accuracy: np.ndarray, each: int, rng: np.random.Generator) -> evaluation.SystemResult:
     """A result over len(accuracy) speakers with `each` utterances, right with each speaker's probability."""
     target = np.tile(np.arange(each) % 2, len(accuracy))
     right = rng.random(len(target)) < np.repeat(accuracy, each)
@@ -37,7 +37,7 @@ def by_speaker(accuracy: np.ndarray, each: int, rng: np.random.Generator) -> res
 
 
 def test_one_speaker_right_and_one_wrong() -> None:
-    scored = results.summary(result([0, 1, 1, 0], [0, 1, 0, 1], speaker=np.array(["f", "f", "m", "m"])))
+    scored = evaluation.summary(result([0, 1, 1, 0], [0, 1, 0, 1], speaker=np.array(["f", "f", "m", "m"])))
     assert scored.ua.mean == scored.wa.mean == scored.macro_f1.mean == 50.0
     # A quarter of the resamples holds only f (100%), a quarter only m (0%).
     assert scored.ua.ci95 == scored.wa.ci95 == (0.0, 100.0)
@@ -48,7 +48,7 @@ def test_one_speaker_right_and_one_wrong() -> None:
 def test_equal_speakers_have_no_spread_between_them() -> None:
     target = np.tile([0, 1, 0, 1], 12)
     predicted = np.tile([0, 1, 1, 1], 12)
-    scored = results.summary(result(predicted, target, speaker=np.repeat(np.arange(12), 4)))
+    scored = evaluation.summary(result(predicted, target, speaker=np.repeat(np.arange(12), 4)))
     assert scored.ua.ci95 == pytest.approx((75.0, 75.0), abs=EXACT)
     assert scored.ua.ci95_utterances[0] < 70 < 80 < scored.ua.ci95_utterances[1], "utterances do vary"
     assert scored.notes == ()
@@ -57,7 +57,7 @@ def test_equal_speakers_have_no_spread_between_them() -> None:
 def test_summary_agrees_with_metrics_under_each_seed() -> None:
     rng = np.random.default_rng(1)
     target, predicted = rng.integers(0, 4, 90), rng.integers(0, 4, (3, 90))
-    scored = results.summary(result(predicted, target, seeds=(5, 6, 7), speaker=rng.integers(0, 5, 90)), 100)
+    scored = evaluation.summary(result(predicted, target, seeds=(5, 6, 7), speaker=rng.integers(0, 5, 90)), 100)
     for name, measure in (
         ("ua", metrics.unweighted_accuracy),
         ("wa", metrics.weighted_accuracy),
@@ -80,7 +80,7 @@ def test_the_bootstrap_agrees_with_one_written_out() -> None:
         chosen = np.concatenate([np.flatnonzero(speaker == s) for s in rng.integers(0, 6, 6)])
         drawn.append(np.mean([metrics.unweighted_accuracy(target[chosen], row[chosen]) for row in predicted]))
     expected = 100 * np.quantile(drawn, [0.025, 0.975])
-    got = results.summary(result(predicted, target, speaker=speaker), resamples=4000).ua.ci95
+    got = evaluation.summary(result(predicted, target, speaker=speaker), resamples=4000).ua.ci95
     # A 2.5% quantile of 4000 draws of spread ~4 points has a standard error of about 0.17 points; two are compared.
     assert got == pytest.approx(expected, abs=1.0)
 
@@ -89,7 +89,7 @@ def test_without_speakers_utterances_are_resampled() -> None:
     target = np.tile([0, 1], 50)
     right = np.arange(100) % 5 != 0  # 80 of 100
     one = result(np.where(right, target, 1 - target), target)
-    scored = results.summary(one)
+    scored = evaluation.summary(one)
     assert (scored.unit, scored.clusters) == ("utterance", 100)
     assert scored.notes == (
         "no speaker is known: the intervals resample utterances, and say nothing about other speakers",
@@ -97,9 +97,9 @@ def test_without_speakers_utterances_are_resampled() -> None:
     assert scored.wa.ci95 == scored.wa.ci95_utterances
     # Normal approximation: 80 ± 1.96 · √(.8 · .2 / 100) = 80 ± 7.8; WA steps by 1.
     assert scored.wa.ci95 == pytest.approx((72.2, 87.8), abs=1.5)
-    single = results.summary(replace(one, speaker=np.full(100, "f")))
+    single = evaluation.summary(replace(one, speaker=np.full(100, "f")))
     assert single.unit == "utterance" and single.notes[0].startswith("one speaker is known")
-    some = results.summary(replace(one, speaker=np.array(["f"] * 49 + ["m"] * 49 + ["", ""])))
+    some = evaluation.summary(replace(one, speaker=np.array(["f"] * 49 + ["m"] * 49 + ["", ""])))
     assert (some.unit, some.clusters) == ("speaker", 4)
     assert "2 utterances have no known speaker" in some.notes[0]
 
@@ -107,7 +107,7 @@ def test_without_speakers_utterances_are_resampled() -> None:
 def test_a_resample_that_lacks_a_class_is_scored_on_the_rest() -> None:
     # Only speaker f has class b, and it is wrong: without f, UA is that of class a alone, 100%.
     one = result([0, 0, 0, 0], [0, 1, 0, 0], speaker=np.array(["f", "f", "m", "m"]))
-    scored = results.summary(one)
+    scored = evaluation.summary(one)
     assert scored.ua.mean == 50.0
     assert scored.ua.ci95 == (50.0, 100.0)
 
@@ -123,7 +123,7 @@ def test_coverage_of_speaker_intervals() -> None:
     truth, covered, naive, simulations = 60.0, 0, 0, 150
     for _ in range(simulations):
         # Beta(6.6, 4.4): mean .6, and an intra-speaker correlation of 1 / (6.6 + 4.4 + 1) = .083.
-        wa = results.summary(by_speaker(rng.beta(6.6, 4.4, 20), 30, rng), resamples=400).wa
+        wa = evaluation.summary(by_speaker(rng.beta(6.6, 4.4, 20), 30, rng), resamples=400).wa
         covered += wa.ci95[0] <= truth <= wa.ci95[1]
         naive += wa.ci95_utterances[0] <= truth <= wa.ci95_utterances[1]
     assert covered / simulations >= 0.85
@@ -132,44 +132,44 @@ def test_coverage_of_speaker_intervals() -> None:
 
 def test_same_seed_same_interval() -> None:
     one = by_speaker(np.full(12, 0.7), 9, np.random.default_rng(0))
-    assert results.summary(one, seed=1) == results.summary(one, seed=1)
-    assert results.summary(one, seed=1).ua.ci95 != results.summary(one, seed=2).ua.ci95
+    assert evaluation.summary(one, seed=1) == evaluation.summary(one, seed=1)
+    assert evaluation.summary(one, seed=1).ua.ci95 != evaluation.summary(one, seed=2).ua.ci95
     with pytest.raises(ConfigurationError, match="0 resamples were asked for"):
-        results.summary(one, resamples=0)
+        evaluation.summary(one, resamples=0)
 
 
 def test_one_utterance() -> None:
-    scored = results.summary(result([1], [1]))
-    assert scored.ua == results.Score(100.0, None, (100.0, 100.0), (100.0, 100.0), (100.0,))
-    assert results.calibration(result([1], [1])).nll[0] == pytest.approx(np.log(1 + np.exp(-1)))
+    scored = evaluation.summary(result([1], [1]))
+    assert scored.ua == evaluation.Score(100.0, None, (100.0, 100.0), (100.0, 100.0), (100.0,))
+    assert evaluation.calibration(result([1], [1])).nll[0] == pytest.approx(np.log(1 + np.exp(-1)))
 
 
 def test_identical_systems_do_not_differ() -> None:
     one = by_speaker(np.full(12, 0.7), 10, np.random.default_rng(0))
-    difference = results.paired_bootstrap(one, replace(one, system="b"))
+    difference = evaluation.paired_bootstrap(one, replace(one, system="b"))
     assert (difference.mean, difference.ci95, difference.p) == (0.0, (0.0, 0.0), 1.0)
-    assert results.mcnemar(one, one) == results.McNemar(0.0, 0.0, 1.0)
+    assert evaluation.mcnemar(one, one) == evaluation.McNemar(0.0, 0.0, 1.0)
 
 
 def test_a_difference_on_every_speaker() -> None:
     target = np.tile([0, 1], 60)
     good, bad = result(target, target), result(1 - target, target, "b")
     speaker = np.repeat(np.arange(12), 10)
-    difference = results.paired_bootstrap(replace(good, speaker=speaker), replace(bad, speaker=speaker))
+    difference = evaluation.paired_bootstrap(replace(good, speaker=speaker), replace(bad, speaker=speaker))
     assert (difference.mean, difference.ci95, difference.clusters) == (100.0, (100.0, 100.0), 12)
     assert difference.p == pytest.approx(2 / 2001), "no resample on the other side of 0, and 2^-11 is smaller"
     two = speaker % 2
-    assert results.paired_bootstrap(replace(good, speaker=two), replace(bad, speaker=two)).p == 0.5
+    assert evaluation.paired_bootstrap(replace(good, speaker=two), replace(bad, speaker=two)).p == 0.5
 
 
 def test_pairs_are_swapped_and_reordered_freely() -> None:
     rng = np.random.default_rng(5)
     a, b = (by_speaker(rng.uniform(0.4, 0.9, 12), 10, rng) for _ in range(2))
-    difference, back = results.paired_bootstrap(a, b), results.paired_bootstrap(b, a)
+    difference, back = evaluation.paired_bootstrap(a, b), evaluation.paired_bootstrap(b, a)
     assert back.mean == pytest.approx(-difference.mean)
     assert back.ci95 == pytest.approx((-difference.ci95[1], -difference.ci95[0]))
     assert back.p == difference.p
-    assert results.paired_bootstrap(a, b.subset(rng.permutation(120))) == difference
+    assert evaluation.paired_bootstrap(a, b.subset(rng.permutation(120))) == difference
 
 
 def test_pairing_removes_what_both_share() -> None:
@@ -183,9 +183,9 @@ def test_pairing_removes_what_both_share() -> None:
     a, b = (
         result(np.where(r, target, 1 - target), target, n, speaker=speaker) for r, n in ((right, "a"), (worse, "b"))
     )
-    difference = results.paired_bootstrap(a, b, "wa")
+    difference = evaluation.paired_bootstrap(a, b, "wa")
     assert (difference.mean, *difference.ci95) == pytest.approx((10.0, 10.0, 10.0), abs=EXACT)
-    own = results.summary(a).wa.ci95
+    own = evaluation.summary(a).wa.ci95
     assert own[1] - own[0] > 10
 
 
@@ -196,20 +196,20 @@ def test_the_paired_test_keeps_its_level() -> None:
     for _ in range(200):
         level = rng.uniform(0.4, 0.8, 20)
         a, b = by_speaker(level, 12, rng), by_speaker(level, 12, rng)
-        found += results.paired_bootstrap(a, b, "wa", resamples=300).p < 0.05
+        found += evaluation.paired_bootstrap(a, b, "wa", resamples=300).p < 0.05
     assert 1 <= found <= 20
 
 
 def test_what_cannot_be_compared() -> None:
     a = result([0, 1, 0], [0, 1, 1])
     with pytest.raises(ConfigurationError, match="3 and 2 utterances, 2 of them in common"):
-        results.paired_bootstrap(a, a.subset(np.array([True, True, False])))
+        evaluation.paired_bootstrap(a, a.subset(np.array([True, True, False])))
     with pytest.raises(ConfigurationError, match="1 utterances have another label"):
-        results.mcnemar(a, replace(a, target=np.array([0, 1, 0])))
+        evaluation.mcnemar(a, replace(a, target=np.array([0, 1, 0])))
     with pytest.raises(ConfigurationError, match="classes"):
-        results.mcnemar(a, replace(a, classes=("x", "y")))
+        evaluation.mcnemar(a, replace(a, classes=("x", "y")))
     with pytest.raises(ConfigurationError, match="choose from ua, wa, macro_f1"):
-        results.paired_bootstrap(a, a, "accuracy")
+        evaluation.paired_bootstrap(a, a, "accuracy")
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
@@ -221,7 +221,7 @@ def test_mcnemar_is_the_exact_binomial_test(only_a: int, only_b: int) -> None:
     a, b = np.zeros(n, dtype=int), np.zeros(n, dtype=int)
     b[:only_a] = 1
     a[only_a : only_a + only_b] = 1
-    test = results.mcnemar(result(a, target), result(b, target, "b"))
+    test = evaluation.mcnemar(result(a, target), result(b, target, "b"))
     expected = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
     assert (test.only_a, test.only_b) == (only_a, only_b)
     assert test.p == pytest.approx(expected, rel=1e-9)
@@ -231,14 +231,14 @@ def test_mcnemar_over_seeds() -> None:
     target = np.zeros(20, dtype=int)
     perfect, half = np.zeros((1, 20), dtype=int), np.zeros((3, 20), dtype=int)
     half[:, :10] = 1  # wrong on ten: p = 2 / 2^10 under every seed
-    test = results.mcnemar(result(perfect, target), result(half, target, "b"))
+    test = evaluation.mcnemar(result(perfect, target), result(half, target, "b"))
     assert (test.only_a, test.only_b, test.p) == (10.0, 0.0, 2 * 2 / 2**10)
 
 
 def test_holm_by_hand() -> None:
-    assert results.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert results.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert results.holm([]) == []
+    assert evaluation.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert evaluation.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert evaluation.holm([]) == []
 
 
 def test_breakdown() -> None:
@@ -246,26 +246,26 @@ def test_breakdown() -> None:
         [0, 1, 1, 0, 0], [0, 1, 0, 0, 0], fold=np.array([0, 0, 1, 1, 1]),
         speaker=np.array(["f", "f", "m", "m", ""]), gender=np.array(["F", "F", "M", "M", ""]),
     )  # fmt: skip
-    f, m, unknown = results.breakdown(one, "speaker")
+    f, m, unknown = evaluation.breakdown(one, "speaker")
     assert (f.name, f.utterances, f.ua.mean, f.absent) == ("f", 2, 100.0, ())
     assert (m.name, m.utterances, m.ua.mean, m.absent) == ("m", 2, 50.0, ("b",))
     assert (unknown.name, unknown.utterances, unknown.wa.mean) == ("unknown", 1, 100.0)
-    assert [g.name for g in results.breakdown(one, "fold")] == ["fold 0", "fold 1"]
-    assert [g.name for g in results.breakdown(one, "style")] == ["unknown"]
+    assert [g.name for g in evaluation.breakdown(one, "fold")] == ["fold 0", "fold 1"]
+    assert [g.name for g in evaluation.breakdown(one, "style")] == ["unknown"]
     with pytest.raises(ConfigurationError, match="choose from speaker, gender, session, style, fold"):
-        results.breakdown(one, "age")
+        evaluation.breakdown(one, "age")
 
 
 def test_calibration_before_and_after() -> None:
     rng = np.random.default_rng(8)
     true = rng.normal(scale=2.0, size=(2, 4000, 4))
     target = (metrics.softmax(true[0]).cumsum(1) < rng.random((4000, 1))).sum(1).clip(0, 3)
-    one = results.SystemResult(
+    one = evaluation.SystemResult(
         "a", tuple("abcd"), np.arange(4000), target, 4 * true[[0, 0]], (0, 1), speaker=np.arange(4000) % 20,
         temperature=np.full((2, 1), 4.0),
     )  # fmt: skip
     np.testing.assert_array_equal(one.calibrated.argmax(-1), one.predicted)
-    got = results.calibration(one, resamples=200)
+    got = evaluation.calibration(one, resamples=200)
     before, after = (metrics.expected_calibration_error(p[0], target) for p in (one.probabilities, one.calibrated))
     assert got.ece == pytest.approx((before, after))
     assert after < 0.03 < before
@@ -278,14 +278,14 @@ def test_calibration_bootstrap_agrees_with_one_written_out() -> None:
     rng = np.random.default_rng(9)
     logits, speaker = rng.normal(size=(1, 80, 3)), rng.integers(0, 4, 80)
     target = rng.integers(0, 3, 80)
-    one = results.SystemResult("a", tuple("abc"), np.arange(80), target, logits, (0,), speaker=speaker)
+    one = evaluation.SystemResult("a", tuple("abc"), np.arange(80), target, logits, (0,), speaker=speaker)
     drawn = []
     for _ in range(3000):
         chosen = np.concatenate([np.flatnonzero(speaker == s) for s in rng.integers(0, 4, 4)])
         drawn.append(metrics.expected_calibration_error(metrics.softmax(logits[0, chosen]), target[chosen]))
     drawn = np.array(drawn) - np.mean(drawn) + metrics.expected_calibration_error(one.probabilities[0], target)
     # Quantiles of 3000 draws of spread ~.03, as above: two standard errors of .0015 each.
-    got = results.calibration(one, resamples=3000).ece_ci95[0]
+    got = evaluation.calibration(one, resamples=3000).ece_ci95[0]
     assert got == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.008)
 
 
@@ -306,7 +306,7 @@ def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     path = tmp_path / "deep" / "a.npz"
     one.save(path)
-    again = results.SystemResult.load(path)
+    again = evaluation.SystemResult.load(path)
     for name in ("system", "classes", "seeds", "title", "paper_ua", "kind", "notes"):
         assert getattr(again, name) == getattr(one, name), name
     for name in ("ids", "target", "logits", "speaker", "gender", "session", "style", "fold", "temperature"):
@@ -319,7 +319,7 @@ def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
 
 def test_files_that_are_no_results(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.npz: no such result file"):
-        results.SystemResult.load(tmp_path / "none.npz")
+        evaluation.SystemResult.load(tmp_path / "none.npz")
     path = tmp_path / "a.npz"
     result([0, 1], [0, 1]).save(path)
     whole = path.read_bytes()
@@ -327,13 +327,13 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     for content in broken:
         path.write_bytes(content)
         with pytest.raises(ModelError, match=r"a\.npz: damaged, or no archive .*; delete it, and run"):
-            results.SystemResult.load(path)
+            evaluation.SystemResult.load(path)
     np.savez(path, header=np.array({"pickled": 1}, dtype=object))
     with pytest.raises(ModelError, match="holds Python objects"):
-        results.SystemResult.load(path)
+        evaluation.SystemResult.load(path)
     np.savez(path, x=np.arange(3))
     with pytest.raises(ModelError, match="not a result file"):
-        results.SystemResult.load(path)
+        evaluation.SystemResult.load(path)
 
 
 def rewritten(path: Path, described: object = None, **arrays: np.ndarray) -> Path:
@@ -367,7 +367,7 @@ def rewritten(path: Path, described: object = None, **arrays: np.ndarray) -> Pat
 )
 def test_a_header_that_no_run_writes_is_named(tmp_path: Path, header: object, message: str) -> None:
     with pytest.raises(ModelError, match=rf"a\.npz: .*{message}.*; delete it, and run the same `duetto train` again"):
-        results.SystemResult.load(rewritten(tmp_path / "a.npz", header))
+        evaluation.SystemResult.load(rewritten(tmp_path / "a.npz", header))
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_a_header_that_no_run_writes_is_named(tmp_path: Path, header: object, me
 )
 def test_arrays_that_no_run_writes_are_named(tmp_path: Path, name: str, array: np.ndarray, message: str) -> None:
     with pytest.raises(ModelError, match=rf"a\.npz: .*{message}"):
-        results.SystemResult.load(rewritten(tmp_path / "a.npz", **{name: array}))
+        evaluation.SystemResult.load(rewritten(tmp_path / "a.npz", **{name: array}))
 
 
 @pytest.mark.parametrize(
@@ -422,9 +422,9 @@ def test_from_utterances() -> None:
         Utterance("x", Path("x.wav"), label="sad", speaker="f", scenario="impro01", gender="F", session="1"),
         Utterance("y", Path("y.wav"), label="angry"),
     ]
-    one = results.from_utterances("lstm", rows, ("angry", "sad"), np.zeros((1, 2, 2)), (0,), paper_ua=55.1)
+    one = evaluation.from_utterances("lstm", rows, ("angry", "sad"), np.zeros((1, 2, 2)), (0,), paper_ua=55.1)
     assert one.target.tolist() == [1, 0]
     assert (one.speaker.tolist(), one.style.tolist()) == (["f", ""], ["improvised", ""])
     assert (one.title, one.paper_ua) == ("lstm", 55.1)
     with pytest.raises(ConfigurationError, match=r"'z' has label None, not one of angry, sad"):
-        results.from_utterances("lstm", [Utterance("z", Path("z.wav"))], ("angry", "sad"), np.zeros((1, 1, 2)), (0,))
+        evaluation.from_utterances("lstm", [Utterance("z", Path("z.wav"))], ("angry", "sad"), np.zeros((1, 1, 2)), (0,))

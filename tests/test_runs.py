@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from duetto import audit, evaluation, experiment, runs
+from duetto import audit, runs
 from duetto.baselines import BASELINES
+from duetto.config import experiment
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, ModelError
+from duetto.experiments import runner
 from duetto.splits import Fold
-from duetto.utterance import Utterance
 
 
 def fold(folder: Path) -> Fold:
@@ -73,7 +75,7 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
         def submit(self, *_: Any, **__: Any) -> Any:
             raise BrokenProcessPool("a child was terminated")
 
-    monkeypatch.setattr(evaluation.parallel, "_pool", lambda workers, *_: Broken(workers))
+    monkeypatch.setattr(runner.parallel, "_pool", lambda workers, *_: Broken(workers))
     job: Any = SimpleNamespace(run=SimpleNamespace(experiment=experiment.load("acoustic")))
     with pytest.raises(ModelError, match=r"killed for want of memory \(a child .*--workers 1"):
-        evaluation._train_in_processes([job], 2, None)
+        runner._train_in_processes([job], 2, None)

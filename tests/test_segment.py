@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from duetto import audio
+from duetto.asr.align import Aligner
+from duetto.asr.metrics import BoundaryCounts, boundary_counts, boundary_times
+from duetto.asr.segment import Settings, from_words, segment
+from duetto.audio.timing import SAMPLE_RATE
+from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError
-from duetto.frames import SAMPLE_RATE
-from duetto.utterance import Word
-from duetto.words.align import Aligner
-from duetto.words.boundaries import BoundaryCounts, boundary_counts, boundary_times
-from duetto.words.segment import Settings, from_words, segment
 
 SENTENCES = (
     "I can't believe you did that to me",
@@ -120,7 +120,7 @@ def pooled(pairs, tolerance):
 
 def test_true_word_times():
     pytest.importorskip("espeakng_loader")
-    from duetto.corpora.synthetic.espeak import Speaker
+    from duetto.synthetic.espeak import Speaker
 
     found, blind = [], []
     for text in SENTENCES:

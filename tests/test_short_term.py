@@ -13,7 +13,7 @@ from scipy.fft import dct
 
 from duetto import audio
 from duetto.errors import AudioError, ConfigurationError
-from duetto.features import _spectral, _tables, short_term
+from duetto.features import _filterbanks, _spectral, short_term
 from duetto.features.short_term import NAMES, ShortTermConfig, extract, functionals
 
 RATE = 16_000
@@ -200,31 +200,31 @@ def test_white_noise_favours_no_pitch_class() -> None:
     np.testing.assert_allclose(chroma, 1 / 12, rtol=0.02)
 
 
-def dense(parts: tuple[_tables.Part, ...], bins: int = 800) -> np.ndarray:
+def dense(parts: tuple[_filterbanks.Part, ...], bins: int = 800) -> np.ndarray:
     """The (bins, columns) table that was cut into parts."""
     table = np.zeros((bins, parts[-1].columns.stop))
-    _tables.product(np.eye(bins), parts, table)
+    _filterbanks.product(np.eye(bins), parts, table)
     return table
 
 
 def test_mel_filters_peak_where_they_should() -> None:
-    edges = _tables.filter_edges()
-    table = _tables.tables(RATE, FRAME, False)
+    edges = _filterbanks.filter_edges()
+    table = _filterbanks.tables(RATE, FRAME, False)
     filters = dense(table.filters)
     peaks = np.arange(1, 801)[filters.argmax(axis=0)] * 10.0
     assert (np.abs(peaks - edges[1:-1]) <= 10).all()  # the grid of bins is 10 Hz wide
     area = filters.sum(axis=0) * 10
     np.testing.assert_allclose(area, 1, atol=0.02)  # sampling a triangle at least 133 Hz wide every 10 Hz
     # The package's filters, for comparison, stand at half of that.
-    found = dense(_tables.tables(RATE, FRAME, True).filters).argmax(axis=0) * 10.0
+    found = dense(_filterbanks.tables(RATE, FRAME, True).filters).argmax(axis=0) * 10.0
     assert (np.abs(found - edges[1:-1] / 2) <= 10).all()
 
 
 @pytest.mark.parametrize("filter_index", [0, 5, 12, 20, 39])
 def test_a_tone_excites_the_filter_of_its_frequency(filter_index: int) -> None:
-    hertz = round(_tables.filter_edges()[filter_index + 1] / 10) * 10
+    hertz = round(_filterbanks.filter_edges()[filter_index + 1] / 10) * 10
     sums = _spectral.Sums.empty(1)
-    table = _tables.tables(RATE, FRAME, False)
+    table = _filterbanks.tables(RATE, FRAME, False)
     work = _spectral.workspace(1, FRAME)
     work.frames[0] = tone(hertz)
     _spectral.block_sums(work, np.zeros(1), table, _spectral.Level(1.0), None, sums, slice(0, 1))

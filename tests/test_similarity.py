@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from duetto.errors import ConfigurationError, ModelError
-from duetto.words.similarity import (
+from duetto.embeddings.similarity import (
     BENCHMARKS,
     PUBLISHED_SPEECH2VEC,
     PUBLISHED_WORD2VEC,
@@ -22,7 +21,8 @@ from duetto.words.similarity import (
     read_benchmark,
     spearman,
 )
-from duetto.words.vectors import Vectors
+from duetto.embeddings.vectors import Vectors
+from duetto.errors import ConfigurationError, ModelError
 
 PAIRS = dict(zip(BENCHMARKS, (144, 999, 30, 353, 203, 252, 65, 3000, 287, 771, 3500, 2034, 130), strict=True))
 

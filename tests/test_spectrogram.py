@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duetto import audio
+from duetto.data.utterance import Utterance
 from duetto.errors import AudioError, ConfigurationError
-from duetto.features.kinds import FEATURES, kind
+from duetto.features.registry import FEATURES, kind
 from duetto.features.spectrogram import BANDS, SpectrogramConfig, log_mel
 from duetto.features.store import extract_corpus
 from duetto.features.waveform import WaveformConfig
-from duetto.utterance import Utterance
 
 RATE = 16_000
 

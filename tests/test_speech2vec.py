@@ -15,13 +15,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duetto import runtime, speech2vec
+from duetto import inference
+from duetto.data.utterance import Utterance, Word
+from duetto.embeddings import spoken_words
+from duetto.embeddings.spoken_words import Segments
 from duetto.errors import ConfigurationError, ModelError
-from duetto.inputs import Normaliser
+from duetto.inference import spoken as spoken_
+from duetto.inference.spoken import embed, type_vectors
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
-from duetto.speech2vec import Segments, Speech2VecTask, embed, hold_out, train, type_vectors
-from duetto.training import TrainingConfig
-from duetto.utterance import Utterance, Word
+from duetto.preprocessing import Normaliser
+from duetto.training import speech2vec
+from duetto.training.loop import TrainingConfig
+from duetto.training.speech2vec import Speech2VecTask, hold_out, train
 
 TYPES = ("ba", "do", "gu", "ki", "la", "me", "no", "pa")
 SMALL = Speech2VecConfig(dim=8, decoder=8)
@@ -285,7 +290,7 @@ def test_overfits_a_small_batch(objective: str, teacher_forcing: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[runtime.SpokenEncoder, Segments, Segments]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[inference.SpokenEncoder, Segments, Segments]:
     """An encoder of planted words, its training words, and words of other utterances."""
     utterances, frames = planted(60, seed=4)
     encoder = train(
@@ -301,7 +306,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[runtime.SpokenEnc
 
 
 def test_new_instances_lie_nearest_to_their_own_type(
-    trained: tuple[runtime.SpokenEncoder, Segments, Segments],
+    trained: tuple[inference.SpokenEncoder, Segments, Segments],
 ) -> None:
     encoder, segments, new = trained
     vectors = type_vectors(encoder, segments)
@@ -312,10 +317,10 @@ def test_new_instances_lie_nearest_to_their_own_type(
 
 
 def test_type_vectors_are_means_of_instances(
-    trained: tuple[runtime.SpokenEncoder, Segments, Segments], monkeypatch: pytest.MonkeyPatch
+    trained: tuple[inference.SpokenEncoder, Segments, Segments], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder, segments, _ = trained
-    monkeypatch.setattr(speech2vec, "_EMBEDDED_AT_ONCE", 64)  # the words come in several pieces
+    monkeypatch.setattr("duetto.inference.spoken._EMBEDDED_AT_ONCE", 64)  # the words come in several pieces
     seen: list[tuple[int, int]] = []
     embedded = embed(encoder, segments, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(64, 225), (128, 225), (192, 225), (225, 225)]
@@ -333,7 +338,7 @@ def test_type_vectors_are_means_of_instances(
 
 
 def test_words_without_one_spelling_belong_to_no_type(
-    trained: tuple[runtime.SpokenEncoder, Segments, Segments],
+    trained: tuple[inference.SpokenEncoder, Segments, Segments],
 ) -> None:
     encoder, segments, _ = trained
     some = replace(segments, words=("", "ba", *segments.words[2:]))
@@ -354,11 +359,11 @@ def test_words_without_one_spelling_belong_to_no_type(
 )
 def test_a_description_of_another_encoder_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     weights = {name: tensor.numpy() for name, tensor in Speech2Vec(Speech2VecConfig(dim=24)).state_dict().items()}
-    runtime.export_spoken(weights, Normaliser.identity(13), {"config": {"dim": 24}}, tmp_path)
-    path = tmp_path / runtime.SPOKEN_DESCRIPTION
+    inference.export_spoken(weights, Normaliser.identity(13), {"config": {"dim": 24}}, tmp_path)
+    path = tmp_path / inference.SPOKEN_DESCRIPTION
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ModelError, match=message):
-        runtime.SpokenEncoder(tmp_path)
+        inference.SpokenEncoder(tmp_path)
 
 
 def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
@@ -368,8 +373,8 @@ def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     normaliser = Normaliser(rng.normal(size=13).astype(np.float32), rng.uniform(1, 3, 13).astype(np.float32))
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    runtime.export_spoken(weights, normaliser, {"config": {"dim": 24}}, tmp_path)
-    encoder = runtime.SpokenEncoder(tmp_path)
+    inference.export_spoken(weights, normaliser, {"config": {"dim": 24}}, tmp_path)
+    encoder = inference.SpokenEncoder(tmp_path)
     with pytest.raises(ModelError, match="reads 13 MFCC a frame, and was given 5"):
         encoder([np.zeros((3, 5), np.float32)])
     words = [rng.normal(size=(length, 13)).astype(np.float32) * 3 for length in rng.permutation(np.arange(1, 101))]
@@ -491,7 +496,7 @@ def test_the_epoch_is_chosen_on_development_words_or_is_the_last(
 
 
 def test_what_was_trained_is_noted_beside_the_encoder(
-    trained: tuple[runtime.SpokenEncoder, Segments, Segments],
+    trained: tuple[inference.SpokenEncoder, Segments, Segments],
 ) -> None:
     encoder, segments, _ = trained
     about = json.loads((encoder.folder / "spoken.json").read_text())["about"]
@@ -513,8 +518,8 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"duetto align MANIFEST -o ALIGNED\.jsonl"):
             train(bad, [], frames, tmp_path, config=SMALL, training=TrainingConfig(epochs=1))
         with pytest.raises(ConfigurationError, match="at least two words that have times"):
-            speech2vec.require_times(bad)
-    speech2vec.require_times(utterances)
+            spoken_words.require_times(bad)
+    spoken_words.require_times(utterances)
     for window, batch_size in ((0, 8), (3, 0)):
         with pytest.raises(ConfigurationError, match="both must be 1 or more"):
             once = TrainingConfig(epochs=1)
@@ -524,13 +529,13 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
             replace(SMALL, **wrong)
 
 
-def test_features_of_another_kind_are_refused(trained: tuple[runtime.SpokenEncoder, Segments, Segments]) -> None:
+def test_features_of_another_kind_are_refused(trained: tuple[inference.SpokenEncoder, Segments, Segments]) -> None:
     encoder, segments, _ = trained
 
     class Keyed(dict[str, np.ndarray]):
         key = "mfcc 2"
 
-    other = runtime.SpokenEncoder(encoder.folder)
+    other = inference.SpokenEncoder(encoder.folder)
     other.about["features"] = "mfcc 1"
     embed(other, segments)  # frames of no known kind are taken at their word
     with pytest.raises(ModelError, match="was trained on features mfcc 1, not on mfcc 2"):
@@ -542,7 +547,7 @@ def test_instances_are_written_beside_their_places(tmp_path: Path) -> None:
     segments = Segments.of(utterances, frames)
     vectors = np.random.default_rng(0).normal(size=(len(segments), 4)).astype(np.float32)
     path = tmp_path / "deep" / "instances.npz"
-    speech2vec.save_instances(path, segments, vectors)
+    spoken_.save_instances(path, segments, vectors)
     assert [p.name for p in path.parent.iterdir()] == ["instances.npz"]
     with np.load(path) as read:
         expected = [(u.id, w.word, w.start, w.end) for u in utterances for w in u.words or ()]

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planted
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError
 from duetto.splits import PROTOCOLS, folds, transfer
-from duetto.utterance import Utterance
 
 UTTERANCES, _ = planted.corpus(240)
 DISJOINT = {

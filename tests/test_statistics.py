@@ -7,18 +7,21 @@ import pytest
 import torch
 
 import duetto
-from duetto import audit, emotion, experiment
-from duetto.emotion import EmotionTask, Inputs, Sources
+from duetto import audit, training
+from duetto.config import experiment
+from duetto.config.experiment import Experiment, load
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance
+from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ConfigurationError
-from duetto.experiment import Experiment, load
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
 from duetto.features import voice
-from duetto.inputs import Frontend, Normaliser
+from duetto.inference import Session
 from duetto.models.encoders import StatisticsEncoder
-from duetto.runtime import Session
+from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
-from duetto.system import Workshop, run_systems
-from duetto.utterance import Utterance, read_manifest
-from duetto.words.vocabulary import Vocabulary
+from duetto.training import EmotionTask, Inputs, Sources
 
 RNG = np.random.default_rng(0)
 WIDTH = len(voice.NAMES)
@@ -77,10 +80,10 @@ def planted(epochs: int) -> tuple[Experiment, Fold, Sources]:
 def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
     """The exported graph says what the model said."""
     e, fold, sources = planted(epochs=40)
-    outcome = emotion.train(e, fold, sources, tmp_path, seed=0)
+    outcome = training.train(e, fold, sources, tmp_path, seed=0)
     assert (outcome.test_logits.argmax(1) == np.arange(8) % 4).all()
     session = Session(tmp_path)
-    inputs = emotion.prepare(fold.test, session.front, sources)
+    inputs = training.prepare(fold.test, session.front, sources)
     # float32 in two libraries
     np.testing.assert_allclose(session.answer(inputs.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
 
@@ -93,7 +96,7 @@ def test_a_killed_training_on_copies_resumes_to_the_same_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = planted(epochs=6)
-    whole = emotion.train(*given, tmp_path / "whole", seed=0)
+    whole = training.train(*given, tmp_path / "whole", seed=0)
     batches, begun = EmotionTask.batches, []
 
     def dies_once(self: EmotionTask, epoch: int) -> list[np.ndarray]:
@@ -104,8 +107,8 @@ def test_a_killed_training_on_copies_resumes_to_the_same_answers(
 
     monkeypatch.setattr(EmotionTask, "batches", dies_once)
     with pytest.raises(KilledError):
-        emotion.train(*given, tmp_path / "killed", seed=0)
-    resumed = emotion.train(*given, tmp_path / "killed", seed=0)
+        training.train(*given, tmp_path / "killed", seed=0)
+    resumed = training.train(*given, tmp_path / "killed", seed=0)
     assert begun == [0, 1, 2, 3, 3, 4, 5]
     assert resumed.history == whole.history
     np.testing.assert_array_equal(resumed.test_logits, whole.test_logits)
@@ -114,7 +117,7 @@ def test_a_killed_training_on_copies_resumes_to_the_same_answers(
 
 def task(copies: int) -> EmotionTask:
     e = experiment.changed(load("acoustic-portable"), [f"augmented_copies={copies}"])
-    front = Frontend(e, Normaliser.identity(WIDTH), Vocabulary(()), Normaliser.identity(50))
+    front = Preprocessor(e, Normaliser.identity(WIDTH), Vocabulary(()), Normaliser.identity(50))
     variants = [
         Inputs([np.full((2, WIDTH), c, np.float32)] * 200, None, np.zeros(200, np.int64)) for c in range(copies + 1)
     ]
@@ -147,7 +150,7 @@ def test_statistics_of_what_was_normalised_by_utterance_are_refused() -> None:
 
 def test_normalising_by_utterance_uses_its_own_statistics() -> None:
     e = experiment.changed(load("acoustic"), ["normalisation=utterance"])
-    front = Frontend(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
+    front = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
     frames = front.frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
     # float32 means of 50 values
     np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
@@ -157,7 +160,7 @@ def test_normalising_by_utterance_uses_its_own_statistics() -> None:
 def test_from_a_manifest_to_an_answer(manifest: Path, tmp_path: Path) -> None:
     """The workshop makes the copies, the run's audit knows its features, and its model answers a recording."""
     e = load("acoustic-portable", augmented_copies=1, epochs=2, dense=8)
-    everyone, shop = read_manifest(manifest), Workshop(tmp_path / "cache")
+    everyone, shop = read_manifest(manifest), Workspace(tmp_path / "cache")
     run_systems([e], everyone, "session5", [tmp_path / "run"], shop)
     (copy,) = shop.augmented(e, everyone)
     plain = shop.frames(e, everyone)

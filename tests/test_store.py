@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from duetto import audio
+from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, CorpusError
 from duetto.features import _extraction, store
 from duetto.features.content import Contents
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.store import FeatureStore, extract_corpus
 from duetto.utils.files import lock
-from duetto.utterance import Utterance
 
 CONFIG = ShortTermConfig()
 
@@ -213,9 +213,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_store import Counting, corpus
-from duetto.features import _index, store
-from duetto.utterance import Utterance
-_index._SYNC_SECONDS = 0.05
+from duetto.features import _store_files, store
+from duetto.data.utterance import Utterance
+_store_files._SYNC_SECONDS = 0.05
 folder = Path({folder!r})
 utterances = [Utterance(f"u{{i}}", folder / "a" / f"{{i}}.wav") for i in range(30)]
 store.extract_corpus(utterances, folder / "s", Counting(folder / "log", pause=0.05), workers=1)
@@ -463,7 +463,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
         "from duetto.features.short_term import ShortTermConfig\n"
         "from duetto.features import _extraction\n"
         "from duetto.features.store import extract_corpus\n"
-        "from duetto.utterance import Utterance\n"
+        "from duetto.data.utterance import Utterance\n"
         "_extraction._ALONE_SECONDS = 0\n"
         f"a = Path({str(tmp_path / 'a')!r})\n"
         "utterances = [Utterance(str(i), a / f'{i}.wav') for i in range(40)]\n"

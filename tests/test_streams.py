@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from duetto import progress
 from duetto.cli import streams
+from duetto.utils import progress
 
 SHELL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duetto import corpora
-from duetto.corpora import doctor, iemocap, synthetic
-from duetto.corpora.synthetic import Channel, Options, Speaker, channel, draw_plan, espeak, sentences, voices
+from duetto import corpora, synthetic
+from duetto.corpora import iemocap, validate
 from duetto.errors import ConfigurationError, CorpusError, MissingExtraError
 from duetto.features import short_term
+from duetto.synthetic import Channel, Options, Speaker, channel, draw_plan, espeak, sentences, voices
 
 pytest.importorskip("espeakng_loader", reason="needs the extra synth")
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -566,7 +566,7 @@ def test_same_seed_same_bytes_in_one_process_and_in_two(tmp_path):
 
 
 def test_known_gaps_of_iemocap_are_kept(tmp_path):
-    from duetto.corpora.synthetic import tree as module
+    from duetto.synthetic import tree as module
 
     name = "Ses03M_impro03_M001"
     assert name in module.UNALIGNED
@@ -588,7 +588,7 @@ def test_marker_and_oracle(tree):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_oracle_reaches_the_ceilings(tmp_path, seed):
-    from duetto.corpora.synthetic import tree as module
+    from duetto.synthetic import tree as module
 
     marker = module._marker(draw_plan(Options(size=600, seed=seed)))
     (tmp_path / synthetic.MARKER).write_text(json.dumps(marker))
@@ -705,7 +705,7 @@ def test_an_incomplete_corpus_is_taken_for_nothing_else(tmp_path, kind):
         corpora.load(kind, tmp_path)
     with pytest.raises(CorpusError, match="synthesis of this corpus was interrupted"):
         synthetic.read_marker(tmp_path)
-    assert "incomplete" in [problem.kind for problem in doctor.check(kind, tmp_path).errors]
+    assert "incomplete" in [problem.kind for problem in validate.check(kind, tmp_path).errors]
 
 
 @pytest.mark.parametrize("sessions", [0, 3, 5])
@@ -747,7 +747,7 @@ def test_a_killed_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbe
     code = """if True:
         import os, signal, sys
         from pathlib import Path
-        from duetto.corpora import synthetic
+        from duetto import synthetic
         left = int(sys.argv[1])
         def count(event, arguments):
             global left

@@ -9,19 +9,24 @@ import pytest
 
 import duetto
 from conftest import SMALL
-from duetto import audit, experiment, metrics, system
+from duetto import audit, metrics
 from duetto import runs as run_folder
-from duetto.embeddings import EmbeddingConfig
+from duetto.asr.annotate import find_words
+from duetto.config import experiment
+from duetto.data.manifest import read_manifest
+from duetto.data.utterance import Utterance, Word
+from duetto.embeddings.vectors import Vectors, save
 from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.experiments import workspace as system
+from duetto.experiments.rescore import rescore
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
 from duetto.splits import Fold
-from duetto.system import Workshop, rescore, run_systems
-from duetto.utterance import Utterance, Word, read_manifest
-from duetto.words.find import find_words
-from duetto.words.vectors import Vectors, save
+from duetto.training.word_embeddings import EmbeddingConfig
 
 
-def workshop(manifest: Path) -> Workshop:
-    return Workshop(manifest.parent / "cache", EmbeddingConfig(epochs=1))
+def workshop(manifest: Path) -> Workspace:
+    return Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
 
 
 def test_a_run_folder_says_everything(runs: Path, manifest: Path) -> None:
@@ -43,7 +48,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
 ) -> None:
     utterances, e = read_manifest(manifest), experiment.load("acoustic", **SMALL)
     before = run_folder.result_of(runs / "acoustic")
-    monkeypatch.setattr("duetto.emotion.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("duetto.training.train", lambda *_, **__: pytest.fail("trained again"))
     (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
     np.testing.assert_array_equal(again.logits, before.logits)
     corrected = [replace(u, text="other words") for u in utterances]
@@ -77,7 +82,7 @@ def test_the_order_of_the_manifest_does_not_matter(runs: Path, manifest: Path, t
     utterances = read_manifest(manifest)
     shuffled = [utterances[i] for i in np.random.default_rng(0).permutation(len(utterances))]
     names = ("acoustic", "fusion-speech2vec", "embedding-random")
-    shop = Workshop(tmp_path / "cache", EmbeddingConfig(epochs=1))
+    shop = Workspace(tmp_path / "cache", EmbeddingConfig(epochs=1))
     systems = [experiment.load(name, **SMALL) for name in names]
     results = run_systems(systems, shuffled, "session5", [tmp_path / name for name in names], shop)
     for name, result in zip(names, results, strict=True):
@@ -164,7 +169,7 @@ def test_unreadable_audio_is_an_error_not_a_smaller_corpus(manifest: Path, tmp_p
     gone = Utterance("gone", tmp_path / "gone.wav", label="sad", speaker="x", session="1")
     with pytest.raises(CorpusError, match="1 of 81 utterances have no readable audio, such as 'gone'"):
         run_systems([experiment.load("acoustic")], [*read_manifest(manifest), gone], "session5", [tmp_path / "run"],
-                    Workshop(tmp_path))  # fmt: skip
+                    Workspace(tmp_path))  # fmt: skip
 
 
 def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> None:

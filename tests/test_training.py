@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from duetto import checkpoint
 from duetto.errors import ConfigurationError, DuettoError, ModelError
-from duetto.training import CHOSEN, LAST, TrainingConfig, _writer, derive, fit
+from duetto.training import checkpoint
+from duetto.training.loop import CHOSEN, LAST, TrainingConfig, _writer, derive, fit
 
 CONFIG = TrainingConfig(epochs=4, learning_rate=0.05)
 
@@ -234,16 +234,17 @@ def test_a_checkpoint_of_other_tensors_is_an_error(tmp_path: Path, part: str) ->
 
 def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
     import planted
-    from duetto import emotion, experiment
+    from duetto import training
+    from duetto.config import experiment
 
     fold, sources = planted.fold()
-    front = emotion.frontend(experiment.load("fusion-random", hidden=8, dense=8), fold, sources)
-    parts = [emotion.prepare(part, front, sources) for part in (fold.train, fold.development)]
+    front = training.frontend(experiment.load("fusion-random", hidden=8, dense=8), fold, sources)
+    parts = [training.prepare(part, front, sources) for part in (fold.train, fold.development)]
     losses = []
     for precision in ("32-true", "bf16-mixed"):
-        net = emotion.build(front, fold, sources, seed=0)
+        net = training.build(front, fold, sources, seed=0)
         config = TrainingConfig(epochs=2, precision=precision)
-        losses.append(fit(net, emotion.EmotionTask(front, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"])
+        losses.append(fit(net, training.EmotionTask(front, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"])
     assert losses[0] == pytest.approx(losses[1], abs=0.02)  # bfloat16 keeps three digits
 
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from damaged import damaged
+from duetto.audio.timing import frame_count, samples, seconds
+from duetto.data.labels import LABEL_MAPS, LABEL_SETS, classes, label_map, selected
+from duetto.data.manifest import read_manifest, write_manifest
+from duetto.data.utterance import Utterance, Word
 from duetto.errors import ConfigurationError, CorpusError
-from duetto.frames import frame_count, samples, seconds
-from duetto.labels import LABEL_MAPS, LABEL_SETS, classes, label_map, selected
-from duetto.utterance import Utterance, Word, read_manifest, write_manifest
 
 text = st.none() | st.text(max_size=12)
 words = st.none() | st.lists(

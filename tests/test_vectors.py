@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from damaged import damaged
+from duetto.embeddings.table import random_table, table
+from duetto.embeddings.vectors import Vectors, load, save
+from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ConfigurationError, ModelError
-from duetto.words.table import random_table, table
-from duetto.words.vectors import Vectors, load, save
-from duetto.words.vocabulary import Vocabulary
 
 THREE = Vectors(("the", "don't", "cat"), np.array([[1, 0], [0.5, -2], [3e-8, 1e10]], dtype=np.float32))
 
@@ -163,7 +163,7 @@ def test_a_file_that_unpacks_to_more_than_vectors_do_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Three megabytes of one repeated line unpack to three gigabytes; here with smaller limits."""
-    monkeypatch.setattr("duetto.words.vectors._UNPACKED", 1 << 20)
+    monkeypatch.setattr("duetto.embeddings.vectors._UNPACKED", 1 << 20)
     rows = [(f"w{number}", [0.0] * 8) for number in range(1 << 16)]
     data = binary(rows) if "bin" in name else b"".join(b"%s 0 0 0 0 0 0 0 0\n" % word.encode() for word, _ in rows)
     path = tmp_path / name

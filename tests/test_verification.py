@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 import planted
-from duetto import emotion, experiment, runtime
+from duetto import inference, training
+from duetto.config import experiment
+from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
-from duetto.features.kinds import kind
-from duetto.inputs import Frontend, Normaliser
-from duetto.models.fusion import EmotionModel
-from duetto.runtime import graph
-from duetto.runtime.verification import answers_alone, drawn, lengths, spread, verify
+from duetto.features.registry import kind
+from duetto.models.emotion import EmotionModel
+from duetto.models.onnx import int8
+from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
-from duetto.words.vocabulary import Vocabulary
+from duetto.training.verification import answers_alone, drawn, lengths, spread, verify
 
 OPERATORS = {"Add", "Concat", "Gather", "Gemm", "Identity", "LSTM", "Max", "Relu", "Reshape", "Transpose", "Unsqueeze"}
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 1, "max_frames": 30, "max_words": 9}
@@ -36,15 +37,15 @@ def test_spread_takes_the_shortest_the_longest_and_between() -> None:
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     fold, sources = planted.fold()
-    emotion.train(experiment.load(request.param, **SMALL), fold, sources, folder, seed=0)
+    training.train(experiment.load(request.param, **SMALL), fold, sources, folder, seed=0)
     return folder
 
 
-def model_of(folder: Path) -> tuple[runtime.Session, EmotionModel]:
-    from duetto import checkpoint
+def model_of(folder: Path) -> tuple[inference.Session, EmotionModel]:
+    from duetto.training import checkpoint
 
-    session = runtime.Session(folder)
-    return session, emotion.restore(session.front, checkpoint.load(folder / "model.safetensors")[0])
+    session = inference.Session(folder)
+    return session, training.restore(session.front, checkpoint.load(folder / "model.safetensors")[0])
 
 
 def test_the_drawn_inputs_have_every_length_in_every_company(trained: Path) -> None:
@@ -61,37 +62,37 @@ def test_graph_and_model_agree_and_a_changed_weight_is_found_out(trained: Path) 
     session, model = model_of(trained)
     frames, words = drawn(session.front)
     count = len(frames if frames is not None else words or [])
-    inputs = emotion.Inputs(frames, words, np.zeros(count, np.int64))
-    expected = emotion.logits(model, session.front, inputs)
+    inputs = training.Inputs(frames, words, np.zeros(count, np.int64))
+    expected = training.logits(model, session.front, inputs)
     assert verify(session, frames, words, expected) < 1e-6  # float32 over 30 steps of 8 units
     # Padding changes nothing, so alone is as in a batch.
     np.testing.assert_allclose(answers_alone(session, frames, words), expected, atol=1e-6)
     name = next(name for name in model.state_dict() if name.endswith("lstm.bias"))
     model.state_dict()[name][1, :8] += 0.01  # the input gate of the backward direction
     with pytest.raises(ModelError, match=r"departs from the trained model by .* please report it"):
-        verify(session, frames, words, emotion.logits(model, session.front, inputs))
+        verify(session, frames, words, training.logits(model, session.front, inputs))
     with pytest.raises(ModelError, match="departs from the trained model by nan"):
         verify(session, frames, words, expected * np.nan)
 
 
 def test_training_verifies_what_it_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph with a wrong bias does not leave training unnoticed."""
-    whole = runtime.export
+    whole = inference.export
 
     def damaged(weights: dict, *arguments: object) -> None:
         whole({**weights, "head.0.bias": weights["head.0.bias"] + 0.001}, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runtime, "export", damaged)
+    monkeypatch.setattr(inference, "export", damaged)
     fold, sources = planted.fold()
     with pytest.raises(ModelError, match=r"departs from the trained model by 0\.001"):
-        emotion.train(experiment.load("acoustic", **SMALL), fold, sources, tmp_path, seed=0)
+        training.train(experiment.load("acoustic", **SMALL), fold, sources, tmp_path, seed=0)
 
 
 def test_weights_of_another_shape_are_refused(trained: Path) -> None:
     session, model = model_of(trained)
     weights = {name: tensor[..., :1] for name, tensor in model.state_dict().items()}
     with pytest.raises(ModelError, match="these weights are not of system"):
-        emotion.restore(session.front, weights)
+        training.restore(session.front, weights)
 
 
 def rounded(folder: Path) -> bytes:
@@ -99,7 +100,7 @@ def rounded(folder: Path) -> bytes:
     import onnx
     from onnx import numpy_helper
 
-    model = onnx.load(folder / runtime.GRAPH)
+    model = onnx.load(folder / inference.GRAPH)
     uses = {name: (node.op_type, i) for node in model.graph.node for i, name in enumerate(node.input)}
     for constant in model.graph.initializer:
         weight, (operator, place) = numpy_helper.to_array(constant), uses[constant.name]
@@ -115,14 +116,14 @@ def rounded(folder: Path) -> bytes:
     return model.SerializeToString()
 
 
-def untrained(name: str, folder: Path) -> tuple[Frontend, EmotionModel]:
+def untrained(name: str, folder: Path) -> tuple[Preprocessor, EmotionModel]:
     """An exported system with the weights it begins with."""
     e = experiment.load(name, **(SMALL | {"max_frames": 40}))
     statistics, words = kind(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
-    front = Frontend(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
-    sources = emotion.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = emotion.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
-    runtime.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
+    front = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
+    sources = training.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
+    model = training.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
+    inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
     return front, model
 
 
@@ -131,16 +132,16 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     """The integers are turned back in the graph: the answers are those of a float32 graph whose weights NumPy rounded,
     and so the same on every processor, in a batch or alone."""
     untrained(name, tmp_path)
-    frames, words = drawn(runtime.Session(tmp_path).front)
-    graph = tmp_path / runtime.GRAPH
+    frames, words = drawn(inference.Session(tmp_path).front)
+    graph = tmp_path / inference.GRAPH
     kept = graph.read_bytes()
     graph.write_bytes(rounded(tmp_path))
-    expected = answers_alone(runtime.Session(tmp_path), frames, words)
+    expected = answers_alone(inference.Session(tmp_path), frames, words)
     graph.write_bytes(kept)
-    before = answers_alone(runtime.Session(tmp_path), frames, words)
-    runtime.quantise(tmp_path)
-    assert '"weights": "int8"' in (tmp_path / runtime.DESCRIPTION).read_text()
-    session = runtime.Session(tmp_path)
+    before = answers_alone(inference.Session(tmp_path), frames, words)
+    inference.quantise(tmp_path)
+    assert '"weights": "int8"' in (tmp_path / inference.DESCRIPTION).read_text()
+    session = inference.Session(tmp_path)
     scale = max(1.0, np.abs(expected).max())
     # Half a step rounded the other way, in the last digit of a division, would be 1 % of a weight.
     np.testing.assert_allclose(answers_alone(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
@@ -154,9 +155,9 @@ def test_8_bit_weights_meet_no_integer_arithmetic(trained: Path, tmp_path: Path)
     import onnxruntime
 
     shutil.copytree(trained, tmp_path / "model")
-    before = (tmp_path / "model" / runtime.GRAPH).stat().st_size
-    runtime.quantise(tmp_path / "model")
-    graph = tmp_path / "model" / runtime.GRAPH
+    before = (tmp_path / "model" / inference.GRAPH).stat().st_size
+    inference.quantise(tmp_path / "model")
+    graph = tmp_path / "model" / inference.GRAPH
     assert graph.stat().st_size < before
     assert {node.op_type for node in onnx.load(graph).graph.node} <= OPERATORS | {"Cast", "Mul"}
     options = onnxruntime.SessionOptions()
@@ -173,7 +174,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
     weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     weight[0, ..., 0] = 0
     weight[-1] = 0
-    integers, scale = graph.quantised(weight, (weight.ndim - 1,))
+    integers, scale = int8.quantised(weight, (weight.ndim - 1,))
     assert integers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(integers).max() == 127
     assert scale.shape == (*shape[:-1], 1) and (scale > 0).all()
     assert (np.abs(integers * scale - weight) <= 0.5001 * scale).all()
@@ -186,6 +187,6 @@ def test_every_system_has_inputs_to_be_asked_on_and_a_graph_that_agrees(name: st
     front, model = untrained(name, tmp_path)
     frames, read = drawn(front)
     count = len(frames if frames is not None else read or [])
-    expected = emotion.logits(model, front, emotion.Inputs(frames, read, np.zeros(count, np.int64)))
-    verify(runtime.Session(tmp_path), frames, read, expected)
+    expected = training.logits(model, front, training.Inputs(frames, read, np.zeros(count, np.int64)))
+    verify(inference.Session(tmp_path), frames, read, expected)
     assert np.ptp(expected, axis=0).max() > 0

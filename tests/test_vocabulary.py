@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duetto.data.text import SPOKEN_SPELLINGS, normalise
+from duetto.embeddings.vocabulary import PADDING_ID, UNKNOWN_ID, Vocabulary, count, coverage
 from duetto.errors import ConfigurationError, ModelError
-from duetto.words.vocabulary import (
-    PADDING_ID,
-    SPOKEN_SPELLINGS,
-    UNKNOWN_ID,
-    Vocabulary,
-    count,
-    coverage,
-    normalise,
-)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from duetto.errors import AudioError
 from duetto.features import pitch, short_term, voice
-from duetto.features._windows import BLOCK, Windows
+from duetto.features._workspace import BLOCK, Windows
 
 RATE = 16_000
 VOICE = voice.VoiceConfig()

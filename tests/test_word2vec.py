@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from duetto.embeddings.word2vec import train
 from duetto.errors import ConfigurationError, MissingExtraError
-from duetto.words.word2vec import train
 
 
 def grouped_sentences() -> list[list[str]]:
@@ -33,7 +33,7 @@ SCRIPT = """
 import hashlib, sys
 sys.path.insert(0, {folder!r})
 from test_word2vec import grouped_sentences
-from duetto.words.word2vec import train
+from duetto.embeddings.word2vec import train
 vectors = train(grouped_sentences(), dim=8, epochs=2, seed=int(sys.argv[1]))
 print(hashlib.sha256(vectors.matrix.tobytes() + " ".join(vectors.words).encode()).hexdigest())
 """
@@ -57,7 +57,7 @@ def test_same_seed_same_vectors_in_every_process() -> None:
 
 def test_min_count_order_and_progress(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("gensim")
-    caplog.set_level("INFO", logger="duetto.words.word2vec")
+    caplog.set_level("INFO", logger="duetto.embeddings.word2vec")
     vectors = train([["b", "a", "c"], ["a", "b"], []], dim=4, epochs=3, min_count=2)
     assert vectors.words == ("a", "b")
     lines = [r.getMessage() for r in caplog.records]

@@ -16,7 +16,7 @@ from .errors import DuettoError
 
 if TYPE_CHECKING:
     from . import corpora, features, metrics, splits
-    from .inference import Prediction, Recogniser
+    from .inference.recogniser import Prediction, Recogniser
 
 __version__ = "0.1.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
@@ -32,8 +32,8 @@ def load(model: str | os.PathLike[str] | None = None, *, recogniser: str = "corp
     stretches of sound; only for systems that embed the sound of words), or `whisper=FOLDER`.
     threads: of ONNX Runtime; 1 is fastest for single recordings.
     """
-    from .inference import Recogniser
-    from .pretrained import DEFAULT
+    from .inference.pretrained import DEFAULT
+    from .inference.recogniser import Recogniser
 
     return Recogniser(DEFAULT if model is None else model, recogniser=recogniser, threads=threads)
 
@@ -45,5 +45,5 @@ def __getattr__(name: str) -> Any:
     if name in ("corpora", "features", "metrics", "splits"):
         return importlib.import_module(f".{name}", __name__)
     if name in ("Prediction", "Recogniser"):
-        return getattr(importlib.import_module(".inference", __name__), name)
+        return getattr(importlib.import_module(".inference.recogniser", __name__), name)
     raise AttributeError(f"module 'duetto' has no attribute {name!r}")

@@ -3,7 +3,7 @@
     run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment, and
                             digests of each utterance: of what is known of it, and of its recording's content
     result.npz              logits of all test utterances (`results.SystemResult`)
-    audit.json              what the audit found (`audit.Audit`), where `system.run_systems` trained
+    audit.json              what the audit found (`audit.Audit`), where `experiments.runner.run_systems` trained
     control-*.npz           results of the controls
     foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
                             system reads words), model.safetensors, last.safetensors (training), tensorboard/,
@@ -29,15 +29,15 @@ from typing import Any
 import numpy as np
 
 from .baselines import Baseline
+from .config.experiment import Experiment, from_mapping
 from .corpora import iemocap
+from .data.utterance import Utterance
 from .errors import ConfigurationError, ModelError
-from .experiment import Experiment, from_mapping
+from .evaluation import SystemResult, from_utterances
 from .features.content import Contents
-from .results import SystemResult, from_utterances
 from .splits import Fold
 from .utils.files import LOCK, is_temporary, lock, recover, replacing, write_text
 from .utils.reading import Record, parse_json, read_arrays, read_json, shortened
-from .utterance import Utterance
 
 _log = logging.getLogger(__name__)
 

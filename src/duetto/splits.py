@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .data.utterance import Utterance, by_id
 from .errors import ConfigurationError
-from .utterance import Utterance, by_id
 
 GROUPS = ("speaker", "session", "scenario")
 DEVELOPMENT_SHARE = 0.15

@@ -27,18 +27,7 @@ samples, a cut outside the file.
     io          load, stream, duration, write (soxr)
 """
 
-from .io import (
-    END_TOLERANCE,
-    LENGTH_TOLERANCE,
-    Properties,
-    Source,
-    Waveform,
-    duration,
-    load,
-    properties,
-    stream,
-    write,
-)
+from .io import END_TOLERANCE, LENGTH_TOLERANCE, Properties, Source, Waveform, duration, load, properties, stream, write
 from .levels import CLIPPED_SHARE, SILENCE_PEAK
 from .sources import MOST_BYTES, WAIT_SECONDS, is_stream, save
 

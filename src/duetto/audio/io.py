@@ -15,12 +15,12 @@ import numpy as np
 import soxr
 
 from ..errors import AudioError
-from ..frames import SAMPLE_RATE
 from ..utils.files import replacing
 from .decode import Decoder, NotAudioError, encode, opened
 from .hints import not_audio
 from .levels import Levels
 from .sources import binary
+from .timing import SAMPLE_RATE
 
 Source = str | os.PathLike[str] | BinaryIO | Mapping[str, Any]
 """A path, a binary file object (read from its beginning), or {"waveform", "sample_rate"}."""

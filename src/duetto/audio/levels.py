@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..frames import FRAME_SECONDS
+from .timing import FRAME_SECONDS
 
 SILENCE_PEAK = 1e-4
 """A swing (largest minus smallest sample) below this, −80 dB of full scale, counts as silence."""

@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from ..progress import Progress
+from ..data.utterance import Utterance
 from ..splits import GROUPS, LEAKING, Fold
-from ..utterance import Utterance
-from . import wording
+from ..utils.progress import Progress
+from . import transcripts
 from .findings import Audit, Finding, found
-from .sound import Sounds, identify, overlaps
+from .recordings import Sounds, identify, overlaps
 
 PARTS = {"train": "training", "development": "development", "test": "test"}
 """Field of a `Fold` → what the part is called."""
@@ -39,7 +39,7 @@ def audit_folds(
         findings += groups(fold)
         findings += identity(fold)
         findings += _recordings(fold, sounds)
-        findings += wording.check(fold)
+        findings += transcripts.check(fold)
     return Audit(
         tuple(findings),
         protocol,
@@ -97,7 +97,7 @@ def groups(fold: Fold) -> Iterator[Finding]:
         yield found(
             f"{group}-overlap",
             fold.name,
-            f"{wording.share(len(inside), len(fold.test))} are of {of} "
+            f"{transcripts.share(len(inside), len(fold.test))} are of {of} "
             f"that training or development data hold too: {names}",
             groups=len(shared),
             utterances=len(inside),

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from .. import runs
+from ..data.text import tokens
+from ..data.utterance import Utterance
 from ..errors import ConfigurationError, DuettoError, ModelError
-from ..features.kinds import kind
+from ..features.registry import kind
 from ..features.store import FeatureStore
-from ..inputs import Normaliser
 from ..metrics import first_best
-from ..progress import Progress
+from ..preprocessing import Normaliser
 from ..splits import LEAKING, Fold
+from ..utils.progress import Progress
 from ..utils.reading import Record, read_json
-from ..utterance import Utterance
-from ..words.vocabulary import tokens
 from .findings import Audit, Finding, found, load
 from .folds import PARTS, audit_folds, identity
 

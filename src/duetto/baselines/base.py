@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from .. import metrics
+from ..data.utterance import Utterance
 from ..errors import ConfigurationError
 from ..splits import Fold
-from ..utterance import Utterance
 
 FLOOR = 30.0
 """How far below an utterance's other logits that of a class stands which training data lack."""
@@ -28,7 +28,7 @@ class Inputs:
     """What baselines read, by utterance id.
 
     frames: (frames, 34) short-term features; None where no baseline hears.
-    tokens: normalised words (`words.vocabulary.tokens`), possibly none; None where no baseline reads.
+    tokens: normalised words (`data.text.tokens`), possibly none; None where no baseline reads.
     """
 
     frames: Mapping[str, np.ndarray] | None = None

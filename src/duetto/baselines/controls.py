@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..data.text import normalise, tokens
+from ..data.utterance import Utterance
 from ..errors import MissingExtraError
 from ..splits import Fold
-from ..utterance import Utterance
-from ..words.vocabulary import normalise, tokens
 
 
 def _log_shares(counts: Counter[str], classes: Sequence[str]) -> np.ndarray:

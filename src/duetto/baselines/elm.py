@@ -17,7 +17,7 @@ import numpy as np
 from .. import metrics
 from ..errors import ConfigurationError, MissingExtraError
 from ..features.short_term import NAMES
-from ..inputs import Normaliser
+from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base, functionals
 from .base import Answers, Inputs

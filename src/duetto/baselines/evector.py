@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ..embeddings import vocabulary
 from ..errors import MissingExtraError
 from ..splits import Fold
-from ..words import vocabulary
 from . import base, functionals, svm
 from .base import Answers, Inputs
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..data.utterance import Utterance
 from ..features import short_term
-from ..inputs import Normaliser
+from ..preprocessing import Normaliser
 from ..splits import Fold
-from ..utterance import Utterance
 from . import base
 from .base import Inputs
 

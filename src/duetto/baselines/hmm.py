@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import MissingExtraError
-from ..inputs import Normaliser
+from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base
 from .base import Answers, Inputs

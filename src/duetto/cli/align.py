@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ..progress import bar
-from ..utterance import read_manifest, write_manifest
-from ..words.batch import Missing
-from ..words.find import find_words, language_of
-from ..words.recognise import Engine
+from ..asr.annotate import Missing, find_words, language_of
+from ..asr.engines import Engine
+from ..data.manifest import read_manifest, write_manifest
+from ..utils.progress import bar
 from .output import echo
 
 

@@ -10,8 +10,8 @@ import typer
 from .. import audit as audits
 from .. import splits
 from ..audit import Audit, Finding
-from ..progress import bar
-from ..utterance import read_manifest
+from ..data.manifest import read_manifest
+from ..utils.progress import bar
 from .output import Console, json_line
 
 

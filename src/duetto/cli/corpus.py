@@ -11,14 +11,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import audio, corpora
-from ..corpora import doctor, synthetic
+from .. import audio, corpora, synthetic
+from ..corpora import validate
+from ..data.manifest import read_manifest, write_manifest
+from ..data.utterance import Utterance
 from ..errors import AudioError, DuettoError
-from ..features.kinds import FEATURES, kind
+from ..features.registry import FEATURES, kind
 from ..features.store import extract_corpus
-from ..progress import bar
+from ..utils.progress import bar
 from ..utils.reading import printable
-from ..utterance import Utterance, read_manifest, write_manifest
 from .output import Console, echo, json_line
 from .predict import source_of
 
@@ -45,7 +46,7 @@ def check(
         duetto corpus check ravdess /data/ravdess --deep --json
     """
     with bar("check recordings") as progress:
-        checkup = doctor.check(kind, path, decode=deep, progress=progress)
+        checkup = validate.check(kind, path, decode=deep, progress=progress)
     if as_json:
         json_line(checkup.record())
     else:
@@ -54,7 +55,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _show(checkup: doctor.Checkup) -> None:
+def _show(checkup: validate.ValidationReport) -> None:
     console = Console()
     console.print(f"{checkup.utterances} utterances, {checkup.selected} with a class", highlight=False)
     for title, counts in (("class", checkup.by_label), ("session", checkup.by_session)):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..progress import Progress, steps
+from ..utils.progress import Progress, steps
 from .output import echo
 from .predict import show
 
@@ -27,7 +27,7 @@ def demo(
         duetto demo --out demo && open demo/report.html
     """
     from .. import report
-    from ..demo import run
+    from ..recipes.demo import run
 
     with steps() as bars:
 

@@ -36,7 +36,7 @@ def export(
 
         duetto predict call.wav --model fusion
     """
-    from .. import export as library  # here: it needs PyTorch
+    from ..experiments import export as library  # here: it needs PyTorch
 
     exported = library.export(run, out, fold=fold, seed=seed, int8=int8, recordings=verify or [])
     echo(f"exported: {exported.part} → {out}")

@@ -9,14 +9,15 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from ..data.manifest import parse_words
+from ..data.utterance import Word
 from ..errors import CorpusError, DuettoError
-from ..inference import Prediction, Recogniser
-from ..parallel import cores
-from ..pretrained import DEFAULT, PRETRAINED
-from ..progress import bar
+from ..inference.pretrained import DEFAULT, PRETRAINED
+from ..inference.recogniser import Prediction, Recogniser
+from ..utils.parallel import cores
+from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
-from ..utterance import Word, parse_words
 from .output import echo, json_line
 
 Recordings = Annotated[

@@ -9,12 +9,12 @@ import typer
 
 from .. import splits
 from ..corpora import CORPORA
-from ..words import vectors as word_vectors
-from .board import Board
+from ..embeddings import vectors as word_vectors
+from .live_table import Board
 from .output import echo
 
 if TYPE_CHECKING:
-    from ..reproduce import Options
+    from ..recipes.reproduce import Options
 
 _PROTOCOLS = ", ".join(splits.PROTOCOLS)
 Systems = Annotated[
@@ -83,7 +83,7 @@ def reproduce(
 
         duetto reproduce --corpus emodb:/data/emodb -o emodb --protocol speaker
     """
-    from ..reproduce import Options
+    from ..recipes.reproduce import Options
 
     leaking = epoch == "best-on-test"
     changes = {"padding": padding, "features": features, "epoch_choice": "development" if leaking else epoch}
@@ -107,7 +107,7 @@ def reproduce(
 
 def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
     """Show the work while it runs, then the tables."""
-    from ..reproduce import run, select
+    from ..recipes.reproduce import run, select
 
     kind, colon, path = corpus.partition(":")
     if not colon or kind not in CORPORA:

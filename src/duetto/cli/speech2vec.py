@@ -10,19 +10,20 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from ..data.manifest import read_manifest
+from ..data.text import tokens
+from ..data.utterance import Utterance, by_id
+from ..embeddings import similarity
+from ..embeddings import vectors as word_vectors
+from ..embeddings.probing import Inspection, PairTest
+from ..embeddings.probing import inspect as examine
+from ..embeddings.similarity import PUBLISHED_DIMENSIONS, BenchmarkScore
 from ..errors import DuettoError
 from ..features.mfcc import MfccConfig
 from ..features.store import FeatureStore, extract_corpus
-from ..progress import Progress, steps
 from ..utils import files
+from ..utils.progress import Progress, steps
 from ..utils.text import name_of
-from ..utterance import Utterance, by_id, read_manifest
-from ..words import similarity
-from ..words import vectors as word_vectors
-from ..words.inspection import Inspection, PairTest
-from ..words.inspection import inspect as examine
-from ..words.similarity import PUBLISHED_DIMENSIONS, BenchmarkScore
-from ..words.vocabulary import tokens
 from .output import Console, echo, json_line
 
 app = typer.Typer(
@@ -76,12 +77,13 @@ def train(
 
         duetto speech2vec train aligned.jsonl -o published --optimiser sgd --epochs 500 --development-share 0
     """
-    from .. import speech2vec
+    from ..embeddings import spoken_words
     from ..models.speech2vec import Speech2VecConfig
-    from ..training import TrainingConfig
+    from ..training import speech2vec
+    from ..training.loop import TrainingConfig
 
     utterances = by_id(read_manifest(manifest))
-    speech2vec.require_times(utterances)
+    spoken_words.require_times(utterances)
     settings = {
         "config": Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing),
         "training": TrainingConfig(
@@ -118,21 +120,21 @@ def vectors(
 
         duetto speech2vec vectors s2v other-corpus.jsonl -o other.vec --instances other.npz
     """
-    from .. import speech2vec
-    from ..runtime import SpokenEncoder
+    from ..embeddings import spoken_words
+    from ..inference import SpokenEncoder, spoken
 
     encoder, utterances = SpokenEncoder(folder), by_id(read_manifest(manifest))
-    speech2vec.require_times(utterances)
+    spoken_words.require_times(utterances)
     with steps() as step:
         heard, store = _mfcc(utterances, cache or manifest.parent / "cache", workers, step)
-        segments = speech2vec.Segments.of(heard, store)
-        embedded = speech2vec.embed(encoder, segments, progress=step("embed"))
-    found = speech2vec.type_vectors(encoder, segments, min_count=min_count, embedded=embedded)
+        segments = spoken_words.Segments.of(heard, store)
+        embedded = spoken.embed(encoder, segments, progress=step("embed"))
+    found = spoken.type_vectors(encoder, segments, min_count=min_count, embedded=embedded)
     word_vectors.save(found, out)
     _say(f"{out}: {len(found)} word types, {found.dimension} values each, from {len(segments)} spoken words")
     _say(_left_out(segments.dropped, segments.cut, segments.words.count("")))
     if instances is not None:
-        speech2vec.save_instances(instances, segments, embedded)
+        spoken.save_instances(instances, segments, embedded)
         _say(f"{instances}: {len(segments)} spoken words")
     _end(utterances, heard)
 
@@ -153,7 +155,7 @@ def text(
 
         duetto speech2vec word2vec aligned.jsonl -o text.vec
     """
-    from ..words import word2vec
+    from ..embeddings import word2vec
 
     sentences = [tokens(utterance) for utterance in by_id(read_manifest(manifest))]
     with steps() as step:

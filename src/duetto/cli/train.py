@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import audit, evaluation, experiment, report, splits
+from .. import audit, report, splits
 from ..baselines import Baseline
-from ..errors import ConfigurationError
-from ..experiment import Experiment
-from ..progress import steps
-from ..results import SystemResult, aligned
-from ..runs import read, reads_words, result_of
-from ..utterance import Utterance, read_manifest
-from ..words import vectors as word_vectors
+from ..config import experiment
+from ..config.experiment import Experiment
+from ..data.manifest import read_manifest
+from ..data.utterance import Utterance
+from ..embeddings import vectors as word_vectors
+from ..evaluation import SystemResult
+from ..report import run_summary
+from ..report.run_summary import _one_test, _told_apart
+from ..runs import reads_words, result_of
+from ..utils.progress import steps
 from .output import echo, json_line
 
 if TYPE_CHECKING:
-    from ..system import Workshop
+    from ..experiments.workspace import Workspace
 
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
 
@@ -73,13 +74,14 @@ def train(
 
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
-    from ..system import Workshop, named
+    from ..experiments.runner import named
+    from ..experiments.workspace import Workspace
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
     chosen = _checked(named(system), settings or [], vectors, computing, strict)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        shop = Workshop(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
+        shop = Workspace(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
     _print([result])
@@ -116,12 +118,12 @@ def _run(
     utterances: list[Utterance],
     protocol: str,
     out: Path,
-    shop: Workshop,
+    shop: Workspace,
     seeds: range,
     declare_leak: bool,
     computing: dict[str, Any],
 ) -> SystemResult:
-    from ..system import run_baseline, run_systems
+    from ..experiments.runner import run_baseline, run_systems
 
     if isinstance(chosen, Baseline):
         return run_baseline(chosen, utterances, protocol, out, shop, seeds=seeds, declare_leak=declare_leak)
@@ -157,9 +159,9 @@ def evaluate(
     results = _told_apart(runs, [result_of(run) for run in runs])
     described = _one_test(runs, results)
     results += _with_other_words(runs, words or [], cache)
-    results += evaluation.controls_of(runs[0])
+    results += run_summary.controls_of(runs[0])
     page = out or runs[0] / "report.html"
-    context = evaluation.report_context(described, results, findings=evaluation.findings_of(runs))
+    context = run_summary.report_context(described, results, findings=run_summary.findings_of(runs))
     report.write(page, results, **context)
     if as_json:
         for result in results:
@@ -169,41 +171,14 @@ def evaluate(
     echo(f"report: {page}", err=True)
 
 
-def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
-    """The description of runs that may stand in one table: those of one protocol, with the same test utterances."""
-    described = [read(run) for run in runs]
-    for run, other in zip(runs, described, strict=True):
-        if other["protocol"] != described[0]["protocol"]:
-            raise ConfigurationError(
-                f"{runs[0]} has protocol {described[0]['protocol']}, {run} has {other['protocol']}: "
-                "figures of different test data can't be compared; evaluate them one by one"
-            )
-    for result in results[1:]:
-        aligned(results[0], result)
-    return described[0]
-
-
-def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemResult]:
-    """Results whose names differ: two runs of one system get the names of their folders too, or if these are alike,
-    their paths."""
-    names = Counter(result.system for result in results)
-    folders = Counter((result.system, run.name) for run, result in zip(runs, results, strict=True))
-    told = []
-    for run, result in zip(runs, results, strict=True):
-        if names[result.system] > 1:
-            where = run.name if folders[result.system, run.name] == 1 else run
-            result = replace(result, system=f"{result.system} ({where})", title=f"{result.title} ({where})")
-        told.append(result)
-    return told
-
-
 def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
     if not manifests:
         return []
-    from ..system import Workshop, rescore  # here, since finished runs alone are scored without PyTorch
+    from ..experiments.rescore import rescore  # here, since finished runs alone are scored without PyTorch
+    from ..experiments.workspace import Workspace
 
     return [
-        rescore(run, read_manifest(path), Workshop(cache or path.parent / "cache"), path.stem)
+        rescore(run, read_manifest(path), Workspace(cache or path.parent / "cache"), path.stem)
         for path in manifests
         for run in runs
         if reads_words(run)

@@ -4,7 +4,7 @@
     utterances = CORPORA["iemocap"]("/data/IEMOCAP_full_release")
 
 Every parser returns all utterances, sorted by id, and raises CorpusError, naming file and line, where the
-folder is not what it should be. `duetto.corpora.doctor.check(kind, path)` lists everything that is wrong.
+folder is not what it should be. `duetto.corpora.validate.check(kind, path)` lists everything that is wrong.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from ..data.utterance import Utterance
 from ..errors import ConfigurationError
-from ..utterance import Utterance
-from . import emodb, iemocap, librispeech, ljspeech, manifest, ravdess
+from . import emodb, iemocap, librispeech, ljspeech, ravdess, tables
 
 __all__ = ["CORPORA", "Parser", "load"]
 
@@ -31,7 +31,7 @@ CORPORA: dict[str, Parser] = {
     "ravdess": ravdess.parse,
     "ljspeech": ljspeech.parse,
     "librispeech": librispeech.parse,
-    "manifest": manifest.parse,
+    "manifest": tables.parse,
     "synthetic": iemocap.parse_synthetic,
 }
 """Kind of corpus → its parser."""

@@ -17,10 +17,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..data.utterance import Word
 from ..errors import CorpusError
 from ..utils.reading import shortened
-from ..utterance import Word
-from .files import read_lines, read_text
+from .parsing import read_lines, read_text
 
 WDSEG_RATE = 100
 """Frames per second of Sphinx-3."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..labels import label_map
-from ..utterance import Utterance
-from .files import Collector, Problem, Report, audio_below, refuse, require_folder
+from ..data.labels import label_map
+from ..data.utterance import Utterance
+from .parsing import Collector, Problem, Report, audio_below, refuse, require_folder
 
 NAME = re.compile(r"(?P<speaker>\d{2})(?P<sentence>[ab]\d{2})(?P<emotion>[WLEAFTN])(?P<take>[a-z]?)")
 

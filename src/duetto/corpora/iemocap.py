@@ -25,12 +25,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..data.labels import label_map
+from ..data.utterance import Utterance, Word
 from ..errors import CorpusError
-from ..labels import label_map
 from ..utils.reading import read_json
-from ..utterance import Utterance, Word
 from . import alignments
-from .files import (
+from .parsing import (
     APPLE_DOUBLE,
     Collector,
     Problem,

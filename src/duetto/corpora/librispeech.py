@@ -21,11 +21,11 @@ import dataclasses
 import re
 from pathlib import Path
 
+from ..data.labels import classes
+from ..data.utterance import Utterance, Word
 from ..errors import CorpusError
-from ..labels import classes
-from ..utterance import Utterance, Word
 from . import alignments
-from .files import (
+from .parsing import (
     APPLE_DOUBLE,
     Collector,
     Problem,

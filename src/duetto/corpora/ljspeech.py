@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..data.labels import classes
+from ..data.utterance import Utterance
 from ..errors import CorpusError
-from ..labels import classes
-from ..utterance import Utterance
-from .files import Collector, Problem, Report, audio_in, expected_audio, read_lines, refuse, require_folder
+from .parsing import Collector, Problem, Report, audio_in, expected_audio, read_lines, refuse, require_folder
 
 NAME = re.compile(r"(?P<section>LJ\d{3})-(?P<number>\d{4})")
 

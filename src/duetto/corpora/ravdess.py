@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..labels import label_map
-from ..utterance import Utterance
-from .files import Collector, Problem, Report, audio_below, refuse, require_folder, some
+from ..data.labels import label_map
+from ..data.utterance import Utterance
+from .parsing import Collector, Problem, Report, audio_below, refuse, require_folder, some
 
 NAME = re.compile(
     r"(?P<modality>0[123])-(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-"

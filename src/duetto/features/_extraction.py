@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, DuettoError
-from ..parallel import cores, processes
+from ..utils.parallel import cores, processes
 from .content import content
 
 _JOBS_PER_TASK, _TASKS_PER_WORKER = 16, 8

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._tables import CLASSES, FILTERS, Tables, product
+from ._filterbanks import CLASSES, FILTERS, Tables, product
 
 BANDS = 10
 """Parts of a frame, and of a spectrum, over which the two entropies run."""

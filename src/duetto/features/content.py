@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..parallel import cores, in_order
-from ..progress import Progress
+from ..utils.parallel import cores, in_order
+from ..utils.progress import Progress
 
 
 def content(path: Path) -> str:

@@ -12,21 +12,17 @@ end·100.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from ..errors import ConfigurationError
-from ..utterance import Word
-from .spectrogram import STEP_SECONDS, log_mel
+from .spectrogram import log_mel
 
 BANDS = 40
 PRE_EMPHASIS = 0.97
 
-MAX_WORD_FRAMES = 100
-"""Frames of a spoken word that are used, from its beginning: 1 s."""
 
 _VERSION = 3
 _TOGETHER = 500
@@ -64,23 +60,6 @@ def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> 
         part = slice(first, first + _TOGETHER)
         out[part] = bands[part].astype(np.float64) @ cosines  # in float32 each BLAS has another sum
     return out
-
-
-def word_frames(word: Word, available: int) -> tuple[int, int] | None:
-    """The frames [first, last) of a word in a recording of `available` frames, at most `MAX_WORD_FRAMES`.
-
-    None for a word without sound: without times, shorter than a frame, or outside the recording.
-    """
-    if word.start is None or word.end is None:
-        return None
-    first, last = round(word.start / STEP_SECONDS), min(round(word.end / STEP_SECONDS), available)
-    return (first, min(last, first + MAX_WORD_FRAMES)) if first < last else None
-
-
-def words_of(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
-    """The MFCC of each word that has a sound, cut out of those of its recording, (frames, coefficients)."""
-    places = (word_frames(word, len(features)) for word in words)
-    return [features[place[0] : place[1]] for place in places if place is not None]
 
 
 @lru_cache(maxsize=8)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..audio.signal import checked
 from ..errors import AudioError
-from ._windows import BLOCK, Windows
-from .short_term import checked
+from ._workspace import BLOCK, Windows
 
 STEP_SECONDS, WINDOW_SECONDS = 0.01, 0.04
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import pitch
-from ._windows import BLOCK, Windows
+from ._workspace import BLOCK, Windows
 
 NAMES: tuple[str, ...] = (
     "prominence",

@@ -24,11 +24,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from .. import frames
+from ..audio import timing
+from ..audio.signal import checked
 from ..errors import AudioError, ConfigurationError
-from . import _buffers
 from . import _spectral as spectral
-from ._tables import LOWEST_PITCH, Tables, filter_edges, tables
+from . import _workspace
+from ._filterbanks import LOWEST_PITCH, Tables, filter_edges, tables
 
 NAMES: tuple[str, ...] = (
     "zcr",
@@ -56,8 +57,6 @@ scale, the quantisation noise of 24 bits. What is left there is rounding, which 
 MFCC_FLOOR = 1e-10
 """Smallest filter output in mode `corrected`; 16-bit quantisation noise lies 400 times higher."""
 
-LARGEST_SAMPLE = 100.0
-"""Floating-point samples beyond this are not on the scale ±1."""
 
 _VERSION = 2
 _BLOCK_SAMPLES = 1 << 17
@@ -122,19 +121,19 @@ def functionals(features: np.ndarray) -> np.ndarray:
     return np.concatenate([array.mean(axis=0), array.std(axis=0)]).astype(np.float32)
 
 
-@_buffers.small
+@_workspace.small
 def _features(
     samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
     """(frames, 34); computed in float64, kept as `dtype`."""
     signal, low, high = checked(samples)
-    length = frames.frame_length(sample_rate)
+    length = timing.frame_length(sample_rate)
     compatible = config.mode == "pyaudioanalysis"
     _check_rate(sample_rate, length, compatible)
-    count = frames.frame_count(len(signal), length, partial=not compatible)
+    count = timing.frame_count(len(signal), length, partial=not compatible)
     if count == 0:
         raise AudioError(
-            f"{len(signal)} samples at {sample_rate} Hz are less than one frame of {frames.FRAME_SECONDS} s; "
+            f"{len(signal)} samples at {sample_rate} Hz are less than one frame of {timing.FRAME_SECONDS} s; "
             "mode 'pyaudioanalysis' drops frames that are not full, mode 'corrected' keeps them"
         )
     count = min(count, config.max_frames or count)
@@ -235,26 +234,6 @@ def _entropy(shares: np.ndarray, epsilon: float) -> np.ndarray:
     return 0.0 - np.vecdot(shares, np.log2(np.maximum(shares + epsilon, sys.float_info.min)))
 
 
-def checked(samples: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The signal, its smallest and its largest sample.
-
-    Raises `AudioError` unless it is (n,), n ≥ 1, finite, and int16 or floating-point within ±100.
-    """
-    signal = np.asarray(samples)
-    if signal.ndim != 1 or not (signal.dtype.kind == "f" or signal.dtype == np.int16):
-        raise AudioError(
-            f"(n,) samples needed, floating-point on the scale ±1 or int16, not {signal.dtype} of shape {signal.shape}"
-        )
-    if not len(signal):
-        raise AudioError("no samples; there is nothing to analyse")
-    low, high = float(signal.min()), float(signal.max())  # NaN passes through both
-    if not np.isfinite(high - low):
-        raise AudioError("the samples hold NaN or infinity; repair the recording")
-    if signal.dtype.kind == "f" and max(high, -low) > LARGEST_SAMPLE:
-        raise AudioError(f"samples reach {max(high, -low):.6g}, but full scale is ±1: divide 16-bit samples by 32768")
-    return signal, low, high
-
-
 @lru_cache(maxsize=16)
 def _check_rate(rate: int, length: int, compatible: bool) -> None:
     """Refuse a rate at which a mel filter, or pyAudioAnalysis' chroma, would fall off the spectrum."""
@@ -266,5 +245,5 @@ def _check_rate(rate: int, length: int, compatible: bool) -> None:
     if not fits:
         raise AudioError(
             f"{rate} Hz is too low a sample rate: the mel filters reach {top:.0f} Hz; "
-            f"resample to {frames.SAMPLE_RATE} Hz (duetto.audio.load does)"
+            f"resample to {timing.SAMPLE_RATE} Hz (duetto.audio.load does)"
         )

@@ -19,9 +19,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..audio.timing import frame_count, frame_length, samples
 from ..errors import AudioError, ConfigurationError
-from ..frames import frame_count, frame_length, samples
-from ._tables import Part, parts, product
+from ._filterbanks import Part, parts, product
 
 STEP_SECONDS = 0.01
 WINDOW_SECONDS = 0.025

@@ -33,12 +33,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.utterance import Utterance
 from ..errors import ConfigurationError, CorpusError
-from ..progress import Progress
 from ..utils.files import lock
-from ..utterance import Utterance
+from ..utils.progress import Progress
 from ._extraction import CHANGED, Extractor, Job, Result, results
-from ._index import CONFIG, DATA, Arrays, Index, Place, Writer, read_config, read_index
+from ._store_files import CONFIG, DATA, Arrays, Index, Place, Writer, read_config, read_index
 from .content import Contents
 
 log = logging.getLogger(__name__)

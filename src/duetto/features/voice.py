@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _buffers, pitch, prosody
+from . import _workspace, pitch, prosody
 from .short_term import NAMES as SHORT_TERM
 from .short_term import ShortTermConfig
 
@@ -62,7 +62,7 @@ class VoiceConfig:
         """Canonical JSON that changes whenever the numbers can change."""
         return json.dumps({"extractor": "voice", "version": _VERSION, "of": ShortTermConfig().key()}, sort_keys=True)
 
-    @_buffers.small
+    @_workspace.small
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples, n ≥ 1, full scale ±1 or int16 → (frames, 25) float32, columns `NAMES`, frames ≥ 1.
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..audio.timing import SAMPLE_RATE, frame_count, frame_length
 from ..errors import AudioError
-from ..frames import SAMPLE_RATE, frame_count, frame_length
 from .spectrogram import STEP_SECONDS, checked
 
 WIDTH = frame_length(SAMPLE_RATE, STEP_SECONDS)

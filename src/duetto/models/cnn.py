@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..convolutions import Convolution, Stack, bands_left, places
+from ..config.cnn_stacks import Convolution, Stack, bands_left, places
 from ..errors import ModelError
 
 

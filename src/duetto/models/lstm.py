@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError
-from . import fused
-from .packing import Packing
-from .recurrence import Recurrence
+from . import _lstm_cudnn
+from ._lstm_cpu import Recurrence
+from ._packing import Packing
 
 RECURRENT_MASKS = ("per-sample", "shared")
 
@@ -44,7 +44,9 @@ class LSTM(nn.Module):
         batch, time, _ = x.shape
         rows, counts = x.transpose(0, 1).reshape(time * batch, -1), [batch] * time
         weights = self.weight_input, self.weight_recurrent, self.bias
-        states = fused.recur(rows, *weights, None, counts) if x.is_cuda else _recur(rows[None], *weights, None, counts)
+        states = (
+            _lstm_cudnn.recur(rows, *weights, None, counts) if x.is_cuda else _recur(rows[None], *weights, None, counts)
+        )
         return states.view(time, batch, self.hidden).transpose(0, 1)
 
 
@@ -114,7 +116,7 @@ class BiLSTM(nn.Module):
             mask, weight = None, weight * mask.transpose(1, 2)
         if x.is_cuda:
             mask = None if mask is None else packing.spread(mask)
-            first, second = fused.recur(forward, self.weight_input, weight, self.bias, mask, packing.counts)
+            first, second = _lstm_cudnn.recur(forward, self.weight_input, weight, self.bias, mask, packing.counts)
             return torch.stack((first, packing.mirrored(second)))
         both = torch.stack((forward, packing.mirrored(forward)))
         return _recur(both, self.weight_input, weight, self.bias, mask, packing.counts)

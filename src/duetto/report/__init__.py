@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..results import RESAMPLES, SystemResult
+from ..evaluation import RESAMPLES, SystemResult
 from ..utils import files
 from .comparison import checked, compare, score, with_leader
-from .page import Content, render
+from .html import Content, render
 from .sections import Section, Table
 from .tables import markdown, record, significance, tables
 

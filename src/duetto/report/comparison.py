@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from .. import results as statistics
+from .. import evaluation as statistics
 from ..errors import ConfigurationError
-from ..results import Calibration, Difference, McNemar, Summary, SystemResult
-from .text import interval, number, p_value
+from ..evaluation import Calibration, Difference, McNemar, Summary, SystemResult
+from .formatting import interval, number, p_value
 
 ALPHA = 0.05
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .text import bullets, cell, escape, table
+from .formatting import bullets, cell, escape, table
 
 
 @dataclass(frozen=True)

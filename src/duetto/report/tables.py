@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..results import RESAMPLES, Score, Summary, SystemResult, summary
+from ..evaluation import RESAMPLES, Score, Summary, SystemResult, summary
 from .comparison import Pair, Scored, between, checked, compare, conclusions, count, leader, score
-from .text import MISSING, cell, interval, number, plain, spread
+from .formatting import MISSING, cell, interval, number, plain, spread
 
 _TABLES = {"system": "systems", "control": "controls", "leak": "leaks"}
 

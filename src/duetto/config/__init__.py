@@ -1,0 +1,1 @@
+"""Experiments: TOML files → one frozen configuration; the systems that come with duetto lie in `systems/`."""

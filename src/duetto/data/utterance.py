@@ -1,0 +1,96 @@
+"""`Utterance` and `Word`, and the JSONL manifest that carries them from one step to the next.
+
+    folder ─ corpora ─▶ list[Utterance] ─ write_manifest ─▶ manifest.jsonl ─ read_manifest ─▶ list[Utterance]
+
+One JSON object a line; only `id` and `audio` are required:
+
+    {"id": "a", "audio": "a.wav", "label": "happy", "speaker": "f1", "text": "oh good",
+     "words": [{"word": "oh", "start": 0.1, "end": 0.3}, {"word": "good", "start": 0.3, "end": 0.7}]}
+
+Relative audio paths are relative to the manifest's folder. Names that are no UTF-8 are written with escapes
+(`utils.text.name_of`). A JSON array of such objects is read as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word.
+
+    start, end: seconds from the beginning of the utterance; both None where the word is known only
+        from a transcript.
+    source: where it came from: `gold` (corpus), `aligned`, `recognised`, `segmented`, `text`.
+    confidence: 0–1 where a recogniser gave one.
+    """
+
+    word: str
+    start: float | None = None
+    end: float | None = None
+    source: str = "gold"
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.start is None) != (self.end is None):
+            raise CorpusError(f"word {self.word!r} has only one of start and end: give both, in seconds, or neither")
+        if self.confidence is not None and not math.isfinite(self.confidence):
+            raise CorpusError(f"word {self.word!r} has confidence {self.confidence}: a finite number is required")
+        if self.start is None or self.end is None:
+            return
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start <= self.end):
+            raise CorpusError(
+                f"word {self.word!r} has times {self.start}–{self.end} s: 0 ≤ start ≤ end is required, in seconds"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One utterance of a corpus: where its audio lies, and everything known about it.
+
+    audio: file; `start`, `end` (seconds) cut the utterance out of it, or None for the whole file.
+    label: class of the chosen label set, None where the raw label has no class in it.
+    raw_label: the corpus' own label. votes: annotator → that annotator's labels.
+    scenario: what was spoken about or read; two utterances of one scenario may share their wording.
+    """
+
+    id: str
+    audio: Path
+    start: float | None = None
+    end: float | None = None
+    label: str | None = None
+    raw_label: str | None = None
+    speaker: str | None = None
+    session: str | None = None
+    scenario: str | None = None
+    text: str | None = None
+    words: tuple[Word, ...] | None = None
+    gender: str | None = None
+    votes: Mapping[str, tuple[str, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and not (math.isfinite(self.start) and self.start >= 0):
+            raise CorpusError(f"utterance {self.id!r} starts at {self.start} s: give seconds from 0 on")
+        if self.end is not None and not (math.isfinite(self.end) and self.end > (self.start or 0.0)):
+            raise CorpusError(f"utterance {self.id!r} ends at {self.end} s, which is not after its start")
+
+    @property
+    def style(self) -> str | None:
+        """`improvised` or `scripted`, read from an IEMOCAP-like scenario name; None elsewhere."""
+        if self.scenario is None:
+            return None
+        if self.scenario.startswith("impro"):
+            return "improvised"
+        return "scripted" if self.scenario.startswith("script") else None
+
+
+def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Utterances in the order of their ids, which they are brought into before anything is fitted to them: what is
+    trained must not depend on the order of a manifest's lines."""
+    return sorted(utterances, key=lambda utterance: utterance.id)

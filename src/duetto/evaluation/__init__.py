@@ -1,0 +1,56 @@
+"""Predictions of one system over seeds and folds, and what may be said about them.
+
+    logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration
+                                             two of them  ─▶ paired_bootstrap, mcnemar
+                                             any number   ─▶ combine: one more SystemResult
+
+UA, WA and macro-F1 are in percent here, as published tables give them. Utterances of one speaker resemble
+each other, so intervals come from resampling whole speakers (cluster bootstrap; Field and Welsh 2007): each
+resample draws as many speakers as there are, with replacement, with all their utterances under all seeds.
+"""
+
+from .bootstrap import FEW_SPEAKERS, LEVEL, RESAMPLES
+from .late_fusion import combine
+from .result import KINDS, SystemResult, from_utterances
+from .statistics import (
+    BINS,
+    GROUPINGS,
+    Calibration,
+    Difference,
+    Group,
+    McNemar,
+    Score,
+    Summary,
+    aligned,
+    breakdown,
+    calibration,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    summary,
+)
+
+__all__ = [
+    "BINS",
+    "FEW_SPEAKERS",
+    "GROUPINGS",
+    "KINDS",
+    "LEVEL",
+    "RESAMPLES",
+    "Calibration",
+    "Difference",
+    "Group",
+    "McNemar",
+    "Score",
+    "Summary",
+    "SystemResult",
+    "aligned",
+    "breakdown",
+    "calibration",
+    "combine",
+    "from_utterances",
+    "holm",
+    "mcnemar",
+    "paired_bootstrap",
+    "summary",
+]

@@ -1,0 +1,221 @@
+"""`SystemResult`: what one system answered for every test utterance, under every seed; and its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import metrics
+from ..data.utterance import Utterance
+from ..errors import ConfigurationError, ModelError
+from ..utils import files
+from ..utils.reading import Record, parse_json, read_arrays
+
+KINDS = ("system", "control", "leak")
+_TEXT = ("ids", "speaker", "gender", "session", "style")
+_EACH = (*_TEXT, "target", "fold")
+_ARRAYS = (*_EACH, "logits", "temperature")
+_FORMAT = "duetto-result-1"
+_REPAIR = "delete it, and run the same `duetto train` again"
+
+
+def _unknown() -> NDArray[np.str_]:
+    return np.empty(0, dtype=np.str_)
+
+
+@dataclass(frozen=True, eq=False)
+class SystemResult:
+    """What one system answered for every test utterance, under every seed.
+
+    system: short name, unique in a report. title: name for people, by default `system`.
+    classes: names, in the order of the logits. ids: (n,) utterance ids, each once.
+    target: (n,) integers. logits: (seeds, n, classes), finite; the answer is that of `metrics.answers`.
+    seeds: one number a row of logits.
+    speaker, gender, session, style: (n,) strings, "" where unknown; may be left out.
+    fold: (n,) integers from 0, the fold in whose test data the utterance stood; by default all 0.
+    temperature: (seeds, folds), fitted on development data (`metrics.fit_temperature`); by default 1.
+    paper_ua: the published figure, in percent. kind: `system`; `control` (hears no speech, or is a known
+    reference); `leak` (saw test data in some way: its figure is no result).
+    """
+
+    system: str
+    classes: tuple[str, ...]
+    ids: NDArray[np.str_]
+    target: NDArray[np.int64]
+    logits: NDArray[np.float64]
+    seeds: tuple[int, ...]
+    speaker: NDArray[np.str_] = field(default_factory=_unknown)
+    gender: NDArray[np.str_] = field(default_factory=_unknown)
+    session: NDArray[np.str_] = field(default_factory=_unknown)
+    style: NDArray[np.str_] = field(default_factory=_unknown)
+    fold: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    temperature: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    title: str = ""
+    paper_ua: float | None = None
+    kind: str = "system"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        arrays: dict[str, NDArray[Any]] = {name: np.array(getattr(self, name), dtype=np.str_) for name in _TEXT}
+        for name in _TEXT[1:]:
+            arrays[name] = arrays[name] if arrays[name].size else np.full(n, "", dtype=np.str_)
+        arrays["target"] = np.array(self.target)
+        arrays["logits"] = np.array(self.logits, dtype=np.float64)
+        arrays["fold"] = np.array(self.fold if np.size(self.fold) else np.zeros(n, dtype=np.int64))
+        folds = int(arrays["fold"].max(initial=0)) + 1 if arrays["fold"].dtype.kind in "iu" else 0
+        given = np.array(self.temperature, dtype=np.float64)
+        arrays["temperature"] = given if given.size else np.ones((len(self.seeds), folds))
+        for name, value in arrays.items():
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        for name in ("classes", "notes"):
+            object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
+        object.__setattr__(self, "title", self.title or self.system)
+        for problem in _problems(self, n, folds):
+            raise ConfigurationError(f"result of system {self.system!r}: {problem}")
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Answers, (seeds, n)."""
+        return metrics.answers(self.logits)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """softmax(logits), (seeds, n, classes)."""
+        return metrics.softmax(self.logits)
+
+    @property
+    def calibrated(self) -> NDArray[np.float64]:
+        """softmax(logits / temperature of the seed and fold), (seeds, n, classes)."""
+        return metrics.softmax(self.logits / self.temperature[:, self.fold, None])
+
+    @property
+    def confusion(self) -> NDArray[np.float64]:
+        """Confusion matrix (classes, classes), rows the target: mean counts over seeds."""
+        matrices = [metrics.confusion(self.target, answers, len(self.classes)) for answers in self.predicted]
+        return np.mean(matrices, axis=0)
+
+    def subset(self, keep: NDArray[np.bool_] | NDArray[np.integer]) -> SystemResult:
+        """The result on the utterances that `keep` picks: (n,) booleans, or indices in the order wanted."""
+        picked: dict[str, Any] = {name: getattr(self, name)[keep] for name in _EACH}
+        return replace(self, logits=self.logits[:, keep], **picked)
+
+    def save(self, path: str | Path) -> None:
+        """Write one npz file (no pickle), atomically."""
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
+        header = np.array(json.dumps({"format": _FORMAT, **record}))
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, header=header, **{name: getattr(self, name) for name in _ARRAYS})
+
+    @classmethod
+    def load(cls, path: str | Path) -> SystemResult:
+        """Read what `save` wrote; a ModelError where the file is missing, damaged or of another kind."""
+        path = Path(path)
+        if not path.exists():
+            raise ModelError(f"{path}: no such result file; `duetto train` writes one")
+        read = read_arrays(path, error=ModelError, repair=_REPAIR)
+        header = read.pop("header", np.array("{}"))
+        text = str(header) if header.dtype.kind == "U" and header.ndim == 0 else ""
+        value = parse_json(text, where=str(path), error=ModelError, repair=_REPAIR)
+        record = Record(value, str(path), ModelError, _REPAIR)
+        if record.get("format") != _FORMAT or not read.keys() >= set(_ARRAYS):
+            raise record.wrong(f"not a result file of format {_FORMAT}")
+        for name in _ARRAYS:
+            if (read[name].dtype.kind == "U") != (name in _TEXT) or read[name].dtype.kind not in "Uiuf":
+                raise record.wrong(f"its {name} are of type {read[name].dtype}")
+        try:
+            arrays: dict[str, Any] = {name: read[name] for name in _ARRAYS}
+            return cls(**_described(record), **arrays)
+        except ConfigurationError as error:
+            raise record.wrong(f"not a result file of format {_FORMAT}, or damaged ({error})") from error
+
+
+def _described(record: Record) -> dict[str, Any]:
+    """The fields of a result that are no arrays, from its file."""
+    seeds = record.items_of("seeds")
+    if not all(isinstance(seed, int) and abs(seed) < 1 << 64 for seed in seeds):
+        raise record.wrong("'seeds' must be a list of integers of up to 64 bits")
+    return {
+        "system": record.text("system"),
+        "title": record.text("title"),
+        "kind": record.text("kind"),
+        "classes": record.texts("classes"),
+        "notes": record.texts("notes"),
+        "seeds": tuple(seeds),
+        "paper_ua": None if record["paper_ua"] is None else record.number("paper_ua"),
+    }
+
+
+def _problems(result: SystemResult, n: int, folds: int) -> list[str]:
+    """What is wrong with a result, worst first."""
+    s, k = len(result.seeds), len(result.classes)
+    checks = [
+        (n > 0, "it has no utterance; at least one is required"),
+        (s > 0 and len(set(result.seeds)) == s, f"seeds are {result.seeds}; give one distinct number a run"),
+        (k > 0 and len(set(result.classes)) == k, f"classes are {result.classes}; give distinct names"),
+        (
+            result.logits.shape == (s, n, k),
+            f"logits have shape {result.logits.shape}; (seeds, utterances, classes) = {(s, n, k)} is required",
+        ),
+        (bool(np.isfinite(result.logits).all()), "logits hold NaN or infinity; finite numbers are required"),
+        (len(set(result.ids.tolist())) == n, "an utterance id occurs twice; each is tested once"),
+        *(
+            (getattr(result, name).shape == (n,), f"{name} has shape {getattr(result, name).shape}, not {(n,)}")
+            for name in _EACH
+        ),
+        (_within(result.target, k), f"target must hold integers from 0 to {k - 1}"),
+        (_within(result.fold, folds), "fold must hold integers from 0"),
+        (
+            np.shape(result.temperature)[:1] == (s,)
+            and result.temperature.ndim == 2
+            and result.temperature.shape[1] >= folds
+            and bool((np.isfinite(result.temperature) & (result.temperature > 0)).all()),
+            f"temperature must hold positive numbers of shape (seeds, folds) = {(s, folds)}",
+        ),
+        (result.kind in KINDS, f"kind {result.kind!r} is not known; choose from {', '.join(KINDS)}"),
+    ]
+    return [message for fine, message in checks if not fine]
+
+
+def _within(values: NDArray[Any], size: int) -> bool:
+    return values.dtype.kind in "iu" and bool(((values >= 0) & (values < size)).all())
+
+
+def from_utterances(
+    system: str,
+    utterances: Sequence[Utterance],
+    classes: Sequence[str],
+    logits: NDArray[np.floating],
+    seeds: Sequence[int],
+    **others: Any,
+) -> SystemResult:
+    """A result whose ids, targets and groups are read from its utterances; `others` are fields by name."""
+    index = {name: i for i, name in enumerate(classes)}
+    for utterance in utterances:
+        if utterance.label not in index:
+            raise ConfigurationError(
+                f"utterance {utterance.id!r} has label {utterance.label!r}, not one of {', '.join(classes)}; "
+                "select labelled utterances first (labels.selected)"
+            )
+    groups: dict[str, Any] = {
+        name: np.array([getattr(u, name) or "" for u in utterances], dtype=np.str_)
+        for name in ("speaker", "gender", "session", "style")
+    }
+    return SystemResult(
+        system=system,
+        classes=tuple(classes),
+        ids=np.array([u.id for u in utterances], dtype=np.str_),
+        target=np.array([index[u.label or ""] for u in utterances], dtype=np.int64),
+        logits=np.asarray(logits, dtype=np.float64),
+        seeds=tuple(seeds),
+        **groups,
+        **others,
+    )

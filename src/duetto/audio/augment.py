@@ -1,7 +1,6 @@
-"""What rooms, microphones and lines do to a recording, so that training hears more than one of each.
+"""What rooms, microphones and lines do to a recording, so that training data hold more than one of each.
 
     samples ─ speed · reverberate · add_noise · tilt · band ─▶ samples
-    Augmented(extractor, copy, seed) ─ extract ─▶ the features of a changed copy, for a `FeatureStore`
 
 Every transform is a pure function of (n,) samples, n ≥ 1, finite, full scale ±1 (int16 is divided by 32768), to
 (m,) float32; those that are random take a seed. Samples that are empty, of another shape or type, not finite, or

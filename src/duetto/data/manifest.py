@@ -1,6 +1,14 @@
-"""The manifest: one JSON object a line for each utterance.
+"""The JSONL manifest, which carries utterances from one step to the next.
 
-manifest.jsonl ─ read_manifest ─▶ [Utterance, …] ─ write_manifest ─▶ manifest.jsonl
+    list[Utterance] ─ write_manifest ─▶ manifest.jsonl ─ read_manifest ─▶ list[Utterance]
+
+One JSON object a line; only `id` and `audio` are required:
+
+    {"id": "a", "audio": "a.wav", "label": "happy", "speaker": "f1", "text": "oh good",
+     "words": [{"word": "oh", "start": 0.1, "end": 0.3}, {"word": "good", "start": 0.3, "end": 0.7}]}
+
+Relative audio paths are relative to the manifest's folder. Names that are no UTF-8 are written with escapes
+(`utils.text.name_of`). A JSON array of such objects is read as well.
 """
 
 from __future__ import annotations

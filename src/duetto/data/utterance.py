@@ -1,14 +1,6 @@
-"""`Utterance` and `Word`, and the JSONL manifest that carries them from one step to the next.
+"""`Utterance` and `Word`: what every corpus parser gives, and every later step takes.
 
-    folder ─ corpora ─▶ list[Utterance] ─ write_manifest ─▶ manifest.jsonl ─ read_manifest ─▶ list[Utterance]
-
-One JSON object a line; only `id` and `audio` are required:
-
-    {"id": "a", "audio": "a.wav", "label": "happy", "speaker": "f1", "text": "oh good",
-     "words": [{"word": "oh", "start": 0.1, "end": 0.3}, {"word": "good", "start": 0.3, "end": 0.7}]}
-
-Relative audio paths are relative to the manifest's folder. Names that are no UTF-8 are written with escapes
-(`utils.text.name_of`). A JSON array of such objects is read as well.
+folder ─ corpora ─▶ list[Utterance] ─ splits ─▶ list[Fold]
 """
 
 from __future__ import annotations

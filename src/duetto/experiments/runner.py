@@ -1,6 +1,6 @@
-"""Folds × seeds of one system, in one run folder.
+"""From a manifest to results: folds × seeds of systems, each in its own run folder.
 
-    Experiment + folds + Sources ─ run_all ─▶ RUN/foldK-seedS/…, RUN/run.json, RUN/result.npz ─▶ SystemResult
+    utterances ─ split ─▶ folds ─ Workspace ─▶ Sources ─ run_all ─▶ RUN/foldK-seedS/…, RUN/result.npz ─▶ SystemResult
 
 What is finished is not trained again, what was killed goes on (`runs` describes the folder).
 """

@@ -1,7 +1,6 @@
-"""Whole systems from a manifest to results: features, vectors, folds, training, test.
+"""The features and vectors of a corpus, computed once and shared by all systems that are trained on it.
 
-utterances ─ stores ─▶ short-term features, MFCC ─ embeddings ─▶ vectors ┐
-          ─ splits ─▶ folds ────────────────────────────────────────────┴─ evaluation ─▶ results
+utterances ─ stores ─▶ short-term features, MFCC ─ training.word_embeddings ─▶ vectors ─▶ Sources of an experiment
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Features of a changed copy of each recording, for training data: an extractor around another."""
+"""Features of a changed copy of each recording, for training data.
+
+Augmented(extractor, copy, seed) ─ extract ─▶ the features of a changed copy, for a `FeatureStore`
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Words that a system does not know, read as the known words that sound most like them. No PyTorch.
+"""Spoken words without PyTorch: their embeddings, and the known words that unknown ones sound most like.
 
-Word, its MFCC ─ SpokenEncoder ─ nearest by cosine among the sounds of known words ─▶ Word of another spelling
+a word's MFCC (frames, 13) ─ SpokenEncoder ─▶ (dim,) embedding
+unknown Word, its MFCC ─ OovResolver ─▶ the known word of the nearest sound, by cosine
 """
 
 from __future__ import annotations

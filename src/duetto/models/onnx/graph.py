@@ -1,9 +1,7 @@
-"""ONNX graphs of trained systems, assembled operator by operator from their weights.
-
-    state dict (name → float32 array) ─ emotion | spoken_encoder ─▶ ONNX model
+"""Nodes and constants of an ONNX graph, assembled operator by operator from trained weights.
 
 Nothing is traced: ONNX's own LSTM is bidirectional and takes the length of every sequence, so any number of
-frames and words works, and no exporter of any PyTorch version is needed.
+frames and words works, and no exporter of any PyTorch version is needed. `networks` puts whole systems together.
 """
 
 from __future__ import annotations

@@ -9,31 +9,25 @@ mask of each convolution repeats the model's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...config.cnn_stacks import Convolution, Stack, places
-
-if TYPE_CHECKING:
-    from .graph import Graph
-
-_FLOAT = 1
-"""ONNX's number for float32."""
+from .graph import FLOAT, Graph
 
 
 def encoder(graph: Graph, stack: Stack, frames: str, lengths: str, weights: Mapping[str, np.ndarray], name: str) -> str:
     """Add the encoder `name` of the state dict: frames (batch, time, values), lengths (batch,) → (batch, dense)."""
     if stack.image:
         bands = graph.add("Transpose", [frames], f"{name}.bands", perm=[0, 2, 1])
-        x = graph.add("Unsqueeze", [bands, _integers(graph, f"{name}.channel", [1])], f"{name}.image")
+        x = graph.add("Unsqueeze", [bands, graph.integers(f"{name}.channel", [1])], f"{name}.image")
         if stack.copies > 1:
             x = graph.add("Concat", [x] * stack.copies, f"{name}.copies", axis=1)
     else:
         # The values of a frame are samples: one channel, and as many steps as samples.
         width = graph.add("Shape", [frames], f"{name}.width", start=2, end=3)
         lengths = graph.add("Mul", [lengths, width], f"{name}.samples")
-        x = graph.add("Reshape", [frames, _integers(graph, f"{name}.row", [0, 1, -1])], f"{name}.signal")
+        x = graph.add("Reshape", [frames, graph.integers(f"{name}.row", [0, 1, -1])], f"{name}.signal")
     x = _masked(graph, x, lengths, stack, f"{name}.input")
     lengths = graph.at_least_one(lengths, name)
     for place, layer in zip(places(stack), stack.layers, strict=True):
@@ -47,9 +41,9 @@ def encoder(graph: Graph, stack: Stack, frames: str, lengths: str, weights: Mapp
             x = _masked(graph, x, lengths, stack, at)
         else:
             x = graph.add("MaxPool", [x], f"{at}.pool", **window)
-    rows = graph.add("Reshape", [x, _integers(graph, f"{name}.rows", _flat(stack, weights, name))], f"{name}.flat")
-    total = graph.add("ReduceSum", [rows, _integers(graph, f"{name}.last", [-1])], f"{name}.total", keepdims=0)
-    count = graph.add("Cast", [_unsqueezed(graph, lengths, [1], f"{name}.count")], f"{name}.divisor", to=_FLOAT)
+    rows = graph.add("Reshape", [x, graph.integers(f"{name}.rows", _flat(stack, weights, name))], f"{name}.flat")
+    total = graph.add("ReduceSum", [rows, graph.integers(f"{name}.last", [-1])], f"{name}.total", keepdims=0)
+    count = graph.add("Cast", [_unsqueezed(graph, lengths, [1], f"{name}.count")], f"{name}.divisor", to=FLOAT)
     mean = graph.add("Div", [total, count], f"{name}.mean")
     return graph.add("Relu", [graph.linear(mean, weights, f"{name}.dense")], f"{name}.out")
 
@@ -71,24 +65,20 @@ def _steps(graph: Graph, lengths: str, stride: int, name: str) -> str:
     """⌈lengths / stride⌉."""
     if stride == 1:
         return lengths
-    most = graph.add("Add", [lengths, _integers(graph, f"{name}.most", stride - 1)], f"{name}.more")
-    return graph.add("Div", [most, _integers(graph, f"{name}.stride", stride)], f"{name}.steps")
+    most = graph.add("Add", [lengths, graph.integers(f"{name}.most", stride - 1)], f"{name}.more")
+    return graph.add("Div", [most, graph.integers(f"{name}.stride", stride)], f"{name}.steps")
 
 
 def _masked(graph: Graph, x: str, lengths: str, stack: Stack, name: str) -> str:
     """x (batch, …, time), zero from each sequence's length on."""
     width = graph.add("Shape", [x], f"{name}.shape", start=-1)
     scalar = graph.add("Squeeze", [width], f"{name}.time")
-    zero, one = (_integers(graph, f"{name}.{word}", number) for word, number in (("from", 0), ("by", 1)))
+    zero, one = (graph.integers(f"{name}.{word}", number) for word, number in (("from", 0), ("by", 1)))
     steps = graph.add("Range", [zero, scalar, one], f"{name}.index")
     ends = _unsqueezed(graph, lengths, [1, 2, 3] if stack.image else [1, 2], f"{name}.ends")
     real = graph.add("Less", [steps, ends], f"{name}.real")
-    return graph.add("Mul", [x, graph.add("Cast", [real], f"{name}.mask", to=_FLOAT)], f"{name}.masked")
+    return graph.add("Mul", [x, graph.add("Cast", [real], f"{name}.mask", to=FLOAT)], f"{name}.masked")
 
 
 def _unsqueezed(graph: Graph, x: str, axes: list[int], name: str) -> str:
-    return graph.add("Unsqueeze", [x, _integers(graph, f"{name}.axes", axes)], name)
-
-
-def _integers(graph: Graph, name: str, values: int | list[int]) -> str:
-    return graph.constant(name, np.array(values, np.int64))
+    return graph.add("Unsqueeze", [x, graph.integers(f"{name}.axes", axes)], name)

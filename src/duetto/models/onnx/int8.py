@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import MissingExtraError
+from .graph import FLOAT
 
 WEIGHTS: Mapping[str, Mapping[int, tuple[int, ...]]] = {
     "Gemm": {1: (1,)},
@@ -22,10 +23,8 @@ WEIGHTS: Mapping[str, Mapping[int, tuple[int, ...]]] = {
 """Operator → which input is a weight → the axes that are summed over (of a table: the values of a word). All others
 have a scale for each place: a unit, a channel, a word. Gemm has its weight transposed (`Graph.linear`)."""
 
-
 SMALLEST = 64
-"""Values; below, scales and operators take what the integers save."""
-
+"""Values of a weight; in a smaller one scales and operators take what the integers save."""
 
 _STEPS = 127
 
@@ -80,5 +79,5 @@ def _restored(name: str, integers: np.ndarray, scale: np.ndarray) -> tuple[list[
     from onnx import helper, numpy_helper
 
     constants = [numpy_helper.from_array(integers, f"{name}.int8"), numpy_helper.from_array(scale, f"{name}.scale")]
-    cast = helper.make_node("Cast", [f"{name}.int8"], [f"{name}.steps"], name=f"{name}.steps", to=1)  # 1: float32
+    cast = helper.make_node("Cast", [f"{name}.int8"], [f"{name}.steps"], name=f"{name}.steps", to=FLOAT)
     return constants, [cast, helper.make_node("Mul", [f"{name}.steps", f"{name}.scale"], [name], name=name)]

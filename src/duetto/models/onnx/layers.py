@@ -7,15 +7,12 @@ are those of that module's state dict.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .graph import Graph
+from .graph import FLOAT, Graph
 
 Weights = Mapping[str, np.ndarray]
-_FLOAT = 1  # ONNX's number for float32
 _FAR = np.float32(1e9)
 """Taken from a score that must not count: exp(score − 1e9) is exactly 0 in float32."""
 _VARIANCE_FLOOR = np.float32(1e-5)  # that of models.pooling
@@ -29,25 +26,10 @@ def attention_pooling(graph: Graph, states: str, lengths: str, weights: Weights,
     row = graph.add("Transpose", [_masked(graph, scores, real, name)], f"{name}.row", perm=[0, 2, 1])
     alpha = graph.add("Softmax", [row], f"{name}.alpha", axis=-1)
     pooled = graph.add("MatMul", [alpha, states], f"{name}.pooled")  # (batch, 1, width)
-    return graph.add("Squeeze", [pooled, _integers(graph, f"{name}.axis", [1])], f"{name}.out")
+    return graph.add("Squeeze", [pooled, graph.integers(f"{name}.axis", [1])], f"{name}.out")
 
 
-def encode_crosswise(graph: Graph, read: Mapping[str, tuple[str, str]], weights: Weights) -> list[str]:
-    """`models.emotion.EmotionModel._encode_crosswise`: encoder → (input, lengths) → encodings (batch, dense)."""
-    states = {}
-    for name, (x, lengths) in read.items():
-        graph.bilstm(x, lengths, weights, f"{name}.lstm")
-        states[name] = graph.states(weights, f"{name}.lstm")
-    encoded = []
-    for name, other in (("acoustic", "words.encoder"), ("words.encoder", "acoustic")):
-        block = "cross." + name.split(".")[0]
-        merged = _cross_attention(graph, states[name], states[other], read[other][1], weights, block)
-        pooled = attention_pooling(graph, merged, read[name][1], weights, f"{name}.pool")
-        encoded.append(graph.describe(pooled, weights, name))
-    return encoded
-
-
-def _cross_attention(graph: Graph, states: str, other: str, other_lengths: str, weights: Weights, name: str) -> str:
+def cross_attention(graph: Graph, states: str, other: str, other_lengths: str, weights: Weights, name: str) -> str:
     """`models.attention.CrossAttention`: states (batch, time, width) → (batch, time, width)."""
     queries = _dense(graph, states, weights, f"{name}.query")
     keys = graph.add("Transpose", [_dense(graph, other, weights, f"{name}.key")], f"{name}.keys", perm=[0, 2, 1])
@@ -85,7 +67,7 @@ def statistics(graph: Graph, x: str, lengths: str, name: str) -> str:
 def _channels(graph: Graph, x: str, lengths: str, name: str) -> tuple[str, str, str]:
     """x (batch, time, dim) → (batch, dim, time); its real steps (batch, 1, time); their number (batch, 1, 1)."""
     real = graph.add("Transpose", [real_steps(graph, x, lengths, name)], f"{name}.real.row", perm=[0, 2, 1])
-    count = graph.add("ReduceSum", [real, _integers(graph, f"{name}.last", [-1])], f"{name}.count", keepdims=1)
+    count = graph.add("ReduceSum", [real, graph.integers(f"{name}.last", [-1])], f"{name}.count", keepdims=1)
     return graph.add("Transpose", [x], f"{name}.channels", perm=[0, 2, 1]), real, count
 
 
@@ -101,7 +83,7 @@ def _mean_and_deviation(graph: Graph, x: str, real: str, count: str, name: str) 
 def _joined(graph: Graph, pooled: list[str], name: str) -> str:
     """(batch, channels, 1) each → (batch, all channels)."""
     together = graph.add("Concat", pooled, f"{name}.together", axis=1)
-    return graph.add("Squeeze", [together, _integers(graph, f"{name}.flat", [2])], f"{name}.pooled")
+    return graph.add("Squeeze", [together, graph.integers(f"{name}.flat", [2])], f"{name}.pooled")
 
 
 def by_confidence(graph: Graph, encoded: list[str], weights: Weights) -> str:
@@ -122,15 +104,15 @@ def by_confidence(graph: Graph, encoded: list[str], weights: Weights) -> str:
 
 def real_steps(graph: Graph, x: str, lengths: str, name: str) -> str:
     """(batch, time, 1) float32: 1 where a step of x (batch, time, …) is real, 0 where it is padding."""
-    zero, one = (graph.constant(f"{name}.real.{n}", np.array(n, np.int64)) for n in (0, 1))
+    zero, one = (graph.integers(f"{name}.real.{n}", n) for n in (0, 1))
     shape = graph.add("Shape", [x], f"{name}.real.shape")
     time = graph.add("Gather", [shape, one], f"{name}.real.time", axis=0)
     steps = graph.add("Range", [zero, time, one], f"{name}.real.steps")
-    column = _integers(graph, f"{name}.real.axis", [1])
+    column = graph.integers(f"{name}.real.axis", [1])
     limits = graph.add("Unsqueeze", [graph.at_least_one(lengths, f"{name}.real"), column], f"{name}.real.limits")
     within = graph.add("Less", [steps, limits], f"{name}.real.within")  # (batch, time)
-    deep = graph.add("Unsqueeze", [within, _integers(graph, f"{name}.real.deep", [2])], f"{name}.real.each")
-    return graph.add("Cast", [deep], f"{name}.real", to=_FLOAT)
+    deep = graph.add("Unsqueeze", [within, graph.integers(f"{name}.real.deep", [2])], f"{name}.real.each")
+    return graph.add("Cast", [deep], f"{name}.real", to=FLOAT)
 
 
 def _masked(graph: Graph, scores: str, real: str, name: str) -> str:
@@ -143,7 +125,7 @@ def _masked(graph: Graph, scores: str, real: str, name: str) -> str:
 def _mean(graph: Graph, x: str, real: str, count: str, name: str) -> str:
     """Mean (batch, channels, 1) over the real steps of x (batch, channels, n)."""
     kept = graph.add("Mul", [x, real], f"{name}.kept")
-    total = graph.add("ReduceSum", [kept, _integers(graph, f"{name}.axis", [-1])], f"{name}.total", keepdims=1)
+    total = graph.add("ReduceSum", [kept, graph.integers(f"{name}.axis", [-1])], f"{name}.total", keepdims=1)
     return graph.add("Div", [total, count], f"{name}.out")
 
 
@@ -153,7 +135,3 @@ def _dense(graph: Graph, x: str, weights: Weights, name: str) -> str:
     if f"{name}.bias" not in weights:
         return product
     return graph.add("Add", [product, graph.constant(f"{name}.bias", weights[f"{name}.bias"])], f"{name}.out")
-
-
-def _integers(graph: Graph, name: str, values: list[int]) -> str:
-    return graph.constant(name, np.array(values, np.int64))

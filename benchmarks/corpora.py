@@ -71,19 +71,19 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for kind, name in (("emodb", "EmoDB"), ("ravdess", "RAVDESS")):
         utterances = selected(corpora.load(kind, options.data / kind))
-        workshop = Workspace(options.out / kind / "cache")
+        workspace = Workspace(options.out / kind / "cache")
         found = run_systems(
             experiments,
             utterances,
             "speaker",
             [options.out / kind / e.name for e in experiments],
-            workshop,
+            workspace,
             seeds=range(options.seeds),
             workers=options.workers,
         )
         if options.systems == "recurrent":
             found += [
-                run_baseline(baseline, utterances, "speaker", options.out / kind / baseline.name, workshop)
+                run_baseline(baseline, utterances, "speaker", options.out / kind / baseline.name, workspace)
                 for baseline in map(BASELINES.__getitem__, ("svm", "hmm", "dnn-elm"))
             ]
             found += controls(folds("speaker", utterances), classes("four"))

@@ -61,7 +61,7 @@ def runs(manifest: Path) -> Path:
 
     folder = manifest.parent / "runs"
     names = ("acoustic", "fusion-speech2vec", "fusion-spoken", "embedding-random")
-    workshop = Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
+    workspace = Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
     systems = [experiment.load(name, **SMALL) for name in names]
-    run_systems(systems, read_manifest(manifest), "session5", [folder / name for name in names], workshop)
+    run_systems(systems, read_manifest(manifest), "session5", [folder / name for name in names], workspace)
     return folder

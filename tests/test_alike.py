@@ -88,8 +88,8 @@ def run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = sorted({w.word for u in utterances if u.session != "5" for w in u.words or ()})[::2]
     vectors.write_text("".join(f"{w} {i % 7} {i % 5} {i % 3} {i % 2}\n" for i, w in enumerate(words)))
     system = experiment.load("embedding-word2vec", unknown="spoken", **SMALL)
-    workshop = Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1), {"word2vec": vectors})
-    run_systems([system], utterances, "session5", [folder / "run"], workshop)
+    workspace = Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1), {"word2vec": vectors})
+    run_systems([system], utterances, "session5", [folder / "run"], workspace)
     return folder / "run"
 
 

@@ -57,7 +57,7 @@ def test_a_transcript_is_aligned(runs: Path, utterance: Utterance) -> None:
 
 
 def test_segments_need_no_recogniser(runs: Path, utterance: Utterance) -> None:
-    prediction = duetto.load(runs / "fusion-spoken", recogniser="segments")(utterance.audio)
+    prediction = duetto.load(runs / "fusion-spoken", asr="segments")(utterance.audio)
     assert prediction.words_from == "segmented" and len(prediction.words) > 1
 
 
@@ -120,8 +120,8 @@ def test_bad_audio_is_refused(runs: Path, tmp_path: Path) -> None:
 def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:
     voice_only = duetto.load(runs / "acoustic")(utterance.audio, transcript="hello")
     assert any("hears the voice only" in warning for warning in voice_only.warnings)
-    idle = duetto.load(runs / "acoustic", recogniser="general")(utterance.audio)
-    assert any("the recogniser 'general' is not used" in warning for warning in idle.warnings)
+    idle = duetto.load(runs / "acoustic", asr="general")(utterance.audio)
+    assert any("asr='general' is not used" in warning for warning in idle.warnings)
     unknown = duetto.load(runs / "fusion-speech2vec")(utterance.audio, words=[Word("xylophone", 0.0, 0.5)])
     assert any("1 of 1 words are unknown to it: xylophone" in warning for warning in unknown.warnings)
     long = duetto.load(runs / "acoustic")({"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 25),
@@ -153,7 +153,7 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
             duetto.load(broken)
     for system in ("fusion-spoken", "acoustic"):
         with pytest.raises(ConfigurationError, match="choose corpus, general"):
-            duetto.load(runs / system, recogniser="magic")
+            duetto.load(runs / system, asr="magic")
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_worker_processes_get_what_only_this_process_can_read(runs: Path, record
     reader, writer = os.pipe()
     os.write(writer, recordings[0].read_bytes()[: 1 << 16])
     os.close(writer)
-    system = duetto.load(runs / "fusion-spoken", recogniser="segments")
+    system = duetto.load(runs / "fusion-spoken", asr="segments")
     sources = [recordings[1], f"/dev/fd/{reader}", "/dev/zero", recordings[1].open("rb")]
     first, second, third, fourth = system.predict_many(sources, workers=2)
     os.close(reader)

@@ -158,7 +158,7 @@ def test_normalising_by_utterance_uses_its_own_statistics() -> None:
 
 
 def test_from_a_manifest_to_an_answer(manifest: Path, tmp_path: Path) -> None:
-    """The workshop makes the copies, the run's audit knows its features, and its model answers a recording."""
+    """The workspace makes the copies, the run's audit knows its features, and its model answers a recording."""
     e = load("acoustic-portable", augmented_copies=1, epochs=2, dense=8)
     everyone, shop = read_manifest(manifest), Workspace(tmp_path / "cache")
     run_systems([e], everyone, "session5", [tmp_path / "run"], shop)

@@ -25,7 +25,7 @@ from duetto.splits import Fold
 from duetto.training.word_embeddings import EmbeddingConfig
 
 
-def workshop(manifest: Path) -> Workspace:
+def workspace(manifest: Path) -> Workspace:
     return Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
 
 
@@ -49,7 +49,7 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
     utterances, e = read_manifest(manifest), experiment.load("acoustic", **SMALL)
     before = run_folder.result_of(runs / "acoustic")
     monkeypatch.setattr("duetto.training.train", lambda *_, **__: pytest.fail("trained again"))
-    (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workshop(manifest))
+    (again,) = run_systems([e], utterances, "session5", [runs / "acoustic"], workspace(manifest))
     np.testing.assert_array_equal(again.logits, before.logits)
     corrected = [replace(u, text="other words") for u in utterances]
     for change, key in (
@@ -61,14 +61,14 @@ def test_a_finished_run_is_not_trained_again_and_another_is_refused(
         chosen = {"folds": utterances[2:]}.get(key, corrected if key.startswith("label") else utterances)
         protocol = "loso" if key == "protocol" else "session5"
         with pytest.raises(ModelError, match=f"differs in {key}"):
-            run_systems([change], chosen, protocol, [runs / "acoustic"], workshop(manifest))
+            run_systems([change], chosen, protocol, [runs / "acoustic"], workspace(manifest))
 
 
 def test_folds_seeds_and_processes_give_the_same_result(manifest: Path, tmp_path: Path) -> None:
     """Two processes side by side equal one after another: every training is a function of its seed alone."""
     e = experiment.load("acoustic", **SMALL)
     results = [
-        run_systems([e], read_manifest(manifest), "loso", [tmp_path / str(workers)], workshop(manifest), seeds=(3, 4),
+        run_systems([e], read_manifest(manifest), "loso", [tmp_path / str(workers)], workspace(manifest), seeds=(3, 4),
                     workers=workers)[0]
         for workers in (1, 2)
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Pat
     utterances = read_manifest(manifest)
     for name in ("fusion-speech2vec", "fusion-spoken"):
         before = run_folder.result_of(runs / name)
-        after = rescore(runs / name, utterances, workshop(manifest), "gold")
+        after = rescore(runs / name, utterances, workspace(manifest), "gold")
         # float32 in PyTorch and in ONNX Runtime
         np.testing.assert_allclose(after.logits, before.logits, atol=1e-4)
         np.testing.assert_array_equal(after.temperature, before.temperature)
@@ -116,8 +116,8 @@ def test_rescoring_with_the_same_words_changes_nothing(runs: Path, manifest: Pat
 def test_rescoring_repeats_the_order_of_shuffled_words(manifest: Path, tmp_path: Path) -> None:
     utterances, folder = read_manifest(manifest), tmp_path / "run"
     e = experiment.load("embedding-shuffled", **SMALL, embeddings="random")
-    before = run_systems([e], utterances, "session5", [folder], workshop(manifest), seeds=(3,))[0]
-    after = rescore(folder, utterances, workshop(manifest), "gold")
+    before = run_systems([e], utterances, "session5", [folder], workspace(manifest), seeds=(3,))[0]
+    after = rescore(folder, utterances, workspace(manifest), "gold")
     np.testing.assert_allclose(after.logits, before.logits, atol=1e-4)
     tested = next(u for u in utterances if u.id == before.ids[0])
     assert any("in random order" in w for w in duetto.load(folder)(tested.audio, words=tested.words).warnings)
@@ -126,8 +126,8 @@ def test_rescoring_repeats_the_order_of_shuffled_words(manifest: Path, tmp_path:
 def test_a_run_that_leaks_leaks_with_other_words_too(manifest: Path, tmp_path: Path) -> None:
     utterances = read_manifest(manifest)
     system = experiment.load("embedding-random", **SMALL)
-    (result,) = run_systems([system], utterances, "random", [tmp_path / "run"], workshop(manifest))
-    assert result.kind == rescore(tmp_path / "run", utterances, workshop(manifest), "other").kind == "leak"
+    (result,) = run_systems([system], utterances, "random", [tmp_path / "run"], workspace(manifest))
+    assert result.kind == rescore(tmp_path / "run", utterances, workspace(manifest), "other").kind == "leak"
 
 
 def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path) -> None:
@@ -136,23 +136,23 @@ def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path
     found, report = find_words(utterances, by="segment")
     assert report.words > 80 and all(w.word == "" for u in found for w in u.words or ())
     for words in (found, [replace(u, words=()) for u in utterances]):
-        other = rescore(runs / "fusion-spoken", words, workshop(manifest), "other")
+        other = rescore(runs / "fusion-spoken", words, workspace(manifest), "other")
         assert other.logits.shape == gold.logits.shape and not np.allclose(other.logits, gold.logits)
 
 
 def test_rescoring_refuses_what_makes_no_sense(runs: Path, manifest: Path) -> None:
     utterances = read_manifest(manifest)
     with pytest.raises(ConfigurationError, match="reads no words"):
-        rescore(runs / "acoustic", utterances, workshop(manifest), "x")
+        rescore(runs / "acoustic", utterances, workspace(manifest), "x")
     with pytest.raises(ConfigurationError, match="are not in the manifest: 'Ses05"):
-        rescore(runs / "fusion-spoken", utterances[:3], workshop(manifest), "x")
+        rescore(runs / "fusion-spoken", utterances[:3], workspace(manifest), "x")
 
 
 def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path) -> None:
     save(Vectors(("the", "zebra"), np.eye(2, 4, dtype=np.float32)), tmp_path / "mine.vec")
     e = experiment.load("embedding-speech2vec", **SMALL)
     said: list[str] = []
-    shop = replace(workshop(manifest), vectors={"speech2vec": tmp_path / "mine.vec"}, say=said.append)
+    shop = replace(workspace(manifest), vectors={"speech2vec": tmp_path / "mine.vec"}, say=said.append)
     run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], shop)
     assert "vectors of mine.vec:" in said[0] and "the others: random" in said[0]
     described = json.loads((tmp_path / "run/fold0-seed0/model.json").read_text())
@@ -162,7 +162,7 @@ def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path
 def test_a_file_system_without_a_file_says_so(manifest: Path, tmp_path: Path) -> None:
     e = experiment.load("embedding-random", embeddings="file")
     with pytest.raises(ConfigurationError, match="--vectors FILE"):
-        run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], workshop(manifest))
+        run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], workspace(manifest))
 
 
 def test_unreadable_audio_is_an_error_not_a_smaller_corpus(manifest: Path, tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> 
 
 def test_words_without_times_have_no_sound_but_an_answer(runs: Path, manifest: Path) -> None:
     untimed = [replace(u, words=tuple(Word(w.word) for w in u.words or ())) for u in read_manifest(manifest)]
-    result = rescore(runs / "fusion-spoken", untimed, workshop(manifest), "untimed")
+    result = rescore(runs / "fusion-spoken", untimed, workspace(manifest), "untimed")
     assert np.isfinite(result.logits).all()
 
 
 def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    shop = replace(workshop(manifest), step=lambda text: said.append(text))
+    shop = replace(workspace(manifest), step=lambda text: said.append(text))
     run_systems([experiment.load("acoustic", **SMALL)], read_manifest(manifest), "session5", [tmp_path / "r"], shop)
     assert said == ["audit the split", "read the recordings", "short-term features", "train acoustic"]
     assert system.silent("anything") is None
@@ -205,7 +205,7 @@ def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
 
 def test_the_split_of_one_corpus_is_audited_once(manifest: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    shop = replace(workshop(manifest), step=lambda text: said.append(text))
+    shop = replace(workspace(manifest), step=lambda text: said.append(text))
     utterances = read_manifest(manifest)
     for name in ("one", "two"):
         run_systems([experiment.load("acoustic", **SMALL)], utterances, "session5", [tmp_path / name], shop)
@@ -221,7 +221,7 @@ def test_an_epoch_chosen_on_test_data_is_a_leak_and_nothing_else_changes(manifes
         for choice in ("development", "best-on-test")
     )
     folders = [tmp_path / "honest", tmp_path / "leaking"]
-    result, leak = run_systems([honest, leaking], read_manifest(manifest), "session5", folders, workshop(manifest))
+    result, leak = run_systems([honest, leaking], read_manifest(manifest), "session5", folders, workspace(manifest))
     assert (result.kind, leak.kind) == ("system", "leak")
     histories = []
     for folder in folders:

@@ -22,12 +22,12 @@ __version__ = "0.1.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
 
 
-def load(model: str | os.PathLike[str] | None = None, *, recogniser: str = "corpus", threads: int = 1) -> Recogniser:
+def load(model: str | os.PathLike[str] | None = None, *, asr: str = "corpus", threads: int = 1) -> Recogniser:
     """A recogniser of emotions: a run folder of `duetto train`, an exported folder, or a model that comes with
     duetto, by its name in `pretrained.PRETRAINED`; without any, `pretrained.DEFAULT`. Its `terms` say how that one
     may be used.
 
-    recogniser: what finds the words, for systems that read them: `corpus` (pocketsphinx, expecting the
+    asr: the speech recogniser that finds the words, for systems that read them: `corpus` (pocketsphinx, expecting the
     sentences the system was trained on), `general` (its own English model), `segments` (word-like
     stretches of sound; only for systems that embed the sound of words), or `whisper=FOLDER`.
     threads: of ONNX Runtime; 1 is fastest for single recordings.
@@ -35,7 +35,7 @@ def load(model: str | os.PathLike[str] | None = None, *, recogniser: str = "corp
     from .inference.pretrained import DEFAULT
     from .inference.recogniser import Recogniser
 
-    return Recogniser(DEFAULT if model is None else model, recogniser=recogniser, threads=threads)
+    return Recogniser(DEFAULT if model is None else model, asr=asr, threads=threads)
 
 
 def __getattr__(name: str) -> Any:

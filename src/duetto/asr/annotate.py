@@ -28,7 +28,7 @@ from ..utils import parallel
 from ..utils.progress import Progress
 from .align import Aligner
 from .cache import Cache, opened
-from .engines import Engine, Recogniser
+from .engines import Engine, SpeechRecogniser
 from .language_model import LanguageModel
 
 VERSION = 1
@@ -198,7 +198,7 @@ def _aligner() -> Aligner:
 
 
 @lru_cache(maxsize=1)
-def _recogniser(engine: Engine) -> Recogniser:
+def _recogniser(engine: Engine) -> SpeechRecogniser:
     return engine.start()
 
 

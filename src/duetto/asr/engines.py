@@ -1,6 +1,6 @@
 """The words of an utterance, heard in the speech itself.
 
-    samples (n,) at 16 kHz ─ Recogniser.recognise ─▶ tuple[Word(word, start, end, source="recognised", confidence)]
+    samples (n,) at 16 kHz ─ SpeechRecogniser.recognise ─▶ (Word(word, start, end, source="recognised", confidence), …)
 
 Three engines stand behind one interface. `pocketsphinx` comes with duetto and needs nothing else; on read
 human speech about half of its words are wrong (docs/words.md), so take `whisper` where
@@ -42,7 +42,7 @@ _QUIET_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Recogniser(Protocol):
+class SpeechRecogniser(Protocol):
     """Anything that hears words."""
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
@@ -75,7 +75,7 @@ class SphinxRecogniser:
         self._decoder, self.guessed = self.language.decoder()
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
-        """See `Recogniser.recognise`. A recording of more than 30 s is heard in parts, cut where it is quietest."""
+        """See `SpeechRecogniser.recognise`. Recordings over 30 s are cut where they are quietest."""
         signal = checked(samples)
         reason = no_speech(signal)
         words = [] if reason else [word for first, stop in _parts(signal) for word in self._hear(signal, first, stop)]
@@ -117,13 +117,13 @@ def _parts(signal: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
     yield first, len(signal)
 
 
-def _start_sphinx(engine: Engine) -> Recogniser:
+def _start_sphinx(engine: Engine) -> SpeechRecogniser:
     if engine.model is not None:
         raise ConfigurationError("the engine 'pocketsphinx' takes no model folder: it uses the models of its wheel")
     return SphinxRecogniser(engine.language)
 
 
-def _start_whisper(engine: Engine) -> Recogniser:
+def _start_whisper(engine: Engine) -> SpeechRecogniser:
     if engine.model is None:
         raise ConfigurationError(
             "the engine 'whisper' needs the folder of a model in the CTranslate2 format: duetto never downloads one"
@@ -142,13 +142,13 @@ class SegmentRecogniser:
         return from_words(segment(samples))
 
 
-def _start_segments(engine: Engine) -> Recogniser:
+def _start_segments(engine: Engine) -> SpeechRecogniser:
     if engine.model is not None or engine.language is not None:
         raise ConfigurationError("the engine 'segments' recognises nothing: it takes no model and no language")
     return SegmentRecogniser()
 
 
-ENGINES: dict[str, Callable[[Engine], Recogniser]] = {
+ENGINES: dict[str, Callable[[Engine], SpeechRecogniser]] = {
     "pocketsphinx": _start_sphinx,
     "whisper": _start_whisper,
     "segments": _start_segments,
@@ -168,7 +168,7 @@ class Engine:
     language: LanguageModel | None = None
     model: str | Path | None = None
 
-    def start(self) -> Recogniser:
+    def start(self) -> SpeechRecogniser:
         """Load the recogniser (0.3 s for pocketsphinx, 140 MB of memory)."""
         if self.name not in ENGINES:
             raise ConfigurationError(f"there is no recogniser {self.name!r}; choose one of {', '.join(ENGINES)}")

@@ -26,7 +26,7 @@ from ..errors import ConfigurationError, ModelError
 from ..utils import files
 from ..utils.reading import read_json
 from .align import Aligner
-from .engines import Engine, Recogniser
+from .engines import Engine, SpeechRecogniser
 from .language_model import LanguageModel
 from .segment import from_words, segment
 
@@ -64,7 +64,7 @@ class WordFinder:
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
         self._engine = engine_of(recogniser, folder)
-        self._started: Recogniser | None = None
+        self._started: SpeechRecogniser | None = None
         self._aligner: Aligner | None = None
         self._lock = threading.Lock()
 

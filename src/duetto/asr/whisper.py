@@ -59,7 +59,7 @@ class WhisperRecogniser:
             raise ModelError(f"{folder}: faster-whisper cannot load this model ({error})") from error
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
-        """See `recognise.Recogniser.recognise`."""
+        """See `engines.SpeechRecogniser.recognise`."""
         signal = checked(samples)
         reason = no_speech(signal)
         words = () if reason else tuple(self._hear(signal.astype(np.float32, copy=False)))

@@ -26,7 +26,7 @@ def align(
         Path | None,
         typer.Option(help="Manifest whose sentences the recogniser shall expect; training part only!"),
     ] = None,
-    engine: Annotated[str, typer.Option(help="pocketsphinx, or whisper=FOLDER.")] = "pocketsphinx",
+    asr: Annotated[str, typer.Option(help="Speech recogniser: pocketsphinx, or whisper=FOLDER.")] = "pocketsphinx",
     anew: Annotated[
         bool,
         typer.Option("--anew", help="Align anew where there are timed words."),
@@ -48,7 +48,7 @@ def align(
     """
     if out.resolve() == manifest.resolve():
         raise typer.BadParameter("OUT is the manifest itself; its words would be lost")
-    name, _, model = engine.partition("=")
+    name, _, model = asr.partition("=")
     expected = None if language is None else language_of(read_manifest(language))
     with bar("words") as progress:
         found, report = find_words(

@@ -42,7 +42,7 @@ def predict(
     words: Annotated[
         Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
     ] = None,
-    recogniser: Annotated[
+    asr: Annotated[
         str, typer.Option(help="What finds the words: corpus, general, segments, or whisper=FOLDER.")
     ] = "corpus",
     workers: Annotated[
@@ -72,7 +72,7 @@ def predict(
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
     if transcript is not None and words is not None:
         raise typer.BadParameter("--transcript and --words both say what is said; give one")
-    system = Recogniser(model, recogniser=recogniser)
+    system = Recogniser(model, asr=asr)
     if system.terms:
         echo(f"model {system.name}: {system.terms}", err=True)
     given = None if words is None else _read_words(words)

@@ -21,7 +21,7 @@ from ..training import Reader, Sources, prepare
 from .workspace import Workspace
 
 
-def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workspace, words: str) -> SystemResult:
+def rescore(folder: Path, utterances: Sequence[Utterance], workspace: Workspace, words: str) -> SystemResult:
     """A finished run, scored again on its own test utterances with other words: recognised, or merely segmented.
 
     utterances: all test utterances of the run, with those words. words: what to call them in a table.
@@ -38,9 +38,9 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workshop: Workspace, 
         )
     tests = [[by_id[i] for i in fold["test"]] for fold in described["folds"]]
     tested = [utterance for test in tests for utterance in test]
-    frames = workshop.frames(experiment, tested)
+    frames = workspace.frames(experiment, tested)
     alike = experiment.unknown == "spoken" and experiment.embeddings != "spoken"
-    mfcc = workshop.mfcc(tested) if alike or experiment.embeddings == "spoken" else None
+    mfcc = workspace.mfcc(tested) if alike or experiment.embeddings == "spoken" else None
     seeds = described["seeds"]
     logits = np.zeros((len(seeds), len(tested), len(classes(experiment.label_set))))
     temperature = np.ones((len(seeds), len(tests)))

@@ -169,7 +169,7 @@ def run_systems(
     utterances: Sequence[Utterance],
     protocol: str,
     folders: Sequence[Path],
-    workshop: Workspace,
+    workspace: Workspace,
     *,
     seeds: Sequence[int] = (0,),
     workers: int = 1,
@@ -187,16 +187,16 @@ def run_systems(
     for experiment in experiments:
         labels.checked(utterances, experiment.label_set)
     check_accelerator(accelerator)
-    labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
+    labelled, folds, checked = split(utterances, protocol, workspace, declare_leak)
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(runs.held(folder))
-        contents = workshop.contents(labelled)
+        contents = workspace.contents(labelled)
         for experiment, folder in zip(experiments, folders, strict=True):  # before hours of work on what it reads
-            reads = workshop.reads(experiment)
+            reads = workspace.reads(experiment)
             runs.check(folder, runs.describe(experiment, protocol, folds, seeds, reads, contents))
         planned = [
-            runner.Run(experiment, workshop.sources(experiment, labelled, folds), folder, workshop.reads(experiment))
+            runner.Run(experiment, workspace.sources(experiment, labelled, folds), folder, workspace.reads(experiment))
             for experiment, folder in zip(experiments, folders, strict=True)
         ]
         results = runner.run_all(
@@ -209,12 +209,12 @@ def run_systems(
             devices=devices,
             leak=bool(checked.leaks),
             contents=contents,
-            progress=workshop.step("train " + ", ".join(e.name for e in experiments)),
+            progress=workspace.step("train " + ", ".join(e.name for e in experiments)),
         )
         for experiment, folder in zip(experiments, folders, strict=True):
-            brought = (workshop.vectors or {}).get((teacher_of(experiment) or experiment).embeddings)
+            brought = (workspace.vectors or {}).get((teacher_of(experiment) or experiment).embeddings)
             name = None if brought is None else brought.name
-            features = workshop.folder / "features"
+            features = workspace.folder / "features"
             run_summary.save_controls(folds, classes(experiment.label_set), folder)
             audit.save(audit.audit_run(folder, labelled, features=features, split=checked, vectors=name), folder)
         return results
@@ -225,7 +225,7 @@ def run_baseline(
     utterances: Sequence[Utterance],
     protocol: str,
     folder: Path,
-    workshop: Workspace,
+    workspace: Workspace,
     *,
     seeds: Sequence[int] = (0,),
     declare_leak: bool = False,
@@ -234,15 +234,15 @@ def run_baseline(
 
     declare_leak, errors: as `run_systems`.
     """
-    labelled, folds, checked = split(utterances, protocol, workshop, declare_leak)
+    labelled, folds, checked = split(utterances, protocol, workspace, declare_leak)
     with runs.held(folder):
-        contents = workshop.contents(labelled)
+        contents = workspace.contents(labelled)
         runs.check(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
         inputs = Inputs(
-            frames=workshop.short_term(labelled) if "frames" in baseline.needs else None,
+            frames=workspace.short_term(labelled) if "frames" in baseline.needs else None,
             tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
         )
-        step = workshop.step(f"train {baseline.name}")
+        step = workspace.step(f"train {baseline.name}")
         how = {"seeds": seeds, "leak": bool(checked.leaks), "contents": contents, "progress": step}
         result = baseline_runner.run(baseline, inputs, protocol, folds, folder, **how)
         run_summary.save_controls(folds, result.classes, folder)
@@ -251,21 +251,21 @@ def run_baseline(
 
 
 def split(
-    utterances: Sequence[Utterance], protocol: str, workshop: Workspace, declare_leak: bool
+    utterances: Sequence[Utterance], protocol: str, workspace: Workspace, declare_leak: bool
 ) -> tuple[list[Utterance], list[Fold], Audit]:
     """The utterances that have a label, their folds, and the audit of these; a leak must be declared.
 
-    The same list of utterances is split and audited once in a workshop, however many systems are trained on it.
+    The same list of utterances is split and audited once in a workspace, however many systems are trained on it.
     """
     key = (protocol, declare_leak, id(utterances))
-    if (known := workshop._splits.get(key)) is not None:
+    if (known := workspace._splits.get(key)) is not None:
         return known.labelled, known.folds, known.checked
     labelled = [u for u in utterances if u.label is not None]
     folds = splits.folds(protocol, labelled)
-    checked = audit.audit_folds(folds, protocol, declared=declare_leak, progress=workshop.step("audit the split"))
+    checked = audit.audit_folds(folds, protocol, declared=declare_leak, progress=workspace.step("audit the split"))
     if checked.verdict == "leak":
         raise ConfigurationError(_refusal(checked))
-    workshop._splits[key] = _Split(utterances, labelled, folds, checked)
+    workspace._splits[key] = _Split(utterances, labelled, folds, checked)
     return labelled, folds, checked
 
 

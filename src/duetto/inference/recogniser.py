@@ -138,13 +138,11 @@ class Recogniser:
     terms: what the model was trained on and how it may be used, where that is known; empty otherwise.
     """
 
-    def __init__(
-        self, model: str | os.PathLike[str] = DEFAULT, *, recogniser: str = "corpus", threads: int = 1
-    ) -> None:
-        """model, recogniser, threads: see `duetto.load`."""
+    def __init__(self, model: str | os.PathLike[str] = DEFAULT, *, asr: str = "corpus", threads: int = 1) -> None:
+        """model, asr, threads: see `duetto.load`."""
         folder = find(model)
         self.name = str(model)
-        self._origin = (self.name, recogniser, threads)
+        self._origin = (self.name, asr, threads)
         self.terms = terms(folder)
         self._session = Session(folder, threads=threads)
         experiment = self._session.front.experiment
@@ -158,12 +156,12 @@ class Recogniser:
         if experiment.uses_words:
             from ..asr.finder import WordFinder  # here, since a system that hears the voice only needs none of it
 
-            self._listener = WordFinder(recogniser, folder, needs_times=self._spoken is not None, uses_times=alike)
-        elif recogniser != "corpus":
+            self._listener = WordFinder(asr, folder, needs_times=self._spoken is not None, uses_times=alike)
+        elif asr != "corpus":
             from ..asr.finder import engine_of
 
-            engine_of(recogniser, folder)  # an unknown name is an error here, too
-            self._unused = f"this system reads no words; the recogniser {recogniser!r} is not used"
+            engine_of(asr, folder)  # an unknown name is an error here, too
+            self._unused = f"this system reads no words; asr={asr!r} is not used"
 
     @property
     def uses_words(self) -> bool:
@@ -319,15 +317,15 @@ class Recogniser:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, recogniser: str, threads: int) -> Recogniser:
+def _loaded(model: str, asr: str, threads: int) -> Recogniser:
     """The recogniser of a worker process."""
-    return Recogniser(model, recogniser=recogniser, threads=threads)
+    return Recogniser(model, asr=asr, threads=threads)
 
 
-def _attempt(model: str, recogniser: str, threads: int, source: audio.Source | DuettoError) -> Prediction | DuettoError:
+def _attempt(model: str, asr: str, threads: int, source: audio.Source | DuettoError) -> Prediction | DuettoError:
     if isinstance(source, DuettoError):
         return source
-    return _loaded(model, recogniser, threads).attempt(source)
+    return _loaded(model, asr, threads).attempt(source)
 
 
 def _portable(source: audio.Source) -> Any:

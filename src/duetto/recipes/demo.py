@@ -92,17 +92,17 @@ def run(
     systems = [
         experiment.load(name) if epochs is None else experiment.load(name, epochs=epochs) for name in DEMO_SYSTEMS
     ]
-    workshop = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), step=step)
+    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), step=step)
     results = run_systems(
         systems,
         utterances,
         PROTOCOL,
         [out / "runs" / system.name for system in systems],
-        workshop,
+        workspace,
         seeds=range(seed, seed + seeds),
         workers=workers,
     )
-    results += _with_found_words(out, folds, workshop, workers, step)
+    results += _with_found_words(out, folds, workspace, workers, step)
     results += run_summary.controls(folds, classes("four"))
     best = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
     page = out / "report.html"
@@ -132,7 +132,7 @@ def _example(tree: Path, test: Sequence[Utterance]) -> tuple[Utterance, dict[str
 
 
 def _with_found_words(
-    out: Path, folds: Sequence[Fold], workshop: Workspace, workers: int, step: Step
+    out: Path, folds: Sequence[Fold], workspace: Workspace, workers: int, step: Step
 ) -> list[SystemResult]:
     """The fusion systems again, on words that nobody wrote down: recognised, and merely segmented."""
     (fold,) = folds
@@ -149,5 +149,5 @@ def _with_found_words(
         )
         name = {"recognise": "recognised", "segment": "segmented"}[by]
         write_manifest(out / f"test-{name}.jsonl", words)
-        results += [rescore(out / "runs" / system, words, workshop, name) for system in systems]
+        results += [rescore(out / "runs" / system, words, workspace, name) for system in systems]
     return results

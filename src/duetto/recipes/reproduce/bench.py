@@ -130,7 +130,7 @@ class Bench:
         self.options = options
         self.out = out
         self.watch = watch
-        self.workshop = Workspace(out / "cache", options.embeddings)
+        self.workspace = Workspace(out / "cache", options.embeddings)
         self._timed: Material | None = None
         self._said: dict[str, None] = {}
 
@@ -169,7 +169,7 @@ class Bench:
     def _prepared(self, protocol: str) -> list[Fold]:
         """The folds, audited, of recordings that can be read."""
         check_accelerator(self.options.accelerator)
-        shop = replace(self.workshop, step=self._steps("corpus", None))
+        shop = replace(self.workspace, step=self._steps("corpus", None))
         labelled, folds, _ = runner.split(self.material.utterances, protocol, shop, self.options.declare_leak)
         shop.short_term(labelled)
         return folds
@@ -234,7 +234,7 @@ class Bench:
         """One system, or the leaking twin of one, from its run folder or trained."""
         options, folder = self.options, self._folder(name, protocol)
         chosen, seeds = options.configured(name.removesuffix(BEST_ON_TEST)), range(options.seeds)
-        shop = replace(self.workshop, step=self._steps(name, _SoFar(folder, folds, seeds)))
+        shop = replace(self.workspace, step=self._steps(name, _SoFar(folder, folds, seeds)))
         if isinstance(chosen, Baseline):
             result = run_baseline(
                 chosen, self.material.utterances, protocol, folder, shop, seeds=seeds, declare_leak=options.declare_leak

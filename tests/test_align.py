@@ -149,7 +149,7 @@ def test_audio_without_speech(aligner, samples, reason):
     assert reason in alignment.warnings[0]
 
 
-@pytest.mark.parametrize("samples", [np.array([0.0, np.nan]), np.zeros(0), np.zeros((2, 9)), np.zeros(9, np.int16)])
+@pytest.mark.parametrize("samples", [np.array([0.0, np.nan]), np.zeros(0), np.zeros((2, 9)), np.zeros(9, np.int32)])
 def test_samples_that_are_no_recording(aligner, samples):
     with pytest.raises(AudioError):
         aligner.align(samples, "hello")

@@ -87,10 +87,10 @@ def test_short_signals(n):
 @pytest.mark.parametrize(
     ("signal", "message"),
     [
-        (np.zeros(0, np.float32), "no sample at all"),
+        (np.zeros(0, np.float32), "no samples"),
         (np.array([0.0, math.nan]), "sample 1 is nan"),
         (np.zeros((2, 100)), r"shape \(2, 100\)"),
-        (np.zeros(100, np.int16), "int16"),
+        (np.zeros(100, np.int32), "int32"),
     ],
 )
 def test_bad_samples(signal, message):

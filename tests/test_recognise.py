@@ -39,7 +39,7 @@ def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
     pytest.importorskip("espeakng_loader")
     from duetto.synthetic.espeak import Speaker
 
-    return [Speaker("f2").say(text) for text in SENTENCES]
+    return [Speaker("f2").synthesise(text) for text in SENTENCES]
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_words_outside_the_dictionary_are_recognised_and_reported():
 
     recogniser = SphinxRecogniser(LanguageModel.from_corpus(["please bring the zorblat to my mother", "eat the apple"]))
     assert recogniser.guessed == ("zorblat",)
-    samples, _ = Speaker("f2").say("please bring the zorblat to my mother")
+    samples, _ = Speaker("f2").synthesise("please bring the zorblat to my mother")
     assert "zorblat" in [word.word for word in recogniser.recognise(samples)]
 
 

@@ -124,7 +124,7 @@ def test_true_word_times():
 
     found, blind = [], []
     for text in SENTENCES:
-        signal, words = Speaker("f2").say(text)
+        signal, words = Speaker("f2").synthesise(text)
         truth = boundary_times(words)
         segments = segment(signal)
         assert all(a.end <= b.start for a, b in pairwise(segments))

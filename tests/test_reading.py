@@ -200,12 +200,12 @@ def test_no_mutation_of_an_archive_is_a_traceback(data: st.DataObject) -> None:
             assert "a.npz" in str(error)
 
 
-def test_text_from_outside_cannot_steer_a_terminal() -> None:
+def test_text_from_outside_cannot_control_a_terminal() -> None:
     assert text.printable("a\x1b[31mb\u202e\n\udce9ä") == "a\\x1b[31mb\\u202e\\n\\udce9ä"
     assert text.printable("a\u2028b") == "a\\u2028b"
     assert reading.shortened("x" * 100) == "'" + "x" * 38 + "…"
 
 
-def test_a_field_that_is_absent_can_be_asked_for() -> None:
+def test_an_absent_field_can_be_tested_for() -> None:
     record = reading.Record({"a": 1}, "here", ModelError)
     assert "a" in record and "b" not in record and list(record) == ["a"] and record.get("b") is None

@@ -1,4 +1,4 @@
-"""The synthetic corpus: what is planted can be found again, in the files and in the sound."""
+"""The synthetic corpus: what is planted is found in the files and in the sound."""
 
 from __future__ import annotations
 
@@ -555,7 +555,7 @@ def test_the_reader_of_iemocap_reads_it(tree):
     assert Counter(utterance.label for utterance in utterances) == {**dict.fromkeys(EMOTIONS, 10), None: 4}
 
 
-def test_the_markers_are_worn_by_either_speaker(tree):
+def test_either_speaker_wears_the_markers(tree):
     seen = {(file.stem[5], file.stem[-4]) for file in recordings(tree)}
     assert seen == {("F", "F"), ("F", "M"), ("M", "F"), ("M", "M")}
 
@@ -602,7 +602,7 @@ def test_the_oracle_reaches_the_ceilings(tmp_path, seed):
 
 def test_the_oracle_by_hand(tmp_path):
     planted = [
-        ("Ses01F_impro01_F000", "angry", "angry", "sad"),  # style says angry, words say sad, both: angry
+        ("Ses01F_impro01_F000", "angry", "angry", "sad"),  # style: angry, words: sad, both: angry
         ("Ses01F_impro01_F001", "happy", "angry", "neutral"),  # only happy is sibling of both
         ("Ses05F_impro01_F000", "sad", "sad", "sad"),
         ("Ses05F_impro01_F001", None, "sad", "sad"),
@@ -676,7 +676,7 @@ def stop_at(count: int):
 
 
 @pytest.mark.parametrize("count", [1, 6, 11])
-def test_an_interrupted_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbed, count):
+def test_an_interrupted_call_continues_and_ends_with_the_same_bytes(tmp_path, undisturbed, count):
     with pytest.raises(StoppedError):
         synthetic.write(tmp_path, size=10, progress=stop_at(count))
     assert not synthetic.is_complete(tmp_path)
@@ -709,7 +709,7 @@ def test_an_incomplete_corpus_is_taken_for_nothing_else(tmp_path, kind):
 
 
 @pytest.mark.parametrize("sessions", [0, 3, 5])
-def test_what_earlier_versions_left_when_killed_is_known(tmp_path, tree, sessions):
+def test_what_earlier_versions_left_when_killed_is_recognised(tmp_path, tree, sessions):
     """They renamed the sessions out of `.partial-PID`, the marker last."""
     shutil.copytree(tree, tmp_path / ".partial-123")
     for number in range(1, sessions + 1):
@@ -742,7 +742,7 @@ def test_a_corpus_with_a_damaged_marker_is_refused(tmp_path, tree, content):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_killed_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
+def test_a_killed_call_continues_and_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
     """Killed when a drawn number of files was put in place."""
     code = """if True:
         import os, signal, sys

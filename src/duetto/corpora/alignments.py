@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ..data.utterance import Word
 from ..errors import CorpusError
 from ..utils.reading import shortened
-from .parsing import read_lines, read_text
+from .parsing import Problem, Report, read_lines, read_text
 
 WDSEG_RATE = 100
 """Frames per second of Sphinx-3."""
@@ -41,6 +42,7 @@ FILLERS = frozenset(
 NOT_SPOKEN = frozenset({"non-lex", "misc", "noscore"})
 """Types of a CTM line whose token is no word."""
 
+_Words = TypeVar("_Words")
 _VARIANT = re.compile(r"\(\d+\)$")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[-+]?\d+,\d+", re.ASCII)  # as programs write numbers in a German locale
@@ -79,6 +81,30 @@ def _in_order(words: Iterable[tuple[Word, str]]) -> tuple[Word, ...]:
         ordered.append(word)
         ended, before = end, word.word
     return tuple(ordered)
+
+
+def read_if_valid(
+    read: Callable[[Path], _Words], file: Path, report: Report, identifier: str, consequence: str
+) -> _Words | None:
+    """Read an alignment file that a corpus can do without.
+
+    Args:
+        read: `read_wdseg`, `read_textgrid` or `read_condensed`.
+        file: The file; need not exist.
+        report: Called with a `bad-alignment` problem where the file cannot be read.
+        identifier: Id of that problem.
+        consequence: What the problem entails, for its message.
+
+    Returns:
+        What `read` returns; None where the file is missing or cannot be read.
+    """
+    if not file.is_file():
+        return None
+    try:
+        return read(file)
+    except CorpusError as error:
+        report(Problem("bad-alignment", identifier, f"{error} ({consequence})"))
+        return None
 
 
 def read_wdseg(path: str | Path) -> tuple[Word, ...]:

@@ -46,8 +46,10 @@ class Problem:
 
 
 Report = Callable[[Problem], None]
-Scan = Callable[[Path, str, Report], list[Utterance]]
-"""(path, label set, report) → utterances, sorted by id; raises CorpusError where there is no corpus at all."""
+"""Receives each problem as it is found."""
+
+GENDERS = {"F": "female", "M": "male"}
+"""Letter that several corpora use for a speaker's gender → `Utterance.gender`."""
 
 _USABLE = frozenset({"bad-alignment"})
 

@@ -10,8 +10,8 @@ Tables: cells are separated by commas, semicolons or tabs, whichever the header 
 what pandas writes and reads as one (`MISSING`). `words` and `votes` are JSON in a cell, as in the manifest. A column
 without a name (pandas' index) is not read.
 
-`label` is a class of the label set. Other labels, under `label` or `raw_label`, become one by
-`label_map(labels, "manifest")`, in whatever case they are written; the label as it came is kept as `raw_label`.
+`label` is a class of the label set. Other labels, under `label` or `raw_label`, are mapped to one by
+`LABEL_MAPS`, upper or lower case; the original label is kept as `raw_label`.
 
 audformat: `file` is relative to the table's folder; `start` and `end` are seconds or `0 days 00:00:01.5`, and
 an empty cell or NaT means the file's own beginning or end. The label is the column `label`, else `emotion`. Columns
@@ -29,12 +29,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data.labels import classes, described, label_map
+from ..data.labels import LabelMap
 from ..data.manifest import KEYS, from_line, from_record, records
 from ..data.utterance import Utterance
 from ..errors import CorpusError
 from ..utils.reading import parse_json, shortened, unreadable
-from .parsing import Collector, Problem, Report, lines_of, read_text, refuse, some
+from .corpus import Corpus
+from .parsing import Collector, Problem, Report, lines_of, read_text, some
 
 MISSING = frozenset(
     {
@@ -46,6 +47,19 @@ MISSING = frozenset(
 
 MISSING_TEXT = frozenset({"", "<NA>", "NaN", "NaT", "None", "nan"})
 """The same for the transcript: what pandas and Python write. `null`, `none`, `NA` and `n/a` may have been said."""
+
+LABEL_MAPS = {
+    "four": {
+        "angry": "angry",
+        "anger": "angry",
+        "happy": "happy",
+        "happiness": "happy",
+        "neutral": "neutral",
+        "sad": "sad",
+        "sadness": "sad",
+    },
+}
+"""Label set → label → class: a class by its own name, or by the noun that audformat databases use."""
 
 _TIMEDELTA = re.compile(
     r"(?:(?P<days>\d{1,9}) days?)?\s*(?:\+?(?P<hours>\d{1,9}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d(?:\.\d+)?))?",
@@ -61,51 +75,69 @@ _KEPT = ("speaker", "session", "scenario", "text", "gender")
 _Make = Callable[[dict[str, str]], dict[str, Any]]
 
 
-def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
-    """All utterances of a manifest, sorted by id; CorpusError names file and line of what cannot be read."""
-    return scan(Path(path), labels, refuse)
+def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
+    """Read all utterances of a manifest or table.
 
+    Args:
+        path: The file.
+        labels: Map from label names to classes.
+        report: Called with each problem.
 
-def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
-    """All utterances; everything wrong goes to `report`."""
-    known, merged = classes(labels), label_map(labels, "manifest")
-    try:
-        if path.is_dir():
-            raise CorpusError(f"{path}: is a folder; give the manifest itself (JSONL or CSV), or the corpus' own kind")
-    except OSError as error:
-        raise CorpusError(f"{path}: {unreadable(error)}") from error
-    found = Collector(report)
+    Returns:
+        All utterances, sorted by id.
+
+    Raises:
+        CorpusError: The file cannot be read, is a folder, or is no manifest.
+    """
+    collector = Collector(report)
     unclassed: Counter[str] = Counter()
     for where, raw in _read(path, report):
-        utterance = _classed(raw, merged)
-        if utterance.label is not None and utterance.label not in known:
-            detail = (
-                f"{where}: label {utterance.label!r} of {utterance.id!r} is not in label set {labels!r}, whose "
-                f"names are {described(merged)}; name one of these, or put it under raw_label: the utterance is "
-                "then kept, without a class"
-            )
-            report(Problem("bad-label", utterance.id, detail))
+        utterance = _classed(raw, labels)
+        if utterance.label is not None and utterance.label not in labels.classes:
+            report(_bad_label(utterance, labels, where))
             continue
         if utterance.label is None and utterance.raw_label is not None:
             unclassed[utterance.raw_label] += 1
-        found.add(utterance, where)
+        collector.add(utterance, where)
     if unclassed:
-        listed = some((f"{label} ({count})" for label, count in unclassed.items()), 10)
-        detail = f"{path}: {unclassed.total()} utterances have a raw label without a class in {labels!r}: {listed}; "
-        report(Problem("unused-label", path.name, f"{detail}its names are {described(merged)}", "note"))
-    return found.sorted(f"{path}: no utterance in it; a manifest holds one a line")
+        report(_unused_labels(path, unclassed, labels))
+    return collector.sorted(f"{path}: no utterance in it; a manifest holds one a line")
 
 
-def _classed(utterance: Utterance, merged: dict[str, str]) -> Utterance:
-    """The utterance with a class of the label set in place of another name of it."""
+def _bad_label(utterance: Utterance, labels: LabelMap, where: str) -> Problem:
+    detail = (
+        f"{where}: label {utterance.label!r} of {utterance.id!r} is not in label set {labels.label_set!r}, whose "
+        f"names are {labels.describe()}; name one of these, or put it under raw_label: the utterance is "
+        "then kept, without a class"
+    )
+    return Problem("bad-label", utterance.id, detail)
+
+
+def _unused_labels(path: Path, unclassed: Counter[str], labels: LabelMap) -> Problem:
+    listed = some((f"{label} ({count})" for label, count in unclassed.items()), 10)
+    detail = (
+        f"{path}: {unclassed.total()} utterances have a raw label without a class in {labels.label_set!r}: {listed}; "
+        f"its names are {labels.describe()}"
+    )
+    return Problem("unused-label", path.name, detail, "note")
+
+
+def _classed(utterance: Utterance, labels: LabelMap) -> Utterance:
+    """The utterance, its label replaced by the class that it is another name of."""
     label, raw = utterance.label, utterance.raw_label
-    named = merged.get((label or raw or "").strip().lower())
+    named = labels.get((label or raw or "").strip().lower())
     if named is None or named == label:
         return utterance
     return replace(utterance, label=named, raw_label=raw or label)
 
 
 def _read(path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
+    """Yield file:line (or item) and utterance, of whichever form the file has."""
+    try:
+        if path.is_dir():
+            raise CorpusError(f"{path}: is a folder; give the manifest itself (JSONL or CSV), or the corpus' own kind")
+    except OSError as error:
+        raise CorpusError(f"{path}: {unreadable(error)}") from error
     text = read_text(path, report)
     first = text.lstrip()[:1]
     if not first:
@@ -230,3 +262,6 @@ def _time(cell: str) -> float | None:
         raise CorpusError(f"{shortened(cell)} is no time; write seconds (1.5), or 0 days 00:00:01.5, or NaT, from 0 on")
     days, hours, minutes = (int(match[part] or 0) for part in ("days", "hours", "minutes"))
     return days * 86400 + hours * 3600 + minutes * 60 + float(match["seconds"] or 0)
+
+
+CORPUS = Corpus(title="manifest", read=read, label_maps=LABEL_MAPS, is_file=True)

@@ -163,7 +163,7 @@ def test_an_experiment_starts_from_the_weights_of_a_file(tmp_path: Path) -> None
     everyone = (*fold.train, *fold.development, *fold.test)
     sources = Sources(frames={u.id: rng.normal(size=(9, 64)).astype(np.float32) for u in everyone})
     e = experiment.load("spectrogram-alexnet", initial=str(tmp_path / "alexnet.safetensors"))
-    built = training.build(training.frontend(e, fold, sources), fold, sources, seed=0)
+    built = training.build(training.fit_preprocessor(e, fold, sources), fold, sources, seed=0)
     assert isinstance(built.acoustic, ConvolutionalEncoder)
     for name, tensor in published.state_dict().items():
         torch.testing.assert_close(built.acoustic.features.state_dict()[name], tensor, rtol=0, atol=0)

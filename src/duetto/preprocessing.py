@@ -174,7 +174,7 @@ class Preprocessor:
         normaliser, of_words = (Normaliser.from_json(record.record(key)) for key in ("features", "words"))
         try:
             experiment = from_mapping(record.record("experiment"), "its experiment")
-            front = cls(experiment, normaliser, Vocabulary.from_json(record["vocabulary"]), of_words)
+            preprocessor = cls(experiment, normaliser, Vocabulary.from_json(record["vocabulary"]), of_words)
             classes(experiment.label_set)
         except DuettoError as error:
             raise record.wrong(str(error)) from error
@@ -186,4 +186,4 @@ class Preprocessor:
             )
         if experiment.uses_words and experiment.embeddings == "spoken" and len(of_words.mean) != experiment.word_dim:
             raise record.wrong(f"statistics of {len(of_words.mean)} values for vectors of {experiment.word_dim}")
-        return front
+        return preprocessor

@@ -15,7 +15,7 @@ from duetto import training
 from duetto.config import experiment
 from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, places
 from duetto.errors import ModelError
-from duetto.features.registry import kind
+from duetto.features.registry import feature_spec
 from duetto.models.cnn import ConvolutionalEncoder
 from duetto.models.emotion import Batch, EmotionModel, ModelConfig
 from duetto.models.onnx import networks
@@ -25,7 +25,7 @@ LENGTHS = (1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32, 33, 64, 65, 100, 127, 128, 129)
 
 
 def values(name: str) -> int:
-    return kind(STACKS[name].features).dim
+    return feature_spec(STACKS[name].features).dim
 
 
 def model(name: str, **changes: object) -> EmotionModel:

@@ -18,7 +18,7 @@ from duetto import inference, training
 from duetto.config import experiment
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
-from duetto.features.registry import kind
+from duetto.features.registry import feature_spec
 from duetto.inference import graph_check, onnx_file, session
 from duetto.models.onnx import int8, networks
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
@@ -30,7 +30,7 @@ SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 
 
 def preprocessor_of(name: str) -> Preprocessor:
     e = experiment.load(name, **SMALL)
-    statistics = Normaliser.identity(kind(e.features).statistics)
+    statistics = Normaliser.identity(feature_spec(e.features).statistics)
     return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim))
 
 

@@ -11,7 +11,7 @@ from duetto import inference, training
 from duetto.config import experiment
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
-from duetto.features.registry import kind
+from duetto.features.registry import feature_spec
 from duetto.models.emotion import EmotionModel
 from duetto.models.onnx import int8
 from duetto.preprocessing import Normaliser, Preprocessor
@@ -119,7 +119,7 @@ def rounded(folder: Path) -> bytes:
 def untrained(name: str, folder: Path) -> tuple[Preprocessor, EmotionModel]:
     """An exported system with the weights it begins with."""
     e = experiment.load(name, **(SMALL | {"max_frames": 40}))
-    statistics, words = kind(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
+    statistics, words = feature_spec(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
     preprocessor = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
     sources = training.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
     model = training.build(preprocessor, Fold("none", (), (), ()), sources, seed=0).eval()

@@ -28,7 +28,7 @@ from ..data.utterance import Word
 from ..embeddings.spoken_words import words_of
 from ..errors import AudioError, DuettoError, ModelError
 from ..features.mfcc import MfccConfig
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..utils import parallel
 from ..utils.reading import shortened, unreadable
 from . import DESCRIPTION, OovResolver, Session, SpokenEncoder
@@ -146,7 +146,7 @@ class Recogniser:
         self.terms = terms(folder)
         self._session = Session(folder, threads=threads)
         experiment = self._session.preprocessor.experiment
-        self._features = kind(experiment.features)
+        self._features = feature_spec(experiment.features)
         spoken = experiment.uses_words and experiment.embeddings == "spoken"
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken

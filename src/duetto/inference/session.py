@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..metrics import TEMPERATURES
 from ..models.onnx import int8, networks
 from ..preprocessing import REPAIR, Normaliser, Padded, Preprocessor
@@ -158,7 +158,7 @@ def inputs_of(preprocessor: Preprocessor) -> dict[str, Value]:
     e = preprocessor.experiment
     inputs = {}
     if e.uses_audio:
-        inputs["frames"] = Value(FLOAT, ("batch", "time", kind(e.features).dim))
+        inputs["frames"] = Value(FLOAT, ("batch", "time", feature_spec(e.features).dim))
         inputs["frame_lengths"] = Value(INT64, ("batch",))
     if e.uses_words:
         spoken = e.embeddings == "spoken"

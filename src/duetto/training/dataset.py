@@ -19,7 +19,7 @@ from ..data.utterance import Utterance
 from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..inference import SpokenEncoder
 from ..inference.spoken import AlikeWords, SpokenWords
 from ..models.emotion import Batch
@@ -101,7 +101,7 @@ class Inputs:
 def fit_preprocessor(experiment: Experiment, fold: Fold, sources: Sources) -> Preprocessor:
     """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
     that are given: they were learned elsewhere."""
-    statistics = kind(experiment.features).statistics
+    statistics = feature_spec(experiment.features).statistics
     normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
     if experiment.uses_audio and experiment.normalisation == "train":
         normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), statistics)

@@ -21,7 +21,7 @@ from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..data.text import tokens
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
@@ -87,7 +87,7 @@ def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     e = preprocessor.experiment
     shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
     shape["classes"] = len(preprocessor.classes)
-    shape["n_features"] = kind(e.features).dim
+    shape["n_features"] = feature_spec(e.features).dim
     shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
     return EmotionModel(ModelConfig(**shape), table)
 

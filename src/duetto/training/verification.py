@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..inference.session import Session
 from ..preprocessing import Preprocessor
 
@@ -45,7 +45,7 @@ def drawn(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequenc
     e = preprocessor.experiment
     frames = words = None
     if e.uses_audio:
-        frames = [rng.standard_normal((n, kind(e.features).dim), np.float32) for n in lengths(e.max_frames)]
+        frames = [rng.standard_normal((n, feature_spec(e.features).dim), np.float32) for n in lengths(e.max_frames)]
     if e.uses_words and e.embeddings == "spoken":
         dim = len(preprocessor.word_normaliser.mean)
         words = [rng.standard_normal((n, dim), np.float32) for n in lengths(e.max_words)]

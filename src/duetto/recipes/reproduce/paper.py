@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from ...baselines import BASELINES, Baseline
 from ...config.experiment import SYSTEMS, Experiment, changed, load
 from ...errors import ConfigurationError
-from ...features.registry import kind
+from ...features.registry import feature_spec
 from ...features.short_term import ShortTermConfig
 
 
@@ -167,4 +167,4 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
 
 def keeps_features(name: str) -> bool:
     """Whether a trained system hears features of its own, as convolutions do, that another choice would break."""
-    return name in SYSTEMS and not isinstance(kind(load(name).features).extractor, ShortTermConfig)
+    return name in SYSTEMS and not isinstance(feature_spec(load(name).features).extractor, ShortTermConfig)

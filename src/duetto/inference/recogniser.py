@@ -212,7 +212,7 @@ class Recogniser:
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Evidence:
         """What a call with the same arguments answers from."""
-        waveform = audio.load(source, most=self.most_seconds, side=self._side)
+        waveform = audio.load(source, max_seconds=self.most_seconds, side=self._side)
         try:
             return self._heard(waveform, transcript, words)
         except AudioError as error:  # of samples that are no sound to it; they do not know whose they are
@@ -220,7 +220,7 @@ class Recogniser:
 
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
-        duration = waveform.duration if waveform.whole is None else waveform.whole
+        duration = waveform.duration if waveform.source_duration is None else waveform.source_duration
         if waveform.duration < duration and self.most_seconds >= LONGEST:
             warnings.append(f"only the {self._side} {waveform.duration:g} s of {duration:.1f} s were read")
         frames = read = None

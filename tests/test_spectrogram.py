@@ -107,7 +107,7 @@ def test_silence_is_finite_and_bad_input_is_refused(name: str) -> None:
 def test_16_bit_samples_count_as_their_share_of_full_scale(name: str) -> None:
     """Also soft ones, which are within the range that floating-point samples may have."""
     samples = np.arange(-90, 90, dtype=np.int16)
-    extract = kind(name).extractor.extract
+    extract = feature_spec(name).extractor.extract
     np.testing.assert_array_equal(extract(samples, RATE), extract((samples / 32768).astype(np.float32), RATE))
 
 

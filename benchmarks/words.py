@@ -80,7 +80,7 @@ def synthetic() -> list[Item]:
     items = []
     for variant, rate in VOICES:
         for text in SENTENCES:
-            samples, words = Speaker(variant).say(text, rate=rate)
+            samples, words = Speaker(variant).synthesise(text, rate=rate)
             items.append(Item(samples, text, words))
     return items
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import audio, metrics
-from ..data.text import normalise
+from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import words_of
 from ..errors import AudioError, DuettoError, ModelError
@@ -298,7 +298,7 @@ class Recogniser:
             return preprocessor.vectors(self._spoken(segments))
         if self._alikes is not None:
             words = self._alike(self._alikes, waveform, words, warnings)
-        tokens = [token for word in words for token in normalise(word.word)]
+        tokens = word_tokens(words)
         unknown = [token for token in tokens if token not in preprocessor.vocabulary]
         if unknown:
             warnings.append(f"{len(unknown)} of {len(tokens)} words are unknown to it: {', '.join(unknown[:5])}")

@@ -43,11 +43,7 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     Raises:
         CorpusError: The folder does not exist, or holds no metadata.csv.
     """
-    metadata = require_folder(path, "LJ Speech") / "metadata.csv"
-    if not metadata.is_file():
-        inside = next(iter(sorted(path.glob("*/metadata.csv"))), None)
-        where = f"give {inside.parent}" if inside else "give the folder that holds metadata.csv and wavs/"
-        raise CorpusError(f"{path}: holds no metadata.csv; {where}")
+    metadata = _metadata(path)
     recordings = audio_in(path / "wavs", report)
     collector = Collector(report)
     for number, line in enumerate(read_lines(metadata, report), 1):
@@ -73,6 +69,15 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
         detail = f"{recordings[stem]}: no line in metadata.csv, so it is left out; restore the line"
         report(Problem("missing-line", stem, detail, "note"))
     return utterances
+
+
+def _metadata(path: Path) -> Path:
+    metadata = require_folder(path, "LJ Speech") / "metadata.csv"
+    if not metadata.is_file():
+        inside = next(iter(sorted(path.glob("*/metadata.csv"))), None)
+        where = f"give {inside.parent}" if inside else "give the folder that holds metadata.csv and wavs/"
+        raise CorpusError(f"{path}: holds no metadata.csv; {where}")
+    return metadata
 
 
 CORPUS = Corpus(title="LJ Speech", read=read, transcribed=True, size=KNOWN_SIZE)

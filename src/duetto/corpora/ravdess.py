@@ -77,21 +77,24 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
         if (match["modality"], match["channel"]) != ("03", "01"):
             other.append(audio.stem)
             continue
-        utterance = Utterance(
-            id=audio.stem,
-            audio=audio,
-            label=labels.get(match["emotion"]),
-            raw_label=match["emotion"],
-            speaker=match["actor"],
-            scenario=match["statement"],
-            text=STATEMENTS[match["statement"]],
-            gender="male" if int(match["actor"]) % 2 else "female",
-        )
-        collector.add(utterance, str(audio))
+        collector.add(_utterance(audio, match, labels), str(audio))
     if other:
         detail = f"{path}: {len(other)} recordings of song or video are skipped ({some(other)}); only 03-01 is speech"
         report(Problem("not-speech", path.name, detail, "note"))
     return collector.sorted(f"{path}: no speech recording in it or below; RAVDESS has folders Actor_01 … Actor_24")
+
+
+def _utterance(audio: Path, match: re.Match[str], labels: LabelMap) -> Utterance:
+    return Utterance(
+        id=audio.stem,
+        audio=audio,
+        label=labels.get(match["emotion"]),
+        raw_label=match["emotion"],
+        speaker=match["actor"],
+        scenario=match["statement"],
+        text=STATEMENTS[match["statement"]],
+        gender="male" if int(match["actor"]) % 2 else "female",
+    )
 
 
 CORPUS = Corpus(

@@ -1,22 +1,22 @@
-"""Any corpus, described in one file: a JSON manifest, the same as a table, or an audformat table.
+"""Any corpus that is described in one file: a JSON manifest, a table with the same keys, or an audformat table.
 
-The form is chosen by content, not by name:
+The form is detected from the content, not from the name:
 
     {"id": "a", "audio": "a.wav", "label": "happy"}          JSONL or a JSON array: `read_manifest`
     id,audio,label,speaker                                   table with the manifest's keys as columns
     file,start,end,emotion                                   audformat (https://audeering.github.io/audformat/)
 
-Tables: cells are separated by commas, semicolons or tabs, whichever the header is. A missing value is an empty cell or
-what pandas writes and reads as one (`MISSING`). `words` and `votes` are JSON in a cell, as in the manifest. A column
-without a name (pandas' index) is not read.
+Tables: cells are separated by commas, semicolons or tabs, as the header is. A missing value is an empty cell or what
+pandas reads or writes as one (`MISSING`). `words` and `votes` are JSON in a cell, as in the manifest. A column without
+a name (pandas' index) is ignored.
 
 `label` is a class of the label set. Other labels, under `label` or `raw_label`, are mapped to one by
 `LABEL_MAPS`, upper or lower case; the original label is kept as `raw_label`.
 
 audformat: `file` is relative to the table's folder; `start` and `end` are seconds or `0 days 00:00:01.5`, and
 an empty cell or NaT means the file's own beginning or end. The label is the column `label`, else `emotion`. Columns
-with the name of a manifest key (speaker, gender, text, …) are kept, other columns are not read. The id is the file
-without its suffix, and its cut where it has one.
+with the name of a manifest key (speaker, gender, text, …) are kept, others ignored. The id is the file name without
+its suffix, followed by the cut where there is one.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ MISSING = frozenset(
         *("NA", "NULL", "NaN", "NaT", "None", "n/a", "nan", "null"),
     }
 )
-"""Cells that are a missing value: the list of `pandas.read_csv`, in this case, and NaT."""
+"""Cells that are a missing value: those of `pandas.read_csv`, in the same case, and NaT."""
 
 MISSING_TEXT = frozenset({"", "<NA>", "NaN", "NaT", "None", "nan"})
-"""The same for the transcript: what pandas and Python write. `null`, `none`, `NA` and `n/a` may have been said."""
+"""The same for a transcript: what pandas and Python write. `null`, `none`, `NA` and `n/a` may have been spoken."""
 
 LABEL_MAPS = {
     "four": {
@@ -72,7 +72,7 @@ _NUMBERS = ("start", "end")
 _STRUCTURES = ("words", "votes")
 _KEPT = ("speaker", "session", "scenario", "text", "gender")
 
-_Make = Callable[[dict[str, str]], dict[str, Any]]
+_ToRecord = Callable[[dict[str, str]], dict[str, Any]]
 
 
 def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
@@ -161,7 +161,7 @@ def _read(path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
 
 
 def _table(path: Path, text: str) -> tuple[list[str], Any]:
-    """Header and rows of a table, its cells separated by the delimiter under which the header has what it needs."""
+    """Header and rows of a table, split at the first delimiter that gives a valid header."""
     lines = [line + "\n" for line in lines_of(text)]
     for delimiter in _DELIMITERS:
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -198,8 +198,10 @@ def _place(path: Path, where: str) -> str:
     return f"line {place}" if place.isdigit() else place.strip()
 
 
-def _rows(path: Path, header: list[str], rows: Any, report: Report, record: _Make) -> Iterator[tuple[str, Utterance]]:
-    """(file:line, utterance) of each row; `record` makes a manifest record of {column: cell}."""
+def _rows(
+    path: Path, header: list[str], rows: Any, report: Report, record: _ToRecord
+) -> Iterator[tuple[str, Utterance]]:
+    """Yield (file:line, utterance) of each row; `record` converts {column: cell} to a manifest record."""
     while True:
         where = f"{path}:{rows.line_num + 1}"
         try:
@@ -248,7 +250,7 @@ def _audformat_record(cells: dict[str, str]) -> dict[str, Any]:
 
 
 def _short(seconds: float) -> str:
-    """To the microsecond, so that two cuts never share an id, and without trailing zeros."""
+    """Seconds to the microsecond, so that two cuts never share an id, without trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 

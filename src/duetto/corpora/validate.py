@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,7 @@ def check(
         path: The corpus folder, or its file.
         labels: Label set.
         known: Whether to compare with the published counts of the release; leave off for a part of it.
-        decode: Whether to decode every recording instead of reading its header only. Takes minutes for a large
-            corpus, and finds damaged, silent and clipped recordings.
+        decode: Whether to decode every recording, which finds damaged, silent and clipped ones but takes minutes.
         progress: Called after each recording.
 
     Returns:
@@ -106,8 +106,7 @@ def check(
     """
     corpus = find(kind)
     path = Path(path)
-    problems: list[Problem] = []
-    utterances: list[Utterance] = []
+    problems, utterances = list[Problem](), list[Utterance]()
     try:
         utterances = corpus.scan(path, labels, problems.append)
     except CorpusError as error:
@@ -115,10 +114,8 @@ def check(
         problems.append(Problem(what, path.name or str(path), str(error)))
     else:
         reported = {problem.id for problem in problems}
-        if corpus.check is None:
-            problems.extend(_common_checks(corpus, path, utterances, known))
-        else:
-            problems.extend(corpus.check(path, utterances, reported, known))
+        check_tree = corpus.check or partial(_common_checks, corpus)
+        problems.extend(check_tree(path, utterances, reported, known))
         problems.extend(_without_class(corpus, utterances, labels))
         problems.extend(_recordings(utterances, reported, corpus.sample_rate, decode, progress))
     return _report(utterances, problems, labels)
@@ -142,7 +139,13 @@ def _count(values: Iterable[str | None]) -> dict[str, int]:
     return dict(sorted(Counter(value for value in values if value is not None).items()))
 
 
-def _common_checks(corpus: Corpus, path: Path, utterances: Sequence[Utterance], known: bool) -> Iterator[Problem]:
+def _common_checks(
+    corpus: Corpus,
+    path: Path,
+    utterances: Sequence[Utterance],
+    reported: Collection[str],
+    known: bool,
+) -> Iterator[Problem]:
     """The checks of a corpus that has none of its own: speakers, labels, transcripts, published counts."""
     yield from _missing_speakers(utterances)
     yield from _missing_labels(corpus, utterances)

@@ -83,7 +83,12 @@ TABLES: dict[str, tuple[Row, ...]] = {
     ),
     "controls": (Row("embedding-random"), Row("embedding-shuffled")),
 }  # fmt: skip
-"""Group → its rows. Figures are those that the tables print; the paper's text has others. The controls that are not
+TABLES["extensions"] += tuple(
+    Row(name)
+    for name in (*SYSTEMS, *BASELINES)
+    if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
+)
+"""Group → its rows; a system or baseline without a row joins the extensions. Figures are those that the tables print; the paper's text has others. The controls that are not
 trained (`baselines.controls.CONTROLS`) stand beside every selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])

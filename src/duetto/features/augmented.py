@@ -6,14 +6,13 @@ Augmented(extractor, copy, seed) ─ extract ─▶ the features of a changed co
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..audio.augment import recording
 from ..audio.signal import as_float
-from .store import Extractor
+from .extractor import Extractor, cache_key
 
 _VERSION = 1
 
@@ -32,8 +31,7 @@ class Augmented:
 
     def key(self) -> str:
         """Canonical JSON that changes whenever the numbers can change."""
-        own = {"extractor": "augmented", "version": _VERSION, "copy": self.copy, "seed": self.seed}
-        return json.dumps(own | {"inner": self.inner.key()}, sort_keys=True)
+        return cache_key("augmented", _VERSION, copy=self.copy, seed=self.seed, inner=self.inner.key())
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples → the inner extractor's (frames, dim) of their changed copy."""

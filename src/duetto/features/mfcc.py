@@ -11,13 +11,13 @@ end·100.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from ..errors import ConfigurationError
+from .extractor import cache_key
 from .spectrogram import log_mel
 
 BANDS = 40
@@ -44,7 +44,7 @@ class MfccConfig:
 
     def key(self) -> str:
         """Canonical JSON that changes whenever the numbers can change."""
-        return json.dumps({"extractor": "mfcc", "version": _VERSION} | asdict(self), sort_keys=True)
+        return cache_key("mfcc", _VERSION, **asdict(self))
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples, full scale ±1 → (frames, coefficients) float32; frames = ⌈n / 10 ms⌉."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ..audio.timing import FRAME_SECONDS
 from ..errors import ConfigurationError
 from . import short_term, spectrogram, voice, waveform
+from .extractor import Extractor
 from .short_term import ShortTermConfig
 from .spectrogram import SpectrogramConfig
-from .store import Extractor
 from .voice import VoiceConfig
 from .waveform import WaveformConfig
 

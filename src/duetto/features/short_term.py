@@ -17,7 +17,6 @@ defined where samples equal the recording's mean, or a running sum 0.90 of its t
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -30,6 +29,7 @@ from ..errors import AudioError, ConfigurationError
 from . import _spectral as spectral
 from . import _workspace
 from ._filterbanks import LOWEST_PITCH, Tables, filter_edges, tables
+from .extractor import cache_key
 
 NAMES: tuple[str, ...] = (
     "zcr",
@@ -88,7 +88,7 @@ class ShortTermConfig:
 
     def key(self) -> str:
         """Canonical JSON that changes whenever the numbers can change; caches are keyed by it."""
-        return json.dumps({"extractor": "short_term", "version": _VERSION} | asdict(self), sort_keys=True)
+        return cache_key("short_term", _VERSION, **asdict(self))
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(frames, 34) float32; see `extract` of this module."""

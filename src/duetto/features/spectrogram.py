@@ -13,7 +13,6 @@ takes away.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -23,6 +22,7 @@ from ..audio.signal import as_float
 from ..audio.timing import frame_count, frame_length, samples
 from ..errors import AudioError, ConfigurationError
 from ._filterbanks import Part, parts, product
+from .extractor import cache_key
 
 STEP_SECONDS = 0.01
 WINDOW_SECONDS = 0.025
@@ -48,7 +48,7 @@ class SpectrogramConfig:
 
     def key(self) -> str:
         """Canonical JSON that changes whenever the numbers can change."""
-        return json.dumps({"extractor": "spectrogram", "version": _VERSION} | asdict(self), sort_keys=True)
+        return cache_key("spectrogram", _VERSION, **asdict(self))
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples, full scale ±1 or int16 → (⌈n / 10 ms⌉, bands) float32; errors as `log_mel`."""

@@ -14,12 +14,12 @@ change as well, and below −75 dB everything. Chroma are left out too: they nam
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import _workspace, pitch, prosody
+from .extractor import cache_key
 from .short_term import NAMES as SHORT_TERM
 from .short_term import ShortTermConfig
 
@@ -60,7 +60,7 @@ class VoiceConfig:
 
     def key(self) -> str:
         """Canonical JSON that changes whenever the numbers can change."""
-        return json.dumps({"extractor": "voice", "version": _VERSION, "of": ShortTermConfig().key()}, sort_keys=True)
+        return cache_key("voice", _VERSION, of=ShortTermConfig().key())
 
     @_workspace.small
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:

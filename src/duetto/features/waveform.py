@@ -8,7 +8,6 @@ zeros that fill the last one. So sound fits the same store, padding and batches 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, frame_count, frame_length
 from ..errors import AudioError
+from .extractor import cache_key
 from .spectrogram import STEP_SECONDS
 
 WIDTH = frame_length(SAMPLE_RATE, STEP_SECONDS)
@@ -30,7 +30,7 @@ class WaveformConfig:
 
     def key(self) -> str:
         """Canonical JSON that changes whenever the numbers can change."""
-        return json.dumps({"extractor": "waveform", "version": _VERSION}, sort_keys=True)
+        return cache_key("waveform", _VERSION)
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples at 16 kHz, full scale ±1 → (⌈n / 160⌉, 160) float32.

@@ -151,7 +151,7 @@ def test_statistics_of_what_was_normalised_by_utterance_are_refused() -> None:
 def test_normalising_by_utterance_uses_its_own_statistics() -> None:
     e = experiment.with_overrides(load("acoustic"), ["normalisation=utterance"])
     preprocessor = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
-    frames = preprocessor.frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
+    frames = preprocessor.normalise_frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
     # float32 means of 50 values
     np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(frames.std(0), 1, atol=1e-4)

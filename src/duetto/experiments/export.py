@@ -167,7 +167,7 @@ def _quantised(folder: Path, checked: _Checked) -> Quantised:
     after, smaller, quicker = _timed(folder, inputs)
     temperature = Session(folder).temperature
     change = np.abs(metrics.softmax(after / temperature) - metrics.softmax(before / temperature)).max()
-    relabelled = float((metrics.answers(after) != metrics.answers(before)).mean())
+    relabelled = float((metrics.predicted_classes(after) != metrics.predicted_classes(before)).mean())
     return Quantised((size, smaller), (seconds, quicker), float(change), relabelled, checked.heard is None)
 
 

@@ -21,10 +21,11 @@ from ..embeddings.vocabulary import count, coverage
 from ..errors import ConfigurationError, CorpusError
 from ..features.augmented import Augmented
 from ..features.content import Contents
+from ..features.extractor import Extractor
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..features.short_term import ShortTermConfig
-from ..features.store import Extractor, FeatureStore, extract_corpus
+from ..features.store import FeatureStore, extract_corpus
 from ..splits import Fold
 from ..training import Sources
 from ..training.word_embeddings import EmbeddingConfig, Embeddings

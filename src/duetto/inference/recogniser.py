@@ -199,7 +199,7 @@ class Recogniser:
         logits = self._session.logits(*self._session.preprocessor.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
         return Prediction(
-            label=self.labels[int(metrics.answers(logits))],
+            label=self.labels[int(metrics.predicted_classes(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
             words_from=heard.words_from,
@@ -284,7 +284,7 @@ class Recogniser:
             )
         if self._session.preprocessor.experiment.normalisation == "speaker":
             warnings.append("the system normalises by speaker and knows this one from this recording alone")
-        return self._session.preprocessor.frames(features)
+        return self._session.preprocessor.normalise_frames(features)
 
     def _read(self, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]) -> np.ndarray:
         """What the second encoder reads: ids (n,), or vectors (n, dim) of the sounds of the words."""
@@ -295,7 +295,7 @@ class Recogniser:
             warnings.append("the system was trained on words in random order; it reads these as they were spoken")
         if self._spoken is not None:
             segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
-            return preprocessor.vectors(self._spoken(segments))
+            return preprocessor.normalise_vectors(self._spoken(segments))
         if self._alikes is not None:
             words = self._alike(self._alikes, waveform, words, warnings)
         tokens = word_tokens(words)

@@ -64,7 +64,7 @@ class Reader:
     def __call__(self, utterance: Utterance, preprocessor: Preprocessor) -> np.ndarray:
         """What the second encoder reads: vectors (n, dim) float32 or ids (n,) int64."""
         if self.spoken is not None:
-            return preprocessor.vectors(self.spoken(utterance))
+            return preprocessor.normalise_vectors(self.spoken(utterance))
         return preprocessor.ids(tokens(self.alikes(utterance, preprocessor.vocabulary) if self.alikes else utterance))
 
     @property
@@ -153,12 +153,14 @@ def prepare(
             by_speaker = {
                 speaker: Normaliser.fit(xs, len(preprocessor.normaliser.mean)) for speaker, xs in groups.items()
             }
-        frames = [preprocessor.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
+        frames = [preprocessor.normalise_frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
     if experiment.uses_words:
         reader = reader or Reader()
         words = [reader(u, preprocessor) for u in utterances]
         if experiment.word_order == "shuffled":
-            words = [_shuffled(preprocessor.cut_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
+            words = [
+                _shuffled(preprocessor.truncate_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)
+            ]
     numbers = {label: number for number, label in enumerate(preprocessor.classes)}
     return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
 

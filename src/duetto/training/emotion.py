@@ -248,7 +248,7 @@ class EmotionTask:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
         trust(model, self.preprocessor, self.development)
         answers = logits(model, self.preprocessor, self.scored)
-        predicted, target = metrics.answers(answers), self.scored.inputs.target
+        predicted, target = metrics.predicted_classes(answers), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         return {
             "score": ua,

@@ -17,7 +17,7 @@ SMALL = ("hidden=8", "dense=8", "epochs=1")
 
 
 def corpus(folder: Path) -> Path:
-    """A manifest of sines, each class with its own pitch and level: 6 speakers in 2 sessions, 2 utterances of each class."""
+    """A manifest of sines, each class with its own pitch and level: 6 speakers in 2 sessions, 8 utterances each."""
     utterances = []
     for speaker in range(6):
         for at, label in enumerate(LABEL_SETS["four"] * 2):

@@ -88,8 +88,9 @@ TABLES["extensions"] += tuple(
     for name in (*SYSTEMS, *BASELINES)
     if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
 )
-"""Group → its rows; a system or baseline without a row joins the extensions. Figures are those that the tables print; the paper's text has others. The controls that are not
-trained (`baselines.controls.CONTROLS`) stand beside every selection."""
+"""Group → its rows; a system or baseline without a row of its own joins the extensions. Figures are those that the
+tables print; the paper's text has others. The controls that are not trained (`baselines.controls.CONTROLS`) are
+reported with every selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])
 

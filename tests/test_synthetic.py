@@ -492,7 +492,7 @@ def recording(tree: Path, name: str) -> Path:
 
 
 def test_votes_agree_with_labels(tree):
-    for utterance in iemocap.parse_synthetic(tree):
+    for utterance in iemocap.SYNTHETIC(tree):
         assert utterance.votes is not None
         votes = [utterance.votes[name] for name in ("E2", "E3", "E4")]
         counts = Counter(vote for given in votes for vote in given)
@@ -541,7 +541,7 @@ def test_alignments_are_whole_and_true(tree):
 
 
 def test_the_reader_of_iemocap_reads_it(tree):
-    utterances = iemocap.parse_synthetic(tree)
+    utterances = iemocap.SYNTHETIC(tree)
     plan = {line.id: line for line in draw_plan(Options(size=40, seed=3)).lines}
     assert {utterance.id for utterance in utterances} == set(plan)
     for utterance in utterances:
@@ -715,13 +715,13 @@ def test_what_earlier_versions_left_when_killed_is_recognised(tmp_path, tree, se
     for number in range(1, sessions + 1):
         (tmp_path / f".partial-123/Session{number}").rename(tmp_path / f"Session{number}")
     with pytest.raises(CorpusError, match="synthesis was interrupted"):
-        iemocap.parse(tmp_path)
+        iemocap.CORPUS(tmp_path)
     if sessions:
         with pytest.raises(CorpusError, match="not an empty folder"):
             synthetic.write(tmp_path, size=10)
     else:
         synthetic.write(tmp_path, size=10)
-        assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
+        assert len(iemocap.SYNTHETIC(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
 
 
 def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
@@ -730,7 +730,7 @@ def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
     del marker["complete"]
     (tmp_path / synthetic.MARKER).write_text(json.dumps(marker))
     assert synthetic.is_complete(tmp_path)
-    assert [u.id for u in iemocap.parse(tmp_path)] == [u.id for u in iemocap.parse(tree)]
+    assert [u.id for u in iemocap.CORPUS(tmp_path)] == [u.id for u in iemocap.CORPUS(tree)]
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"complete": 1}'])
@@ -738,7 +738,7 @@ def test_a_corpus_with_a_damaged_marker_is_refused(tmp_path, tree, content):
     shutil.copytree(tree, tmp_path, dirs_exist_ok=True)
     (tmp_path / synthetic.MARKER).write_text(content)
     with pytest.raises(CorpusError, match=r"SYNTHETIC\.json"):
-        iemocap.parse(tmp_path)
+        iemocap.CORPUS(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -762,7 +762,7 @@ def test_a_killed_call_continues_and_ends_with_the_same_bytes(tmp_path, undistur
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     if list(tmp_path.glob("Session*")):
         with pytest.raises(CorpusError, match="synthesis was interrupted"):
-            iemocap.parse(tmp_path)
+            iemocap.CORPUS(tmp_path)
     synthetic.write(tmp_path, size=10)
     assert digest(tmp_path) == undisturbed
     assert len(list(tmp_path.iterdir())) == 6

@@ -9,13 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..corpora.iemocap import SYNTHETIC_MARKER
 from ..errors import CorpusError
 from ..utils import files
 from ..utils.reading import Record, read_json
 from .channel import ceilings
 from .plan import Plan
 
-MARKER = "SYNTHETIC.json"
+MARKER = SYNTHETIC_MARKER
 """Name of the file at the root of a synthetic corpus."""
 VERSION = 1
 """Of what is written. The same version, options, seed and machine give the same bytes."""

@@ -15,6 +15,7 @@ import pytest
 from duetto import audit, runs
 from duetto.baselines import BASELINES
 from duetto.config import experiment
+from duetto.corpora import iemocap
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, ModelError
 from duetto.experiments import runner
@@ -79,3 +80,15 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
     job: Any = SimpleNamespace(run=SimpleNamespace(experiment=experiment.load("acoustic")))
     with pytest.raises(ModelError, match=r"killed for want of memory \(a child .*--workers 1"):
         runner._train_in_processes([job], 2, None)
+
+
+def test_results_are_comparable_with_the_paper_only_on_session_5_of_the_real_corpus(tmp_path: Path) -> None:
+    def tested(name: str) -> Fold:
+        return Fold("last", (), (), (Utterance(name, tmp_path / f"{name}.wav", label="sad"),))
+
+    real = [tested("Ses05F_impro01_F000")]
+    assert runs.comparable("session5", real)
+    assert not runs.comparable("loso", real)
+    assert not runs.comparable("session5", [tested("u1")])
+    (tmp_path / iemocap.SYNTHETIC_MARKER).write_text("{}")
+    assert not runs.comparable("session5", real)

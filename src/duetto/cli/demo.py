@@ -37,7 +37,7 @@ def demo(
 
         finished = run(out, size=size, seeds=seeds, workers=workers, step=step)
     echo("\nSYNTHETIC speech: these figures say nothing about people.\n")
-    echo(report.markdown(finished.results))
+    echo(report.markdown(report.score(finished.results)))
     best = ", ".join(f"{name} {value:.1f}" for name, value in finished.ceilings.items())
     echo(f"\nbest possible UA on these test utterances: {best}\n")
     echo("one recording, chosen by rule: the first of the test whose emotion takes voice and words to find")

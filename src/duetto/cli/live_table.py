@@ -22,7 +22,7 @@ _FRAME = 0.1
 """Seconds between two drawings."""
 
 
-class Board:
+class LiveTable:
     """Rows are systems; columns what is being done, how far it is, and the UA so far. Use it as a context manager."""
 
     def __init__(self, names: tuple[str, ...], console: Console | None = None) -> None:
@@ -33,7 +33,7 @@ class Board:
         live = Live(console=self.console, auto_refresh=False)
         self._live = live if self.console.is_terminal else None
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> LiveTable:
         self._context: AbstractContextManager[object] = self._live or nullcontext()
         self._context.__enter__()
         return self

@@ -10,7 +10,7 @@ import typer
 from .. import splits
 from ..corpora import CORPORA
 from ..embeddings import vectors as word_vectors
-from .live_table import Board
+from .live_table import LiveTable
 from .output import echo
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
     for given in options.vectors.values() if strict else ():
         for file in sorted(given.glob("*.vec")) if given.is_dir() else [given]:
             word_vectors.load(file, strict=True)
-    with Board(("corpus", *select(options.systems))) as board:
-        finished = run(kind, Path(path), out, options, watch=board)
+    with LiveTable(("corpus", *select(options.systems))) as live_table:
+        finished = run(kind, Path(path), out, options, watch=live_table)
     echo(finished.text)
     for file in finished.files:
         echo(f"wrote {file}", err=True)

@@ -26,6 +26,7 @@ from .statistics import (
     calibration,
     holm,
     mcnemar,
+    mean_ua,
     paired_bootstrap,
     summary,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "from_utterances",
     "holm",
     "mcnemar",
+    "mean_ua",
     "paired_bootstrap",
     "summary",
 ]

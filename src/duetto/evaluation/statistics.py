@@ -111,15 +111,32 @@ def summary(result: SystemResult, resamples: int = RESAMPLES, seed: int = 0) -> 
     own = np.arange(len(result.ids))
     clusters, unit, notes = clusters_of(result)
     size = len(result.classes)
-    point = metrics.scores(tally(result.target, result.predicted, np.zeros_like(own), size)[0][0])
     drawn = [
         metrics.scores(draws(*tally(result.target, result.predicted, by, size), resamples, seed))
         for by in (clusters, own)
     ]
     ua, wa, macro_f1 = (
-        _score(values, drawn[0][i].mean(1), drawn[1][i].mean(1), 100.0) for i, values in enumerate(point)
+        _score(values, drawn[0][i].mean(1), drawn[1][i].mean(1), 100.0) for i, values in enumerate(_by_seed(result))
     )
     return Summary(ua, wa, macro_f1, len(own), unit, int(clusters.max()) + 1, notes)
+
+
+def mean_ua(result: SystemResult) -> float:
+    """UA in percent, mean over seeds: that of `summary`, without its intervals.
+
+    Args:
+        result: A result.
+
+    Returns:
+        The mean.
+    """
+    return float(np.mean((100.0 * _by_seed(result).ua).tolist()))
+
+
+def _by_seed(result: SystemResult) -> metrics.Scores:
+    """UA, WA and macro-F1 as fractions, (seeds,) each."""
+    together = np.zeros(len(result.ids), dtype=np.int64)
+    return metrics.scores(tally(result.target, result.predicted, together, len(result.classes))[0][0])
 
 
 def breakdown(result: SystemResult, by: str, resamples: int = RESAMPLES, seed: int = 0) -> list[Group]:

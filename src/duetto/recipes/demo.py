@@ -112,7 +112,7 @@ def run(
         results,
         findings=run_summary.findings_of([out / "runs" / system.name for system in systems]),
     )
-    report.write(page, results, ceilings=best, **context)
+    report.write(page, report.score(results), ceilings=best, **context)
     example, decisions = _example(tree, folds[0].test)
     prediction = Recogniser(out / "runs" / "fusion-speech2vec")(example.audio)
     return Demo(tuple(results), best, page, example.audio, str(example.label), decisions, prediction)

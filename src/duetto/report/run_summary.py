@@ -18,7 +18,6 @@ from ..audit import Audit, Finding
 from ..baselines.controls import CONTROLS
 from ..errors import ConfigurationError
 from ..evaluation import SystemResult, aligned
-from ..runs import read
 from ..splits import Fold
 
 _CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
@@ -95,29 +94,47 @@ def report_context(
     }
 
 
-def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
-    """The description of runs that may stand in one table: those of one protocol, with the same test utterances."""
-    described = [read(run) for run in runs]
-    for run, other in zip(runs, described, strict=True):
-        if other["protocol"] != described[0]["protocol"]:
+def common_description(folders: Sequence[Path], results: Sequence[SystemResult]) -> dict[str, Any]:
+    """Check that runs may stand in one table: they have the same protocol and the same test utterances.
+
+    Args:
+        folders: Run folders.
+        results: Their results, in the same order.
+
+    Returns:
+        The description (`runs.read`) of the first run.
+
+    Raises:
+        ConfigurationError: The runs differ in protocol or test utterances.
+    """
+    descriptions = [runs.read(folder) for folder in folders]
+    for folder, other in zip(folders, descriptions, strict=True):
+        if other["protocol"] != descriptions[0]["protocol"]:
             raise ConfigurationError(
-                f"{runs[0]} has protocol {described[0]['protocol']}, {run} has {other['protocol']}: "
+                f"{folders[0]} has protocol {descriptions[0]['protocol']}, {folder} has {other['protocol']}: "
                 "figures of different test data can't be compared; evaluate them one by one"
             )
     for result in results[1:]:
         aligned(results[0], result)
-    return described[0]
+    return descriptions[0]
 
 
-def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemResult]:
-    """Results whose names differ: two runs of one system get the names of their folders too, or if these are alike,
-    their paths."""
-    names = Counter(result.system for result in results)
-    folders = Counter((result.system, run.name) for run, result in zip(runs, results, strict=True))
-    told = []
-    for run, result in zip(runs, results, strict=True):
-        if names[result.system] > 1:
-            where = run.name if folders[result.system, run.name] == 1 else run
+def with_distinct_names(folders: Sequence[Path], results: Sequence[SystemResult]) -> list[SystemResult]:
+    """Add the folder to the names of results of the same system: its name, or its path where the names are the same.
+
+    Args:
+        folders: Run folders.
+        results: Their results, in the same order.
+
+    Returns:
+        The results, no two with the same name.
+    """
+    systems = Counter(result.system for result in results)
+    names = Counter((result.system, folder.name) for folder, result in zip(folders, results, strict=True))
+    distinct = []
+    for folder, result in zip(folders, results, strict=True):
+        if systems[result.system] > 1:
+            where = folder.name if names[result.system, folder.name] == 1 else folder
             result = replace(result, system=f"{result.system} ({where})", title=f"{result.title} ({where})")
-        told.append(result)
-    return told
+        distinct.append(result)
+    return distinct

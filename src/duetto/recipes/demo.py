@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import corpora, report, runs, splits, synthetic
-from ..asr.annotate import find_words, language_of
-from ..asr.engines import Engine
+from ..asr.annotate import find_words, language_model_of
+from ..asr.engines import RecogniserConfig
 from ..config import experiment
 from ..corpora import validate
 from ..data.labels import classes
@@ -138,11 +138,11 @@ def _with_found_words(
     (fold,) = folds
     results = []
     for by, systems in FOUND.items():
-        engine = Engine(language=language_of(fold.train)) if by == "recognise" else None
+        asr = RecogniserConfig(language=language_model_of(fold.train)) if by == "recognise" else None
         words, _ = find_words(
             fold.test,
             by=by,
-            engine=engine,
+            asr=asr,
             workers=workers,
             cache_folder=out / "cache" / "words",
             progress=step(f"{by} words"),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import inference, metrics
-from ..asr.finder import save_language
+from ..asr.finder import save_language_model
 from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..data.text import tokens
@@ -150,7 +150,7 @@ def _export(
 ) -> None:
     """Leave all that prediction needs in `folder`, and hold the graph against the model on development inputs."""
     if preprocessor.experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
-        save_language(LanguageModel.from_corpus(sentences), folder)
+        save_language_model(LanguageModel.from_corpus(sentences), folder)
     if reader.encoder is not None:
         for path in reader.encoder.folder.glob("spoken.*"):
             files.copy(path, folder / path.name)

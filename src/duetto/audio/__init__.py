@@ -29,15 +29,15 @@ samples, a cut outside the file.
 
 from .io import END_TOLERANCE, LENGTH_TOLERANCE, Properties, Source, Waveform, duration, load, properties, stream, write
 from .levels import CLIPPED_SHARE, SILENCE_PEAK
-from .sources import MOST_BYTES, WAIT_SECONDS, is_stream, save
+from .sources import MAX_STREAM_BYTES, STREAM_TIMEOUT, is_stream, save
 
 __all__ = [
     "CLIPPED_SHARE",
     "END_TOLERANCE",
     "LENGTH_TOLERANCE",
-    "MOST_BYTES",
+    "MAX_STREAM_BYTES",
     "SILENCE_PEAK",
-    "WAIT_SECONDS",
+    "STREAM_TIMEOUT",
     "Properties",
     "Source",
     "Waveform",

@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import audio
 from ..errors import ConfigurationError
-from .signal import checked
+from .signal import as_float
 
 TELEPHONE = (300.0, 3400.0)
 """Hz; the band of a narrow-band telephone line (ITU-T G.712)."""
@@ -26,7 +26,7 @@ TELEPHONE = (300.0, 3400.0)
 def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
     """Louder or softer: every sample times 10^(decibels / 20)."""
     _require_finite(gain=decibels)
-    return (_sound(samples) * 10 ** (decibels / 20)).astype(np.float32)
+    return (as_float(samples) * 10 ** (decibels / 20)).astype(np.float32)
 
 
 def speed(samples: np.ndarray, sample_rate: int, ratio: float) -> np.ndarray:
@@ -36,7 +36,7 @@ def speed(samples: np.ndarray, sample_rate: int, ratio: float) -> np.ndarray:
     """
     if not 0.5 <= ratio <= 2:
         raise ConfigurationError(f"speed ratio = {ratio} is not valid; give a number from 0.5 to 2")
-    played = {"waveform": np.asarray(_sound(samples), np.float32), "sample_rate": round(sample_rate * ratio)}
+    played = {"waveform": np.asarray(as_float(samples), np.float32), "sample_rate": round(sample_rate * ratio)}
     return audio.load(played, sample_rate=sample_rate).samples
 
 
@@ -52,7 +52,7 @@ def band(samples: np.ndarray, sample_rate: int, low: float, high: float) -> np.n
         inside = np.minimum(np.log2(frequency / low), np.log2(high / frequency))
         return 0.5 - 0.5 * np.cos(np.pi * np.clip(1 + inside / 0.1, 0, 1))
 
-    return _filtered(_sound(samples), sample_rate, response)
+    return _filtered(as_float(samples), sample_rate, response)
 
 
 def tilt(samples: np.ndarray, sample_rate: int, decibels: float, pivot: float = 1000.0) -> np.ndarray:
@@ -63,7 +63,7 @@ def tilt(samples: np.ndarray, sample_rate: int, decibels: float, pivot: float = 
     _require_finite(tilt=decibels, pivot=pivot)
     if pivot <= 0:
         raise ConfigurationError(f"pivot = {pivot} Hz is not valid; give a number above 0")
-    sound = _sound(samples)
+    sound = as_float(samples)
     return _filtered(sound, sample_rate, lambda f: 10 ** (decibels * np.clip(np.log2(f / pivot), -3, 3) / 20))
 
 
@@ -74,7 +74,7 @@ def add_noise(samples: np.ndarray, sample_rate: int, snr: float, *, colour: floa
     A silent recording stays silent: it has no level to be `snr` dB below.
     """
     _require_finite(snr=snr, colour=colour)
-    sound = _sound(samples)
+    sound = as_float(samples)
     white = np.random.default_rng(seed).standard_normal(len(sound))
     noise = _filtered(white, sample_rate, lambda f: np.maximum(f, 20.0) ** (-colour / 2)) if colour else white
     noise *= math.sqrt(_power(sound) / max(_power(noise), 1e-30)) * 10 ** (-snr / 20)
@@ -92,7 +92,7 @@ def reverberate(
     if not 0 < seconds < math.inf:
         raise ConfigurationError(f"reverberation time = {seconds} s is not valid; give a finite number above 0")
     _require_finite(direct=direct)
-    sound = _sound(samples)
+    sound = as_float(samples)
     steps = np.arange(1, max(2, round(seconds * sample_rate)))
     tail = np.random.default_rng(seed).standard_normal(len(steps)) * 10 ** (-3 * steps / (seconds * sample_rate))
     tail *= 10 ** (-direct / 20) / math.sqrt(float(tail @ tail))
@@ -123,12 +123,6 @@ def recording(samples: np.ndarray, sample_rate: int, *, seed: int) -> np.ndarray
     if chance[3] < 0.2:
         out = band(out, sample_rate, *TELEPHONE)
     return gain(out, level)
-
-
-def _sound(samples: np.ndarray) -> np.ndarray:
-    """The samples as floating-point numbers with full scale ±1; `AudioError` as the head of this module says."""
-    signal, *_ = checked(samples)
-    return signal / np.float32(32768) if signal.dtype == np.int16 else signal
 
 
 def _require_finite(**settings: float) -> None:

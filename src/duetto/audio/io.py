@@ -46,13 +46,13 @@ class Waveform:
 
     samples: (n,) float32, n ≥ 1, finite, read-only, full scale ±1.
     sample_rate: samples per second. warnings: what a listener should know about this recording.
-    whole: seconds of the recording that these samples are a part of, where `load` was asked for the `most` of it.
+    source_duration: seconds of the recording that these samples are a part of, where `load` was given `max_seconds`.
     """
 
     samples: np.ndarray
     sample_rate: int
     warnings: tuple[str, ...] = ()
-    whole: float | None = None
+    source_duration: float | None = None
 
     @property
     def duration(self) -> float:
@@ -106,7 +106,7 @@ def load(
     start: float | None = None,
     end: float | None = None,
     sample_rate: int = SAMPLE_RATE,
-    most: float | None = None,
+    max_seconds: float | None = None,
     side: Literal["first", "last"] = "first",
 ) -> Waveform:
     """Read a recording, or the seconds `start`–`end` of it, as one channel at `sample_rate`.
@@ -120,7 +120,7 @@ def load(
         start: Seconds; the beginning by default.
         end: Seconds; the end by default.
         sample_rate: Of the result, in Hz.
-        most: Seconds of the recording to decode at most; without start and end. The samples are those of the whole
+        max_seconds: Seconds of the recording to decode at most; without start and end. The samples are those of the whole
             recording, but for the filter of the resampler at the cut.
         side: Which of them: the first, or the last, from a whole second on.
 
@@ -129,17 +129,17 @@ def load(
     """
     sample_rate = _valid_rate(sample_rate, "the sample rate asked for")
     with _opened(source) as decoder:
-        if most is None:
+        if max_seconds is None:
             first, last = _cut(decoder, start, end)
         else:
-            first, last = _part(decoder, most, side)
+            first, last = _part(decoder, max_seconds, side)
         levels = Levels(decoder.rate, decoder.full_scale)
         pieces = list(_resampled(decoder, first, last, sample_rate, levels, (start, end)))
-        warnings = [*_length_warnings(decoder, end if most is None else None), *decoder.notes]
-        whole = None if most is None else decoder.measured() / decoder.rate
+        warnings = [*_length_warnings(decoder, end if max_seconds is None else None), *decoder.notes]
+        source_duration = None if max_seconds is None else decoder.measured() / decoder.rate
     samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     samples.setflags(write=False)
-    return Waveform(samples, sample_rate, (*warnings, *levels.warnings(sample_rate)), whole)
+    return Waveform(samples, sample_rate, (*warnings, *levels.warnings(sample_rate)), source_duration)
 
 
 def stream(source: Source, *, sample_rate: int = SAMPLE_RATE, block_seconds: float = 30.0) -> Iterator[np.ndarray]:
@@ -317,12 +317,12 @@ def _said(start: float | None, end: float | None) -> str:
     return f"the cut {0.0 if start is None else start}–{'' if end is None else end} s"
 
 
-def _part(decoder: Decoder | _Array, most: float, side: str) -> tuple[float, float]:
-    """First and last frame of the `most` seconds."""
+def _part(decoder: Decoder | _Array, max_seconds: float, side: str) -> tuple[float, float]:
+    """First and last frame of the first or last `max_seconds`."""
     if side == "first":
-        return 0, max(1, round(most * decoder.rate))
+        return 0, max(1, round(max_seconds * decoder.rate))
     length = decoder.measured()
-    return max(0, math.floor(length / decoder.rate - most)) * decoder.rate, length
+    return max(0, math.floor(length / decoder.rate - max_seconds)) * decoder.rate, length
 
 
 def _check_cut(decoder: Decoder | _Array, read: int, start: float | None, end: float | None) -> None:

@@ -3,8 +3,8 @@
     regular file ──────────────────────────────▶ opened
     FIFO · /dev/fd/63 · device · socket · stream ─ read to its end, within bounds ─▶ temporary file
 
-Nothing waits for ever: a FIFO or socket that gives nothing for `WAIT_SECONDS` is an error. Nothing is read without
-end: what does not begin like audio is refused after its first bytes, and `MOST_BYTES` are the most of a stream.
+Nothing waits for ever: a FIFO or socket that gives nothing for `STREAM_TIMEOUT` is an error. Nothing is read without
+end: what does not begin like audio is refused after its first bytes, and `MAX_STREAM_BYTES` are the most of a stream.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from ..errors import AudioError
 from .decode import NotAudioError, opened
 from .hints import not_audio
 
-WAIT_SECONDS = 30.0
+STREAM_TIMEOUT = 30.0
 """A FIFO or socket named by its path that gives no byte for so long is given up."""
-MOST_BYTES = 2 << 30
+MAX_STREAM_BYTES = 2 << 30
 """Bytes that are read of what is no regular file: 2 GiB, 18 hours of 16-bit sound at 16 kHz."""
 _IN_MEMORY = 64 << 20
 _HEAD = 1 << 20
@@ -142,9 +142,9 @@ def _spooled(chunks: Iterator[bytes], name: str) -> BinaryIO:
             if not recognised and size >= _HEAD:
                 _check_head(file, name)
                 recognised = True
-            if size > MOST_BYTES:
+            if size > MAX_STREAM_BYTES:
                 raise AudioError(
-                    f"{name}: gives more than {MOST_BYTES >> 20} MiB and is read no further; give a shorter recording"
+                    f"{name}: gives more than {MAX_STREAM_BYTES >> 20} MiB and is read no further; give a shorter recording"
                 )
     except BaseException:
         file.close()
@@ -175,12 +175,12 @@ def _stream_of(path: Path, mode: int) -> Iterator[bytes]:
         return
     if stat.S_ISSOCK(mode):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(WAIT_SECONDS)
+            connection.settimeout(STREAM_TIMEOUT)
             connection.connect(str(path))
-            yield from _read_from(os.dup(connection.fileno()), WAIT_SECONDS, path)
+            yield from _read_from(os.dup(connection.fileno()), STREAM_TIMEOUT, path)
         return
     flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-    yield from _read_from(os.open(path, os.O_RDONLY | flags), WAIT_SECONDS, path)
+    yield from _read_from(os.open(path, os.O_RDONLY | flags), STREAM_TIMEOUT, path)
 
 
 def _read_from(descriptor: int, wait: float | None, path: Path) -> Iterator[bytes]:

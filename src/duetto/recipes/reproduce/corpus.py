@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...asr.annotate import find_words
-from ...corpora import validate
-from ...corpora.validate import SCANS, Problem, ValidationReport
+from ...corpora import find, validate
+from ...corpora.validate import Problem, ValidationReport
 from ...data.labels import selected
 from ...data.text import tokens
 from ...data.utterance import Utterance
@@ -19,9 +19,6 @@ from ...utils.progress import Progress
 
 QUOTED = 5
 """Problems that an error message quotes."""
-
-NAMES = {"iemocap": "IEMOCAP", "emodb": "EmoDB", "ravdess": "RAVDESS", "synthetic": "synthetic speech"}
-"""Kind → name of the corpus in a report; others have the name of their folder or file."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +75,15 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
     Raises:
         CorpusError: It does not exist, has errors, or has no labelled utterance.
     """
+    corpus = find(kind)
     if not path.exists():
-        what = "file" if kind == "manifest" else "folder"
+        what = "file" if corpus.is_file else "folder"
         raise CorpusError(f"{path}: no such {what}; give the path of the corpus, --corpus {kind}:PATH")
     validation = validate.check(kind, path, progress=progress)
     if not validation.healthy and not force:
         raise CorpusError(_refusal(kind, path, validation))
     problems: list[Problem] = []
-    utterances = selected(SCANS[kind](path, "four", problems.append))
+    utterances = selected(corpus.scan(path, "four", problems.append))
     notes = []
     if not validation.healthy:
         notes.append(f"the corpus is not healthy: {_counts(validation)}; see: duetto corpus check")
@@ -97,7 +95,7 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
         utterances = usable
     if not utterances:
         raise CorpusError(f"{path}: no utterance with a label in it; see: duetto corpus check {kind} {path}")
-    return LoadedCorpus(kind, NAMES.get(kind, path.name), utterances, tuple(notes))
+    return LoadedCorpus(kind, path.name if corpus.is_file else corpus.title, utterances, tuple(notes))
 
 
 def _counts(validation: ValidationReport) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 
 from ...baselines import BASELINES, Baseline
-from ...config.experiment import SYSTEMS, Experiment, changed, load
+from ...config.experiment import SYSTEMS, Experiment, load, with_overrides
 from ...errors import ConfigurationError
 from ...features.registry import feature_spec
 from ...features.short_term import ShortTermConfig
@@ -209,7 +209,7 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
     original, values = load(name), parsed(settings)
     if keeps_features(name):
         values.pop("features", None)
-    chosen = changed(original, [f"{key}={value}" for key, value in values.items()])
+    chosen = with_overrides(original, [f"{key}={value}" for key, value in values.items()])
     return replace(chosen, name=original.name, title=original.title)
 
 

@@ -69,7 +69,7 @@ def run(
     _check_settings(names, options)
 
     def validated(done: int, total: int) -> None:
-        watch(Event("corpus", "examine recordings", done, total))
+        watch(Event("corpus", "validate recordings", done, total))
 
     loaded = corpus.read(kind, path, force=options.force, progress=validated)
     out.mkdir(parents=True, exist_ok=True)

@@ -215,7 +215,7 @@ def test_only_lines_of_libmpg123_are_kept_out(capfd: pytest.CaptureFixture[str])
     library = ctypes.CDLL(None)
     pointer = ctypes.c_void_p.in_dll(library, "__stderrp" if sys.platform == "darwin" else "stderr")
     library.fputs.argtypes = (ctypes.c_char_p, ctypes.c_void_p)
-    with messages.kept_out(), messages.kept_out():
+    with messages.mpg123_messages_suppressed(), messages.mpg123_messages_suppressed():
         library.fputs(b"[src/libmpg123/layer3.c:1()] error: dequantization failed!\n", pointer.value)
         library.fputs(b"another library\n", pointer.value)
         os.write(2, b"this program\n")
@@ -282,7 +282,7 @@ def test_devices_end_with_an_error(device: str, message: str) -> None:
 @posix
 def test_an_endless_recording_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_STREAM_BYTES", 3 << 20)
-    monkeypatch.setattr(sources, "_IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(sources, "MAX_MEMORY", 1 << 20)
     head, data = wav(0xFFFF_FFFF, b""), bytes(1 << 16)
 
     class Endless(io.RawIOBase):
@@ -342,7 +342,7 @@ def test_links_and_folders(tmp_path: Path) -> None:
         audio.load(link)
 
 
-# No more is decoded than is asked for.
+# No more is decoded than is needed.
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])

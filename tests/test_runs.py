@@ -15,7 +15,6 @@ import pytest
 from duetto import audit, runs
 from duetto.baselines import BASELINES
 from duetto.config import experiment
-from duetto.corpora import iemocap
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, ModelError
 from duetto.experiments import runner
@@ -31,11 +30,11 @@ def test_an_outcome_of_other_utterances_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f/outcome.npz"
     runs.save_outcome(path, np.zeros((3, 4)), 1.5, notes=["a"])
     logits, temperature = runs.load_outcome(path, (3, 4))
-    assert logits.shape == (3, 4) and temperature == 1.5 and runs.noted(path, "notes") == ["a"]
+    assert logits.shape == (3, 4) and temperature == 1.5 and runs.outcome_value(path, "notes") == ["a"]
     with pytest.raises(ModelError, match=r"logits \(3, 4\) where \(4, 4\) should be; delete it"):
         runs.load_outcome(path, (4, 4))
     with pytest.raises(ModelError, match="'history' is missing; delete it"):
-        runs.noted(path, "history")
+        runs.outcome_value(path, "history")
     runs.save_outcome(path, np.full((3, 4), np.nan), 1.5)
     with pytest.raises(ModelError, match="damaged, no logits and temperature in it; delete it"):
         runs.load_outcome(path)
@@ -80,15 +79,3 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
     job: Any = SimpleNamespace(run=SimpleNamespace(experiment=experiment.load("acoustic")))
     with pytest.raises(ModelError, match=r"killed for want of memory \(a child .*--workers 1"):
         runner._train_in_processes([job], 2, None)
-
-
-def test_results_are_comparable_with_the_paper_only_on_session_5_of_the_real_corpus(tmp_path: Path) -> None:
-    def tested(name: str) -> Fold:
-        return Fold("last", (), (), (Utterance(name, tmp_path / f"{name}.wav", label="sad"),))
-
-    real = [tested("Ses05F_impro01_F000")]
-    assert runs.comparable("session5", real)
-    assert not runs.comparable("loso", real)
-    assert not runs.comparable("session5", [tested("u1")])
-    (tmp_path / iemocap.SYNTHETIC_MARKER).write_text("{}")
-    assert not runs.comparable("session5", real)

@@ -1,7 +1,4 @@
-"""What a report states of the runs it compares: their protocol and corpus, findings of the audit, controls.
-
-run folders ─▶ the arguments of `report.write`
-"""
+"""Run folders → the arguments of `report.write`: protocol, corpus, findings of the audit, controls."""
 
 from __future__ import annotations
 
@@ -17,78 +14,107 @@ from .. import audit, runs
 from ..audit import Audit, Finding
 from ..baselines.controls import CONTROLS
 from ..errors import ConfigurationError
-from ..evaluation import SystemResult, aligned
+from ..evaluation import SystemResult, aligned, from_folds
 from ..splits import Fold
 
 _CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
 
 
 def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResult]:
-    """Every control on the same folds."""
-    return [
-        runs.assemble(
-            name,
-            title,
-            labels,
-            folds,
-            np.concatenate([control(fold, labels) for fold in folds])[None],
-            seeds=(0,),
-            kind="control",
-        )
-        for name, (title, control) in CONTROLS.items()
-    ]
+    """Run every control that needs no training.
+
+    Args:
+        folds: Folds of a protocol.
+        labels: Classes.
+
+    Returns:
+        A result each.
+    """
+    results = []
+    for name, (title, control) in CONTROLS.items():
+        logits = np.concatenate([control(fold, labels) for fold in folds])[None]
+        results.append(from_folds(name, folds, labels, logits, seeds=(0,), title=title, kind="control"))
+    return results
 
 
 def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
-    """What the audits of run folders found, each thing once, with the system that it is of (`audit.merged`); None
-    where one of them was never audited."""
+    """Collect the findings of the audits of several runs.
+
+    Args:
+        folders: Run folders.
+
+    Returns:
+        Each finding once, with the systems it concerns (`audit.merged`); None where a run was never audited.
+    """
     audits: dict[str, Audit] = {}
     for folder in folders:
-        if (checked := audit.load(folder)) is None:
+        if (found := audit.load(folder)) is None:
             return None
-        described = runs.read(folder)
-        name = described["baseline" if "baseline" in described else "experiment"]["name"]
-        audits[name if name not in audits else f"{name} ({folder})"] = checked
+        description = runs.read(folder)
+        name = description["baseline" if "baseline" in description else "experiment"]["name"]
+        audits[name if name not in audits else f"{name} ({folder})"] = found
     return audit.merged(audits)
 
 
 def save_controls(folds: Sequence[Fold], labels: tuple[str, ...], folder: Path) -> None:
-    """Leave every control beside a run's result, so that a report never lacks them."""
+    """Save the result of every control in a run folder, so that its report has them.
+
+    Args:
+        folds: Folds of the run.
+        labels: Classes.
+        folder: The run folder.
+    """
     for result in controls(folds, labels):
         result.save(folder / f"control-{result.system}.npz")
 
 
 def controls_of(folder: Path) -> list[SystemResult]:
-    """The controls that lie beside a run's result."""
+    """Read the results of the controls in a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Those that are there.
+    """
     return [SystemResult.load(path) for path in map(folder.joinpath, _CONTROL_FILES) if path.is_file()]
 
 
 def report_context(
-    described: Mapping[str, Any],
+    description: Mapping[str, Any],
     results: Sequence[SystemResult],
     *,
     findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
-    """What `report.write` shall say of protocol, corpus and audit, from a run's description."""
+    """Collect what a report states of protocol, corpus and audit.
+
+    Args:
+        description: Description of a run (`runs.read`).
+        results: Results on its test utterances.
+        findings: Findings of the audit; None where none was made.
+
+    Returns:
+        Arguments of `report.write`: `title`, `corpus`, `protocol`, `audit`.
+    """
     first = results[0]
     counts = {label: int((first.target == i).sum()) for i, label in enumerate(first.classes)}
-    folds = described["folds"]
-    choice = described.get("experiment", {}).get("epoch_choice", "development")
+    folds = description["folds"]
+    choice = description.get("experiment", {}).get("epoch_choice", "development")
     return {
-        "title": f"Speech emotion recognition, protocol {described['protocol']}",
-        "corpus": {"name": "", "counts": counts, "synthetic": described["synthetic"]},
+        "title": f"Speech emotion recognition, protocol {description['protocol']}",
+        "corpus": {"name": "", "counts": counts, "synthetic": description["synthetic"]},
         "protocol": {
-            "protocol": described["protocol"],
+            "protocol": description["protocol"],
             "folds": [
                 f"{fold['name']}: {len(fold['train'])} training, {len(fold['development'])} development, "
                 f"{len(fold['test'])} test utterances; disjoint in {', '.join(fold['disjoint_in']) or 'NOTHING'}"
                 for fold in folds
             ],
-            "seeds": described["seeds"],
-            f"choice of {'epoch' if 'experiment' in described else 'settings'}": choice
+            "seeds": description["seeds"],
+            f"choice of {'epoch' if 'experiment' in description else 'settings'}": choice
             + (" data, never test data" if choice == "development" else ""),
             "temperature": "fitted on development data",
-            "environment": described["environment"],
+            "environment": description["environment"],
         },
         "audit": findings,
     }

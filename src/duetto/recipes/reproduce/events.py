@@ -34,5 +34,9 @@ Watch = Callable[[Event], None]
 """Receives each event, in the process and thread that trains."""
 
 
-def silent(_: Event) -> None:
-    """Ignore an event."""
+def silent(event: Event) -> None:
+    """Ignore an event.
+
+    Args:
+        event: Not used.
+    """

@@ -76,7 +76,7 @@ def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], p
             utterances,
             protocol,
             [home / e.name for e in systems],
-            Workspace(home / "cache", step=step),
+            Workspace(home / "cache", progress=step),
             seeds=range(options.seeds),
             workers=options.workers,
         )

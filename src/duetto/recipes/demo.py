@@ -24,7 +24,7 @@ from ..errors import ConfigurationError, CorpusError
 from ..evaluation import SystemResult
 from ..experiments.rescore import rescore
 from ..experiments.runner import run_systems
-from ..experiments.workspace import Step, Workspace, silent
+from ..experiments.workspace import StepProgress, Workspace, silent
 from ..inference.recogniser import Prediction, Recogniser
 from ..report import run_summary
 from ..splits import Fold
@@ -71,7 +71,7 @@ def run(
     seed: int = 0,
     epochs: int | None = None,
     workers: int = 2,
-    step: Step = silent,
+    step: StepProgress = silent,
 ) -> Demo:
     """Write, train, evaluate, recognise; everything lands in `out`. Resumable, as its parts are."""
     tree = out / "corpus"
@@ -92,7 +92,7 @@ def run(
     systems = [
         experiment.load(name) if epochs is None else experiment.load(name, epochs=epochs) for name in DEMO_SYSTEMS
     ]
-    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), step=step)
+    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), progress=step)
     results = run_systems(
         systems,
         utterances,
@@ -132,7 +132,7 @@ def _example(tree: Path, test: Sequence[Utterance]) -> tuple[Utterance, dict[str
 
 
 def _with_found_words(
-    out: Path, folds: Sequence[Fold], workspace: Workspace, workers: int, step: Step
+    out: Path, folds: Sequence[Fold], workspace: Workspace, workers: int, step: StepProgress
 ) -> list[SystemResult]:
     """The fusion systems again, on words that nobody wrote down: recognised, and merely segmented."""
     (fold,) = folds

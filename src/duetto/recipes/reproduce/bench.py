@@ -22,8 +22,9 @@ from ...data.labels import classes
 from ...embeddings import vectors as word_vectors
 from ...errors import DuettoError
 from ...evaluation import SystemResult
-from ...experiments import runner
-from ...experiments.runner import run_baseline, run_systems
+from ...experiments.baseline_runner import run_baseline
+from ...experiments.runner import run_systems
+from ...experiments.split import AuditedSplit, audited_split
 from ...experiments.workspace import Workspace
 from ...report import run_summary
 from ...splits import Fold
@@ -132,6 +133,7 @@ class Bench:
         self.watch = watch
         self.workspace = Workspace(out / "cache", options.embeddings)
         self._timed: Material | None = None
+        self._splits: dict[tuple[str, int], AuditedSplit] = {}
         self._said: dict[str, None] = {}
 
     def measure(self, names: Sequence[str], protocol: str, *, twins: bool = True) -> Measured:
@@ -169,10 +171,18 @@ class Bench:
     def _prepared(self, protocol: str) -> list[Fold]:
         """The folds, audited, of recordings that can be read."""
         check_accelerator(self.options.accelerator)
-        shop = replace(self.workspace, step=self._steps("corpus", None))
-        labelled, folds, _ = runner.split(self.material.utterances, protocol, shop, self.options.declare_leak)
-        shop.short_term(labelled)
-        return folds
+        workspace = replace(self.workspace, progress=self._steps("corpus", None))
+        split = self._split(self.material, protocol, workspace)
+        workspace.short_term(split.utterances)
+        return split.folds
+
+    def _split(self, material: Material, protocol: str, workspace: Workspace) -> AuditedSplit:
+        """The folds of a corpus, made and audited once for all systems."""
+        key = (protocol, id(material))  # which this object keeps, so that the identity stays its own
+        if key not in self._splits:
+            progress, leaks = workspace.progress("audit the split"), self.options.declare_leak
+            self._splits[key] = audited_split(material.utterances, protocol, declare_leak=leaks, progress=progress)
+        return self._splits[key]
 
     def _planned(self, names: Sequence[str], twins: bool) -> Iterator[str]:
         """What is trained, in order: every system, and its leaking twin behind it."""
@@ -234,11 +244,10 @@ class Bench:
         """One system, or the leaking twin of one, from its run folder or trained."""
         options, folder = self.options, self._folder(name, protocol)
         chosen, seeds = options.configured(name.removesuffix(BEST_ON_TEST)), range(options.seeds)
-        shop = replace(self.workspace, step=self._steps(name, _SoFar(folder, folds, seeds)))
+        shop = replace(self.workspace, progress=self._steps(name, _SoFar(folder, folds, seeds)))
         if isinstance(chosen, Baseline):
-            result = run_baseline(
-                chosen, self.material.utterances, protocol, folder, shop, seeds=seeds, declare_leak=options.declare_leak
-            )
+            split = self._split(self.material, protocol, shop)
+            result = run_baseline(chosen, split.utterances, protocol, folder, shop, seeds=seeds, split=split)
         else:
             if name.endswith(BEST_ON_TEST):
                 title = f"{chosen.title}, best epoch on test"
@@ -247,7 +256,7 @@ class Bench:
             brought = {reader.embeddings: path for reader in readers if isinstance(path := self._vectors(reader), Path)}
             if brought:
                 kinds = ", ".join(brought)
-                shop = replace(shop, vectors=brought, say=lambda text: self._said.setdefault(f"{kinds}, {text}"))
+                shop = replace(shop, vectors=brought, notify=lambda text: self._said.setdefault(f"{kinds}, {text}"))
             material = self._with_times() if any(map(self._needs_times, readers)) else self.material
             (result,) = run_systems(
                 [chosen],
@@ -258,7 +267,7 @@ class Bench:
                 seeds=seeds,
                 workers=options.workers,
                 accelerator=options.accelerator,
-                declare_leak=options.declare_leak,
+                split=self._split(material, protocol, shop),
             )
         if name in paper.CONTROLS and result.kind == "system":
             result = replace(result, kind="control")

@@ -105,7 +105,7 @@ def cross_table(
         "|---|---|---|---|---|---|---|",
     ]
     for name, settings in ROWS:
-        e = experiment.changed(experiment.load(name), settings)
+        e = experiment.with_overrides(experiment.load(name), settings)
         for source, target in (("emodb", "ravdess"), ("ravdess", "emodb")):
             found, changed = cross(e, transfer(f"{source}-{target}", data[source], data[target]), shop, out, seeds)
             if not sadness and target == "ravdess":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import planted
 from duetto import training
 from duetto.config import experiment
-from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, places
+from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, layer_numbers
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
 from duetto.models.cnn import ConvolutionalEncoder
@@ -136,7 +136,7 @@ def test_shapes_and_names_are_those_of_alexnet() -> None:
     assert isinstance(network.acoustic, ConvolutionalEncoder)
     own = {name: tuple(tensor.shape) for name, tensor in network.acoustic.features.state_dict().items()}
     assert own == {name: tuple(tensor.shape) for name, tensor in alexnet().state_dict().items()}
-    assert places(STACKS["alexnet"]) == (0, 2, 3, 5, 6, 8, 10, 12)
+    assert layer_numbers(STACKS["alexnet"]) == (0, 2, 3, 5, 6, 8, 10, 12)
 
 
 def test_equals_alexnet_where_no_window_reaches_the_end() -> None:

@@ -116,7 +116,7 @@ def test_a_killed_training_on_copies_resumes_to_the_same_answers(
 
 
 def task(copies: int) -> EmotionTask:
-    e = experiment.changed(load("acoustic-portable"), [f"augmented_copies={copies}"])
+    e = experiment.with_overrides(load("acoustic-portable"), [f"augmented_copies={copies}"])
     preprocessor = Preprocessor(e, Normaliser.identity(WIDTH), Vocabulary(()), Normaliser.identity(50))
     variants = [
         Inputs([np.full((2, WIDTH), c, np.float32)] * 200, None, np.zeros(200, np.int64)) for c in range(copies + 1)
@@ -145,11 +145,11 @@ def test_another_recording_has_the_same_target() -> None:
 
 def test_statistics_of_what_was_normalised_by_utterance_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="makes every mean 0 and every deviation 1"):
-        experiment.changed(load("acoustic-portable"), ["normalisation=utterance"])
+        experiment.with_overrides(load("acoustic-portable"), ["normalisation=utterance"])
 
 
 def test_normalising_by_utterance_uses_its_own_statistics() -> None:
-    e = experiment.changed(load("acoustic"), ["normalisation=utterance"])
+    e = experiment.with_overrides(load("acoustic"), ["normalisation=utterance"])
     preprocessor = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
     frames = preprocessor.frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
     # float32 means of 50 values

@@ -65,7 +65,7 @@ def run_baseline(
     if split is None:
         progress = workspace.progress("audit the split")
         split = audited_split(utterances, protocol, declare_leak=declare_leak, progress=progress)
-    with runs.held(folder):
+    with runs.locked(folder):
         contents = workspace.contents(split.utterances)
         runs.check(folder, runs.describe(baseline, protocol, split.folds, seeds, contents=contents))
         inputs = Inputs(
@@ -146,7 +146,7 @@ def _fit(baseline: Baseline, inputs: Inputs, fold: Fold, classes: tuple[str, ...
 def _notes(baseline: Baseline, parts: Sequence[Path]) -> tuple[str, ...]:
     """What a reader of the result should know: reconstruction, notes of each fit, settings that were chosen."""
     notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
-    notes += [f"{part.name}: {note}" for part in parts for note in runs.noted(part / runs.OUTCOME, "notes")]
-    settings = Counter(chosen for part in parts for chosen in runs.noted(part / runs.OUTCOME, "chosen"))
+    notes += [f"{part.name}: {note}" for part in parts for note in runs.outcome_value(part / runs.OUTCOME, "notes")]
+    settings = Counter(chosen for part in parts for chosen in runs.outcome_value(part / runs.OUTCOME, "chosen"))
     counts = ", ".join(f"{setting} ({n} of {len(parts)})" for setting, n in sorted(settings.items()))
     return tuple([*notes, f"chosen on development data: {counts}"] if counts else notes)

@@ -15,7 +15,7 @@ from .. import runs
 from ..data.labels import classes
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
-from ..evaluation import SystemResult
+from ..evaluation import SystemResult, from_folds
 from ..inference import Session
 from ..splits import Fold
 from ..training import exported_logits
@@ -57,13 +57,13 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workspace: Workspace,
             row.append(exported_logits(session, fold.test, inputs, seed=seed))
             temperature[s, f] = session.temperature
         logits.append(np.concatenate(row))
-    return runs.assemble(
+    return from_folds(
         f"{experiment.name} ({words})",
-        f"{experiment.title}; {words} words",
-        classes(experiment.label_set),
         folds,
+        classes(experiment.label_set),
         np.stack(logits),
         seeds,
+        title=f"{experiment.title}; {words} words",
         temperature=temperature,
         kind=runs.result_of(folder).kind,
     )

@@ -72,14 +72,14 @@ def run_systems(
         ModelError: A folder holds another run.
     """
     for experiment in experiments:
-        labels.checked(utterances, experiment.label_set)
+        labels.check_labels(utterances, experiment.label_set)
     check_accelerator(accelerator)
     if split is None:
         progress = workspace.progress("audit the split")
         split = audited_split(utterances, protocol, declare_leak=declare_leak, progress=progress)
     with ExitStack() as locks:
         for folder in folders:
-            locks.enter_context(runs.held(folder))
+            locks.enter_context(runs.locked(folder))
         planned = _plan(experiments, folders, split, seeds, workspace)
         jobs = [job for run in planned for job in _jobs(run, split, seeds, workspace)]
         for run in planned:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import audio, metrics
-from ..data.text import normalise
+from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import word_features
 from ..errors import AudioError, DuettoError, ModelError
@@ -212,7 +212,7 @@ class Recogniser:
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Evidence:
         """What a call with the same arguments answers from."""
-        waveform = audio.load(source, most=self.most_seconds, side=self._side)
+        waveform = audio.load(source, max_seconds=self.most_seconds, side=self._side)
         try:
             return self._heard(waveform, transcript, words)
         except AudioError as error:  # of samples that are no sound to it; they do not know whose they are
@@ -220,7 +220,7 @@ class Recogniser:
 
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
-        duration = waveform.duration if waveform.whole is None else waveform.whole
+        duration = waveform.duration if waveform.source_duration is None else waveform.source_duration
         if waveform.duration < duration and self.most_seconds >= LONGEST:
             warnings.append(f"only the {self._side} {waveform.duration:g} s of {duration:.1f} s were read")
         frames = read = None
@@ -298,7 +298,7 @@ class Recogniser:
             return preprocessor.vectors(self._spoken(segments))
         if self._alikes is not None:
             words = self._alike(self._alikes, waveform, words, warnings)
-        tokens = [token for word in words for token in normalise(word.word)]
+        tokens = word_tokens(words)
         unknown = [token for token in tokens if token not in preprocessor.vocabulary]
         if unknown:
             warnings.append(f"{len(unknown)} of {len(tokens)} words are unknown to it: {', '.join(unknown[:5])}")

@@ -298,6 +298,26 @@ def test_markdown(systems: list[evaluation.SystemResult]) -> None:
     assert "a\\|b &lt;i>" in text and "- seeds: 0, 1" in text and "- Fusion: Two encoders." in text
 
 
+def test_results_may_be_scored_before_and_are_then_scored_once(
+    systems: list[evaluation.SystemResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert report.markdown(systems[:1]) == report.markdown(report.score(systems[:1]))
+    calls: list[str] = []
+    original = evaluation.summary
+
+    def spy(result: evaluation.SystemResult, *options: Any) -> evaluation.Summary:
+        calls.append(result.system)
+        return original(result, *options)
+
+    monkeypatch.setattr(evaluation, "summary", spy)
+    scored = report.score(systems, RESAMPLES)
+    report.write(tmp_path / "r.html", scored, title="", protocol={}, corpus={})
+    report.markdown(scored)
+    report.tables(scored)
+    report.significance(scored)
+    assert sorted(calls) == sorted(system.system for system in systems)
+
+
 def luminance(colour: np.ndarray) -> float:
     linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

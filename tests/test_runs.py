@@ -76,6 +76,6 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
             raise BrokenProcessPool("a child was terminated")
 
     monkeypatch.setattr(runner.parallel, "_pool", lambda workers, *_: Broken(workers))
-    job: Any = SimpleNamespace(run=SimpleNamespace(experiment=experiment.load("acoustic")))
-    with pytest.raises(ModelError, match=r"killed for want of memory \(a child .*--workers 1"):
-        runner._train_in_processes([job], 2, None)
+    job: Any = SimpleNamespace(experiment=experiment.load("acoustic"))
+    with pytest.raises(ModelError, match=r"killed for lack of memory \(a child .*--workers 1"):
+        runner._train_all([job] * 2, 2, None, accelerator="cpu", devices=1)

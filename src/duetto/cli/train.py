@@ -71,17 +71,19 @@ def train(
 
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
-    from ..experiments.runner import named
+    from ..experiments.systems import named
     from ..experiments.workspace import Workspace
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
     chosen = _checked(named(system), settings or [], vectors, computing, strict)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        shop = Workspace(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
+        shop = Workspace(
+            cache or manifest.parent / "cache", vectors=brought, progress=step, notify=partial(echo, err=True)
+        )
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
-    echo(report.markdown(report.score([result])))
+    echo(report.markdown([result]))
     if checked := audit.load(out):
         echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
     echo(f"run folder: {out}", err=True)
@@ -120,7 +122,8 @@ def _run(
     declare_leak: bool,
     computing: dict[str, Any],
 ) -> SystemResult:
-    from ..experiments.runner import run_baseline, run_systems
+    from ..experiments.baseline_runner import run_baseline
+    from ..experiments.runner import run_systems
 
     if isinstance(chosen, Baseline):
         return run_baseline(chosen, utterances, protocol, out, shop, seeds=seeds, declare_leak=declare_leak)

@@ -24,7 +24,7 @@ from ..errors import ConfigurationError, CorpusError
 from ..evaluation import SystemResult
 from ..experiments.rescore import rescore
 from ..experiments.runner import run_systems
-from ..experiments.workspace import Step, Workspace, silent
+from ..experiments.workspace import StepProgress, Workspace, silent
 from ..inference.recogniser import Prediction, Recogniser
 from ..report import ScoredResults, run_summary
 from ..splits import Fold
@@ -84,7 +84,7 @@ def run(
     seed: int = 0,
     epochs: int | None = None,
     workers: int = 2,
-    step: Step = silent,
+    step: StepProgress = silent,
 ) -> Demo:
     """Synthesise a corpus, train the systems, write the report, and recognise one recording.
 
@@ -113,7 +113,7 @@ def run(
     changes = {} if epochs is None else {"epochs": epochs}
     systems = [experiment.load(name, **changes) for name in DEMO_SYSTEMS]
     folders = [out / "runs" / system.name for system in systems]
-    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), step=step)
+    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), progress=step)
     numbers = range(seed, seed + seeds)
     results = run_systems(systems, utterances, PROTOCOL, folders, workspace, seeds=numbers, workers=workers)
     results += _with_found_words(out, folds[0], workspace, workers, step)
@@ -133,7 +133,7 @@ def _write_report(page: Path, scored: ScoredResults, folders: Sequence[Path], ce
     return page
 
 
-def _corpus(tree: Path, size: int, seed: int, step: Step) -> list[Utterance]:
+def _corpus(tree: Path, size: int, seed: int, step: StepProgress) -> list[Utterance]:
     """Synthesise the corpus, or read the one that is there."""
     if not synthetic.is_complete(tree):
         synthetic.write(tree, size=size, seed=seed, progress=step("synthesise a corpus"))
@@ -162,7 +162,9 @@ def _example(tree: Path, test: Sequence[Utterance]) -> tuple[Utterance, dict[str
     return (needs_both or candidates)[0]
 
 
-def _with_found_words(out: Path, fold: Fold, workspace: Workspace, workers: int, step: Step) -> list[SystemResult]:
+def _with_found_words(
+    out: Path, fold: Fold, workspace: Workspace, workers: int, step: StepProgress
+) -> list[SystemResult]:
     """Score systems on words found in the test audio instead of the transcripts: recognised, or only segmented."""
     results = []
     for by, (name, systems) in RESCORED.items():

@@ -18,8 +18,9 @@ from ...config.experiment import LEAKING_CHOICE, Experiment
 from ...data.labels import classes
 from ...errors import DuettoError
 from ...evaluation import SystemResult
-from ...experiments import runner
-from ...experiments.runner import run_baseline, run_systems
+from ...experiments.baseline_runner import run_baseline
+from ...experiments.runner import run_systems
+from ...experiments.split import AuditedSplit, audited_split
 from ...experiments.workspace import Workspace
 from ...report import run_summary
 from ...splits import Fold
@@ -89,6 +90,7 @@ class Benchmark:
         self._watch = watch
         self._workspace = Workspace(out / "cache", options.embeddings)
         self._with_times: LoadedCorpus | None = None
+        self._splits: dict[tuple[str, bool], AuditedSplit] = {}
         self._vector_notes: dict[str, None] = {}
 
     def measure(self, names: Sequence[str], protocol: str, *, leaking_twins: bool = True) -> Measurements:
@@ -166,10 +168,19 @@ class Benchmark:
     def _folds(self, protocol: str) -> list[Fold]:
         """Split and audit the corpus, and extract the features that most systems share."""
         check_accelerator(self.options.accelerator)
-        workspace = replace(self._workspace, step=self._steps("corpus", None))
-        labelled, folds, _ = runner.split(self.corpus.utterances, protocol, workspace, self.options.declare_leak)
-        workspace.short_term(labelled)
-        return folds
+        workspace = replace(self._workspace, progress=self._steps("corpus", None))
+        split = self._split(protocol, workspace)
+        workspace.short_term(split.utterances)
+        return split.folds
+
+    def _split(self, protocol: str, workspace: Workspace, *, timed: bool = False) -> AuditedSplit:
+        """The folds of the corpus, with word times or as it came; audited once for all systems."""
+        timed = timed and self.timed is not self.corpus
+        if (protocol, timed) not in self._splits:
+            utterances = (self.timed if timed else self.corpus).utterances
+            progress, leaks = workspace.progress("audit the split"), self.options.declare_leak
+            self._splits[protocol, timed] = audited_split(utterances, protocol, declare_leak=leaks, progress=progress)
+        return self._splits[protocol, timed]
 
     def _to_train(self, names: Sequence[str], leaking_twins: bool) -> Iterator[str]:
         """Every system that is trained, each followed by its leaking twin."""
@@ -190,32 +201,33 @@ class Benchmark:
         options, folder = self.options, self._folder(name, protocol)
         system, seeds = options.configured(name.removesuffix(BEST_ON_TEST)), range(options.seeds)
         score = RunningScore(folder, folds, seeds, classes(LABELS))
-        workspace = replace(self._workspace, step=self._steps(name, score))
-        common: dict[str, Any] = {"seeds": seeds, "declare_leak": options.declare_leak}
+        workspace = replace(self._workspace, progress=self._steps(name, score))
         if isinstance(system, Baseline):
-            result = run_baseline(system, self.corpus.utterances, protocol, folder, workspace, **common)
+            split = self._split(protocol, workspace)
+            result = run_baseline(system, split.utterances, protocol, folder, workspace, seeds=seeds, split=split)
         else:
             if name.endswith(BEST_ON_TEST):
                 title = f"{system.title}, best epoch on test"
                 system = replace(system, name=name, title=title, epoch_choice=LEAKING_CHOICE)
-            common |= {"workers": options.workers, "accelerator": options.accelerator}
-            utterances, workspace = self._inputs(system, workspace)
-            (result,) = run_systems([system], utterances, protocol, [folder], workspace, **common)
+            workspace = self._with_user_vectors(system, workspace)
+            timed = any(needs_word_times(e, options.vectors) for e in word_encoders(system))
+            common: dict[str, Any] = {"seeds": seeds, "workers": options.workers, "accelerator": options.accelerator}
+            common["split"] = split = self._split(protocol, workspace, timed=timed)
+            (result,) = run_systems([system], split.utterances, protocol, [folder], workspace, **common)
         if name in paper.CONTROLS and result.kind == "system":
             result = replace(result, kind="control")
         self._watch(Event(name, DONE, 1, 1, evaluation.mean_ua(result)))
         return result
 
-    def _inputs(self, system: Experiment, workspace: Workspace) -> tuple[list[Any], Workspace]:
-        """Utterances, with word times where a system needs them, and its workspace, with user-supplied vectors."""
+    def _with_user_vectors(self, system: Experiment, workspace: Workspace) -> Workspace:
+        """The workspace of a system, with the user-supplied vectors that it reads."""
         encoders, vectors = word_encoders(system), self.options.vectors
         files = {e.embeddings: path for e in encoders if (path := user_vectors(e, vectors)) is not None}
         if files:
             kinds = ", ".join(files)
             note = lambda text: self._vector_notes.setdefault(f"{kinds}, {text}")  # noqa: E731
-            workspace = replace(workspace, vectors=files, say=note)
-        corpus = self.timed if any(needs_word_times(e, vectors) for e in encoders) else self.corpus
-        return corpus.utterances, workspace
+            workspace = replace(workspace, vectors=files, notify=note)
+        return workspace
 
     def _combine(
         self,

@@ -58,7 +58,7 @@ def evaluate(
 
 
 def _write_report(out: Path | None, default: Path, scored: ScoredResults, context: dict[str, Any]) -> str:
-    """Write the report, and return where; without the extra, only a report that was asked for is an error."""
+    """Write the report and return a status line; a missing extra is an error only with --out."""
     try:
         report.write(out or default, scored, **context)
     except MissingExtraError as error:

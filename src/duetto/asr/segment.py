@@ -125,7 +125,7 @@ def segment(samples: np.ndarray, settings: Settings | None = None) -> tuple[Word
     return tuple(words)
 
 
-def from_words(words: Iterable[Word]) -> tuple[Word, ...]:
+def without_spelling(words: Iterable[Word]) -> tuple[Word, ...]:
     """The segments a recogniser found, without what it heard: its boundaries are better than its words.
 
     Words without times are left out.

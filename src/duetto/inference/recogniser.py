@@ -25,7 +25,7 @@ import numpy as np
 from .. import audio, metrics
 from ..data.text import word_tokens
 from ..data.utterance import Word
-from ..embeddings.spoken_words import words_of
+from ..embeddings.spoken_words import word_features
 from ..errors import AudioError, DuettoError, ModelError
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
@@ -158,9 +158,9 @@ class Recogniser:
 
             self._listener = WordFinder(asr, folder, needs_times=self._spoken is not None, uses_times=alike)
         elif asr != "corpus":
-            from ..asr.finder import engine_of
+            from ..asr.finder import recogniser_config
 
-            engine_of(asr, folder)  # an unknown name is an error here, too
+            recogniser_config(asr, folder)  # an unknown name is an error here, too
             self._unused = f"this system reads no words; asr={asr!r} is not used"
 
     @property
@@ -294,7 +294,7 @@ class Recogniser:
         if preprocessor.experiment.word_order == "shuffled":
             warnings.append("the system was trained on words in random order; it reads these as they were spoken")
         if self._spoken is not None:
-            segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
+            segments = word_features(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
             return preprocessor.normalise_vectors(self._spoken(segments))
         if self._alikes is not None:
             words = self._alike(self._alikes, waveform, words, warnings)

@@ -16,7 +16,8 @@ from duetto import audio
 from duetto.asr import align as align_module
 from duetto.asr import annotate, sphinx
 from duetto.asr.align import MATCH_SCORE, Aligner
-from duetto.asr.annotate import AnnotationJob, WordAnnotation, align_manifest
+from duetto.asr.annotate import align_manifest
+from duetto.asr.annotation import AnnotationJob, WordAnnotation
 from duetto.asr.cache import CACHE_NAME, JOURNAL_NAME, Cache
 from duetto.asr.engines import RecogniserConfig
 from duetto.asr.language_model import LanguageModel
@@ -128,6 +129,12 @@ def test_transcripts_without_a_word(aligner, transcript):
     alignment = aligner.align(np.zeros(SAMPLE_RATE, np.float32), transcript)
     assert (alignment.words, alignment.unaligned, alignment.matches) == ((), (), False)
     assert "holds no word" in alignment.warnings[0]
+
+
+def test_a_token_that_is_too_long_to_be_a_word_is_not_pronounced(aligner):
+    alignment = aligner.align(np.zeros(SAMPLE_RATE, np.float32), f"yes {'zork' * 100_000} no")
+    assert (alignment.words, len(alignment.unaligned), alignment.matches) == ((), 3, False)
+    assert alignment.warnings == ("the transcript has a word of 400,000 letters; a word has at most 100",)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +426,7 @@ def test_a_process_that_dies_takes_one_utterance_with_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workers": 0}, "0 workers"),
+        ({"workers": 0}, "workers is 0"),
         ({"missing": "drop"}, "missing='drop'"),
         ({"asr": RecogniserConfig("x")}, "recogniser 'x'"),
     ],

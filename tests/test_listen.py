@@ -33,7 +33,7 @@ class Dictated:
 def listener(tmp_path: Path, words: tuple[Word, ...], *, needs_times: bool, matches: bool = True) -> WordFinder:
     found = WordFinder("corpus", tmp_path, needs_times=needs_times)
     found._aligner = Dictated(words, matches)  # type: ignore[assignment]
-    found._started = Dictated(words)
+    found._recogniser = Dictated(words)
     return found
 
 

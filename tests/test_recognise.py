@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 from collections import namedtuple
 from itertools import pairwise
@@ -244,7 +245,7 @@ def test_language_models_that_are_none():
     with pytest.raises(ConfigurationError, match="no word"):
         LanguageModel.word_loop([])
     for order in (0, 6):
-        with pytest.raises(ConfigurationError, match=f"order {order} was asked for; give 1 to 5"):
+        with pytest.raises(ConfigurationError, match=f"order {order} is not valid; give 1 to 5"):
             LanguageModel.from_corpus(["a"], order)
 
 
@@ -259,7 +260,9 @@ def test_words_outside_the_dictionary_are_recognised_and_reported():
 
 
 def test_names_of_the_dictionary():
-    assert [sphinx.spoken(name) for name in ("really(2)", "don't", "<sil>", "[NOISE]", "(NULL)", "</s>", "++UH++")] == [
+    assert [
+        sphinx.base_word(name) for name in ("really(2)", "don't", "<sil>", "[NOISE]", "(NULL)", "</s>", "++UH++")
+    ] == [
         "really",
         "don't",
         *[None] * 5,
@@ -299,6 +302,23 @@ def test_identity_tells_engines_apart(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"other weights")
     assert len({*before, engines[2].identity}) == 4
     assert RecogniserConfig(language=LanguageModel()).identity == RecogniserConfig().identity
+
+
+def test_a_model_is_identified_by_its_content(tmp_path):
+    folders = [tmp_path / name for name in ("a", "copy")]
+    for i, folder in enumerate(folders):
+        folder.mkdir()
+        for name in REQUIRED:
+            (folder / name).write_bytes(name.encode())
+            os.utime(folder / name, (i, i))
+    first, copy = (RecogniserConfig("whisper", model=folder) for folder in folders)
+    before = first.identity
+    assert before == copy.identity
+    for name in REQUIRED:  # replaced by another file of the same size
+        (folders[0] / name).write_bytes(name.upper().encode())
+        os.utime(folders[0] / name, (5, 5))
+        assert first.identity not in (before, copy.identity)
+        before = first.identity
 
 
 HeardWord = namedtuple("HeardWord", "start end word probability")  # the fields of faster_whisper's own

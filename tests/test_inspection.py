@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from duetto.asr.pronunciation import dictionary, phone_distance, pronunciations
-from duetto.embeddings.probing import RELATED_WORDS, Inspection, inspect
+from duetto.embeddings.inspection import Inspection
+from duetto.embeddings.probing import RELATED_WORDS, inspect
 from duetto.embeddings.vectors import Vectors
 from duetto.errors import ConfigurationError, ModelError
 
@@ -83,7 +84,7 @@ def test_vectors_from_phones_are_sound(heard: Inspection) -> None:
     # as generous as their dependence demands).
     assert heard.meaning is not None and heard.meaning.ci95[0] < 0.5 < heard.meaning.ci95[1]
     assert heard.agreement is not None and abs(heard.agreement.rho) < 0.05
-    assert "homophone pairs against controls spelt as much alike: AUC" in heard.reasons[1]
+    assert "homophone pairs against controls of equally similar spelling: AUC" in heard.reasons[1]
 
 
 def test_vectors_from_text_are_not(sound: Vectors) -> None:
@@ -99,7 +100,7 @@ def test_vectors_from_text_are_not(sound: Vectors) -> None:
 def test_random_vectors_fail_the_homophone_test_and_are_undecided() -> None:
     report = inspect(at_random())
     assert report.verdict == "undecided"
-    assert report.reasons[0] == "no sign that the words were heard, and none of meaning either"
+    assert report.reasons[0] == "no sign that the vectors come from sound, and none of meaning either"
     assert report.homophones is not None and report.homophones.p > 0.01
     assert report.agreement is None
 

@@ -265,7 +265,7 @@ def find_words(
 
 
 def _strip(utterance: Utterance, *, text: bool) -> Utterance:
-    """Remove the words of an utterance and, if `text`, its transcript; else the words become the transcript it lacks."""
+    """Remove an utterance's words and, if `text`, its transcript; else the words become the transcript it lacks."""
     transcript = utterance.text or " ".join(word.word for word in utterance.words or ()) or None
     return replace(utterance, words=None, text=None if text else transcript)
 

@@ -126,7 +126,9 @@ def annotate(job: AnnotationJob) -> WordAnnotation:
         return WordAnnotation(problem="audio", detail=str(error))
     if job.transcript is None:
         words = recogniser(job.asr).recognise(samples)
-        return WordAnnotation(words) if words else WordAnnotation(problem="unheard", detail="no word was recognised")
+        if not words:
+            return WordAnnotation(problem="unheard", detail="no word was recognised in it")
+        return WordAnnotation(words)
     alignment = _aligner().align(samples, job.transcript)
     if not alignment.words and not alignment.unaligned:
         return WordAnnotation(problem="no-word", detail=" ".join(alignment.warnings))

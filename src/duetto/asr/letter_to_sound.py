@@ -2,10 +2,10 @@
 
     "duetto" ─ guess ─▶ ("D","UW","T","OW")
 
-The model is learnt from CMUdict at its first use (3–4 s, then kept for the process). Each letter emits no phone, one, or
-two. Letters and phones are aligned by hard expectation–maximisation (Damper et al. 2005); the phones of a letter then
-depend on the letters around it and on the previous outputs, with interpolated back-off from wide contexts to narrow
-ones, and a beam search finds the best sequence.
+The model is learnt from CMUdict at its first use (3–4 s, then kept for the process). Each letter emits no phone, one,
+or two. Letters and phones are aligned by hard expectation–maximisation (Damper et al. 2005); the phones of a letter
+then depend on the letters around it and on the previous outputs, with interpolated back-off from wide contexts to
+narrow ones, and a beam search finds the best sequence.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class LetterToSound:
 
     Attributes:
         outputs: The phone strings a letter can emit.
-        contexts: For each level of `_LEVELS` the sorted keys `context · 256 + output` (int64), and their counts (int64).
+        contexts: For each level of `_LEVELS` the sorted keys `context · 256 + output` and their counts, both int64.
     """
 
     outputs: tuple[Phones, ...]
@@ -198,7 +198,7 @@ def _pad(sequences: list[list[int]]) -> _Ids:
 
 
 def _count_contexts(letters: _Ids, emitted: _Ids) -> tuple[tuple[_Ids, _Ids], ...]:
-    """Keys and counts of every level, from (words, 16) letters and outputs (−1: an output that is too rare to be kept)."""
+    """Keys and counts of every level, from (words, 16) letters and outputs (−1: one that is too rare to be kept)."""
     around = np.pad(letters, ((0, 0), (_WIDEST, _WIDEST)))
     earlier = np.pad(np.where(emitted < 0, _START, emitted), ((0, 0), (2, 0)), constant_values=_START)
     use = (letters > 0) & (emitted >= 0)

@@ -99,7 +99,7 @@ class WhisperRecogniser:
 
 
 def _split(tokens: list[str], start: float, end: float, confidence: float) -> Iterator[Word]:
-    """One word a token; tokens that Whisper wrote as one (`well-known`, `27`) share its time in proportion to length."""
+    """One word a token; tokens that Whisper wrote as one (`well-known`, `27`) share its time by their lengths."""
     total = sum(map(len, tokens))
     position = 0
     for token in tokens:

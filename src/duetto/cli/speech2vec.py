@@ -15,7 +15,7 @@ from ..data.text import tokens
 from ..data.utterance import Utterance, by_id
 from ..embeddings import similarity
 from ..embeddings import vectors as word_vectors
-from ..embeddings.probing import Inspection, PairTest
+from ..embeddings.inspection import Inspection, PairTest
 from ..embeddings.probing import inspect as examine
 from ..embeddings.similarity import PUBLISHED_DIMENSIONS, BenchmarkScore
 from ..errors import DuettoError

@@ -71,7 +71,7 @@ def test_two_trainings_on_one_manifest_share_its_features(copied: list[Utterance
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(copied: list[Utterance], tmp_path: Path) -> None:
-    code = HOLD.format(module="runs import held; h = held(Path(sys.argv[1])); h.__enter__()")
+    code = HOLD.format(module="runs import locked; h = locked(Path(sys.argv[1])); h.__enter__()")
     holder = subprocess.Popen(
         [sys.executable, "-c", code, tmp_path / "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

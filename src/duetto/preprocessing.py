@@ -18,7 +18,7 @@ from .config.experiment import Experiment, from_mapping
 from .data.labels import classes
 from .embeddings.vocabulary import Vocabulary
 from .errors import ConfigurationError, DuettoError, ModelError
-from .features.registry import kind
+from .features.registry import feature_spec
 from .utils.reading import Record
 
 _SMALLEST_DEVIATION = 1e-6
@@ -174,16 +174,16 @@ class Preprocessor:
         normaliser, of_words = (Normaliser.from_json(record.record(key)) for key in ("features", "words"))
         try:
             experiment = from_mapping(record.record("experiment"), "its experiment")
-            front = cls(experiment, normaliser, Vocabulary.from_json(record["vocabulary"]), of_words)
+            preprocessor = cls(experiment, normaliser, Vocabulary.from_json(record["vocabulary"]), of_words)
             classes(experiment.label_set)
         except DuettoError as error:
             raise record.wrong(str(error)) from error
         given, features = len(normaliser.mean), experiment.features
-        if experiment.uses_audio and given != kind(features).statistics:
+        if experiment.uses_audio and given != feature_spec(features).statistics:
             raise ModelError(
                 f"{where}: made for {given} values of features {features!r}, of which this version of duetto has "
-                f"{kind(features).statistics}; train it again"
+                f"{feature_spec(features).statistics}; train it again"
             )
         if experiment.uses_words and experiment.embeddings == "spoken" and len(of_words.mean) != experiment.word_dim:
             raise record.wrong(f"statistics of {len(of_words.mean)} values for vectors of {experiment.word_dim}")
-        return front
+        return preprocessor

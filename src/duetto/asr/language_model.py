@@ -177,8 +177,8 @@ class LanguageModel:
 
 
 def _tokens(sentence: str | Sequence[str]) -> tuple[str, ...]:
-    """The tokens of a sentence that are short enough to be words."""
-    tokens = normalise(sentence if isinstance(sentence, str) else " ".join(sentence))
+    """The tokens of a sentence (a list holds tokens already) that are short enough to be words."""
+    tokens = normalise(sentence) if isinstance(sentence, str) else sentence
     return tuple(token for token in tokens if len(token) <= LONGEST_WORD)
 
 

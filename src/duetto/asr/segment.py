@@ -40,7 +40,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..audio.activity import checked, no_speech
+from ..audio.activity import no_speech
+from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, samples, seconds
 from ..data.utterance import Word
 from ..errors import ConfigurationError
@@ -120,7 +121,7 @@ def segment(samples: np.ndarray, settings: SegmenterConfig | None = None) -> tup
     Raises:
         AudioError: `samples` are not a valid signal.
     """
-    signal = checked(samples)
+    signal = as_float(samples, max_amplitude=math.inf)
     if no_speech(signal):
         return ()
     settings = settings or SegmenterConfig()

@@ -18,7 +18,7 @@ from .. import runs
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError, DuettoError, ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..features.store import FeatureStore
 from ..metrics import first_best
 from ..preprocessing import Normaliser
@@ -199,7 +199,7 @@ def _epochs(run: _Run) -> Iterator[Finding]:
 
 def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
     """The epoch kept, from 0, and the one that the choice gives (None where that is not known)."""
-    history = runs.noted(path, "history")
+    history = runs.outcome_value(path, "history")
     try:
         epochs, chosen = history["epochs"], int(history["chosen"])
         if choice == "last":
@@ -251,7 +251,7 @@ def _store(run: _Run, features: Path | None) -> FeatureStore | None:
     if features is None or not features.is_dir():
         return None
     try:
-        return FeatureStore.open(features, kind(run.experiment.get("features", "corrected")).extractor)
+        return FeatureStore.open(features, feature_spec(run.experiment.get("features", "corrected")).extractor)
     except DuettoError:
         return None
 

@@ -1,4 +1,4 @@
-"""`duetto train` and `duetto evaluate`."""
+"""`duetto train`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from ..data.manifest import read_manifest
 from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
-from ..report import run_summary
-from ..report.run_summary import _one_test, _told_apart
-from ..runs import reads_words, result_of
 from ..utils.progress import steps
-from .output import echo, json_line
+from .output import echo
 
 if TYPE_CHECKING:
     from ..experiments.workspace import Workspace
@@ -84,7 +81,7 @@ def train(
         shop = Workspace(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
-    _print([result])
+    echo(report.markdown(report.score([result])))
     if checked := audit.load(out):
         echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
     echo(f"run folder: {out}", err=True)
@@ -100,7 +97,7 @@ def _checked(
                 f"{chosen.name!r} is a baseline: --set, --vectors, --workers, --accelerator and --devices do not apply"
             )
         return chosen
-    changed = experiment.changed(chosen, settings)
+    changed = experiment.with_overrides(chosen, settings)
     if vectors is not None and _reader(changed).embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
     if strict and vectors is not None:
@@ -130,60 +127,3 @@ def _run(
     return run_systems(
         [chosen], utterances, protocol, [out], shop, seeds=seeds, declare_leak=declare_leak, **computing
     )[0]
-
-
-def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are compared with each other.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where to write report.html; in the first run by default.")
-    ] = None,
-    words: Annotated[
-        list[Path] | None,
-        typer.Option(help="Score the runs that read words with those of this manifest too; may be repeated."),
-    ] = None,
-    cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a system, a line each.")] = False,
-) -> None:
-    """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
-
-    Examples:
-
-        duetto evaluate runs/fusion
-
-        duetto evaluate runs/acoustic runs/fusion -o comparison.html
-
-        duetto align test.jsonl -o recognised.jsonl --by recognise
-
-        duetto evaluate runs/fusion --words recognised.jsonl
-    """
-    results = _told_apart(runs, [result_of(run) for run in runs])
-    described = _one_test(runs, results)
-    results += _with_other_words(runs, words or [], cache)
-    results += run_summary.controls_of(runs[0])
-    page = out or runs[0] / "report.html"
-    context = run_summary.report_context(described, results, findings=run_summary.findings_of(runs))
-    report.write(page, results, **context)
-    if as_json:
-        for result in results:
-            json_line(report.record(result))
-    else:
-        _print(results)
-    echo(f"report: {page}", err=True)
-
-
-def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
-    if not manifests:
-        return []
-    from ..experiments.rescore import rescore  # here, since finished runs alone are scored without PyTorch
-    from ..experiments.workspace import Workspace
-
-    return [
-        rescore(run, read_manifest(path), Workspace(cache or path.parent / "cache"), path.stem)
-        for path in manifests
-        for run in runs
-        if reads_words(run)
-    ]
-
-
-def _print(results: list[SystemResult]) -> None:
-    echo(report.markdown(results))

@@ -85,13 +85,12 @@ def _initial(
     """Row → vector of `UNKNOWN_ID` and of the words without one; `known` are the vectors found."""
     if policy == "zero":
         return {}
-    mean = known.mean(axis=0, dtype=np.float64)
+    mean: NDArray[np.floating] = known.mean(axis=0, dtype=np.float64)
     if policy == "random":
         deviation = known.std(axis=0, dtype=np.float64)
         words = {UNKNOWN_ID: "", **missing}
         return {row: mean + deviation * _normal(word, vectors.dimension, seed) for row, word in words.items()}
-    result: dict[int, NDArray[np.floating]] = {}
-    result.update(dict.fromkeys((UNKNOWN_ID, *missing), mean))
+    result = dict.fromkeys((UNKNOWN_ID, *missing), mean)
     if policy == "subword":
         result |= _subword_vectors(missing, vectors)
     elif policy == "spoken":

@@ -78,4 +78,4 @@ def _outcome(
         answers = baseline.answer(fold, inputs, labels, seed)
         temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, labels))
         runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
-    return runs.noted(path, "chosen"), runs.noted(path, "notes")
+    return runs.outcome_value(path, "chosen"), runs.outcome_value(path, "notes")

@@ -185,12 +185,12 @@ def run_systems(
     another process trains.
     """
     for experiment in experiments:
-        labels.checked(utterances, experiment.label_set)
+        labels.check_labels(utterances, experiment.label_set)
     check_accelerator(accelerator)
     labelled, folds, checked = split(utterances, protocol, workspace, declare_leak)
     with ExitStack() as stack:
         for folder in folders:
-            stack.enter_context(runs.held(folder))
+            stack.enter_context(runs.locked(folder))
         contents = workspace.contents(labelled)
         for experiment, folder in zip(experiments, folders, strict=True):  # before hours of work on what it reads
             reads = workspace.reads(experiment)
@@ -235,7 +235,7 @@ def run_baseline(
     declare_leak, errors: as `run_systems`.
     """
     labelled, folds, checked = split(utterances, protocol, workspace, declare_leak)
-    with runs.held(folder):
+    with runs.locked(folder):
         contents = workspace.contents(labelled)
         runs.check(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
         inputs = Inputs(

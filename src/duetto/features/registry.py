@@ -54,7 +54,7 @@ FEATURES: dict[str, FeatureSpec] = {
 """Value of the key `features` → its specification."""
 
 
-def kind(name: str) -> FeatureSpec:
+def feature_spec(name: str) -> FeatureSpec:
     """The specification of a name.
 
     Raises:

@@ -10,13 +10,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..data.text import normalise
 from ..data.utterance import Utterance, Word
 from ..errors import ConfigurationError
+from ..features.mfcc import MfccConfig
 from ..features.spectrogram import STEP_SECONDS
+from ..features.store import FeatureStore, extract_corpus
+from ..utils.progress import Progress
 
 MAX_WORD_FRAMES = 100
 """Longest segment of a spoken word, 1 s; the rest of a longer word is cut off."""
@@ -171,6 +175,30 @@ def _reason(word: Word, available: int) -> str:
     if word.start is None:
         return "without times"
     return "shorter than a frame" if _frame(word.start) < available else "outside the recording"
+
+
+def extract_mfcc(
+    utterances: Sequence[Utterance], folder: Path, *, workers: int = 0, progress: Progress | None = None
+) -> tuple[list[Utterance], FeatureStore]:
+    """Extract the MFCC that Speech2Vec reads, into a feature store.
+
+    Args:
+        utterances: Of the manifest.
+        folder: Of the store.
+        workers: Processes; 0 for one a core.
+        progress: Called with (done, total).
+
+    Returns:
+        The utterances whose recording can be read, and the store, whose `skipped` gives the reasons for the others.
+
+    Raises:
+        ConfigurationError: No recording can be read.
+    """
+    store = extract_corpus(utterances, folder, MfccConfig(), workers=workers, progress=progress)
+    readable = [utterance for utterance in utterances if utterance.id not in store.skipped]
+    if not readable:
+        raise ConfigurationError(f"none of {len(utterances)} recordings can be read")
+    return readable, store
 
 
 def require_times(utterances: Sequence[Utterance]) -> None:

@@ -82,7 +82,7 @@ def test_time_is_counted_from_the_first_sample(aligner, spoken):
     assert np.median([b.start - a.start for a, b in zip(early, late, strict=True)]) == pytest.approx(shift, abs=0.02)
 
 
-def test_wrong_transcripts_are_told(aligner, spoken):
+def test_wrong_transcripts_do_not_match(aligner, spoken):
     for i, (samples, _) in enumerate(spoken):
         right, wrong = (aligner.align(samples, SENTENCES[j % len(SENTENCES)]) for j in (i, i + 1))
         assert right.score >= MATCH_SCORE > wrong.score
@@ -116,7 +116,7 @@ def test_words_outside_the_dictionary(aligner):
     from duetto.synthetic.espeak import Speaker
 
     samples, truth = Speaker("f2").synthesise("please bring the zorblat to my mother")
-    for _ in range(2):  # the second time the decoder knows the word; it was guessed all the same
+    for _ in range(2):  # the second time the decoder has the word already; it was guessed nevertheless
         alignment = aligner.align(samples, "please bring the zorblat to my mother")
         assert alignment.guessed == ("zorblat",)
         assert alignment.matches
@@ -291,7 +291,7 @@ def test_runs_resume(corpus, asr, tmp_path, monkeypatch):
     assert len(worked) == 2
 
 
-def test_the_cache_knows_what_an_answer_depends_on(corpus, tmp_path, spoken):
+def test_the_cache_key_covers_everything_an_annotation_depends_on(corpus, tmp_path, spoken):
     (right,) = (u for u in corpus if u.id == "right")
 
     def cached(utterance, **options):
@@ -301,9 +301,9 @@ def test_the_cache_knows_what_an_answer_depends_on(corpus, tmp_path, spoken):
     assert cached(replace(right, id="renamed", speaker="x")) == 1
     assert cached(replace(right, text="something else")) == 0
     assert cached(replace(right, end=1.0)) == 0
-    unheard = replace(right, text=None)
+    untranscribed = replace(right, text=None)
     general, loop = (RecogniserConfig(language=LanguageModel.word_loop(words)) for words in (["me"], ["me", "you"]))
-    assert [cached(unheard, asr=e) for e in (general, loop, loop)] == [0, 0, 1]
+    assert [cached(untranscribed, asr=e) for e in (general, loop, loop)] == [0, 0, 1]
     audio.write(right.audio, spoken[1][0], SAMPLE_RATE)
     assert cached(right) == 0
 
@@ -321,7 +321,7 @@ def test_a_damaged_cache_is_redone(corpus, tmp_path):
 
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> list[Utterance]:
-    """Utterances of noise whose words are found at once, as few as their number says."""
+    """Utterances of noise whose words are found at once, as many as their number."""
 
     def found(job: AnnotationJob) -> WordAnnotation:
         number = int(Path(job.audio).stem)
@@ -329,7 +329,7 @@ def many(tmp_path, monkeypatch) -> list[Utterance]:
 
     monkeypatch.setattr(annotate, "annotate", found)
     for i in range(8):
-        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is asked for
+        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is read
     return [Utterance(str(i), tmp_path / f"{i}.wav", text="words") for i in range(8)]
 
 

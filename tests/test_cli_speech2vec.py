@@ -119,7 +119,7 @@ def test_a_manifest_without_word_times_names_what_adds_them(
     result = duetto(command, *first, tmp_path / "text.jsonl", "-o", tmp_path / "out.vec")
     assert result.exit_code == 1 and isinstance(result.exception, ConfigurationError)
     assert "duetto align MANIFEST -o ALIGNED.jsonl" in str(result.exception)
-    assert not (tmp_path / "cache").exists()  # it said so before any work
+    assert not (tmp_path / "cache").exists()  # reported before any work
 
 
 @pytest.mark.parametrize(
@@ -158,15 +158,15 @@ def test_unreadable_recordings_are_named_and_the_others_go_on(manifest: Path, en
 
 
 def test_vectors_and_instances_agree(manifest: Path, encoder: Path, vec: Path, tmp_path: Path) -> None:
-    said = spoken(read_manifest(manifest))
+    words = spoken(read_manifest(manifest))
     out, archive = tmp_path / "some.vec.gz", tmp_path / "instances.npz"
     result = duetto("vectors", encoder, manifest, "-o", out, "--min-count", 3, "--instances", archive)
-    assert result.exit_code == 0 and f"from {len(said)} spoken words" in result.stderr
+    assert result.exit_code == 0 and f"from {len(words)} spoken words" in result.stderr
     some, all_ = word_vectors.load(out), word_vectors.load(vec)
-    assert set(all_.words) == set(said) and set(some.words) == {w for w in said if said.count(w) >= 3}
+    assert set(all_.words) == set(words) and set(some.words) == {w for w in words if words.count(w) >= 3}
     assert all_.dimension == 8
     with np.load(archive) as instances:
-        assert instances["word"].tolist() == said and set(instances["utterance"]) == {
+        assert instances["word"].tolist() == words and set(instances["utterance"]) == {
             u.id for u in read_manifest(manifest)
         }
         for word in some.words:

@@ -45,7 +45,7 @@ def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
 
 @pytest.fixture(scope="module")
 def follower() -> SphinxRecogniser:
-    """A recogniser that knows the sentences."""
+    """A recogniser with a language model of the sentences."""
     return SphinxRecogniser(LanguageModel.from_corpus(SENTENCES))
 
 
@@ -272,7 +272,7 @@ def test_names_of_the_dictionary():
 # Engines
 
 
-def test_every_engine_says_what_it_needs():
+def test_every_engine_reports_what_it_needs():
     assert set(ENGINES) == {"pocketsphinx", "whisper", "segments"}
     with pytest.raises(ConfigurationError, match="no recogniser 'kaldi'; choose one of pocketsphinx, whisper"):
         RecogniserConfig("kaldi").start()
@@ -292,7 +292,7 @@ def test_segments_are_words_without_spelling(spoken):
     assert {(word.word, word.source) for word in words} == {("", "segmented")}
 
 
-def test_identity_tells_engines_apart(tmp_path):
+def test_identities_differ(tmp_path):
     engines = [
         RecogniserConfig(),
         RecogniserConfig(language=LanguageModel.word_loop(["a"])),
@@ -321,7 +321,7 @@ def test_a_model_is_identified_by_its_content(tmp_path):
         before = first.identity
 
 
-HeardWord = namedtuple("HeardWord", "start end word probability")  # the fields of faster_whisper's own
+WhisperWord = namedtuple("WhisperWord", "start end word probability")  # the fields of faster_whisper's own
 
 
 class FakeModel:
@@ -340,10 +340,10 @@ class FakeModel:
     def transcribe(self, audio, language=None, word_timestamps=False, temperature=(0.0, 0.2), **options):
         self.calls.append((audio, language, word_timestamps, temperature, options))
         words = [
-            HeardWord(np.float64(0.1), np.float64(0.4), " Well-known,", 0.9),
-            HeardWord(0.3, 0.8, " 27!", 1.0000001),
-            HeardWord(0.8, 9.0, " cafés", 0.5),
-            HeardWord(0.9, 0.95, " —", 0.5),
+            WhisperWord(np.float64(0.1), np.float64(0.4), " Well-known,", 0.9),
+            WhisperWord(0.3, 0.8, " 27!", 1.0000001),
+            WhisperWord(0.8, 9.0, " cafés", 0.5),
+            WhisperWord(0.9, 0.95, " —", 0.5),
         ]
         return iter([SimpleNamespace(words=words), SimpleNamespace(words=None)]), SimpleNamespace(language="en")
 
@@ -378,7 +378,7 @@ def test_whisper_words(whisper_folder):
     assert {word.source for word in words} == {"recognised"}
 
 
-def test_whisper_is_not_asked_where_there_is_no_speech(whisper_folder, caplog):
+def test_whisper_does_not_run_if_there_is_no_speech(whisper_folder, caplog):
     recogniser = WhisperRecogniser(whisper_folder)
     assert recogniser.recognise(np.zeros(SAMPLE_RATE, np.float32)) == ()
     assert recogniser._model.calls == []

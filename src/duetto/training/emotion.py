@@ -32,7 +32,7 @@ from ..splits import Fold
 from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
-from .dataset import Batches, Inputs, Reader, Sources, buckets, fit_preprocessor, prepare
+from .dataset import Batches, Inputs, Sources, WordVectoriser, buckets, fit_preprocessor, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
@@ -61,8 +61,8 @@ def build(preprocessor: Preprocessor, fold: Fold, sources: Sources, seed: int) -
         if sources.vectors is None:
             array = word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
         else:
-            alikes = sources.reader(fold).alikes
-            sounds = alikes.alikes.sounds if alikes else None
+            replacer = sources.vectoriser(fold).oov_replacer
+            sounds = replacer.resolver.sounds if replacer else None
             vectors = sources.vectors(fold)
             array, _ = word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=sounds)
         table = torch.from_numpy(array)
@@ -113,12 +113,13 @@ def train(
     """
     set_num_threads()
     taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
-    preprocessor, reader = fit_preprocessor(experiment, fold, sources), sources.reader(fold)
+    preprocessor, vectoriser = fit_preprocessor(experiment, fold, sources), sources.vectoriser(fold)
     parts = [
-        prepare(part, preprocessor, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)
+        prepare(part, preprocessor, sources, vectoriser, seed=seed)
+        for part in (fold.train, fold.development, fold.test)
     ]
     copies = [
-        prepare(fold.train, preprocessor, replace(sources, frames=x), reader, seed=seed) for x in sources.augmented
+        prepare(fold.train, preprocessor, replace(sources, frames=x), vectoriser, seed=seed) for x in sources.augmented
     ]
     leaks = experiment.epoch_choice == LEAKING_CHOICE
     model = build(preprocessor, fold, sources, seed)
@@ -135,7 +136,7 @@ def train(
     history = fit(model, task, config, folder, progress=progress)
     development, test = (logits(model, preprocessor, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
-    _export(model.cpu(), preprocessor, temperature, fold, reader, folder, parts[1])
+    _export(model.cpu(), preprocessor, temperature, fold, vectoriser, folder, parts[1])
     return Outcome(test, development, temperature, history)
 
 
@@ -144,18 +145,18 @@ def _export(
     preprocessor: Preprocessor,
     temperature: float,
     fold: Fold,
-    reader: Reader,
+    vectoriser: WordVectoriser,
     folder: Path,
     development: Inputs,
 ) -> None:
     """Leave all that prediction needs in `folder`, and hold the graph against the model on development inputs."""
     if preprocessor.experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
         save_language(LanguageModel.from_corpus(sentences), folder)
-    if reader.encoder is not None:
-        for path in reader.encoder.folder.glob("spoken.*"):
+    if vectoriser.encoder is not None:
+        for path in vectoriser.encoder.folder.glob("spoken.*"):
             files.copy(path, folder / path.name)
-    if reader.alikes is not None:
-        reader.alikes.alikes.save(folder)
+    if vectoriser.oov_replacer is not None:
+        vectoriser.oov_replacer.resolver.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
@@ -176,7 +177,7 @@ def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, 
 def answers_of(folder: Path, fold: Fold, sources: Sources, seed: int) -> np.ndarray:
     """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
     session = inference.Session(folder)
-    inputs = prepare(fold.train, session.preprocessor, sources, sources.reader(fold), seed=seed)
+    inputs = prepare(fold.train, session.preprocessor, sources, sources.vectoriser(fold), seed=seed)
     return session.answer(inputs.frames, inputs.words)
 
 

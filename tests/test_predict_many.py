@@ -165,7 +165,7 @@ def test_no_more_is_decoded_than_changes_the_answer(
     audio.write(path, np.random.default_rng(0).normal(0, 0.1, 60 * rate), rate)
     system = duetto.load(runs / "acoustic")
     part = system(path)
-    monkeypatch.setattr(Recogniser, "most_seconds", 1e6)
+    monkeypatch.setattr(Recogniser, "max_seconds", 1e6)
     whole = system(path)
     assert part.duration == whole.duration == 60 and part.warnings == whole.warnings
     np.testing.assert_allclose(
@@ -174,7 +174,7 @@ def test_no_more_is_decoded_than_changes_the_answer(
 
 
 def test_an_answer_that_depends_on_the_whole_has_a_limit(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert duetto.load(runs / "fusion-spoken").most_seconds == duetto.load().most_seconds == recogniser.LONGEST
+    assert duetto.load(runs / "fusion-spoken").max_seconds == duetto.load().max_seconds == recogniser.LONGEST
     monkeypatch.setattr(recogniser, "LONGEST", 5.0)
     source = {"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 9), "sample_rate": 16_000}
     prediction = duetto.load()(source)

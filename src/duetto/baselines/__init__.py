@@ -1,18 +1,18 @@
 """Baselines: the classical systems that the paper's introduction and table 2 build on, and controls that hear nothing.
 
-    BASELINES["svm"].answer(fold, Inputs(frames=…), classes, seed=0) ─▶ Answers
+    BASELINES["svm"].fit_predict(fold, BaselineInputs(frames=…), classes, seed=0) ─▶ BaselineOutput
     CONTROLS (`controls`) ─▶ log-probabilities
 
 No PyTorch. docs/systems.md says of each what could be read of it, and what is a reconstruction.
 """
 
-from .base import Answers, Baseline, Inputs
+from .base import Baseline, BaselineInputs, BaselineOutput
 from .elm import DnnElm
 from .evector import EVector
 from .hmm import Hmm
 from .svm import Svm
 
-__all__ = ["BASELINES", "Answers", "Baseline", "Inputs"]
+__all__ = ["BASELINES", "Baseline", "BaselineInputs", "BaselineOutput"]
 
 _JIN = "Jin, Li, Chen & Wu, Speech emotion recognition with acoustic and lexical features, ICASSP 2015"
 _LIN = "Lin & Wei, Speech emotion recognition based on HMM and SVM, ICMLC 2005"

@@ -1,6 +1,6 @@
 """What every classical baseline shares: what it reads, how it answers, how it chooses a setting.
 
-    Fold + Inputs ─ Method.answer ─▶ Answers(test_logits, development_logits)
+    Fold + BaselineInputs ─ Classifier.fit_predict ─▶ BaselineOutput(test_logits, development_logits)
 
 Everything that is fitted sees `fold.train`; every setting is chosen on `fold.development`; test data are only
 answered.
@@ -24,7 +24,7 @@ FLOOR = 30.0
 
 
 @dataclass(frozen=True)
-class Inputs:
+class BaselineInputs:
     """What baselines read, by utterance id.
 
     frames: (frames, 34) short-term features; None where no baseline hears.
@@ -36,7 +36,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Answers:
+class BaselineOutput:
     """Logits (n, classes) float64, finite, of the test and the development data, each in the fold's order.
 
     chosen: the settings that development data chose. notes: whatever else a reader of the result should know.
@@ -48,12 +48,12 @@ class Answers:
     notes: tuple[str, ...] = ()
 
 
-class Method(Protocol):
+class Classifier(Protocol):
     """A frozen dataclass: its fields are all that configures the baseline."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
         """Fit on training data, choose on development data, answer both development and test data.
 
         classes: in the order of the logits. The same seed gives the same numbers.
@@ -76,17 +76,17 @@ class Baseline:
     title: str
     needs: tuple[str, ...]
     source: str
-    method: Method
+    method: Classifier
     reconstruction: str = ""
     paper_ua: float | None = None
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int = 0) -> Answers:
-        """See `Method.answer`; the inputs that are needed, the parts and the classes are checked first."""
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int = 0) -> BaselineOutput:
+        """See `Classifier.fit_predict`; the inputs that are needed, the parts and the classes are checked first."""
         check(fold)
         for need, given in (("frames", inputs.frames), ("words", inputs.tokens)):
             if need in self.needs and given is None:
-                raise ConfigurationError(f"baseline {self.name!r} reads {need}; give Inputs its {need}")
-        return self.method.answer(fold, inputs, classes, seed)
+                raise ConfigurationError(f"baseline {self.name!r} reads {need}; give BaselineInputs its {need}")
+        return self.method.fit_predict(fold, inputs, classes, seed)
 
 
 def check(fold: Fold) -> None:
@@ -119,7 +119,7 @@ def targets(utterances: Sequence[Utterance], classes: Sequence[str]) -> np.ndarr
     return np.array([numbers[str(u.label)] for u in utterances], np.int64)
 
 
-def frames(inputs: Inputs, utterances: Sequence[Utterance]) -> list[np.ndarray]:
+def frames(inputs: BaselineInputs, utterances: Sequence[Utterance]) -> list[np.ndarray]:
     """The frames of each utterance, (frames, dim) with at least one frame, finite."""
     given = inputs.frames or {}
     found = []
@@ -137,7 +137,7 @@ def frames(inputs: Inputs, utterances: Sequence[Utterance]) -> list[np.ndarray]:
     return found
 
 
-def tokens(inputs: Inputs, utterances: Sequence[Utterance]) -> list[Sequence[str]]:
+def tokens(inputs: BaselineInputs, utterances: Sequence[Utterance]) -> list[Sequence[str]]:
     """The words of each utterance; an empty transcript has none, a missing entry is an error."""
     given = inputs.tokens or {}
     lacking = next((u.id for u in utterances if u.id not in given), None)

@@ -20,7 +20,7 @@ from ..features.short_term import NAMES
 from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base, functionals
-from .base import Answers, Inputs
+from .base import BaselineInputs, BaselineOutput
 
 _ENERGY = NAMES.index("energy")
 
@@ -124,8 +124,8 @@ class DnnElm:
     hidden: int = 120
     costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
-        """See `base.Method`. The seed draws segments, weights, batches and centres."""
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
+        """See `base.Classifier`. The seed draws segments, weights, batches and centres."""
         rng = np.random.default_rng(seed)
         read = [base.frames(inputs, part) for part in base.parts(fold)]
         if (columns := read[0][0].shape[1]) != len(NAMES):
@@ -148,7 +148,7 @@ class DnnElm:
         ]  # fmt: skip
         answers = [base.columns(machine(development), present, len(classes)) for machine in machines]
         chosen = base.best(answers, target[1])
-        return Answers(
+        return BaselineOutput(
             base.columns(machines[chosen](test), present, len(classes)),
             answers[chosen],
             (f"DNN epoch {epoch} of {self.epochs}", f"ELM cost {self.costs[chosen]:g}"),

@@ -20,7 +20,7 @@ from ..embeddings import vocabulary
 from ..errors import MissingExtraError
 from ..splits import Fold
 from . import base, functionals, svm
-from .base import Answers, Inputs
+from .base import BaselineInputs, BaselineOutput
 
 
 def weights(
@@ -60,8 +60,8 @@ class EVector:
     costs: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0)
     balanced: bool = True
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
-        """See `base.Method`. Nothing here is random: every seed answers alike."""
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
+        """See `base.Classifier`. Nothing here is random: every seed answers alike."""
         try:
             from sklearn.svm import LinearSVC
         except ImportError as error:
@@ -79,7 +79,7 @@ class EVector:
         answers = [svm.decide(model.fit(x[0], target), x[1], len(classes)) for model in models]
         chosen = base.best(answers, base.targets(fold.development, classes))
         wordless = sum(not any(t in table for t in tokens) for tokens in token_lists[2])
-        return Answers(
+        return BaselineOutput(
             svm.decide(models[chosen], x[2], len(classes)),
             answers[chosen],
             (f"C = {self.costs[chosen]:g}",),

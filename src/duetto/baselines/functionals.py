@@ -14,10 +14,10 @@ from ..features import short_term
 from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base
-from .base import Inputs
+from .base import BaselineInputs
 
 
-def matrix(inputs: Inputs, utterances: Sequence[Utterance]) -> np.ndarray:
+def matrix(inputs: BaselineInputs, utterances: Sequence[Utterance]) -> np.ndarray:
     """Functionals (n, 68) float32; see `short_term.FUNCTIONAL_NAMES`."""
     rows = [short_term.functionals(x) for x in base.frames(inputs, utterances)]
     return np.stack(rows) if rows else np.empty((0, len(short_term.FUNCTIONAL_NAMES)), np.float32)
@@ -29,7 +29,7 @@ def standardised(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ..
     return tuple(normaliser(x) for x in (train, *others))
 
 
-def of(fold: Fold, inputs: Inputs) -> tuple[np.ndarray, ...]:
+def of(fold: Fold, inputs: BaselineInputs) -> tuple[np.ndarray, ...]:
     """z-scored functionals of training, development and test data, each (n, 68) float32."""
     train, development, test = (matrix(inputs, part) for part in base.parts(fold))
     return standardised(train, development, test)

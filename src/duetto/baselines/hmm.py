@@ -18,7 +18,7 @@ from ..errors import MissingExtraError
 from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base
-from .base import Answers, Inputs
+from .base import BaselineInputs, BaselineOutput
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Hmm:
     prior_frames: float = 1.0
     pseudo_count: float = 0.1
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
-        """See `base.Method`. The seed decides where the states begin."""
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
+        """See `base.Classifier`. The seed decides where the states begin."""
         train = base.frames(inputs, fold.train)
         normaliser = Normaliser.fit(train, train[0].shape[1])
         train, development, test = (
@@ -54,7 +54,7 @@ class Hmm:
         answers = [base.columns(_score(models, development), present, len(classes)) for models in candidates]
         chosen = base.best(answers, base.targets(fold.development, classes))
         logits = base.columns(_score(candidates[chosen], test), present, len(classes))
-        return Answers(logits, answers[chosen], (f"states = {self.states[chosen]}",))
+        return BaselineOutput(logits, answers[chosen], (f"states = {self.states[chosen]}",))
 
     def _fit(self, sequences: Sequence[np.ndarray], states: int, seed: tuple[int, int]):
         """A `GaussianHMM` of one class."""

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import MissingExtraError
 from ..splits import Fold
 from . import base, functionals
-from .base import Answers, Inputs
+from .base import BaselineInputs, BaselineOutput
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Svm:
     costs: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0)
     balanced: bool = True
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
-        """See `base.Method`. Nothing here is random: every seed answers alike."""
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
+        """See `base.Classifier`. Nothing here is random: every seed answers alike."""
         try:
             from sklearn.svm import SVC
         except ImportError as error:
@@ -45,7 +45,9 @@ class Svm:
             model.fit(train, target)
             answers.append(decide(model, development, len(classes)))
         chosen = base.best(answers, base.targets(fold.development, classes))
-        return Answers(decide(models[chosen], test, len(classes)), answers[chosen], (f"C = {self.costs[chosen]:g}",))
+        return BaselineOutput(
+            decide(models[chosen], test, len(classes)), answers[chosen], (f"C = {self.costs[chosen]:g}",)
+        )
 
 
 def decide(model, x: np.ndarray, n_classes: int) -> np.ndarray:

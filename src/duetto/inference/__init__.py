@@ -2,7 +2,7 @@
 
 weights + Preprocessor ─ export ─▶ model.onnx, model.json ─ Session ─▶ logits
                                verify: are they the model's?  quantise: 8-bit weights
-Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenEncoder ─▶ embeddings
+Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenWordEncoder ─▶ embeddings
 unknown words + their sound ─ OovResolver ─▶ known words
 """
 
@@ -17,7 +17,7 @@ from .session import (
     quantise,
     settings,
 )
-from .spoken import SOUNDS, OovResolver, SpokenEncoder
+from .spoken import SOUNDS, OovResolver, SpokenWordEncoder
 
 __all__ = [
     "DESCRIPTION",
@@ -27,7 +27,7 @@ __all__ = [
     "SPOKEN_GRAPH",
     "OovResolver",
     "Session",
-    "SpokenEncoder",
+    "SpokenWordEncoder",
     "export",
     "export_spoken",
     "quantise",

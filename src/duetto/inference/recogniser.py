@@ -31,7 +31,7 @@ from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..utils import parallel
 from ..utils.reading import shortened, unreadable
-from . import DESCRIPTION, OovResolver, Session, SpokenEncoder
+from . import DESCRIPTION, OovResolver, Session, SpokenWordEncoder
 from .pretrained import DEFAULT, PRETRAINED, terms
 from .pretrained import folder as pretrained_folder
 
@@ -117,7 +117,7 @@ def _numbers(member: Path) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RecordingInputs:
     """What a system hears in one recording.
 
     frames: (frames, values) normalised; words: ids (n,) or vectors (n, dim); None for what it does not use.
@@ -148,7 +148,7 @@ class Recogniser:
         experiment = self._session.preprocessor.experiment
         self._features = feature_spec(experiment.features)
         spoken = experiment.uses_words and experiment.embeddings == "spoken"
-        self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
+        self._spoken = SpokenWordEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
         self._alikes = OovResolver.load(folder, threads=threads) if alike else None
         self._unused: str | None = None
@@ -174,7 +174,7 @@ class Recogniser:
         return self._session.preprocessor.classes
 
     @property
-    def most_seconds(self) -> float:
+    def max_seconds(self) -> float:
         """Seconds of a recording that are decoded at most; of a longer one the rest does not change the answer, or
         is left out with a warning (`LONGEST`)."""
         experiment = self._session.preprocessor.experiment
@@ -194,7 +194,7 @@ class Recogniser:
         it is aligned. words: what is said, with times where known; they win. Without either, a system
         that reads words finds them by itself.
         """
-        heard = self.hear(source, transcript=transcript, words=words)
+        heard = self.prepare_inputs(source, transcript=transcript, words=words)
         frames, read = ([x] if x is not None else None for x in (heard.frames, heard.words))
         logits = self._session.logits(*self._session.preprocessor.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
@@ -208,20 +208,20 @@ class Recogniser:
             warnings=heard.warnings,
         )
 
-    def hear(
+    def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
-    ) -> Evidence:
+    ) -> RecordingInputs:
         """What a call with the same arguments answers from."""
-        waveform = audio.load(source, max_seconds=self.most_seconds, side=self._side)
+        waveform = audio.load(source, max_seconds=self.max_seconds, side=self._side)
         try:
             return self._heard(waveform, transcript, words)
         except AudioError as error:  # of samples that are no sound to it; they do not know whose they are
             raise AudioError(f"{_name(source)}: {error}") from error
 
-    def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
+    def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> RecordingInputs:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
         duration = waveform.duration if waveform.source_duration is None else waveform.source_duration
-        if waveform.duration < duration and self.most_seconds >= LONGEST:
+        if waveform.duration < duration and self.max_seconds >= LONGEST:
             warnings.append(f"only the {self._side} {waveform.duration:g} s of {duration:.1f} s were read")
         frames = read = None
         said, words_from = (), "none"
@@ -234,7 +234,7 @@ class Recogniser:
             read = self._read(waveform, said, warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system hears the voice only; the words that were given are not used")
-        return Evidence(frames, read, said, words_from, duration, tuple(warnings))
+        return RecordingInputs(frames, read, said, words_from, duration, tuple(warnings))
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -309,7 +309,7 @@ class Recogniser:
     ) -> Sequence[Word]:
         """The words, unknown ones as the known ones that sound most like them."""
         mfcc = MfccConfig().extract(waveform.samples, waveform.sample_rate)
-        spelled = alikes.spelled(words, mfcc, self._session.preprocessor.vocabulary)
+        spelled = alikes.respell(words, mfcc, self._session.preprocessor.vocabulary)
         pairs = [f"{a.word} as {b.word}" for a, b in zip(words, spelled, strict=True) if a.word != b.word]
         if pairs:
             warnings.append(f"{len(pairs)} unknown words are read as what they sound like: {', '.join(pairs[:5])}")

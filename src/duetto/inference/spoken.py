@@ -1,6 +1,6 @@
 """Spoken words without PyTorch: their embeddings, and the known words that unknown ones sound most like.
 
-a word's MFCC (frames, 13) ─ SpokenEncoder ─▶ (dim,) embedding
+a word's MFCC (frames, 13) ─ SpokenWordEncoder ─▶ (dim,) embedding
 unknown Word, its MFCC ─ OovResolver ─▶ the known word of the nearest sound, by cosine
 """
 
@@ -37,13 +37,13 @@ SOUNDS = "sounds.vec"
 class OovResolver:
     """encoder: of spoken words. sounds: word of the training part → mean of its embeddings."""
 
-    encoder: SpokenEncoder
+    encoder: SpokenWordEncoder
     sounds: Vectors
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> OovResolver:
         """What `save` left in a model's folder, beside its encoder."""
-        encoder, sounds = SpokenEncoder(folder, threads=threads), word_vectors.load(folder / SOUNDS)
+        encoder, sounds = SpokenWordEncoder(folder, threads=threads), word_vectors.load(folder / SOUNDS)
         if sounds.dimension != encoder.dim:
             raise ModelError(
                 f"{folder}: {SOUNDS} has vectors of {sounds.dimension} values, the encoder beside it gives "
@@ -57,7 +57,7 @@ class OovResolver:
         """Write the sounds into a model's folder; the encoder's files are copied there by whoever exports it."""
         word_vectors.save(self.sounds, folder / SOUNDS)
 
-    def spelled(self, words: Sequence[Word], mfcc: np.ndarray, known: Container[str]) -> tuple[Word, ...]:
+    def respell(self, words: Sequence[Word], mfcc: np.ndarray, known: Container[str]) -> tuple[Word, ...]:
         """The words, each that is not `known` with the spelling of the training word that sounds most like it.
 
         mfcc: (frames, 13) of the recording. Words without times, or outside the recording, keep their spelling.
@@ -74,7 +74,7 @@ class OovResolver:
 _EMBEDDED_AT_ONCE = 8192
 
 
-def embed(encoder: SpokenEncoder, segments: Segments, *, progress: Progress | None = None) -> np.ndarray:
+def embed(encoder: SpokenWordEncoder, segments: Segments, *, progress: Progress | None = None) -> np.ndarray:
     """The embedding of every spoken word: (words, dim) float32, in their order.
 
     Errors: features of another kind than those that the encoder was trained on.
@@ -92,7 +92,7 @@ def embed(encoder: SpokenEncoder, segments: Segments, *, progress: Progress | No
 
 
 def type_vectors(
-    encoder: SpokenEncoder, segments: Segments, *, min_count: int = 1, embedded: np.ndarray | None = None
+    encoder: SpokenWordEncoder, segments: Segments, *, min_count: int = 1, embedded: np.ndarray | None = None
 ) -> Vectors:
     """The vector of each word type: the mean over its spoken instances; most frequent types first.
 
@@ -130,7 +130,7 @@ def save_instances(path: Path, segments: Segments, embedded: np.ndarray) -> None
 
 
 @dataclass(frozen=True)
-class SpokenWords:
+class SpokenWordEmbedder:
     """Embeds every spoken word of an utterance: (words with times, dim) float32, in their order.
 
     Words without times, or outside the recording, have no sound and are left out; an utterance of
@@ -139,7 +139,7 @@ class SpokenWords:
 
     folder: Path
     frames: Mapping[str, np.ndarray]
-    encoder: SpokenEncoder = field(repr=False)
+    encoder: SpokenWordEncoder = field(repr=False)
 
     def __call__(self, utterance: Utterance) -> np.ndarray:
         segments = Segments.of([utterance], self.frames)
@@ -147,19 +147,19 @@ class SpokenWords:
 
 
 @dataclass(frozen=True)
-class AlikeWords:
+class OovReplacer:
     """Spells the unknown words of an utterance as known ones that sound like them; see `OovResolver`."""
 
     frames: Mapping[str, np.ndarray]
-    alikes: OovResolver
+    resolver: OovResolver
 
     def __call__(self, utterance: Utterance, known: Container[str]) -> Utterance:
         if not utterance.words:
             return utterance
-        return replace(utterance, words=self.alikes.spelled(utterance.words, self.frames[utterance.id], known))
+        return replace(utterance, words=self.resolver.respell(utterance.words, self.frames[utterance.id], known))
 
 
-class SpokenEncoder:
+class SpokenWordEncoder:
     """The encoder of a trained Speech2Vec: a spoken word's MFCC → its embedding.
 
     folder: holds spoken.onnx and spoken.json. `about` is what its training noted of it.

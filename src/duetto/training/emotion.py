@@ -32,7 +32,7 @@ from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
 from .dataset import Batches, buckets
-from .inputs import FoldInputs, Inputs, WordReader, fit_preprocessor, load_vectors, prepare
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
@@ -97,21 +97,21 @@ def train(
     """
     set_num_threads()
     teacher_logits = _teacher_logits(experiment, inputs, folder, seed, accelerator, devices)
-    reader = inputs.word_reader()
-    preprocessor = fit_preprocessor(experiment, inputs, reader)
+    vectoriser = inputs.vectoriser()
+    preprocessor = fit_preprocessor(experiment, inputs, vectoriser)
     training, development, test = (
-        prepare(part, preprocessor, inputs.frames, reader, seed=seed)
+        prepare(part, preprocessor, inputs.frames, vectoriser, seed=seed)
         for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
     )
-    copies = [prepare(inputs.fold.train, preprocessor, x, reader, seed=seed) for x in inputs.augmented]
+    copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
     scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
     task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
-    model = build(preprocessor, inputs, seed, reader)
+    model = build(preprocessor, inputs, seed, vectoriser)
     config = _training_config(experiment, seed, accelerator, devices)
     history = fit(model, task, config, folder, progress=progress)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
     temperature = metrics.fit_temperature(development_logits, development.target)
-    _export(model.cpu(), preprocessor, temperature, inputs, reader, folder, development)
+    _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
     return TrainedOutputs(test_logits, development_logits, temperature, history)
 
 
@@ -155,18 +155,20 @@ def exported_logits(
     Returns:
         Logits (utterances, classes).
     """
-    prepared = prepare(utterances, session.preprocessor, inputs.frames, inputs.word_reader(), seed=seed)
+    prepared = prepare(utterances, session.preprocessor, inputs.frames, inputs.vectoriser(), seed=seed)
     return session.answer(prepared.frames, prepared.words)
 
 
-def build(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, reader: WordReader | None = None) -> EmotionModel:
+def build(
+    preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser: WordVectoriser | None = None
+) -> EmotionModel:
     """Make an untrained model; its weights follow from the seed, the word vectors, and the experiment's `initial`.
 
     Args:
         preprocessor: Of the system.
         inputs: Name the word vectors that initialise the embedding table, if any.
         seed: Of the random weights.
-        reader: `inputs.word_reader()`, where it is open already.
+        vectoriser: `inputs.vectoriser()`, where it is open already.
 
     Returns:
         The model.
@@ -175,20 +177,20 @@ def build(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, reader: Wor
     torch.manual_seed(derive(seed, "weights"))
     table = None
     if e.uses_words and e.embeddings != "spoken":
-        table = torch.from_numpy(_table(preprocessor, inputs, seed, reader or inputs.word_reader()))
+        table = torch.from_numpy(_table(preprocessor, inputs, seed, vectoriser or inputs.vectoriser()))
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
         model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
     return model
 
 
-def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, reader: WordReader) -> np.ndarray:
+def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser: WordVectoriser) -> np.ndarray:
     """Initial embedding table (vocabulary, dim) float32."""
     e = preprocessor.experiment
     if inputs.vectors is None:
         return word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
     vectors = load_vectors(inputs.vectors)
-    return word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=reader.sounds)[0]
+    return word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=vectoriser.sounds)[0]
 
 
 def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
@@ -216,7 +218,7 @@ def _export(
     preprocessor: Preprocessor,
     temperature: float,
     inputs: FoldInputs,
-    reader: WordReader,
+    vectoriser: WordVectoriser,
     folder: Path,
     development: Inputs,
 ) -> None:
@@ -227,8 +229,8 @@ def _export(
     if inputs.encoder is not None:
         for path in inputs.encoder.glob("spoken.*"):
             files.copy(path, folder / path.name)
-    if reader.alikes is not None:
-        reader.alikes.alikes.save(folder)
+    if vectoriser.oov_replacer is not None:
+        vectoriser.oov_replacer.resolver.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))

@@ -436,7 +436,7 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     assert first.notes[0].startswith("a reconstruction in part: features, segments")
     assert re.search(r"chosen on development data: .*ELM cost .* \(\d+ of 10\)", first.notes[-1])
 
-    monkeypatch.setattr(DnnElm, "answer", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr(DnnElm, "fit_predict", lambda *_: pytest.fail("fitted again"))
     again = baseline_runner.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
     np.testing.assert_array_equal(again.logits, first.logits)
     np.testing.assert_array_equal(run_folder.result_of(tmp_path).logits, first.logits)

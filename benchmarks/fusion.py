@@ -80,7 +80,7 @@ def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], p
             seeds=range(options.seeds),
             workers=options.workers,
         )
-    print(f"### {name}\n\n{report.markdown(report.score([replace(r, paper_ua=None) for r in found]))}", flush=True)
+    print(f"### {name}\n\n{report.markdown([replace(r, paper_ua=None) for r in found])}", flush=True)
 
 
 def main() -> None:

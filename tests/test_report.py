@@ -110,7 +110,7 @@ def test_every_figure_is_there(page: Page, systems: list[evaluation.SystemResult
         for group in evaluation.breakdown(system, "speaker", 1):
             assert f"{group.ua.mean:.1f} {group.wa.mean:.1f}" in page.text
     assert "55.10" in page.text and "68.49" in page.text
-    for said in (
+    for text in (
         "disjoint in speaker, session",
         "python 3.11",
         "cuda –",
@@ -118,7 +118,7 @@ def test_every_figure_is_there(page: Page, systems: list[evaluation.SystemResult
         "voice alone: 62.5",
         "A note.",
     ):
-        assert said in page.text
+        assert text in page.text
 
 
 def test_confusion_matrices_are_normalised_by_row(page: Page, systems: list[evaluation.SystemResult]) -> None:
@@ -298,6 +298,26 @@ def test_markdown(systems: list[evaluation.SystemResult]) -> None:
     assert "a\\|b &lt;i>" in text and "- seeds: 0, 1" in text and "- Fusion: Two encoders." in text
 
 
+def test_results_may_be_scored_before_and_are_then_scored_once(
+    systems: list[evaluation.SystemResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert report.markdown(systems[:1]) == report.markdown(report.score(systems[:1]))
+    calls: list[str] = []
+    original = evaluation.summary
+
+    def spy(result: evaluation.SystemResult, *options: Any) -> evaluation.Summary:
+        calls.append(result.system)
+        return original(result, *options)
+
+    monkeypatch.setattr(evaluation, "summary", spy)
+    scored = report.score(systems, RESAMPLES)
+    report.write(tmp_path / "r.html", scored, title="", protocol={}, corpus={})
+    report.markdown(scored)
+    report.tables(scored)
+    report.significance(scored)
+    assert sorted(calls) == sorted(system.system for system in systems)
+
+
 def luminance(colour: np.ndarray) -> float:
     linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
@@ -363,9 +383,9 @@ def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
     assert found is not None
     pairs = {(pair["a"], pair["b"]): pair["ua"]["p_holm"] for pair in found["comparisons"]}
     assert set(pairs) == {("a", "b"), ("a", "guess"), ("b", "guess")} and pairs["b", "guess"] is None
-    said = found["conclusions"]
-    assert said[0].startswith("2 speakers are too few for any test") and len(said) == 4
-    assert sum("too few" in sentence for sentence in said) == 1 and "scored highest on these very" in said[-1]
+    sentences = found["conclusions"]
+    assert sentences[0].startswith("2 speakers are too few for any test") and len(sentences) == 4
+    assert sum("too few" in s for s in sentences) == 1 and "scored highest on these very" in sentences[-1]
 
 
 def test_a_control_that_leads_meets_every_other_once() -> None:

@@ -326,15 +326,15 @@ def test_a_distilled_system_needs_what_its_teacher_reads(
     untimed = [replace(u, words=None) for u in utterances]
     given: list[Any] = []
 
-    def seen(chosen: Any, heard: Any, protocol: str, folders: Any, shop: Any, **_: Any) -> None:
-        given.append((heard, shop.vectors))
+    def stop(chosen: Any, inputs: Any, protocol: str, folders: Any, workspace: Any, **_: Any) -> None:
+        given.append((inputs, workspace.vectors))
         raise ModelError("seen enough")
 
     def bench(found: list[Any], **options: Any) -> Benchmark:
         material = corpus.LoadedCorpus("manifest", "m", found)
         return Benchmark(material, replace(QUICK, **options), tmp_path / "out", lambda _: None)
 
-    monkeypatch.setattr("duetto.recipes.reproduce.benchmark.run_systems", seen)
+    monkeypatch.setattr("duetto.recipes.reproduce.benchmark.run_systems", stop)
     monkeypatch.setattr(
         "duetto.recipes.reproduce.benchmark.with_word_times", lambda m, *_, **__: replace(m, utterances=utterances)
     )
@@ -357,18 +357,18 @@ def test_a_distilled_system_needs_what_its_teacher_reads(
 def test_unknown_words_by_their_sound_need_times(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Whatever the vectors of known words are, and also where they were brought."""
+    """Whatever the vectors of known words are, also where they are user-supplied."""
     save(Vectors(("the", "a"), np.eye(2, 50, dtype=np.float32)), tmp_path / "50.vec")
-    brought = dict.fromkeys(("word2vec", "speech2vec"), tmp_path / "50.vec")
+    vectors = dict.fromkeys(("word2vec", "speech2vec"), tmp_path / "50.vec")
     monkeypatch.setattr("duetto.recipes.reproduce.benchmark.with_word_times", lambda m, *_, **__: m)
     material = corpus.LoadedCorpus("manifest", "m", [replace(u, words=None) for u in read_manifest(manifest)])
-    options = replace(QUICK, settings=("unknown=spoken",), vectors=brought)
+    options = replace(QUICK, settings=("unknown=spoken",), vectors=vectors)
     bench = Benchmark(material, options, tmp_path / "out", lambda _: None)
     assert bench.not_applicable(name) == "the words have no times, and none could be found"
     assert bench.not_applicable("acoustic") == ""
 
 
-def test_vectors_that_are_brought_serve_the_systems_of_their_dimension(manifest: Path, tmp_path: Path) -> None:
+def test_user_supplied_vectors_serve_the_systems_of_their_dimension(manifest: Path, tmp_path: Path) -> None:
     for dimension in (50, 100):
         save(Vectors(("the", "a"), np.eye(2, dimension, dtype=np.float32)), tmp_path / f"v/{dimension}.vec")
     shutil.copy(tmp_path / "v/100.vec", tmp_path / "v/200.vec")
@@ -499,8 +499,8 @@ def test_what_is_not_valid_is_said_before_anything_is_written(
 ) -> None:
     given = [argument.format(tree=tree) for argument in arguments]
     done = CliRunner().invoke(app, ["reproduce", *given, "-o", str(tmp_path / "out")], terminal_width=200)
-    said = re.sub(r"[│\s]+", " ", done.stderr) + str(done.exception)  # usage errors come in a box
-    assert done.exit_code != 0 and message in said and not (tmp_path / "out").exists()
+    output = re.sub(r"[│\s]+", " ", done.stderr) + str(done.exception)  # usage errors come in a box
+    assert done.exit_code != 0 and message in output and not (tmp_path / "out").exists()
 
 
 def test_options_of_the_command_mean_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from .. import report
 from ..data.manifest import read_manifest
 from ..errors import MissingExtraError
 from ..evaluation import SystemResult
-from ..report import run_summary
+from ..report import ScoredResults, run_summary
 from ..runs import reads_words, result_of
 from .output import echo, json_line
 
@@ -48,20 +48,24 @@ def evaluate(
     results += run_summary.controls_of(runs[0])
     scored = report.score(results)
     context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))
-    page = out or runs[0] / "report.html"
-    try:
-        report.write(page, scored, **context)
-        status = f"report: {page}"
-    except MissingExtraError as error:
-        if out is not None:
-            raise
-        status = f"report: not written. {error}"
+    status = _write_report(out, runs[0] / "report.html", scored, context)
     if as_json:
         for system in scored:
             json_line(report.record(system))
     else:
         echo(report.markdown(scored))
     echo(status, err=True)
+
+
+def _write_report(out: Path | None, default: Path, scored: ScoredResults, context: dict[str, Any]) -> str:
+    """Write the report and return a status line; a missing extra is an error only with --out."""
+    try:
+        report.write(out or default, scored, **context)
+    except MissingExtraError as error:
+        if out is not None:
+            raise
+        return f"report: not written. {error}"
+    return f"report: {out or default}"
 
 
 def _rescored(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:

@@ -86,7 +86,7 @@ def train(
     if strict and vectors is not None:
         word_vectors.load(vectors, strict=True)
     result = _run(chosen, manifest, protocol, out, cache, vectors, resources, options)
-    echo(report.markdown(report.score([result])))
+    echo(report.markdown([result]))
     if findings := audit.load(out):
         echo(f"audit: {findings.summary()}; see: duetto audit {out}", err=True)
     echo(f"run folder: {out}", err=True)

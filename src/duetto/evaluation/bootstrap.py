@@ -35,8 +35,8 @@ def clusters_of(result: SystemResult) -> tuple[NDArray[np.int64], str, tuple[str
     known = np.unique(result.speaker[result.speaker != ""])
     own = np.arange(len(result.ids))
     if len(known) < 2:
-        seen = "one speaker is" if len(known) else "no speaker is"
-        note = f"{seen} known: the intervals resample utterances, and say nothing about other speakers"
+        known_speakers = "one speaker is" if len(known) else "no speaker is"
+        note = f"{known_speakers} known: the intervals resample utterances, and do not generalise to other speakers"
         return own, "utterance", (note,)
     unknown = result.speaker == ""
     _, clusters = np.unique(np.where(unknown, -1 - own, np.searchsorted(known, result.speaker)), return_inverse=True)

@@ -218,7 +218,7 @@ def _scores(run: Path, described: Mapping[str, Any]) -> str:
         return "The run is not finished: there are none.\n"
     corpus = {"synthetic": described["synthetic"]}
     protocol = {"protocol": described["protocol"], "folds": len(described["folds"]), "seeds": described["seeds"]}
-    return report.markdown(report.score([runs.result_of(run)]), protocol=protocol, corpus=corpus)
+    return report.markdown([runs.result_of(run)], protocol=protocol, corpus=corpus)
 
 
 def verification_line(exported: Exported) -> str:

@@ -8,7 +8,7 @@ stands beside the best one possible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,22 +110,27 @@ def run(
     utterances = _corpus(tree, size, seed, step)
     write_manifest(out / "manifest.jsonl", utterances)
     folds = splits.folds(PROTOCOL, utterances)
-    systems = [
-        experiment.load(name) if epochs is None else experiment.load(name, epochs=epochs) for name in DEMO_SYSTEMS
-    ]
+    changes = {} if epochs is None else {"epochs": epochs}
+    systems = [experiment.load(name, **changes) for name in DEMO_SYSTEMS]
     folders = [out / "runs" / system.name for system in systems]
     workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), progress=step)
     numbers = range(seed, seed + seeds)
     results = run_systems(systems, utterances, PROTOCOL, folders, workspace, seeds=numbers, workers=workers)
-    results += _with_found_words(out, folds, workspace, workers, step)
+    results += _with_found_words(out, folds[0], workspace, workers, step)
     results += run_summary.controls(folds, classes("four"))
+    scored = report.score(results)
     ceilings = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
-    page, scored = out / "report.html", report.score(results)
-    context = run_summary.report_context(runs.read(folders[-1]), results, findings=run_summary.findings_of(folders))
-    report.write(page, scored, ceilings=ceilings, **context)
+    page = _write_report(out / "report.html", scored, folders, ceilings)
     example, decisions = _example(tree, folds[0].test)
     prediction = Recogniser(out / "runs" / "fusion-speech2vec")(example.audio)
     return Demo(scored, ceilings, page, example.audio, str(example.label), decisions, prediction)
+
+
+def _write_report(page: Path, scored: ScoredResults, folders: Sequence[Path], ceilings: Mapping[str, float]) -> Path:
+    results, findings = [system.result for system in scored], run_summary.findings_of(folders)
+    context = run_summary.report_context(runs.read(folders[-1]), results, findings=findings)
+    report.write(page, scored, ceilings=ceilings, **context)
+    return page
 
 
 def _corpus(tree: Path, size: int, seed: int, step: StepProgress) -> list[Utterance]:
@@ -158,10 +163,9 @@ def _example(tree: Path, test: Sequence[Utterance]) -> tuple[Utterance, dict[str
 
 
 def _with_found_words(
-    out: Path, folds: Sequence[Fold], workspace: Workspace, workers: int, step: StepProgress
+    out: Path, fold: Fold, workspace: Workspace, workers: int, step: StepProgress
 ) -> list[SystemResult]:
     """Score systems on words found in the test audio instead of the transcripts: recognised, or only segmented."""
-    (fold,) = folds
     results = []
     for by, (name, systems) in RESCORED.items():
         asr = RecogniserConfig(language=language_model_of(fold.train)) if by == "recognise" else None

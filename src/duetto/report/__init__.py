@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..evaluation import SystemResult
 from ..utils import files
 from .comparison import compare
 from .page import Page
@@ -38,7 +39,7 @@ __all__ = [
 
 def write(
     path: str | Path,
-    scored: ScoredResults,
+    results: Sequence[SystemResult] | ScoredResults,
     *,
     title: str,
     protocol: Mapping[str, Any],
@@ -53,7 +54,7 @@ def write(
 
     Args:
         path: File to write.
-        scored: The results, from `score`.
+        results: The results; from `score`, where intervals are shared with another format.
         title: Title of the page.
         protocol: Splits, disjointness, seeds, choice of epoch, environment, and so on; mappings may be nested.
         corpus: `name`, `counts` (label → utterances), `synthetic` (true puts a warning on top), and any other facts.
@@ -65,10 +66,10 @@ def write(
         comparisons: Title → names of the systems that are compared with each other; by default all are.
 
     Raises:
-        ConfigurationError: `comparisons` names an unknown system.
+        ConfigurationError: `comparisons` names an unknown system; and as `score`.
         MissingExtraError: Jinja2 is not installed.
     """
-    chosen: Mapping[str, Sequence[str]] = comparisons or {"Paired tests": ()}
+    scored, chosen = score(results), comparisons or {"Paired tests": ()}
     page = Page(
         title=title,
         scored=scored,

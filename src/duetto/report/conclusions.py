@@ -99,8 +99,8 @@ def _conclusion(pair: Pair) -> str:
             "nor that they are equal."
         )
     return (
-        f"{start}, more than the choice of {unit} explains: it is better on this corpus under this protocol; of other "
-        "corpora, languages or recordings this says nothing."
+        f"{start}, more than the choice of {unit} explains: it is better on this corpus under this protocol, which "
+        "shows nothing about other corpora, languages or recordings."
     )
 
 

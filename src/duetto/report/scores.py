@@ -130,11 +130,11 @@ class ScoredResults:
         return self._pairs[key]
 
 
-def score(results: Sequence[SystemResult], resamples: int = RESAMPLES, seed: int = 0) -> ScoredResults:
+def score(results: Sequence[SystemResult] | ScoredResults, resamples: int = RESAMPLES, seed: int = 0) -> ScoredResults:
     """Prepare results for a report.
 
     Args:
-        results: Results of the same classes, each with a name of its own.
+        results: Results of the same classes, each with a name of its own. Scored results are returned as they are.
         resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
 
@@ -144,6 +144,8 @@ def score(results: Sequence[SystemResult], resamples: int = RESAMPLES, seed: int
     Raises:
         ConfigurationError: There is no result, a name occurs twice, or the classes differ.
     """
+    if isinstance(results, ScoredResults):
+        return results
     if not results:
         raise ConfigurationError("there is no result to report; give at least one SystemResult")
     names = [result.system for result in results]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation import Score
+from ..evaluation import Score, SystemResult
 from .comparison import compare, leader
 from .conclusions import conclusions
 from .formatting import MISSING, cell, interval, number, plain, quantity, spread
-from .scores import Pair, ScoredResult, ScoredResults
+from .scores import Pair, ScoredResult, ScoredResults, score
 
 SYNTHETIC = "**The corpus is synthetic: these figures show that the software works, and nothing else.**"
 """Warning on top of a Markdown report."""
@@ -17,17 +17,17 @@ SYNTHETIC = "**The corpus is synthetic: these figures show that the software wor
 _TABLES = {"system": "systems", "control": "controls", "leak": "leaks"}
 
 
-def tables(scored: ScoredResults) -> dict[str, Any]:
+def tables(results: Sequence[SystemResult] | ScoredResults) -> dict[str, Any]:
     """Write all results as JSON values.
 
     Args:
-        scored: The results.
+        results: The results; from `score`, where intervals are shared with another format.
 
     Returns:
         `{"unit": "percent", "systems": […], "controls": […], "leaks": […]}`, one `record` a result.
     """
     found: dict[str, Any] = {"unit": "percent", **{name: [] for name in _TABLES.values()}}
-    for system in scored:
+    for system in score(results):
         found[_TABLES[system.result.kind]].append(record(system))
     return found
 
@@ -49,9 +49,9 @@ def record(scored: ScoredResult) -> dict[str, Any]:
         "title": result.title,
         "kind": result.kind,
         "paper_ua": result.paper_ua,
-        "ua": _score(summary.ua),
-        "wa": _score(summary.wa),
-        "macro_f1": _score(summary.macro_f1),
+        "ua": _score_record(summary.ua),
+        "wa": _score_record(summary.wa),
+        "macro_f1": _score_record(summary.macro_f1),
         "utterances": summary.utterances,
         "resampled": summary.unit,
         "clusters": summary.clusters,
@@ -59,18 +59,18 @@ def record(scored: ScoredResult) -> dict[str, Any]:
     }
 
 
-def significance(scored: ScoredResults) -> dict[str, Any] | None:
+def significance(results: Sequence[SystemResult] | ScoredResults) -> dict[str, Any] | None:
     """Test the best system against all others, and every system against every control.
 
     Args:
-        scored: The results.
+        results: The results; from `score`, where intervals are shared with another format.
 
     Returns:
         `{"best", "comparisons": [{"a", "b", "ua": {"difference", "ci95", "p", "p_holm"}, "mcnemar": {"only_a",
         "only_b", "p"}, "resampled", "clusters"}], "conclusions": […]}`; difference is a − b in points. p_holm is
         corrected for all comparisons with the best, and null for others. None where no two can be compared.
     """
-    compared = compare(scored)
+    compared = compare(score(results))
     if not compared.pairs:
         return None
     top = leader(compared.systems)
@@ -106,7 +106,7 @@ def _pair(pair: Pair, *, with_best: bool) -> dict[str, Any]:
     }
 
 
-def _score(score: Score) -> dict[str, Any]:
+def _score_record(score: Score) -> dict[str, Any]:
     return {
         "mean": score.mean,
         "std": score.std,
@@ -117,7 +117,7 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def markdown(
-    scored: ScoredResults,
+    results: Sequence[SystemResult] | ScoredResults,
     *,
     protocol: Mapping[str, Any] | None = None,
     corpus: Mapping[str, Any] | None = None,
@@ -125,13 +125,14 @@ def markdown(
     """Write a table of UA, WA and macro-F1 with intervals, the published UA beside, then notes and the protocol.
 
     Args:
-        scored: The results.
+        results: The results; from `score`, where intervals are shared with another format.
         protocol: As in `report.write`; left out where None.
         corpus: As in `report.write`; a synthetic one puts a warning on top.
 
     Returns:
         Markdown.
     """
+    scored = score(results)
     text = [SYNTHETIC, ""] if corpus and corpus.get("synthetic") else []
     text += ["| System | UA % | WA % | macro-F1 % | UA % published |", "|---|---|---|---|---:|"]
     text += map(_markdown_row, scored)

@@ -106,7 +106,7 @@ def _is_synthetic(folds: Sequence[Fold]) -> bool:
 
 
 def comparable(protocol: str, folds: Sequence[Fold]) -> bool:
-    """Tell whether results on these folds may be compared with the paper's.
+    """Check whether results on these folds may be compared with the paper's.
 
     Args:
         protocol: Name of the protocol that made the folds.

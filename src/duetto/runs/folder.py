@@ -176,7 +176,7 @@ def experiment_of(folder: Path) -> Experiment:
 
 
 def reads_words(folder: Path) -> bool:
-    """Tell whether a run can be scored with other words.
+    """Check whether a run can be scored with other words.
 
     Args:
         folder: The run folder.

@@ -114,13 +114,11 @@ class Benchmark:
         for name in self._to_train(names, leaking_twins):
             try:
                 if reason := self.not_applicable(name.removesuffix(BEST_ON_TEST)):
-                    not_applicable[name] = reason
-                    self._watch(Event(name, NOT_APPLICABLE, detail=reason))
+                    self._note(not_applicable, name, NOT_APPLICABLE, reason)
                 else:
                     found[name] = self._train(name, protocol, folds)
             except Exception as error:  # hours of other systems must not be lost, whatever ended this one
-                failed[name] = _failure(error)
-                self._watch(Event(name, FAILED, detail=failed[name]))
+                self._note(failed, name, FAILED, _failure(error))
         self._combine(names, found, not_applicable, failed, comparable)
         trained = [self._folder(name, protocol) for name in names if name in found and name not in paper.fusions()]
         return Measurements(
@@ -245,17 +243,21 @@ class Benchmark:
                 continue
             missing = not_applicable | failed
             if lacking := [part for part in row.of if part in missing]:
-                not_applicable[name] = f"without {lacking[0]}: {missing[lacking[0]]}"
-                self._watch(Event(name, NOT_APPLICABLE, detail=not_applicable[name]))
+                reason = f"without {lacking[0]}: {missing[lacking[0]]}"
+                self._note(not_applicable, name, NOT_APPLICABLE, reason)
                 continue
             parts, published = [found[part] for part in row.of], row.paper_ua if comparable else None
             try:
                 found[name] = evaluation.combine(parts, name, row.paper, published)
             except DuettoError as error:
-                failed[name] = str(error)
-                self._watch(Event(name, FAILED, detail=str(error)))
+                self._note(failed, name, FAILED, str(error))
                 continue
             self._watch(Event(name, DONE, 1, 1, evaluation.mean_ua(found[name])))
+
+    def _note(self, reasons: dict[str, str], name: str, state: str, reason: str) -> None:
+        """Record and report why a system has no result."""
+        reasons[name] = reason
+        self._watch(Event(name, state, detail=reason))
 
     def _steps(self, name: str, score: RunningScore | None) -> Callable[[str], Progress]:
         """Steps of a system's work, reported as events."""

@@ -49,7 +49,7 @@ class LoadedCorpus:
 
 
 def has_times(utterance: Utterance) -> bool:
-    """Tell whether any word of an utterance has its time.
+    """Check whether any word of an utterance has its time.
 
     Args:
         utterance: An utterance.

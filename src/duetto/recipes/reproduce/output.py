@@ -143,7 +143,7 @@ def _markdown(section: Section, record: Mapping[str, Any], notes: Sequence[str])
 def _findings(found: Sequence[Any] | None) -> list[str]:
     """What the audits of the runs found, a line each."""
     if found is None:
-        return ["No audit was made of one of the runs: nobody has checked these splits for leaks."]
+        return ["No audit was made of one of the runs: these splits were not checked for leaks."]
     return [f"{severity}: {text}" for severity, text in map(finding, found)] or ["The audit found nothing."]
 
 

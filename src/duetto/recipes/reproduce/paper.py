@@ -214,7 +214,7 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
 
 
 def keeps_features(name: str) -> bool:
-    """Tell whether a system reads features of its own, which another choice would break, as convolutions do.
+    """Check whether a system reads features of its own, which another choice would break, as convolutions do.
 
     Args:
         name: A system or a baseline.

@@ -26,7 +26,7 @@ def word_encoders(system: Experiment | Baseline) -> list[Experiment]:
 
 
 def needs_words(system: Experiment | Baseline) -> bool:
-    """Tell whether a system cannot do without transcripts.
+    """Check whether a system cannot do without transcripts.
 
     Args:
         system: A system or a baseline.
@@ -38,7 +38,7 @@ def needs_words(system: Experiment | Baseline) -> bool:
 
 
 def needs_word_times(experiment: Experiment, vectors: Mapping[str, Path]) -> bool:
-    """Tell whether the audio of single words is read, by the system or to train its vectors.
+    """Check whether the audio of single words is read, by the system or to train its vectors.
 
     Args:
         experiment: One of `word_encoders`.

@@ -126,7 +126,7 @@ class _Cells:
     scored: ScoredResults
 
     def reason(self, name: str) -> str:
-        """Why a system has no figures; "" where it has some, or was not asked for."""
+        """Why a system has no figures; "" where it has some, or was not requested."""
         if name in self.measured.not_applicable:
             return f"not applicable: {self.measured.not_applicable[name]}"
         return "failed" if name in self.measured.failed else ""

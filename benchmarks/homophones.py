@@ -22,7 +22,8 @@ from duetto.data.text import tokens
 from duetto.data.utterance import Utterance
 from duetto.embeddings import similarity, spoken_words, word2vec
 from duetto.embeddings import vectors as word_vectors
-from duetto.embeddings.probing import Inspection, inspect
+from duetto.embeddings.inspection import Inspection
+from duetto.embeddings.probing import inspect
 from duetto.embeddings.vectors import Vectors
 from duetto.embeddings.vocabulary import count
 from duetto.features.mfcc import MfccConfig

@@ -174,7 +174,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
     weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     weight[0, ..., 0] = 0
     weight[-1] = 0
-    integers, scale = int8.quantised(weight, (weight.ndim - 1,))
+    integers, scale = int8.quantise(weight, (weight.ndim - 1,))
     assert integers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(integers).max() == 127
     assert scale.shape == (*shape[:-1], 1) and (scale > 0).all()
     assert (np.abs(integers * scale - weight) <= 0.5001 * scale).all()

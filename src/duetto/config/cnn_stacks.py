@@ -3,10 +3,10 @@
     waveform     (samples)       ─ convolutions, poolings ─▶ (channels, steps)          ┐
     spectrogram  (bands, frames) ─ convolutions, poolings ─▶ (channels · bands, steps)  ┴ mean over the steps
 
-Every layer of stride s gives ⌈n / s⌉ steps of n: step t is there where its stride begins within the sequence, and what
-lies beyond the end counts as zero. So one sample has one step, every length works, and an answer does not
-depend on what a sequence was padded with. A layer's `padding` zeros come before the first step; along the bands
-of a spectrogram they stand on both sides, and there a pooling takes whole windows only.
+A layer of stride s turns n steps into ⌈n / s⌉: step t exists if its stride begins within the sequence, and everything
+beyond the end of the sequence counts as zero. One sample therefore gives one step, every length works, and padding
+never changes the output. A layer's `padding` zeros come before the first step; along the bands of a spectrogram they
+stand on both sides, and there a pooling covers whole windows only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution and a ReLU. channels: that it gives. kernel, stride: in steps, and in bands where there are any."""
+    """A convolution followed by a ReLU.
+
+    Attributes:
+        channels: Output channels.
+        kernel: Size in steps, and in bands for images.
+        stride: In steps, and in bands for images.
+        padding: Zeros before the first step, and on both sides of the bands.
+    """
 
     channels: int
     kernel: int
@@ -26,7 +33,12 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Pooling:
-    """The largest of `kernel` steps (and bands), at every `stride`-th."""
+    """The maximum of `kernel` steps (and bands), at every `stride`-th.
+
+    Attributes:
+        kernel: Size in steps, and in bands for images.
+        stride: In steps, and in bands for images.
+    """
 
     kernel: int
     stride: int
@@ -34,8 +46,14 @@ class Pooling:
 
 @dataclass(frozen=True)
 class Stack:
-    """An encoder's layers. features: the key of its frames (`features.registry`). image: whether it slides
-    along the bands too. copies: how often the input is repeated as channels."""
+    """The layers of an encoder.
+
+    Attributes:
+        layers: In order.
+        features: The key of its frames in `features.registry.FEATURES`.
+        image: Whether the kernels also move along the bands.
+        copies: How often the input is repeated as channels.
+    """
 
     layers: tuple[Convolution | Pooling, ...]
     features: str
@@ -43,8 +61,21 @@ class Stack:
     copies: int = 1
 
 
+def _alexnet(first: int, second: int, *others: int) -> tuple[Convolution | Pooling, ...]:
+    """AlexNet's kernels, strides and poolings with these numbers of channels (Krizhevsky 2014)."""
+    pooling = Pooling(kernel=3, stride=2)
+    return (
+        Convolution(first, kernel=11, stride=4, padding=2),
+        pooling,
+        Convolution(second, kernel=5, padding=2),
+        pooling,
+        *(Convolution(channels, kernel=3, padding=1) for channels in others),
+        pooling,
+    )
+
+
 STACKS: dict[str, Stack] = {
-    # Bertero & Fung 2017: filters of 25 ms on raw sound, pooled in time. The second layer is ours: it sees 0.2 s.
+    # Bertero & Fung 2017: filters of 25 ms on raw sound, pooled in time. The second layer is ours; it spans 0.2 s.
     "waveform-cnn": Stack(
         (
             Convolution(64, kernel=400, stride=80, padding=160),
@@ -55,48 +86,40 @@ STACKS: dict[str, Stack] = {
         features="waveform",
         image=False,
     ),
-    # Badshah et al. 2017: three convolutions of these channels and kernels, with poolings.
-    "spectrogram-cnn": Stack(
-        (
-            Convolution(120, kernel=11, stride=4, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(256, kernel=5, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(384, kernel=3, padding=1),
-            Pooling(kernel=3, stride=2),
-        ),
-        features="spectrogram",
-    ),
-    # torchvision's AlexNet, `features.*` (Krizhevsky 2014): its weights fit, names and all.
-    "alexnet": Stack(
-        (
-            Convolution(64, kernel=11, stride=4, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(192, kernel=5, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(384, kernel=3, padding=1),
-            Convolution(256, kernel=3, padding=1),
-            Convolution(256, kernel=3, padding=1),
-            Pooling(kernel=3, stride=2),
-        ),
-        features="spectrogram",
-        copies=3,
-    ),
+    # Badshah et al. 2017: three convolutions with these channels and kernels, and poolings.
+    "spectrogram-cnn": Stack(_alexnet(120, 256, 384), features="spectrogram"),
+    # torchvision's AlexNet, `features.*` (Krizhevsky 2014): its weights fit, including their names.
+    "alexnet": Stack(_alexnet(64, 192, 384, 256, 256), features="spectrogram", copies=3),
 }
-"""Value of the key `acoustic_encoder`, where it is not `bilstm` → layers."""
+"""Name of a convolutional encoder → its layers."""
 
 
 def places(stack: Stack) -> tuple[int, ...]:
-    """The number of each layer, as torchvision counts: a convolution and its ReLU take two, a pooling one."""
-    taken, result = 0, []
+    """Number the layers as torchvision does: a convolution and its ReLU take two places, a pooling takes one.
+
+    Args:
+        stack: The layers.
+
+    Returns:
+        The place of each layer.
+    """
+    used, result = 0, []
     for layer in stack.layers:
-        result.append(taken)
-        taken += 2 if isinstance(layer, Convolution) else 1
+        result.append(used)
+        used += 2 if isinstance(layer, Convolution) else 1
     return tuple(result)
 
 
 def bands_left(stack: Stack, bands: int) -> int:
-    """Bands after all layers, of `bands` that come in; 1 where there are none."""
+    """Count the bands that are left after all layers.
+
+    Args:
+        stack: The layers.
+        bands: Bands of the input.
+
+    Returns:
+        Their number; 1 for a stack that does not move along bands.
+    """
     for layer in stack.layers if stack.image else ():
         padding = 2 * layer.padding if isinstance(layer, Convolution) else 0
         bands = (bands + padding - layer.kernel) // layer.stride + 1

@@ -20,6 +20,7 @@ from ..audio.timing import MAX_FRAMES, MAX_WORDS
 from ..errors import ConfigurationError
 from ..utils.reading import finite, read_toml, shortened
 from .cnn_stacks import STACKS
+from .encoders import ACOUSTIC_ENCODERS, WORD_ENCODERS
 
 EXPERIMENTS = Path(__file__).parent / "systems"
 
@@ -64,13 +65,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "padding": ("packed", "pre", "post"),
     "normalisation": ("none", "train", "speaker", "utterance"),
     "features": ("corrected", "pyaudioanalysis", "spectrogram", "waveform", "voice"),
-    "acoustic_encoder": ("bilstm", "statistics", *STACKS),
+    "acoustic_encoder": ACOUSTIC_ENCODERS,
     "augmentation": ("none", "recording"),
     "recurrent_mask": ("per-sample", "shared"),
     "epoch_choice": ("development", "last", "best-on-test"),
     "pooling": ("last", "attention"),
     "fusion": ("concatenate", "cross-attention", "confidence"),
-    "word_encoder": ("bilstm", "mcnn"),
+    "word_encoder": WORD_ENCODERS,
     "word_order": ("given", "shuffled"),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config.model import ModelConfig
 from ..errors import ModelError
 from ..features.registry import feature_spec
 from ..metrics import TEMPERATURES
@@ -43,8 +44,9 @@ def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temper
     weights: an `EmotionModel`'s state dict as float32 arrays. temperature divides the logits before
     the softmax; it was fitted on development data.
     """
+    config = ModelConfig.from_experiment(preprocessor.experiment, len(preprocessor.word_normaliser.mean))
     description = {"format": _FORMAT, "temperature": temperature, **preprocessor.to_json()}
-    _write(folder, GRAPH, networks.emotion(weights, preprocessor.experiment.acoustic_encoder), DESCRIPTION, description)
+    _write(folder, GRAPH, networks.emotion(config, weights), DESCRIPTION, description)
 
 
 def export_spoken(

@@ -6,7 +6,7 @@ Fold + Sources ─ prepare ─▶ Inputs ─ EmotionTask ─ training.fit ─▶
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from .. import inference, metrics
 from ..asr.finder import save_language
 from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
+from ..config.model import ModelConfig
 from ..data.text import tokens
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
-from ..models.emotion import EmotionModel, ModelConfig
+from ..models.emotion import EmotionModel
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from ..splits import Fold
@@ -84,12 +84,8 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    e = preprocessor.experiment
-    shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
-    shape["classes"] = len(preprocessor.classes)
-    shape["n_features"] = feature_spec(e.features).dim
-    shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
-    return EmotionModel(ModelConfig(**shape), table)
+    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
 def train(
@@ -231,8 +227,8 @@ class EmotionTask:
         experiment = self.preprocessor.experiment
         answer = model(inputs, detailed=True)
         loss = self._cross_entropy(answer.logits, inputs.target)
-        if answer.own:
-            own = [self._cross_entropy(logits, inputs.target) for logits in answer.own]
+        if answer.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in answer.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
@@ -276,7 +272,7 @@ def logits(
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.weighed[encoder]).float().cpu().numpy()
+        answers[index] = (answer.logits if encoder is None else answer.weighted[encoder]).float().cpu().numpy()
     return answers
 
 

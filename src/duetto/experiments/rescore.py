@@ -55,7 +55,7 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workspace: Workspace,
             elif mfcc is not None:
                 vectoriser = WordVectoriser(spoken=SpokenWordEmbedder(part, mfcc, SpokenWordEncoder(part)))
             inputs = prepare(test, session.preprocessor, Sources(frames=frames), vectoriser, seed=seed)
-            logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
+            logits[s, first : first + len(test)] = session.logits_of(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)
     return from_utterances(

@@ -174,7 +174,7 @@ def answers_of(folder: Path, fold: Fold, sources: Sources, seed: int) -> np.ndar
     """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
     session = inference.Session(folder)
     inputs = prepare(fold.train, session.preprocessor, sources, sources.vectoriser(fold), seed=seed)
-    return session.answer(inputs.frames, inputs.words)
+    return session.logits_of(inputs.frames, inputs.words)
 
 
 _EVALUATION_BATCH = 64

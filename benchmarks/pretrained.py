@@ -74,7 +74,7 @@ def cross(e: Experiment, fold: Fold, shop: Workspace, out: Path, seeds: range) -
 def answers(session: Session, utterances: Sequence[Utterance], sources: training.Sources) -> np.ndarray:
     """Logits of the exported graph: what a user would get."""
     inputs = training.prepare(utterances, session.preprocessor, sources)
-    return session.answer(inputs.frames, None)
+    return session.logits_of(inputs.frames, None)
 
 
 def halves(result: SystemResult) -> tuple[np.ndarray, np.ndarray]:

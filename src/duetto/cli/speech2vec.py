@@ -121,9 +121,9 @@ def vectors(
         duetto speech2vec vectors s2v other-corpus.jsonl -o other.vec --instances other.npz
     """
     from ..embeddings import spoken_words
-    from ..inference import SpokenEncoder, spoken
+    from ..inference import SpokenWordEncoder, spoken
 
-    encoder, utterances = SpokenEncoder(folder), by_id(read_manifest(manifest))
+    encoder, utterances = SpokenWordEncoder(folder), by_id(read_manifest(manifest))
     spoken_words.require_times(utterances)
     with steps() as step:
         heard, store = _mfcc(utterances, cache or manifest.parent / "cache", workers, step)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import audit, report, splits
-from ..baselines import Baseline
+from ..baselines import BASELINES, Baseline
 from ..config import experiment
 from ..config.experiment import Experiment
 from ..data.manifest import read_manifest
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from ..experiments.workspace import Workspace
 
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
+System = Annotated[
+    str, typer.Argument(help="A system, a baseline, or an experiment file (TOML). Baselines: " + ", ".join(BASELINES))
+]
 
 
 def train(
-    system: Annotated[str, typer.Argument(help="A system, a baseline, or an experiment file (TOML).")],
+    system: System,
     manifest: Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")],
     settings: Annotated[
@@ -59,8 +62,7 @@ def train(
     lists all). Vectors are trained on the training part unless --vectors brings them. The run folder then holds a
     model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
 
-    Baselines: svm, hmm, dnn-elm, evector, evector-acoustic. They are fitted on the CPU in this process; their run
-    folder holds the result for `duetto evaluate` alone.
+    Baselines are fitted on the CPU in this process; their run folder holds the result for `duetto evaluate` alone.
 
     Examples:
 

@@ -1,6 +1,6 @@
 """Classical baselines over folds × seeds, in a run folder that is compared like any other.
 
-    Baseline + folds + Inputs ─ run ─▶ RUN/run.json, RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
+    Baseline + folds + BaselineInputs ─ run ─▶ RUN/run.json, RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
 
 Temperatures are fitted on development data, as for every system. No model is kept: a baseline is there to be
 compared, not to predict.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import metrics, runs
-from ..baselines import Baseline, Inputs
+from ..baselines import Baseline, BaselineInputs
 from ..baselines.base import targets
 from ..data.labels import classes
 from ..evaluation import SystemResult
@@ -24,7 +24,7 @@ from ..utils.progress import Progress
 
 def run(
     baseline: Baseline,
-    inputs: Inputs,
+    inputs: BaselineInputs,
     protocol: str,
     folds: Sequence[Fold],
     folder: Path,
@@ -39,7 +39,7 @@ def run(
 
     leak: the folds are known to leak (see `audit`), and so the result is marked. contents: digests of the recordings,
     where the caller reads them too.
-    Errors: a folder that holds another run, and those of `baselines.base.Method.answer`.
+    Errors: a folder that holds another run, and those of `baselines.base.Classifier.fit_predict`.
     """
     labels = classes(label_set)
     runs.begin(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
@@ -70,12 +70,12 @@ def run(
 
 
 def _outcome(
-    baseline: Baseline, inputs: Inputs, fold: Fold, labels: tuple[str, ...], part: Path, seed: int
+    baseline: Baseline, inputs: BaselineInputs, fold: Fold, labels: tuple[str, ...], part: Path, seed: int
 ) -> tuple[list[str], list[str]]:
-    """`Answers.chosen` and `Answers.notes` of one fold and seed, whose outcome then lies in `part`."""
+    """`BaselineOutput.chosen` and `BaselineOutput.notes` of one fold and seed, whose outcome then lies in `part`."""
     path = part / runs.OUTCOME
     if not path.is_file():
-        answers = baseline.answer(fold, inputs, labels, seed)
+        answers = baseline.fit_predict(fold, inputs, labels, seed)
         temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, labels))
         runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
     return runs.noted(path, "chosen"), runs.noted(path, "notes")

@@ -15,9 +15,9 @@ from ..data.labels import classes
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
 from ..evaluation import SystemResult, from_utterances
-from ..inference import OovResolver, Session, SpokenEncoder
-from ..inference.spoken import AlikeWords, SpokenWords
-from ..training import Reader, Sources, prepare
+from ..inference import OovResolver, Session, SpokenWordEncoder
+from ..inference.spoken import OovReplacer, SpokenWordEmbedder
+from ..training import Sources, WordVectoriser, prepare
 from .workspace import Workspace
 
 
@@ -39,8 +39,8 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workspace: Workspace,
     tests = [[by_id[i] for i in fold["test"]] for fold in described["folds"]]
     tested = [utterance for test in tests for utterance in test]
     frames = workspace.frames(experiment, tested)
-    alike = experiment.unknown == "spoken" and experiment.embeddings != "spoken"
-    mfcc = workspace.mfcc(tested) if alike or experiment.embeddings == "spoken" else None
+    by_sound = experiment.unknown == "spoken" and experiment.embeddings != "spoken"
+    mfcc = workspace.mfcc(tested) if by_sound or experiment.embeddings == "spoken" else None
     seeds = described["seeds"]
     logits = np.zeros((len(seeds), len(tested), len(classes(experiment.label_set))))
     temperature = np.ones((len(seeds), len(tests)))
@@ -49,13 +49,13 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workspace: Workspace,
         for f, test in enumerate(tests):
             part = folder / runs.member(f, seed)
             session = Session(part)
-            reader = Reader()
-            if mfcc is not None and alike:
-                reader = Reader(alikes=AlikeWords(mfcc, OovResolver.load(part)))
+            vectoriser = WordVectoriser()
+            if mfcc is not None and by_sound:
+                vectoriser = WordVectoriser(oov_replacer=OovReplacer(mfcc, OovResolver.load(part)))
             elif mfcc is not None:
-                reader = Reader(spoken=SpokenWords(part, mfcc, SpokenEncoder(part)))
-            inputs = prepare(test, session.preprocessor, Sources(frames=frames), reader, seed=seed)
-            logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
+                vectoriser = WordVectoriser(spoken=SpokenWordEmbedder(part, mfcc, SpokenWordEncoder(part)))
+            inputs = prepare(test, session.preprocessor, Sources(frames=frames), vectoriser, seed=seed)
+            logits[s, first : first + len(test)] = session.logits_of(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)
     return from_utterances(

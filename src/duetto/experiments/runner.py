@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import audit, runs, splits
 from ..audit import Audit
-from ..baselines import BASELINES, Baseline, Inputs
+from ..baselines import BASELINES, Baseline, BaselineInputs
 from ..config.experiment import LEAKING_CHOICE, SYSTEMS, Experiment, load, teacher_of
 from ..data import labels
 from ..data.labels import classes
@@ -238,7 +238,7 @@ def run_baseline(
     with runs.held(folder):
         contents = workspace.contents(labelled)
         runs.check(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
-        inputs = Inputs(
+        inputs = BaselineInputs(
             frames=workspace.short_term(labelled) if "frames" in baseline.needs else None,
             tokens={u.id: tokens(u) for u in labelled} if "words" in baseline.needs else None,
         )

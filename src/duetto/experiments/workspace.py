@@ -85,11 +85,11 @@ class Workspace:
         kind = experiment.embeddings
         if not experiment.uses_words:
             return Sources(frames=frames)
-        alikes = None
+        oov_replacer = None
         if experiment.unknown == "spoken" and kind != "spoken":
-            alikes = self._encoders(experiment, utterances, folds).alikes
+            oov_replacer = self._encoders(experiment, utterances, folds).oov_replacer
         if kind == "random":
-            return Sources(frames=frames, alikes=alikes)
+            return Sources(frames=frames, oov_replacer=oov_replacer)
         brought = (self.vectors or {}).get(kind)
         if brought is not None:
             vectors = _loaded(brought)
@@ -98,15 +98,15 @@ class Workspace:
                 f"vectors of {brought.name}: {found.type_rate:.1%} of the corpus' {found.types} word types, "
                 f"{found.token_rate:.1%} of its words; the others: {experiment.unknown}"
             )
-            return Sources(frames=frames, vectors=partial(_brought, brought), alikes=alikes)
+            return Sources(frames=frames, vectors=partial(_brought, brought), oov_replacer=oov_replacer)
         if kind == "file":
             raise ConfigurationError(f"system {experiment.name!r} needs a file of word vectors: --vectors FILE")
         if kind == "word2vec":
             made = Embeddings(self.folder / "vectors", replace(self.embeddings, dim=experiment.word_dim))
-            return Sources(frames=frames, vectors=made.word2vec, alikes=alikes)
+            return Sources(frames=frames, vectors=made.word2vec, oov_replacer=oov_replacer)
         made = self._encoders(experiment, utterances, folds)
         if kind == "speech2vec":
-            return Sources(frames=frames, vectors=made.speech2vec, alikes=alikes)
+            return Sources(frames=frames, vectors=made.speech2vec, oov_replacer=oov_replacer)
         return Sources(frames=frames, spoken=made.spoken)
 
     def _encoders(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Embeddings:

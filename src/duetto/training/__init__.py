@@ -3,7 +3,7 @@
 Fold + Sources ─ train ─▶ model.onnx, model.json, Outcome(logits of development and test data)
 """
 
-from .dataset import Batches, Inputs, Reader, Sources, fit_preprocessor, prepare
+from .dataset import Batches, Inputs, Sources, WordVectoriser, fit_preprocessor, prepare
 from .emotion import TEACHER, EmotionTask, Outcome, answers_of, build, logits, restore, train
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "EmotionTask",
     "Inputs",
     "Outcome",
-    "Reader",
     "Sources",
+    "WordVectoriser",
     "answers_of",
     "build",
     "fit_preprocessor",

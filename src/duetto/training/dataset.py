@@ -20,8 +20,8 @@ from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
 from ..features.registry import feature_spec
-from ..inference import SpokenEncoder
-from ..inference.spoken import AlikeWords, SpokenWords
+from ..inference import SpokenWordEncoder
+from ..inference.spoken import OovReplacer, SpokenWordEmbedder
 from ..models.emotion import Batch
 from ..preprocessing import Normaliser, Preprocessor
 from ..splits import Fold
@@ -37,40 +37,42 @@ class Sources:
     vectors: fold → word vectors that initialise the embedding table; None for a random table.
     spoken: fold → what embeds the spoken words of an utterance from their sound; where it is given there
         is no table.
-    alikes: fold → what spells unknown words as known ones that sound like them; None leaves them unknown.
+    oov_replacer: fold → what spells unknown words as known ones that sound like them; None leaves them unknown.
     teacher: what the teacher of a distilled system reads.
     """
 
     frames: Mapping[str, np.ndarray] | None = None
     augmented: tuple[Mapping[str, np.ndarray], ...] = ()
     vectors: Callable[[Fold], Vectors] | None = None
-    spoken: Callable[[Fold], SpokenWords] | None = None
-    alikes: Callable[[Fold], AlikeWords] | None = None
+    spoken: Callable[[Fold], SpokenWordEmbedder] | None = None
+    oov_replacer: Callable[[Fold], OovReplacer] | None = None
     teacher: Sources | None = None
 
-    def reader(self, fold: Fold) -> Reader:
+    def vectoriser(self, fold: Fold) -> WordVectoriser:
         """How the words of a fold's utterances are read."""
-        return Reader(self.spoken and self.spoken(fold), self.alikes and self.alikes(fold))
+        return WordVectoriser(self.spoken and self.spoken(fold), self.oov_replacer and self.oov_replacer(fold))
 
 
 @dataclass(frozen=True)
-class Reader:
+class WordVectoriser:
     """How the words of an utterance are read: each by its own sound (`spoken`), or looked up by its spelling, where
-    an unknown one may be replaced by a known one that sounds like it (`alikes`)."""
+    an unknown one may be replaced by a known one that sounds like it (`oov_replacer`)."""
 
-    spoken: SpokenWords | None = None
-    alikes: AlikeWords | None = None
+    spoken: SpokenWordEmbedder | None = None
+    oov_replacer: OovReplacer | None = None
 
     def __call__(self, utterance: Utterance, preprocessor: Preprocessor) -> np.ndarray:
         """What the second encoder reads: vectors (n, dim) float32 or ids (n,) int64."""
         if self.spoken is not None:
             return preprocessor.normalise_vectors(self.spoken(utterance))
-        return preprocessor.ids(tokens(self.alikes(utterance, preprocessor.vocabulary) if self.alikes else utterance))
+        return preprocessor.ids(
+            tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
+        )
 
     @property
-    def encoder(self) -> SpokenEncoder | None:
+    def encoder(self) -> SpokenWordEncoder | None:
         """What hears words, for a prediction that must do the same."""
-        return self.spoken.encoder if self.spoken else self.alikes.alikes.encoder if self.alikes else None
+        return self.spoken.encoder if self.spoken else self.oov_replacer.resolver.encoder if self.oov_replacer else None
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,11 @@ def prepare(
     utterances: Sequence[Utterance],
     preprocessor: Preprocessor,
     sources: Sources,
-    reader: Reader | None = None,
+    vectoriser: WordVectoriser | None = None,
     *,
     seed: int = 0,
 ) -> Inputs:
-    """Everything of `utterances` that the system reads. reader: of the fold, for systems that read words by their
+    """Everything of `utterances` that the system reads. vectoriser: of the fold, for systems that read words by their
     sound. seed: of the order of words, where the experiment shuffles them.
 
     Speakers' statistics, where the experiment normalises by them, are taken over all frames of that speaker
@@ -155,8 +157,8 @@ def prepare(
             }
         frames = [preprocessor.normalise_frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
     if experiment.uses_words:
-        reader = reader or Reader()
-        words = [reader(u, preprocessor) for u in utterances]
+        vectoriser = vectoriser or WordVectoriser()
+        words = [vectoriser(u, preprocessor) for u in utterances]
         if experiment.word_order == "shuffled":
             words = [
                 _shuffled(preprocessor.truncate_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)

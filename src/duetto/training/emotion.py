@@ -6,7 +6,7 @@ Fold + Sources ─ prepare ─▶ Inputs ─ EmotionTask ─ training.fit ─▶
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,21 @@ from .. import inference, metrics
 from ..asr.finder import save_language
 from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
+from ..config.model import ModelConfig
 from ..data.text import tokens
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
-from ..models.emotion import EmotionModel, ModelConfig
+from ..models.emotion import EmotionModel
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from ..splits import Fold
 from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
-from .dataset import Batches, Inputs, Reader, Sources, buckets, fit_preprocessor, prepare
+from .dataset import Batches, Inputs, Sources, WordVectoriser, buckets, fit_preprocessor, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
@@ -61,8 +61,8 @@ def build(preprocessor: Preprocessor, fold: Fold, sources: Sources, seed: int) -
         if sources.vectors is None:
             array = word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
         else:
-            alikes = sources.reader(fold).alikes
-            sounds = alikes.alikes.sounds if alikes else None
+            replacer = sources.vectoriser(fold).oov_replacer
+            sounds = replacer.resolver.sounds if replacer else None
             vectors = sources.vectors(fold)
             array, _ = word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=sounds)
         table = torch.from_numpy(array)
@@ -84,12 +84,8 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    e = preprocessor.experiment
-    shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
-    shape["classes"] = len(preprocessor.classes)
-    shape["n_features"] = feature_spec(e.features).dim
-    shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
-    return EmotionModel(ModelConfig(**shape), table)
+    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
 def train(
@@ -113,12 +109,13 @@ def train(
     """
     set_num_threads()
     taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
-    preprocessor, reader = fit_preprocessor(experiment, fold, sources), sources.reader(fold)
+    preprocessor, vectoriser = fit_preprocessor(experiment, fold, sources), sources.vectoriser(fold)
     parts = [
-        prepare(part, preprocessor, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)
+        prepare(part, preprocessor, sources, vectoriser, seed=seed)
+        for part in (fold.train, fold.development, fold.test)
     ]
     copies = [
-        prepare(fold.train, preprocessor, replace(sources, frames=x), reader, seed=seed) for x in sources.augmented
+        prepare(fold.train, preprocessor, replace(sources, frames=x), vectoriser, seed=seed) for x in sources.augmented
     ]
     leaks = experiment.epoch_choice == LEAKING_CHOICE
     model = build(preprocessor, fold, sources, seed)
@@ -135,7 +132,7 @@ def train(
     history = fit(model, task, config, folder, progress=progress)
     development, test = (logits(model, preprocessor, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
-    _export(model.cpu(), preprocessor, temperature, fold, reader, folder, parts[1])
+    _export(model.cpu(), preprocessor, temperature, fold, vectoriser, folder, parts[1])
     return Outcome(test, development, temperature, history)
 
 
@@ -144,18 +141,18 @@ def _export(
     preprocessor: Preprocessor,
     temperature: float,
     fold: Fold,
-    reader: Reader,
+    vectoriser: WordVectoriser,
     folder: Path,
     development: Inputs,
 ) -> None:
     """Leave all that prediction needs in `folder`, and hold the graph against the model on development inputs."""
     if preprocessor.experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
         save_language(LanguageModel.from_corpus(sentences), folder)
-    if reader.encoder is not None:
-        for path in reader.encoder.folder.glob("spoken.*"):
+    if vectoriser.encoder is not None:
+        for path in vectoriser.encoder.folder.glob("spoken.*"):
             files.copy(path, folder / path.name)
-    if reader.alikes is not None:
-        reader.alikes.alikes.save(folder)
+    if vectoriser.oov_replacer is not None:
+        vectoriser.oov_replacer.resolver.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
@@ -176,8 +173,8 @@ def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, 
 def answers_of(folder: Path, fold: Fold, sources: Sources, seed: int) -> np.ndarray:
     """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
     session = inference.Session(folder)
-    inputs = prepare(fold.train, session.preprocessor, sources, sources.reader(fold), seed=seed)
-    return session.answer(inputs.frames, inputs.words)
+    inputs = prepare(fold.train, session.preprocessor, sources, sources.vectoriser(fold), seed=seed)
+    return session.logits_of(inputs.frames, inputs.words)
 
 
 _EVALUATION_BATCH = 64
@@ -230,8 +227,8 @@ class EmotionTask:
         experiment = self.preprocessor.experiment
         answer = model(inputs, detailed=True)
         loss = self._cross_entropy(answer.logits, inputs.target)
-        if answer.own:
-            own = [self._cross_entropy(logits, inputs.target) for logits in answer.own]
+        if answer.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in answer.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
@@ -275,7 +272,7 @@ def logits(
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.weighed[encoder]).float().cpu().numpy()
+        answers[index] = (answer.logits if encoder is None else answer.weighted[encoder]).float().cpu().numpy()
     return answers
 
 

@@ -26,8 +26,8 @@ from ..embeddings import word2vec
 from ..embeddings.spoken_words import Segments
 from ..embeddings.vectors import Vectors
 from ..errors import ConfigurationError
-from ..inference import SPOKEN_DESCRIPTION, SPOKEN_GRAPH, OovResolver, SpokenEncoder
-from ..inference.spoken import AlikeWords, SpokenWords, type_vectors
+from ..inference import SPOKEN_DESCRIPTION, SPOKEN_GRAPH, OovResolver, SpokenWordEncoder
+from ..inference.spoken import OovReplacer, SpokenWordEmbedder, type_vectors
 from ..models.speech2vec import Speech2VecConfig
 from ..splits import Fold
 from ..utils.progress import Progress
@@ -80,7 +80,7 @@ class Embeddings:
         parts = [Segments.of(part, self._frames()).digest() for part in (fold.train, fold.development)]
         return self.folder / f"speech2vec-{self._key('speech2vec', parts)}"
 
-    def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenEncoder:
+    def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenWordEncoder:
         """Speech2Vec, trained on the spoken words of the training part."""
         folder = self._encoder_folder(fold)
         if not _has_encoder(folder):
@@ -98,7 +98,7 @@ class Embeddings:
                 wait=lambda: log.warning("%s: another process is training Speech2Vec there; waiting for it", folder),
                 progress=progress,
             )
-        return SpokenEncoder(folder)
+        return SpokenWordEncoder(folder)
 
     def speech2vec(self, fold: Fold) -> Vectors:
         """Speech2Vec's vector of each word type: the mean over its training instances."""
@@ -109,14 +109,14 @@ class Embeddings:
             word_vectors.save(type_vectors(encoder, segments), path)
         return word_vectors.load(path)
 
-    def spoken(self, fold: Fold) -> SpokenWords:
+    def spoken(self, fold: Fold) -> SpokenWordEmbedder:
         """Speech2Vec of every single spoken word."""
         encoder = self.encoder(fold)
-        return SpokenWords(encoder.folder, self._frames(), encoder)
+        return SpokenWordEmbedder(encoder.folder, self._frames(), encoder)
 
-    def alikes(self, fold: Fold) -> AlikeWords:
+    def oov_replacer(self, fold: Fold) -> OovReplacer:
         """Training words by their sound, for words that training did not hold."""
-        return AlikeWords(self._frames(), OovResolver(self.encoder(fold), self.speech2vec(fold)))
+        return OovReplacer(self._frames(), OovResolver(self.encoder(fold), self.speech2vec(fold)))
 
     def _frames(self) -> Mapping[str, np.ndarray]:
         if self.frames is None:

@@ -78,7 +78,7 @@ def test_sounds_survive_the_disk(heard: tuple[Fold, OovReplacer], tmp_path: Path
     np.testing.assert_array_equal(again.sounds.matrix, replacer.resolver.sounds.matrix)
     for text, message in (
         ("yes 1 2 3\n", "vectors of 3 values, the encoder beside it gives 8: they are not of one model"),
-        ("\x1b[2J" + " 1" * 8 + "\n", r"sounds\.vec: '\\x1b\[2J' is no word"),
+        ("\x1b[2J" + " 1" * 8 + "\n", r"sounds\.vec: '\\x1b\[2J' is no normalised word"),
     ):
         (tmp_path / SOUNDS).write_text(text)
         with pytest.raises(ModelError, match=message):
@@ -105,7 +105,7 @@ def test_prediction_equals_evaluation_on_words_never_seen(run: Path, manifest: P
     system = duetto.load(run)
     for utterance in [u for u in utterances if u.words][:3]:
         prediction = system(utterance.audio, words=utterance.words)
-        assert any("read as what they sound like: zz" in warning for warning in prediction.warnings)
+        assert any("replaced by words of similar sound: zz" in warning for warning in prediction.warnings)
         expected = result.calibrated[0, list(result.ids).index(utterance.id)]
         np.testing.assert_allclose(
             list(prediction.probabilities.values()), expected, atol=1e-4
@@ -117,7 +117,7 @@ def test_a_word_without_times_is_aligned_and_one_without_sound_stays_unknown(run
     system = duetto.load(run)
     said = [Word(w.word) for w in utterance.words or ()]
     heard = system(utterance.audio, words=[Word("zork"), *said[1:]])
-    assert heard.words_from == "aligned" and any("what they sound like: zork as " in w for w in heard.warnings)
+    assert heard.words_from == "aligned" and any("words of similar sound: zork by " in w for w in heard.warnings)
     silence = {"waveform": np.zeros(16_000, np.float32), "sample_rate": 16_000}
     unheard = system(silence, words=[Word("zork")])
-    assert any("1 of 1 words are unknown to it: zork" in warning for warning in unheard.warnings)
+    assert any("1 of 1 words are not in the system's vocabulary: zork" in warning for warning in unheard.warnings)

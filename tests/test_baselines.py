@@ -300,7 +300,7 @@ def test_utterances_of_one_frame_and_without_words_are_answered(name: str) -> No
     assert np.isfinite(answers.development_logits).all()
     if name == "evector":
         assert (answers.test_logits == answers.test_logits[0]).all()  # nothing is known of any of them
-        assert answers.notes == ("24 of 24 test utterances hold no word known from training",)
+        assert answers.notes == ("24 of 24 test utterances contain no word known from training",)
 
 
 @pytest.mark.parametrize("name", HEARING)
@@ -368,9 +368,9 @@ def test_what_cannot_be_fitted_says_so(name: str) -> None:
 
 
 def test_columns_of_absent_and_binary_classes() -> None:
-    logits = base.columns(np.array([2.0, -4.0]), [1, 3], 4)
+    logits = base.to_logits(np.array([2.0, -4.0]), [1, 3], 4)
     np.testing.assert_array_equal(logits, [[-31, -1, -31, 1], [-32, 2, -32, -2]])
-    assert base.columns(np.empty((0, 2)), [0, 1], 3).shape == (0, 3)
+    assert base.to_logits(np.empty((0, 2)), [0, 1], 3).shape == (0, 3)
 
 
 def test_functionals_are_standardised_on_training_alone() -> None:

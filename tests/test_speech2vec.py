@@ -320,7 +320,7 @@ def test_type_vectors_are_means_of_instances(
     trained: tuple[inference.SpokenWordEncoder, Segments, Segments], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder, segments, _ = trained
-    monkeypatch.setattr("duetto.inference.spoken._EMBEDDED_AT_ONCE", 64)  # the words come in several pieces
+    monkeypatch.setattr("duetto.inference.spoken.EMBEDDED_AT_ONCE", 64)  # the words come in several pieces
     seen: list[tuple[int, int]] = []
     embedded = embed(encoder, segments, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(64, 225), (128, 225), (192, 225), (225, 225)]

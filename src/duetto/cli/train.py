@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import audit, report, splits
-from ..baselines import Baseline
+from ..baselines import BASELINES, Baseline
 from ..config import experiment
 from ..config.experiment import Experiment
 from ..data.manifest import read_manifest
@@ -22,7 +22,9 @@ from .output import echo
 if TYPE_CHECKING:
     pass
 
-System = Annotated[str, typer.Argument(help="A system, a baseline, or an experiment file (TOML).")]
+System = Annotated[
+    str, typer.Argument(help="A system, a baseline, or an experiment file (TOML). Baselines: " + ", ".join(BASELINES))
+]
 Manifest = Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")]
 Settings = Annotated[
@@ -65,8 +67,7 @@ def train(
     lists all). Word vectors are trained on the training part unless --vectors names a file. The run folder then holds
     a model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
 
-    Baselines: svm, hmm, dnn-elm, evector, evector-acoustic. They are fitted on the CPU in this process; their run
-    folder holds the result for `duetto evaluate` alone.
+    Baselines are fitted on the CPU in this process; their run folder holds the result for `duetto evaluate` alone.
 
     Examples:
 

@@ -1,23 +1,25 @@
-"""Trained systems without PyTorch: exported once, then run by ONNX Runtime.
+"""Prediction without PyTorch: a model folder, its ONNX Runtime session, and the recogniser.
 
-weights + Preprocessor ─ export ─▶ model.onnx, model.json ─ Session ─▶ logits
-                               verify: are they the model's?  quantise: 8-bit weights
+weights + Preprocessor ─ export ─▶ model folder ─ Session ─▶ logits
+audio ─ recogniser.Recogniser ─▶ Prediction
 Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenWordEncoder ─▶ embeddings
 unknown words + their sound ─ OovResolver ─▶ known words
 """
 
-from .session import (
+from .model_folder import (
     DESCRIPTION,
     GRAPH,
+    SOUNDS,
     SPOKEN_DESCRIPTION,
     SPOKEN_GRAPH,
-    Session,
     export,
     export_spoken,
+    find,
     quantise,
     settings,
 )
-from .spoken import SOUNDS, OovResolver, SpokenWordEncoder
+from .session import Session
+from .spoken import OovResolver, SpokenWordEncoder
 
 __all__ = [
     "DESCRIPTION",
@@ -30,6 +32,7 @@ __all__ = [
     "SpokenWordEncoder",
     "export",
     "export_spoken",
+    "find",
     "quantise",
     "settings",
 ]

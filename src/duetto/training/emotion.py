@@ -6,7 +6,7 @@ FoldInputs ─ prepare ─▶ Inputs ─ EmotionTask ─ fit ─▶ EmotionModel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,15 @@ from .. import inference, metrics
 from ..asr.finder import save_language_model
 from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
+from ..config.model import ModelConfig
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
-from ..models.emotion import EmotionModel, ModelConfig
+from ..models.emotion import EmotionModel
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from ..utils import files
@@ -156,7 +156,7 @@ def exported_logits(
         Logits (utterances, classes).
     """
     prepared = prepare(utterances, session.preprocessor, inputs.frames, inputs.vectoriser(), seed=seed)
-    return session.answer(prepared.frames, prepared.words)
+    return session.logits_of(prepared.frames, prepared.words)
 
 
 def build(
@@ -205,12 +205,8 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    e = preprocessor.experiment
-    shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
-    shape["classes"] = len(preprocessor.classes)
-    shape["n_features"] = feature_spec(e.features).dim
-    shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
-    return EmotionModel(ModelConfig(**shape), table)
+    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
 def _export(
@@ -284,8 +280,8 @@ class EmotionTask:
         experiment = self.preprocessor.experiment
         answer = model(inputs, detailed=True)
         loss = self._cross_entropy(answer.logits, inputs.target)
-        if answer.own:
-            own = [self._cross_entropy(logits, inputs.target) for logits in answer.own]
+        if answer.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in answer.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
@@ -302,7 +298,7 @@ class EmotionTask:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
         trust(model, self.preprocessor, self.development)
         answers = logits(model, self.preprocessor, self.scored)
-        predicted, target = metrics.answers(answers), self.scored.inputs.target
+        predicted, target = metrics.predicted_classes(answers), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         return {
             "score": ua,
@@ -329,7 +325,7 @@ def logits(
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.weighed[encoder]).float().cpu().numpy()
+        answers[index] = (answer.logits if encoder is None else answer.weighted[encoder]).float().cpu().numpy()
     return answers
 
 

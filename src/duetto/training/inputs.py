@@ -93,7 +93,7 @@ class WordVectoriser:
             Normalised vectors (n, dim) float32, or ids (n,) int64.
         """
         if self.spoken is not None:
-            return preprocessor.vectors(self.spoken(utterance))
+            return preprocessor.normalise_vectors(self.spoken(utterance))
         return preprocessor.ids(
             tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
         )
@@ -256,7 +256,7 @@ def _prepared_frames(
             groups[utterance.speaker].append(_frames_of(utterance, frames))
         width = len(preprocessor.normaliser.mean)
         by_speaker = {speaker: Normaliser.fit(xs, width) for speaker, xs in groups.items()}
-    return [preprocessor.frames(_frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
+    return [preprocessor.normalise_frames(_frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
 
 
 def _prepared_words(
@@ -264,7 +264,7 @@ def _prepared_words(
 ) -> list[np.ndarray]:
     words = [vectoriser(u, preprocessor) for u in utterances]
     if preprocessor.experiment.word_order == "shuffled":
-        words = [_shuffled(preprocessor.cut_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
+        words = [_shuffled(preprocessor.truncate_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
     return words
 
 

@@ -85,7 +85,7 @@ def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
     session = Session(tmp_path)
     prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames)
     # float32 in two libraries
-    np.testing.assert_allclose(session.answer(prepared.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(session.logits_of(prepared.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
 
 
 class KilledError(Exception):

@@ -115,9 +115,9 @@ def vectors(
 
         duetto speech2vec vectors s2v other-corpus.jsonl -o other.vec --instances other.npz
     """
-    from ..inference import SpokenEncoder, spoken
+    from ..inference import SpokenWordEncoder, spoken
 
-    encoder, utterances = SpokenEncoder(folder), _read_timed(manifest)
+    encoder, utterances = SpokenWordEncoder(folder), _read_timed(manifest)
     with steps() as step:
         readable, store = _mfcc(utterances, cache or manifest.parent / "cache", workers, step)
         segments = spoken_words.Segments.of(readable, store)

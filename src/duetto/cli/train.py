@@ -25,14 +25,15 @@ from .output import echo, json_line
 if TYPE_CHECKING:
     from ..experiments.workspace import Workspace
 
+System = Annotated[
+    str,
+    typer.Argument(help="A system, a baseline, or an experiment file (TOML). Baselines: " + ", ".join(BASELINES)),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
 
 
 def train(
-    system: Annotated[
-        str,
-        typer.Argument(help="A system, a baseline, or an experiment file (TOML). Baselines: " + ", ".join(BASELINES)),
-    ],
+    system: System,
     manifest: Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")],
     settings: Annotated[
@@ -62,8 +63,7 @@ def train(
     lists all). Vectors are trained on the training part unless --vectors brings them. The run folder then holds a
     model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
 
-    Baselines are fitted on the CPU in this process; their run
-    folder holds the result for `duetto evaluate` alone.
+    Baselines are fitted on the CPU in this process; their run folder holds the result for `duetto evaluate` alone.
 
     Examples:
 

@@ -16,7 +16,8 @@ from duetto import corpora, evaluation
 from duetto.baselines import BASELINES
 from duetto.config import experiment
 from duetto.data.labels import classes, selected
-from duetto.experiments.runner import run_baseline, run_systems
+from duetto.experiments.baseline_runner import run_baseline
+from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
 from duetto.report.run_summary import controls
 from duetto.runs import environment
@@ -64,7 +65,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     chosen = SYSTEMS[options.systems]
-    experiments = [experiment.changed(experiment.load(name), settings) for name, settings in chosen]
+    experiments = [experiment.with_overrides(experiment.load(name), settings) for name, settings in chosen]
     versions = environment(("torch", "lightning", "scikit-learn", "hmmlearn"))
     print("environment:", ", ".join(f"{name} {version}" for name, version in versions.items()), "\n")
     print("| corpus | system | UA % | WA % | macro-F1 % | ECE % before → after temperature |")

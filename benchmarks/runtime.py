@@ -109,7 +109,7 @@ def trained(system: str, utterances: Sequence[Utterance], protocol: str, folder:
 
     run = folder / system
     with steps() as step:
-        shop = Workspace(folder / "cache", step=step)
+        shop = Workspace(folder / "cache", progress=step)
         run_systems([experiment.load(system, **changes)], utterances, protocol, [run], shop)
     return run
 

@@ -18,7 +18,8 @@ from duetto.experiments.workspace import Workspace
 from duetto.inference import SOUNDS, OovResolver
 from duetto.inference.spoken import OovReplacer
 from duetto.splits import Fold
-from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
+from duetto.training import FoldInputs, word_embeddings
+from duetto.training.word_embeddings import EmbeddingConfig
 from test_speech2vec import planted
 
 CONFIG = EmbeddingConfig(dim=8, epochs=1)
@@ -29,7 +30,12 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, OovReplacer]:
     """Ten word types, each with a sound of its own, and their embeddings."""
     utterances, frames = planted(40)
     fold = Fold("planted", tuple(utterances[:24]), tuple(utterances[24:30]), tuple(utterances[30:]))
-    return fold, Embeddings(tmp_path_factory.mktemp("vectors"), CONFIG, frames).oov_replacer(fold)
+    folder = word_embeddings.encoder_folder(fold, frames, CONFIG, tmp_path_factory.mktemp("vectors"))
+    word_embeddings.train_encoder(folder, fold, frames, CONFIG)
+    word_embeddings.speech2vec_file(folder, fold, frames)
+    replacer = FoldInputs(fold, mfcc=frames, encoder=folder, resolves_oov=True).vectoriser().oov_replacer
+    assert replacer is not None
+    return fold, replacer
 
 
 def renamed(utterance: Utterance) -> Utterance:

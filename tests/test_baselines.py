@@ -29,8 +29,8 @@ from duetto.data.manifest import read_manifest
 from duetto.data.text import tokens
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, MissingExtraError, ModelError
-from duetto.experiments import baseline_runner, rescore, runner
-from duetto.experiments import runner as runner_
+from duetto.experiments import baseline_runner, rescore
+from duetto.experiments.systems import named
 from duetto.experiments.workspace import Workspace
 from duetto.inference import recogniser
 from duetto.metrics import fit_temperature, unweighted_accuracy
@@ -66,9 +66,10 @@ def target(fold: Fold) -> np.ndarray:
 
 def lexical(n: int = 320) -> tuple[Fold, BaselineInputs]:
     """`planted`: frames tell arousal, words tell valence."""
-    fold, sources = planted.fold(n)
-    assert sources.frames is not None
-    return fold, read(everyone(fold), sources.frames)
+    inputs = planted.fold(n)
+    fold = inputs.fold
+    assert inputs.frames is not None
+    return fold, read(everyone(fold), inputs.frames)
 
 
 def acoustic(n: int = 400, honest: float = 0.8, seed: int = 3) -> tuple[Fold, BaselineInputs, np.ndarray]:
@@ -477,12 +478,12 @@ def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, man
 
 
 def test_names_are_systems_then_baselines_then_files() -> None:
-    assert runner.named("acoustic") == experiment.load("acoustic")
-    assert runner.named("svm") is BASELINES["svm"]
+    assert named("acoustic") == experiment.load("acoustic")
+    assert named("svm") is BASELINES["svm"]
     with pytest.raises(
         ConfigurationError, match=r"'svn' is no system, no baseline and no file; .*baselines are svm, hmm"
     ):
-        runner.named("svn")
+        named("svn")
 
 
 def test_the_command_trains_a_baseline_that_is_compared_with_a_system(
@@ -519,5 +520,5 @@ def test_svm_on_ravdess_is_where_it_was_measured(data: Path, tmp_path: Path) -> 
 
     utterances = selected(corpora.load("ravdess", data / "ravdess"))
     shop = Workspace(tmp_path / "cache")
-    result = runner_.run_baseline(BASELINES["svm"], utterances, "speaker", tmp_path / "run", shop)
+    result = baseline_runner.run_baseline(BASELINES["svm"], utterances, "speaker", tmp_path / "run", shop)
     assert abs(summary(result).ua.mean / 100 - 0.573) < 0.03

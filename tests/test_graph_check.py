@@ -37,8 +37,8 @@ def preprocessor_of(name: str) -> Preprocessor:
 def exported(name: str, folder: Path) -> Path:
     """An untrained system, as a folder that predicts."""
     preprocessor = preprocessor_of(name)
-    sources = training.Sources(spoken=(lambda _: None) if preprocessor.experiment.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = training.build(preprocessor, Fold("none", (), (), ()), sources, seed=0).eval()
+    inputs = training.FoldInputs(Fold("none", (), (), ()))
+    model = training.build(preprocessor, inputs, seed=0).eval()
     inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)
     return folder
 

@@ -7,7 +7,7 @@ import pytest
 
 from duetto.asr import finder
 from duetto.asr.align import Alignment
-from duetto.asr.finder import WordFinder, load_language, save_language
+from duetto.asr.finder import WordFinder, load_language_model, save_language_model
 from duetto.asr.language_model import LanguageModel
 from duetto.data.utterance import Word
 from duetto.errors import ConfigurationError, ModelError
@@ -86,7 +86,7 @@ def test_silence_holds_no_segment(tmp_path: Path) -> None:
 
 
 def test_segments_alone_never_start_a_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finder.Engine, "start", lambda self: pytest.fail("a recogniser was started"))
+    monkeypatch.setattr(finder.RecogniserConfig, "start", lambda self: pytest.fail("a recogniser was started"))
     heard = WordFinder("segments", tmp_path, needs_times=True)(BURSTS)
     assert heard.words_from == "segmented" and heard.warnings == () and {w.word for w in heard.words} == {""}
 
@@ -99,13 +99,13 @@ def test_wrong_recognisers_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_language_of_a_system_survives_its_file(tmp_path: Path) -> None:
-    assert load_language(tmp_path) is None
+    assert load_language_model(tmp_path) is None
     model = LanguageModel.from_corpus(["the sun is out", "the moon is out"])
-    save_language(model, tmp_path)
-    assert load_language(tmp_path) == model
+    save_language_model(model, tmp_path)
+    assert load_language_model(tmp_path) == model
     (tmp_path / "language.json").write_text("{}")
     with pytest.raises(ModelError, match=r"language\.json: 'kind' is missing; train or export again"):
-        load_language(tmp_path)
+        load_language_model(tmp_path)
 
 
 def test_words_that_are_given_are_checked(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from duetto import audio
 from duetto.asr import engines as module
 from duetto.asr import sphinx
-from duetto.asr.engines import ENGINES, Engine, SphinxRecogniser
+from duetto.asr.engines import ENGINES, RecogniserConfig, SphinxRecogniser
 from duetto.asr.language_model import LanguageModel
 from duetto.asr.metrics import WordErrors, boundary_errors, word_errors
 from duetto.asr.segment import segment
@@ -39,7 +39,7 @@ def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
     pytest.importorskip("espeakng_loader")
     from duetto.synthetic.espeak import Speaker
 
-    return [Speaker("f2").say(text) for text in SENTENCES]
+    return [Speaker("f2").synthesise(text) for text in SENTENCES]
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +116,10 @@ def test_no_speech_gives_no_word_and_a_warning(follower, samples, reason, caplog
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (np.zeros(0, np.float32), "no sample at all"),
+        (np.zeros(0, np.float32), "no samples"),
         (np.array([0.0, math.inf]), "sample 1 is inf"),
         (np.zeros((100, 2)), r"shape \(100, 2\)"),
-        (np.zeros(100, np.int16), "int16"),
+        (np.zeros(100, np.int32), "int32"),
     ],
 )
 def test_samples_that_are_no_recording(follower, samples, message):
@@ -254,7 +254,7 @@ def test_words_outside_the_dictionary_are_recognised_and_reported():
 
     recogniser = SphinxRecogniser(LanguageModel.from_corpus(["please bring the zorblat to my mother", "eat the apple"]))
     assert recogniser.guessed == ("zorblat",)
-    samples, _ = Speaker("f2").say("please bring the zorblat to my mother")
+    samples, _ = Speaker("f2").synthesise("please bring the zorblat to my mother")
     assert "zorblat" in [word.word for word in recogniser.recognise(samples)]
 
 
@@ -272,29 +272,33 @@ def test_names_of_the_dictionary():
 def test_every_engine_says_what_it_needs():
     assert set(ENGINES) == {"pocketsphinx", "whisper", "segments"}
     with pytest.raises(ConfigurationError, match="no recogniser 'kaldi'; choose one of pocketsphinx, whisper"):
-        Engine("kaldi").start()
+        RecogniserConfig("kaldi").start()
     with pytest.raises(ConfigurationError, match="needs the folder of a model"):
-        Engine("whisper").start()
+        RecogniserConfig("whisper").start()
     with pytest.raises(ConfigurationError, match="takes no model folder"):
-        Engine(model="somewhere").start()
+        RecogniserConfig(model="somewhere").start()
     with pytest.raises(ConfigurationError, match="takes no model and no language"):
-        Engine("segments", LanguageModel()).start()
+        RecogniserConfig("segments", LanguageModel()).start()
     with pytest.raises(ConfigurationError, match="own language model"):
-        Engine("whisper", LanguageModel(), "somewhere").start()
+        RecogniserConfig("whisper", LanguageModel(), "somewhere").start()
 
 
 def test_segments_are_words_without_spelling(spoken):
-    words = Engine("segments").start().recognise(spoken[0][0])
+    words = RecogniserConfig("segments").start().recognise(spoken[0][0])
     assert words == segment(spoken[0][0])
     assert {(word.word, word.source) for word in words} == {("", "segmented")}
 
 
 def test_identity_tells_engines_apart(tmp_path):
-    engines = [Engine(), Engine(language=LanguageModel.word_loop(["a"])), Engine("whisper", model=tmp_path)]
+    engines = [
+        RecogniserConfig(),
+        RecogniserConfig(language=LanguageModel.word_loop(["a"])),
+        RecogniserConfig("whisper", model=tmp_path),
+    ]
     before = [engine.identity for engine in engines]
     (tmp_path / "model.bin").write_bytes(b"other weights")
     assert len({*before, engines[2].identity}) == 4
-    assert Engine(language=LanguageModel()).identity == Engine().identity
+    assert RecogniserConfig(language=LanguageModel()).identity == RecogniserConfig().identity
 
 
 HeardWord = namedtuple("HeardWord", "start end word probability")  # the fields of faster_whisper's own
@@ -338,7 +342,7 @@ def noise_bursts() -> np.ndarray:
 
 
 def test_whisper_words(whisper_folder):
-    recogniser = Engine("whisper", model=whisper_folder).start()
+    recogniser = RecogniserConfig("whisper", model=whisper_folder).start()
     words = recogniser.recognise(noise_bursts())
     assert recogniser._model.made == (str(whisper_folder), "cpu", "int8", True)
     samples, language, timestamps, temperature, _ = recogniser._model.calls[0]

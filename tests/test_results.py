@@ -134,7 +134,7 @@ def test_same_seed_same_interval() -> None:
     one = by_speaker(np.full(12, 0.7), 9, np.random.default_rng(0))
     assert evaluation.summary(one, seed=1) == evaluation.summary(one, seed=1)
     assert evaluation.summary(one, seed=1).ua.ci95 != evaluation.summary(one, seed=2).ua.ci95
-    with pytest.raises(ConfigurationError, match="0 resamples were asked for"):
+    with pytest.raises(ConfigurationError, match="0 resamples were requested"):
         evaluation.summary(one, resamples=0)
 
 

@@ -9,7 +9,7 @@ import pytest
 from duetto import audio
 from duetto.asr.align import Aligner
 from duetto.asr.metrics import BoundaryCounts, boundary_counts, boundary_times
-from duetto.asr.segment import Settings, from_words, segment
+from duetto.asr.segment import Settings, segment, without_spelling
 from duetto.audio.timing import SAMPLE_RATE
 from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError
@@ -87,10 +87,10 @@ def test_short_signals(n):
 @pytest.mark.parametrize(
     ("signal", "message"),
     [
-        (np.zeros(0, np.float32), "no sample at all"),
+        (np.zeros(0, np.float32), "no samples"),
         (np.array([0.0, math.nan]), "sample 1 is nan"),
         (np.zeros((2, 100)), r"shape \(2, 100\)"),
-        (np.zeros(100, np.int16), "int16"),
+        (np.zeros(100, np.int32), "int32"),
     ],
 )
 def test_bad_samples(signal, message):
@@ -108,7 +108,7 @@ def test_bad_settings(values):
 
 def test_recogniser_boundaries_lose_their_words():
     words = [Word("a", 0.1, 0.3, "recognised", 0.5), Word("b")]
-    assert from_words(words) == (Word("", 0.1, 0.3, "segmented"),)
+    assert without_spelling(words) == (Word("", 0.1, 0.3, "segmented"),)
 
 
 def pooled(pairs, tolerance):
@@ -124,7 +124,7 @@ def test_true_word_times():
 
     found, blind = [], []
     for text in SENTENCES:
-        signal, words = Speaker("f2").say(text)
+        signal, words = Speaker("f2").synthesise(text)
         truth = boundary_times(words)
         segments = segment(signal)
         assert all(a.end <= b.start for a, b in pairwise(segments))

@@ -4,7 +4,7 @@
 
 The work goes on past every bad file and can be interrupted at any time: each answer is kept in the cache
 folder (`cache`) as soon as it and those before it are there, under a key made of everything it depends on (audio
-content, cut, transcript, engine, versions), and is found there by the next run.
+content, cut, transcript, asr, versions), and is found there by the next run.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from ..utils import parallel
 from ..utils.progress import Progress
 from .align import Aligner
 from .cache import Cache, opened
-from .engines import Engine, SpeechRecogniser
+from .engines import RecogniserConfig, SpeechRecogniser
 from .language_model import LanguageModel
 
 VERSION = 1
 """Raised when the same input may give another answer; cached answers of other versions are not used."""
 
-Missing = Literal["recognise", "skip"]
+MissingTranscript = Literal["recognise", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +80,18 @@ class AlignmentReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One utterance's work, picklable. transcript None: recognise with `engine`."""
+class AnnotationJob:
+    """One utterance's work, picklable. transcript None: recognise with `asr`."""
 
     audio: str
     start: float | None
     end: float | None
     transcript: str | None
-    engine: Engine
+    asr: RecogniserConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WordAnnotation:
     """Its answer: words, or a problem (kind and detail). Problems of kind `audio` and `crash` are not cached."""
 
     words: tuple[Word, ...] = ()
@@ -106,14 +106,14 @@ def align_manifest(
     workers: int = 1,
     cache_folder: str | Path | None = None,
     progress: Progress | None = None,
-    missing: Missing = "recognise",
-    engine: Engine | None = None,
+    missing: MissingTranscript = "recognise",
+    asr: RecogniserConfig | None = None,
 ) -> tuple[list[Utterance], AlignmentReport]:
     """Give every utterance its words with times; returns all of them, in order, and what happened.
 
     workers: processes; 1 works in this one. cache_folder: where answers are kept; None keeps none.
     progress: told (done, total) utterances, at the start and after each.
-    missing: what to do without a transcript. engine: the recogniser for that; default pocketsphinx.
+    missing: what to do without a transcript. asr: the recogniser for that; default pocketsphinx.
     An utterance whose words have times already is left alone, and so is one that fails: the report names it.
     """
     utterances = list(utterances)
@@ -121,8 +121,8 @@ def align_manifest(
         raise ConfigurationError(f"{workers} workers were asked for; give 1 or more")
     if missing not in ("recognise", "skip"):
         raise ConfigurationError(f"missing={missing!r} is not valid; give 'recognise' or 'skip'")
-    engine = engine or Engine()
-    settled, jobs = _plan(utterances, missing, engine)
+    asr = asr or RecogniserConfig()
+    settled, jobs = _plan(utterances, missing, asr)
     keys = {i: _key(job) for i, job in jobs.items()} if cache_folder is not None else {}
     with _cache(cache_folder, keys) as store:
         known = _known(store, keys)
@@ -132,8 +132,8 @@ def align_manifest(
             progress(done, len(utterances))
         waiting = [(i, job) for i, job in jobs.items() if i not in known]
         if any(job.transcript is None for _, job in waiting):
-            _recogniser(engine)  # an engine that cannot start is one error here, not one for each utterance
-        answers = outcomes([job for _, job in waiting], work, workers)
+            _recogniser(asr)  # an asr that cannot start is one error here, not one for each utterance
+        answers = annotate_all([job for _, job in waiting], annotate, workers)
         for (i, _), outcome in zip(waiting, answers, strict=True):
             settled[i] = outcome
             if store and (key := keys[i]) and outcome.problem not in ("audio", "crash"):
@@ -145,27 +145,29 @@ def align_manifest(
 
 
 def _plan(
-    utterances: Sequence[Utterance], missing: Missing, engine: Engine
-) -> tuple[dict[int, Outcome], dict[int, Job]]:
+    utterances: Sequence[Utterance], missing: MissingTranscript, asr: RecogniserConfig
+) -> tuple[dict[int, WordAnnotation], dict[int, AnnotationJob]]:
     """What is settled without work, and the work for the others, by position."""
-    settled: dict[int, Outcome] = {}
-    jobs: dict[int, Job] = {}
+    settled: dict[int, WordAnnotation] = {}
+    jobs: dict[int, AnnotationJob] = {}
     for i, utterance in enumerate(utterances):
         words = utterance.words or ()
         transcript = utterance.text
         if transcript is None and words:
             transcript = " ".join(word.word for word in words)
         if words and all(word.start is not None for word in words):
-            settled[i] = Outcome(words)
+            settled[i] = WordAnnotation(words)
         elif transcript is None and missing == "skip":
-            settled[i] = Outcome(problem="no-transcript", detail="it has no transcript, and missing='skip' was asked")
+            settled[i] = WordAnnotation(
+                problem="no-transcript", detail="it has no transcript, and missing='skip' was asked"
+            )
         else:
-            jobs[i] = Job(str(utterance.audio), utterance.start, utterance.end, transcript, engine)
+            jobs[i] = AnnotationJob(str(utterance.audio), utterance.start, utterance.end, transcript, asr)
     return settled, jobs
 
 
 def _collect(
-    utterances: Sequence[Utterance], jobs: dict[int, Job], settled: dict[int, Outcome], cached: int
+    utterances: Sequence[Utterance], jobs: dict[int, AnnotationJob], settled: dict[int, WordAnnotation], cached: int
 ) -> tuple[list[Utterance], AlignmentReport]:
     result: list[Utterance] = []
     problems: list[AlignmentProblem] = []
@@ -198,28 +200,32 @@ def _aligner() -> Aligner:
 
 
 @lru_cache(maxsize=1)
-def _recogniser(engine: Engine) -> SpeechRecogniser:
-    return engine.start()
+def _recogniser(asr: RecogniserConfig) -> SpeechRecogniser:
+    return asr.start()
 
 
-def work(job: Job) -> Outcome:
+def annotate(job: AnnotationJob) -> WordAnnotation:
     """Do one job in this process; everything that an utterance can have wrong with it becomes a problem."""
     try:
         samples = audio.load(job.audio, start=job.start, end=job.end).samples
     except DuettoError as error:
-        return Outcome(problem="audio", detail=str(error))
+        return WordAnnotation(problem="audio", detail=str(error))
     if job.transcript is None:
-        words = _recogniser(job.engine).recognise(samples)
-        return Outcome(words) if words else Outcome(problem="unheard", detail="no word was recognised in it")
+        words = _recogniser(job.asr).recognise(samples)
+        return (
+            WordAnnotation(words) if words else WordAnnotation(problem="unheard", detail="no word was recognised in it")
+        )
     alignment = _aligner().align(samples, job.transcript)
     if not alignment.words and not alignment.unaligned:
-        return Outcome(problem="no-word", detail=" ".join(alignment.warnings))
+        return WordAnnotation(problem="no-word", detail=" ".join(alignment.warnings))
     if not alignment.matches:
-        return Outcome(guessed=alignment.guessed, problem="mismatch", detail=" ".join(alignment.warnings))
-    return Outcome(alignment.words, alignment.guessed)
+        return WordAnnotation(guessed=alignment.guessed, problem="mismatch", detail=" ".join(alignment.warnings))
+    return WordAnnotation(alignment.words, alignment.guessed)
 
 
-def outcomes(jobs: Sequence[Job], function: Callable[[Job], Outcome], workers: int) -> Iterator[Outcome]:
+def annotate_all(
+    jobs: Sequence[AnnotationJob], function: Callable[[AnnotationJob], WordAnnotation], workers: int
+) -> Iterator[WordAnnotation]:
     """function(job) of each job, in their order, in `workers` processes (1: this one).
 
     A process that dies takes only its own job with it, which becomes a problem of kind `crash`.
@@ -227,8 +233,8 @@ def outcomes(jobs: Sequence[Job], function: Callable[[Job], Outcome], workers: i
     return parallel.in_order(function, jobs, workers=workers, processes=True, crashed=_crashed)
 
 
-def _crashed(job: Job) -> Outcome:
-    return Outcome(problem="crash", detail=f"{job.audio}: the process that worked on it died")
+def _crashed(job: AnnotationJob) -> WordAnnotation:
+    return WordAnnotation(problem="crash", detail=f"{job.audio}: the process that worked on it died")
 
 
 @cache
@@ -237,15 +243,15 @@ def _digest(path: str, size: int, modified: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _key(job: Job) -> str | None:
+def _key(job: AnnotationJob) -> str | None:
     """Names everything an outcome depends on; None where the audio cannot be read."""
     try:
         status = Path(job.audio).stat()
         digest = _digest(job.audio, status.st_size, status.st_mtime_ns)
     except OSError:
         return None
-    engine = job.engine.identity if job.transcript is None else None
-    parts = [VERSION, version("pocketsphinx"), digest, job.start, job.end, job.transcript, engine]
+    asr = job.asr.identity if job.transcript is None else None
+    parts = [VERSION, version("pocketsphinx"), digest, job.start, job.end, job.transcript, asr]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -259,51 +265,51 @@ def _cache(
     return opened(Path(folder), lambda store: len(_known(store, keys)) == len(readable))
 
 
-def _known(store: Cache | None, keys: Mapping[int, str | None]) -> dict[int, Outcome]:
+def _known(store: Cache | None, keys: Mapping[int, str | None]) -> dict[int, WordAnnotation]:
     """Outcomes that the cache holds, by position."""
     found = {i: _outcome(store.get(key)) for i, key in keys.items() if store is not None and key}
     return {i: outcome for i, outcome in found.items() if outcome is not None}
 
 
-def _outcome(answer: dict[str, Any] | None) -> Outcome | None:
+def _outcome(answer: dict[str, Any] | None) -> WordAnnotation | None:
     """What the cache holds of an outcome; None for what is missing or damaged."""
     if answer is None:
         return None
     try:
         words = tuple(Word(**word) for word in answer["words"])
-        return Outcome(words, tuple(answer["guessed"]), answer["problem"], answer["detail"])
+        return WordAnnotation(words, tuple(answer["guessed"]), answer["problem"], answer["detail"])
     except (DuettoError, KeyError, TypeError):
         return None
 
 
-WAYS = ("transcript", "recognise", "segment")
+METHODS = ("transcript", "recognise", "segment")
 
 
 def find_words(
     utterances: Sequence[Utterance],
     *,
     by: str = "transcript",
-    missing: Missing = "recognise",
-    engine: Engine | None = None,
-    anew: bool = False,
+    missing: MissingTranscript = "recognise",
+    asr: RecogniserConfig | None = None,
+    realign: bool = False,
     workers: int = 1,
     cache_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Utterance], AlignmentReport]:
     """All utterances, in order, with the words that were found, and a report of what was not.
 
-    by: one of `WAYS`. missing: what `transcript` does without one. engine: the recogniser. anew: find words
+    by: one of `METHODS`. missing: what `transcript` does without one. asr: the recogniser. realign: find words
     where there are timed ones already; `recognise` and `segment` always do.
     An utterance in which nothing was found by `recognise` or `segment` has words (), not its old ones.
     """
-    if by not in WAYS:
-        raise ConfigurationError(f"words can't be found by {by!r}; choose from {', '.join(WAYS)}")
+    if by not in METHODS:
+        raise ConfigurationError(f"words can't be found by {by!r}; choose from {', '.join(METHODS)}")
     blind = by != "transcript"
     if by == "segment":
-        engine = Engine("segments")
-    given = [_stripped(u, blind) if blind or anew else u for u in utterances]
+        asr = RecogniserConfig("segments")
+    given = [_stripped(u, blind) if blind or realign else u for u in utterances]
     found, report = align_manifest(
-        given, workers=workers, cache_folder=cache_folder, progress=progress, missing=missing, engine=engine
+        given, workers=workers, cache_folder=cache_folder, progress=progress, missing=missing, asr=asr
     )
     pairs = zip(found, utterances, strict=True)
     if blind:
@@ -317,6 +323,6 @@ def _stripped(utterance: Utterance, blind: bool) -> Utterance:
     return replace(utterance, words=None, text=None if blind else spelled)
 
 
-def language_of(utterances: Iterable[Utterance]) -> LanguageModel:
+def language_model_of(utterances: Iterable[Utterance]) -> LanguageModel:
     """An n-gram of the transcripts of `utterances`; give training utterances alone."""
     return LanguageModel.from_corpus([tokens(utterance) for utterance in utterances])

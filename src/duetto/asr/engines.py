@@ -8,7 +8,7 @@ the words matter, or a `LanguageModel` that follows the corpus. A third, `segmen
 be and not which.
 
 Example:
-    >>> recogniser = Engine().start()
+    >>> recogniser = RecogniserConfig().start()
     >>> recogniser.recognise(np.zeros(16_000, np.float32))
     ()
 """
@@ -16,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,14 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio.activity import checked, no_speech
+from ..audio.activity import no_speech
+from ..audio.signal import as_float
 from ..audio.timing import samples, seconds
 from ..data.utterance import Word
 from ..errors import ConfigurationError
 from . import sphinx
 from .language_model import LanguageModel
-from .segment import from_words, segment
+from .segment import segment, without_spelling
 from .whisper import WhisperRecogniser
 
 LONGEST_SECONDS = 30.0
@@ -76,7 +78,7 @@ class SphinxRecogniser:
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
         """See `SpeechRecogniser.recognise`. Recordings over 30 s are cut where they are quietest."""
-        signal = checked(samples)
+        signal = as_float(samples, max_amplitude=math.inf)
         reason = no_speech(signal)
         words = [] if reason else [word for first, stop in _parts(signal) for word in self._hear(signal, first, stop)]
         if not words:
@@ -117,13 +119,13 @@ def _parts(signal: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
     yield first, len(signal)
 
 
-def _start_sphinx(engine: Engine) -> SpeechRecogniser:
+def _start_sphinx(engine: RecogniserConfig) -> SpeechRecogniser:
     if engine.model is not None:
         raise ConfigurationError("the engine 'pocketsphinx' takes no model folder: it uses the models of its wheel")
     return SphinxRecogniser(engine.language)
 
 
-def _start_whisper(engine: Engine) -> SpeechRecogniser:
+def _start_whisper(engine: RecogniserConfig) -> SpeechRecogniser:
     if engine.model is None:
         raise ConfigurationError(
             "the engine 'whisper' needs the folder of a model in the CTranslate2 format: duetto never downloads one"
@@ -139,26 +141,26 @@ class SegmentRecogniser:
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
         """Words without spelling, `source="segmented"`."""
-        return from_words(segment(samples))
+        return without_spelling(segment(samples))
 
 
-def _start_segments(engine: Engine) -> SpeechRecogniser:
+def _start_segments(engine: RecogniserConfig) -> SpeechRecogniser:
     if engine.model is not None or engine.language is not None:
         raise ConfigurationError("the engine 'segments' recognises nothing: it takes no model and no language")
     return SegmentRecogniser()
 
 
-ENGINES: dict[str, Callable[[Engine], SpeechRecogniser]] = {
+ENGINES: dict[str, Callable[[RecogniserConfig], SpeechRecogniser]] = {
     "pocketsphinx": _start_sphinx,
     "whisper": _start_whisper,
     "segments": _start_segments,
 }
-"""Name → what starts the recogniser of an `Engine`."""
+"""Name → what starts the recogniser of an `RecogniserConfig`."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Engine:
+class RecogniserConfig:
     """Which recogniser to start; small and picklable, so that every worker process can start its own.
 
     name: one of `ENGINES`. language: for pocketsphinx, what to expect. model: for whisper, its folder.

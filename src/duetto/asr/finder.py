@@ -26,11 +26,11 @@ from ..errors import ConfigurationError, ModelError
 from ..utils import files
 from ..utils.reading import read_json
 from .align import Aligner
-from .engines import Engine, SpeechRecogniser
+from .engines import RecogniserConfig, SpeechRecogniser
 from .language_model import LanguageModel
-from .segment import from_words, segment
+from .segment import segment, without_spelling
 
-LANGUAGE = "language.json"
+LANGUAGE_MODEL_FILE = "language.json"
 PAST_END = 0.1
 """Seconds the last word may end after its recording: the last analysis frames of an aligner overhang."""
 
@@ -38,7 +38,7 @@ WORDS_FROM = ("given", "aligned", "transcript", "recognised", "segmented", "none
 
 
 @dataclass(frozen=True)
-class Heard:
+class FoundWords:
     """words: with `source` and, but from `transcript`, times. words_from: one of `WORDS_FROM`. warnings: why to
     trust them less."""
 
@@ -63,14 +63,14 @@ class WordFinder:
         self._segments_only = recogniser == "segments"
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
-        self._engine = engine_of(recogniser, folder)
+        self._engine = recogniser_config(recogniser, folder)
         self._started: SpeechRecogniser | None = None
         self._aligner: Aligner | None = None
         self._lock = threading.Lock()
 
     def __call__(
         self, samples: np.ndarray, *, transcript: str | None = None, words: Sequence[Word] | None = None
-    ) -> Heard:
+    ) -> FoundWords:
         """The words of `samples` (n,), float at 16 kHz; `words` win over `transcript`, and that over listening."""
         with self._lock:
             if words is not None:
@@ -79,49 +79,49 @@ class WordFinder:
                 return self._aligned(samples, transcript)
             return self._listened(samples)
 
-    def _given(self, samples: np.ndarray, words: Sequence[Word]) -> Heard:
+    def _given(self, samples: np.ndarray, words: Sequence[Word]) -> FoundWords:
         if not words:
-            return Heard((), "given", ("no words were given; the system answers as if nothing had been said",))
+            return FoundWords((), "given", ("no words were given; the system answers as if nothing had been said",))
         if self._uses_times and any(word.start is None for word in words):
             heard = self._aligned(samples, " ".join(word.word for word in words))
             told = ("the words came without times and were aligned",) if heard.words_from == "aligned" else ()
-            return Heard(heard.words, heard.words_from, (*told, *heard.warnings))
+            return FoundWords(heard.words, heard.words_from, (*told, *heard.warnings))
         beyond = [word.word for word in words if word.end is not None and word.end > seconds(len(samples)) + PAST_END]
         told = (f"{len(beyond)} words end after the recording does: {', '.join(beyond[:5])}",) if beyond else ()
-        return Heard(tuple(words), "given", told)
+        return FoundWords(tuple(words), "given", told)
 
-    def _aligned(self, samples: np.ndarray, transcript: str) -> Heard:
+    def _aligned(self, samples: np.ndarray, transcript: str) -> FoundWords:
         self._aligner = self._aligner or Aligner()
         found = self._aligner.align(samples, transcript)
         warnings = found.warnings
         if not found.matches and found.words:
             warnings = (*warnings, "the transcript does not seem to be what is said; its times are not trusted")
         elif found.words:
-            return Heard(found.words, "aligned", warnings)
+            return FoundWords(found.words, "aligned", warnings)
         if self._needs_times:
             return self._segmented(samples, (*warnings, "the transcript could not be aligned"))
-        return Heard(tuple(Word(token, source="text") for token in normalise(transcript)), "transcript", warnings)
+        return FoundWords(tuple(Word(token, source="text") for token in normalise(transcript)), "transcript", warnings)
 
-    def _listened(self, samples: np.ndarray) -> Heard:
+    def _listened(self, samples: np.ndarray) -> FoundWords:
         if self._segments_only:
             return self._segmented(samples, ())
         self._started = self._started or self._engine.start()
         words = self._started.recognise(samples)
         if words:
-            return Heard(words, "recognised")
+            return FoundWords(words, "recognised")
         if self._needs_times:
             return self._segmented(samples, ("no word was recognised",))
-        return Heard((), "none", ("no word was recognised; the system answers as if nothing had been said",))
+        return FoundWords((), "none", ("no word was recognised; the system answers as if nothing had been said",))
 
-    def _segmented(self, samples: np.ndarray, warnings: tuple[str, ...]) -> Heard:
-        words = from_words(segment(samples))
+    def _segmented(self, samples: np.ndarray, warnings: tuple[str, ...]) -> FoundWords:
+        words = without_spelling(segment(samples))
         if words:
             told = (*warnings, "word-like segments are used instead") if warnings else ()
-            return Heard(words, "segmented", told)
-        return Heard((), "none", (*warnings, "nothing like a word was found in the recording"))
+            return FoundWords(words, "segmented", told)
+        return FoundWords((), "none", (*warnings, "nothing like a word was found in the recording"))
 
 
-def engine_of(recogniser: str, folder: Path) -> Engine:
+def recogniser_config(recogniser: str, folder: Path) -> RecogniserConfig:
     """The engine of a recogniser's name (`WordFinder`), with the language model in a system's folder if needed.
 
     Raises:
@@ -129,24 +129,24 @@ def engine_of(recogniser: str, folder: Path) -> Engine:
     """
     name, _, model = recogniser.partition("=")
     if name == "whisper":
-        return Engine("whisper", model=model or None)
+        return RecogniserConfig("whisper", model=model or None)
     if recogniser == "corpus":
-        return Engine(language=load_language(folder))
+        return RecogniserConfig(language=load_language_model(folder))
     if recogniser in ("general", "segments"):
-        return Engine()
+        return RecogniserConfig()
     raise ConfigurationError(
         f"recogniser {recogniser!r} is not known; choose corpus, general, segments, or whisper=FOLDER"
     )
 
 
-def save_language(model: LanguageModel, folder: Path) -> None:
+def save_language_model(model: LanguageModel, folder: Path) -> None:
     """Keep a language model with a system, as `folder`/language.json."""
-    files.write_text(folder / LANGUAGE, json.dumps(asdict(model)))
+    files.write_text(folder / LANGUAGE_MODEL_FILE, json.dumps(asdict(model)))
 
 
-def load_language(folder: Path) -> LanguageModel | None:
+def load_language_model(folder: Path) -> LanguageModel | None:
     """The language model of a system; None where it has none."""
-    path = folder / LANGUAGE
+    path = folder / LANGUAGE_MODEL_FILE
     if not path.exists():
         return None
     return LanguageModel.from_json(read_json(path, error=ModelError, repair="train or export again"))

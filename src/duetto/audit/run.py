@@ -199,7 +199,7 @@ def _epochs(run: _Run) -> Iterator[Finding]:
 
 def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
     """The epoch kept, from 0, and the one that the choice gives (None where that is not known)."""
-    history = runs.noted(path, "history")
+    history = runs.outcome_value(path, "history")
     try:
         epochs, chosen = history["epochs"], int(history["chosen"])
         if choice == "last":

@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "align": "align:align",
     "audit": "audit:audit",
     "train": "train:train",
-    "evaluate": "train:evaluate",
+    "evaluate": "evaluate:evaluate",
     "reproduce": "reproduce:reproduce",
     "export": "export:export",
     "speech2vec": "speech2vec:app",

@@ -1,4 +1,4 @@
-"""`duetto train` and `duetto evaluate`."""
+"""`duetto train`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from ..data.manifest import read_manifest
 from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
-from ..report import run_summary
-from ..report.run_summary import _one_test, _told_apart
-from ..runs import reads_words, result_of
 from ..utils.progress import steps
-from .output import echo, json_line
+from .output import echo
 
 if TYPE_CHECKING:
     from ..experiments.workspace import Workspace
@@ -61,9 +58,8 @@ def train(
     Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random; and
     those beyond the paper, such as fusion-confidence, mcnn, waveform-cnn and acoustic-distilled (docs/systems.md
     lists all). Vectors are trained on the training part unless --vectors brings them. The run folder then holds a
-    model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
-
-    Baselines are fitted on the CPU in this process; their run folder holds the result for `duetto evaluate` alone.
+    model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs; that of a baseline, which is
+    fitted on the CPU in this process, holds the result alone.
 
     Examples:
 
@@ -77,17 +73,19 @@ def train(
 
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
-    from ..experiments.runner import named
+    from ..experiments.systems import named
     from ..experiments.workspace import Workspace
 
     computing = {"workers": workers, "accelerator": accelerator, "devices": devices}
     chosen = _checked(named(system), settings or [], vectors, computing, strict)
     brought = {_reader(chosen).embeddings: vectors} if vectors is not None and isinstance(chosen, Experiment) else None
     with steps() as step:
-        shop = Workspace(cache or manifest.parent / "cache", vectors=brought, step=step, say=partial(echo, err=True))
+        shop = Workspace(
+            cache or manifest.parent / "cache", vectors=brought, progress=step, notify=partial(echo, err=True)
+        )
         numbers = range(seed, seed + seeds)
         result = _run(chosen, read_manifest(manifest), protocol, out, shop, numbers, declare_leak, computing)
-    _print([result])
+    echo(report.markdown(report.score([result])))
     if checked := audit.load(out):
         echo(f"audit: {checked.summary()}; see: duetto audit {out}", err=True)
     echo(f"run folder: {out}", err=True)
@@ -103,7 +101,7 @@ def _checked(
                 f"{chosen.name!r} is a baseline: --set, --vectors, --workers, --accelerator and --devices do not apply"
             )
         return chosen
-    changed = experiment.changed(chosen, settings)
+    changed = experiment.with_overrides(chosen, settings)
     if vectors is not None and _reader(changed).embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
     if strict and vectors is not None:
@@ -126,67 +124,11 @@ def _run(
     declare_leak: bool,
     computing: dict[str, Any],
 ) -> SystemResult:
-    from ..experiments.runner import run_baseline, run_systems
+    from ..experiments.baseline_runner import run_baseline
+    from ..experiments.runner import run_systems
 
     if isinstance(chosen, Baseline):
         return run_baseline(chosen, utterances, protocol, out, shop, seeds=seeds, declare_leak=declare_leak)
     return run_systems(
         [chosen], utterances, protocol, [out], shop, seeds=seeds, declare_leak=declare_leak, **computing
     )[0]
-
-
-def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are compared with each other.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where to write report.html; in the first run by default.")
-    ] = None,
-    words: Annotated[
-        list[Path] | None,
-        typer.Option(help="Score the runs that read words with those of this manifest too; may be repeated."),
-    ] = None,
-    cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a system, a line each.")] = False,
-) -> None:
-    """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
-
-    Examples:
-
-        duetto evaluate runs/fusion
-
-        duetto evaluate runs/acoustic runs/fusion -o comparison.html
-
-        duetto align test.jsonl -o recognised.jsonl --by recognise
-
-        duetto evaluate runs/fusion --words recognised.jsonl
-    """
-    results = _told_apart(runs, [result_of(run) for run in runs])
-    described = _one_test(runs, results)
-    results += _with_other_words(runs, words or [], cache)
-    results += run_summary.controls_of(runs[0])
-    page = out or runs[0] / "report.html"
-    context = run_summary.report_context(described, results, findings=run_summary.findings_of(runs))
-    report.write(page, results, **context)
-    if as_json:
-        for result in results:
-            json_line(report.record(result))
-    else:
-        _print(results)
-    echo(f"report: {page}", err=True)
-
-
-def _with_other_words(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
-    if not manifests:
-        return []
-    from ..experiments.rescore import rescore  # here, since finished runs alone are scored without PyTorch
-    from ..experiments.workspace import Workspace
-
-    return [
-        rescore(run, read_manifest(path), Workspace(cache or path.parent / "cache"), path.stem)
-        for path in manifests
-        for run in runs
-        if reads_words(run)
-    ]
-
-
-def _print(results: list[SystemResult]) -> None:
-    echo(report.markdown(results))

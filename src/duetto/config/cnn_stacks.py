@@ -94,14 +94,14 @@ STACKS: dict[str, Stack] = {
 """Name of a convolutional encoder → its layers."""
 
 
-def places(stack: Stack) -> tuple[int, ...]:
-    """Number the layers as torchvision does: a convolution and its ReLU take two places, a pooling takes one.
+def layer_numbers(stack: Stack) -> tuple[int, ...]:
+    """Number the layers as torchvision does: a convolution and its ReLU take two numbers, a pooling takes one.
 
     Args:
         stack: The layers.
 
     Returns:
-        The place of each layer.
+        The number of each layer.
     """
     used, result = 0, []
     for layer in stack.layers:

@@ -33,13 +33,13 @@ def word_frames(word: Word, available: int) -> tuple[int, int] | None:
     return (first, min(last, first + MAX_WORD_FRAMES)) if first < last else None
 
 
-def words_of(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
+def word_features(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
     """The MFCC of each word that has a sound, cut out of those of its recording, (frames, coefficients)."""
     places = (word_frames(word, len(features)) for word in words)
     return [features[place[0] : place[1]] for place in places if place is not None]
 
 
-_NO_NEIGHBOURS = (
+NO_NEIGHBOURS = (
     "Speech2Vec needs utterances with at least two words that have times; "
     "align the corpus first: duetto align MANIFEST -o ALIGNED.jsonl"
 )
@@ -135,4 +135,4 @@ def _reason(word: Word, available: int) -> str:
 def require_times(utterances: Sequence[Utterance]) -> None:
     """Raises `ConfigurationError` where no utterance has two words with times: before any feature is computed."""
     if not any(sum(w.start is not None for w in u.words or ()) > 1 for u in utterances):
-        raise ConfigurationError(_NO_NEIGHBOURS)
+        raise ConfigurationError(NO_NEIGHBOURS)

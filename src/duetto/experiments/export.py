@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import inference, metrics, report, runs, training
-from ..asr.finder import LANGUAGE
+from ..asr.finder import LANGUAGE_MODEL_FILE
 from ..errors import ConfigurationError, ModelError
 from ..inference import GRAPH, SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, Session
 from ..inference.recogniser import Recogniser
@@ -29,7 +29,7 @@ from ..training.verification import TOLERANCE, answers_alone, drawn, verify
 from ..utils import files
 
 README = "README.md"
-_COPIED = (LANGUAGE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
+_COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
 """What an export takes from a run as it is, where the run has it; all else in it is made anew."""
 
 _PASSES = 3
@@ -218,7 +218,7 @@ def _scores(run: Path, described: Mapping[str, Any]) -> str:
         return "The run is not finished: there are none.\n"
     corpus = {"synthetic": described["synthetic"]}
     protocol = {"protocol": described["protocol"], "folds": len(described["folds"]), "seeds": described["seeds"]}
-    return report.markdown([runs.result_of(run)], protocol=protocol, corpus=corpus)
+    return report.markdown(report.score([runs.result_of(run)]), protocol=protocol, corpus=corpus)
 
 
 def verification_line(exported: Exported) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..audio.augment import _sound, recording
+from ..audio.augment import recording
+from ..audio.signal import as_float
 from .store import Extractor
 
 _VERSION = 1
@@ -36,7 +37,7 @@ class Augmented:
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """(n,) samples → the inner extractor's (frames, dim) of their changed copy."""
-        sound = _sound(samples)
+        sound = as_float(samples)
         digest = hashlib.blake2b(repr((self.seed, self.copy)).encode(), digest_size=8)
         digest.update(np.ascontiguousarray(sound, np.float32).tobytes())
         seed = int.from_bytes(digest.digest(), "big")

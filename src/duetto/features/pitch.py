@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..audio.signal import checked
+from ..audio.signal import INT16_FULL_SCALE, validate_samples
 from ..errors import AudioError
 from ._workspace import BLOCK, Windows
 
@@ -65,11 +65,11 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
     """
     if not sample_rate >= 2000:
         raise AudioError(f"pitch needs at least 2000 samples a second, not {sample_rate}")
-    signal, *_ = checked(samples)
+    signal = validate_samples(samples)
     step, width = round(STEP_SECONDS * sample_rate), round(WINDOW_SECONDS * sample_rate)
     if len(signal) < width:
         signal = np.pad(signal, (0, width - len(signal)))
-    scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
+    scale = 1 / INT16_FULL_SCALE if signal.dtype == np.int16 else 1.0
     return np.lib.stride_tricks.sliding_window_view(signal, width)[::step], scale
 
 

@@ -25,7 +25,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..audio import timing
-from ..audio.signal import checked
+from ..audio.signal import INT16_FULL_SCALE, validate_samples
 from ..errors import AudioError, ConfigurationError
 from . import _spectral as spectral
 from . import _workspace
@@ -126,7 +126,7 @@ def _features(
     samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
     """(frames, 34); computed in float64, kept as `dtype`."""
-    signal, low, high = checked(samples)
+    signal = validate_samples(samples)
     length = timing.frame_length(sample_rate)
     compatible = config.mode == "pyaudioanalysis"
     _check_rate(sample_rate, length, compatible)
@@ -138,7 +138,7 @@ def _features(
         )
     count = min(count, config.max_frames or count)
     t = tables(sample_rate, length, compatible)
-    level = _level(signal, low, high, compatible)
+    level = _level(signal, compatible)
     block = max(1, _BLOCK_SAMPLES // length)
     work = spectral.workspace(block, length)
     out = np.empty((count, len(NAMES)), dtype)
@@ -156,12 +156,12 @@ def _features(
     return out
 
 
-def _level(signal: np.ndarray, low: float, high: float, compatible: bool) -> spectral.Level:
-    scale = 1 / 32768 if signal.dtype == np.int16 else 1.0
+def _level(signal: np.ndarray, compatible: bool) -> spectral.Level:
+    scale = 1 / INT16_FULL_SCALE if signal.dtype == np.int16 else 1.0
     if not compatible:
         return spectral.Level(scale, silence=SILENCE_ENERGY)
     mean = _sum(signal) / len(signal)
-    peak = max(high - mean, mean - low) * scale + 1e-10
+    peak = max(float(signal.max()) - mean, mean - float(signal.min())) * scale + 1e-10
     return spectral.Level(scale, mean, peak, epsilon=spectral.EPSILON)
 
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..audio.signal import as_float
 from ..audio.timing import frame_count, frame_length, samples
 from ..errors import AudioError, ConfigurationError
 from ._filterbanks import Part, parts, product
@@ -27,8 +28,6 @@ STEP_SECONDS = 0.01
 WINDOW_SECONDS = 0.025
 BANDS = 64
 LOWEST_HZ = 20.0
-LARGEST_SAMPLE = 100.0
-"""Samples beyond this are not on the scale ±1."""
 FLOOR = 1e-10
 """Smallest band energy: digital silence stays finite."""
 
@@ -52,20 +51,8 @@ class SpectrogramConfig:
         return json.dumps({"extractor": "spectrogram", "version": _VERSION} | asdict(self), sort_keys=True)
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) samples, full scale ±1 → (⌈n / 10 ms⌉, bands) float32; errors as `log_mel`."""
+        """(n,) samples, full scale ±1 or int16 → (⌈n / 10 ms⌉, bands) float32; errors as `log_mel`."""
         return log_mel(samples, sample_rate, bands=self.bands)
-
-
-def checked(signal: np.ndarray) -> np.ndarray:
-    """A signal as float32; `AudioError` unless it is mono, of one sample or more, finite, on the scale ±1."""
-    signal = np.asarray(signal, np.float32)
-    if signal.ndim != 1 or not signal.size:
-        raise AudioError(f"features need a mono signal of at least one sample, not shape {signal.shape}")
-    if not np.isfinite(signal).all():
-        raise AudioError("the signal holds values that are not numbers")
-    if np.abs(signal).max() > LARGEST_SAMPLE:
-        raise AudioError(f"a sample of {np.abs(signal).max():.3g} is not on the scale ±1; divide by full scale first")
-    return signal
 
 
 def log_mel(signal: np.ndarray, sample_rate: int, *, bands: int = BANDS, pre_emphasis: float = 0.0) -> np.ndarray:
@@ -74,7 +61,7 @@ def log_mel(signal: np.ndarray, sample_rate: int, *, bands: int = BANDS, pre_emp
     pre_emphasis: a of x[n] − a·x[n−1], applied first. Raises `AudioError` for an empty or non-finite signal, one
     far beyond full scale, or a rate below 2 kHz.
     """
-    signal = checked(signal)
+    signal = as_float(signal).astype(np.float32, copy=False)
     if sample_rate < 2000:
         raise AudioError(f"mel bands need at least 2000 samples a second, not {sample_rate}")
     step, window = frame_length(sample_rate, STEP_SECONDS), samples(WINDOW_SECONDS, sample_rate)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, frame_count, frame_length
 from ..errors import AudioError
-from .spectrogram import STEP_SECONDS, checked
+from .spectrogram import STEP_SECONDS
 
 WIDTH = frame_length(SAMPLE_RATE, STEP_SECONDS)
 """Samples in a row: 160."""
@@ -36,7 +37,7 @@ class WaveformConfig:
 
         Raises `AudioError` for another rate, and for an empty or non-finite signal or one far beyond full scale.
         """
-        signal = checked(samples)
+        signal = as_float(samples)
         if sample_rate != SAMPLE_RATE:
             raise AudioError(f"an encoder of samples hears {SAMPLE_RATE} of them a second, not {sample_rate}; resample")
         rows = np.zeros((frame_count(len(signal), WIDTH, partial=True), WIDTH), np.float32)

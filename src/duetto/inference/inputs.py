@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 
 from .. import audio
-from ..data.text import normalise
+from ..data.text import word_tokens
 from ..data.utterance import Word
-from ..embeddings.spoken_words import words_of
+from ..embeddings.spoken_words import word_features
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..preprocessing import Preprocessor
@@ -39,7 +39,7 @@ def full_duration(waveform: audio.Waveform) -> float:
     Returns:
         Seconds.
     """
-    return waveform.duration if waveform.whole is None else waveform.whole
+    return waveform.duration if waveform.source_duration is None else waveform.source_duration
 
 
 class AcousticInput:
@@ -159,10 +159,10 @@ class WordInput:
             warnings.append("the system was trained on words in random order; it reads these as they were spoken")
         if self._encoder is not None:
             mfcc = MfccConfig().extract(waveform.samples, waveform.sample_rate)
-            return self._preprocessor.vectors(self._encoder(words_of(words, mfcc))), warnings
+            return self._preprocessor.vectors(self._encoder(word_features(words, mfcc))), warnings
         if self._resolver is not None:
             words = self._resolved(self._resolver, waveform, words, warnings)
-        tokens = [token for word in words for token in normalise(word.word)]
+        tokens = word_tokens(words)
         if unknown := [token for token in tokens if token not in self._preprocessor.vocabulary]:
             named = ", ".join(unknown[:_NAMED])
             warnings.append(f"{len(unknown)} of {len(tokens)} words are not in the system's vocabulary: {named}")

@@ -135,9 +135,9 @@ class Recogniser:
             self._word_input = WordInput(folder, self._preprocessor, threads=threads)
             self._word_finder = _word_finder(asr, folder, self._word_input)
         elif asr != "corpus":
-            from ..asr.finder import engine_of
+            from ..asr.finder import recogniser_config
 
-            engine_of(asr, folder)  # an unknown name is an error for these systems, too
+            recogniser_config(asr, folder)  # an unknown name is an error for these systems, too
             self._unused_asr = (f"this system reads no words; asr={asr!r} is not used",)
 
     @property
@@ -206,7 +206,7 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        waveform = audio.load(source, most=self.max_seconds, side=self._acoustic_input.side)
+        waveform = audio.load(source, max_seconds=self.max_seconds, side=self._acoustic_input.side)
         try:
             return self._prepared(waveform, transcript, words)
         except AudioError as error:  # raised for the samples, without the name of their file

@@ -1,22 +1,24 @@
-"""Emotion systems: what they read, how they are trained, what they answer.
+"""Train emotion systems and Speech2Vec.
 
-Fold + Sources ─ train ─▶ model.onnx, model.json, Outcome(logits of development and test data)
+FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits of development and test data)
 """
 
-from .dataset import Batches, Inputs, Sources, WordVectoriser, fit_preprocessor, prepare
-from .emotion import TEACHER, EmotionTask, Outcome, answers_of, build, logits, restore, train
+from .dataset import Batches
+from .emotion import TEACHER, EmotionTask, TrainedOutputs, build, exported_logits, logits, restore, train
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 
 __all__ = [
     "TEACHER",
     "Batches",
     "EmotionTask",
+    "FoldInputs",
     "Inputs",
-    "Outcome",
-    "Sources",
+    "TrainedOutputs",
     "WordVectoriser",
-    "answers_of",
     "build",
+    "exported_logits",
     "fit_preprocessor",
+    "load_vectors",
     "logits",
     "prepare",
     "restore",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .. import inference
 from ..data.utterance import Utterance
-from ..embeddings.spoken_words import _NO_NEIGHBOURS, MAX_WORD_FRAMES, Segments
+from ..embeddings.spoken_words import MAX_WORD_FRAMES, NO_NEIGHBOURS, Segments
 from ..errors import ConfigurationError, ModelError
 from ..models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from ..preprocessing import Normaliser, pad
@@ -151,7 +151,7 @@ def train(
         raise ConfigurationError(f"window = {window} and batch_size = {batch_size}: both must be 1 or more")
     segments, held_out = Segments.of(utterances, frames), Segments.of(development, frames)
     if not _has_neighbours(segments):
-        raise ConfigurationError(_NO_NEIGHBOURS)
+        raise ConfigurationError(NO_NEIGHBOURS)
     if not _has_neighbours(held_out):
         log.info("no development words that have a neighbour: the last epoch is kept")
         training = replace(training, choice="last", patience=0)

@@ -8,7 +8,7 @@ convolution is masked as in the PyTorch model.
 
 from __future__ import annotations
 
-from ...config.cnn_stacks import Convolution, Stack, places
+from ...config.cnn_stacks import Convolution, Stack, layer_numbers
 from .graph import FLOAT, Graph, Weights
 
 
@@ -29,7 +29,7 @@ def encoder(graph: Graph, stack: Stack, frames: str, lengths: str, weights: Weig
     x, lengths = _channels(graph, stack, frames, lengths, name)
     x = _masked(graph, x, lengths, stack, f"{name}.input")
     lengths = graph.at_least_one(lengths, name)
-    for place, layer in zip(places(stack), stack.layers, strict=True):
+    for place, layer in zip(layer_numbers(stack), stack.layers, strict=True):
         layer_name = f"{name}.features.{place}"
         before = layer.padding if isinstance(layer, Convolution) else 0
         window = _window(stack, layer.kernel, layer.stride, before)

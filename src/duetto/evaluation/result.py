@@ -16,7 +16,8 @@ from ..data.utterance import Utterance
 from ..errors import ConfigurationError, ModelError
 from ..splits import Fold
 from ..utils import files
-from ..utils.reading import Record, parse_json, read_arrays
+from ..utils.arrays import read_arrays
+from ..utils.reading import Record, parse_json
 
 KINDS = ("system", "control", "leak")
 """Kinds of results, in the order of a report."""

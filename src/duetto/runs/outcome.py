@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
+from ..utils.arrays import read_arrays
 from ..utils.files import replacing
-from ..utils.reading import parse_json, read_arrays
+from ..utils.reading import parse_json
 
 _REPAIR = "delete it to train this fold and seed again"
 

@@ -1,4 +1,4 @@
-"""Miniature corpus trees for the tests of parsers and doctor. Every function writes below a folder and returns it."""
+"""Miniature corpus trees for the tests of corpus readers and validation; every function returns its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -82,7 +82,7 @@ def test_ljspeech(tmp_path):
     assert (first.id, first.text, first.scenario) == ("LJ001-0001", "“Printing”, then", "LJ001")
     assert first.audio == tmp_path / "wavs/LJ001-0001.flac"
     assert (second.text, second.speaker, second.gender) == ("Doctor Ames had two", "LJ", "female")
-    assert second.audio == tmp_path / "wavs/LJ002-0001.wav"  # where it should lie; the doctor says that it does not
+    assert second.audio == tmp_path / "wavs/LJ002-0001.wav"  # where it should be; validation reports it as missing
     assert (second.label, second.raw_label, second.session) == (None, None, None)
 
 
@@ -232,7 +232,7 @@ def test_a_linked_chapter_of_librispeech(chapters, tmp_path):
     assert [u.id for u in librispeech.CORPUS(corpus)] == [u.id for u in librispeech.CORPUS(chapters)]
 
 
-def test_a_link_to_a_recording_that_is_gone_is_for_the_doctor(tmp_path):
+def test_a_link_to_a_recording_that_is_gone_is_left_to_validation(tmp_path):
     wav(tmp_path / "03a01Fa.wav")
     linked(tmp_path / "03a01Wa.wav", tmp_path / "gone.wav")
     assert [u.id for u in emodb.CORPUS(tmp_path)] == ["03a01Fa", "03a01Wa"]

@@ -19,30 +19,30 @@ def align(
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, with the words of every utterance.")],
     by: Annotated[
         str,
-        typer.Option(help="transcript (forced alignment), recognise (whatever the transcript says), or segment."),
+        typer.Option(help="transcript (forced alignment), recognise (ignore the transcript), or segment."),
     ] = "transcript",
-    missing: Annotated[MissingTranscript, typer.Option(help="What to do without a transcript.")] = "recognise",
+    missing: Annotated[MissingTranscript, typer.Option(help="For utterances without a transcript.")] = "recognise",
     language: Annotated[
         Path | None,
-        typer.Option(help="Manifest whose sentences the recogniser shall expect; training part only!"),
+        typer.Option(help="Manifest to build the language model from; give the training part only."),
     ] = None,
     asr: Annotated[str, typer.Option(help="Speech recogniser: pocketsphinx, or whisper=FOLDER.")] = "pocketsphinx",
     anew: Annotated[
         bool,
-        typer.Option("--anew", help="Align anew where there are timed words."),
+        typer.Option("--anew", help="Align again where words have times already."),
     ] = False,
-    cache: Annotated[Path | None, typer.Option(help="Answers already found; beside OUT by default.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Folder of intermediate results; beside OUT by default.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
 ) -> None:
-    """Find the words of every utterance and their times. Resumable; says what it could not align.
+    """Find the words of every utterance and their times. Resumable; prints what it could not align.
 
-    Exit status 1 where an utterance got no words.
+    Exit status 1 if an utterance has no words in the end.
 
     Examples:
 
         duetto align lj.jsonl -o lj-aligned.jsonl --workers 2
 
-        duetto align test.jsonl -o heard.jsonl --by recognise --language train.jsonl
+        duetto align test.jsonl -o recognised.jsonl --by recognise --language train.jsonl
 
         duetto align any-language.jsonl -o segments.jsonl --by segment
     """

@@ -17,7 +17,7 @@ from ..errors import DuettoError
 from ..utils.progress import bar
 from .output import Console, echo, json_line
 
-app = typer.Typer(help="Corpus folders: examine, turn into a manifest, or make a synthetic one.", no_args_is_help=True)
+app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
 
 Kind = Annotated[str, typer.Argument(help="Kind of corpus: " + ", ".join(corpora.CORPORA))]
 
@@ -29,7 +29,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every recording, not only its header.")] = False,
 ) -> None:
-    """Examine a corpus folder: counts per class and session, and everything that is wrong with it.
+    """Check a corpus folder: counts per class and session, and everything that is wrong with it.
 
     Exit status 1 where there is an error; notes need no action.
 
@@ -40,30 +40,30 @@ def check(
         duetto corpus check ravdess /data/ravdess --deep --json
     """
     with bar("check recordings") as progress:
-        checkup = validate.check(kind, path, decode=deep, progress=progress)
+        report = validate.check(kind, path, decode=deep, progress=progress)
     if as_json:
-        json_line(checkup.record())
+        json_line(report.record())
     else:
-        _show(checkup)
-    if not checkup.healthy:
+        _print(report)
+    if not report.healthy:
         raise typer.Exit(1)
 
 
-def _show(checkup: validate.ValidationReport) -> None:
+def _print(report: validate.ValidationReport) -> None:
     console = Console()
-    console.print(f"{checkup.utterances} utterances, {checkup.selected} with a class", highlight=False)
-    for title, counts in (("class", checkup.by_label), ("session", checkup.by_session)):
+    console.print(f"{report.utterances} utterances, {report.selected} with a class", highlight=False)
+    for title, counts in (("class", report.by_label), ("session", report.by_session)):
         if counts:
             table = Table(title, "utterances", box=None, pad_edge=False)
             for name, number in counts.items():
                 table.add_row(escape(name), str(number))
             console.print(table)
-    for problem in checkup.problems:
+    for problem in report.problems:
         console.print(
             f"{problem.severity}: {problem.kind}: {problem.id}: {problem.detail}", markup=False, soft_wrap=True
         )
-    verdict = f"{len(checkup.errors)} errors, {len(checkup.notes)} notes"
-    console.print("healthy: " + verdict if checkup.healthy else "NOT healthy: " + verdict, highlight=False)
+    verdict = f"{len(report.errors)} errors, {len(report.notes)} notes"
+    console.print("healthy: " + verdict if report.healthy else "NOT healthy: " + verdict, highlight=False)
 
 
 @app.command()
@@ -98,9 +98,9 @@ def manifest(
 def synthesise(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     size: Annotated[int, typer.Option(help="Utterances of the four classes.")] = 600,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 0,
-    leak: Annotated[float, typer.Option(help="0–1: how far scenario and wording betray the emotion.")] = 0.0,
-    unseen_voices: Annotated[bool, typer.Option(help="Give session 5 voices unlike all others.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
+    leak: Annotated[float, typer.Option(help="0–1: how much scenario and wording reveal the emotion.")] = 0.0,
+    unseen_voices: Annotated[bool, typer.Option(help="Give session 5 voices that differ from all others.")] = False,
 ) -> None:
     """Write a SYNTHETIC corpus in the shape of IEMOCAP, whose best possible accuracies are known.
 
@@ -108,6 +108,6 @@ def synthesise(
 
         duetto corpus synthesise synthetic --size 600 && duetto corpus check synthetic synthetic
     """
-    with bar("speak") as progress:
+    with bar("synthesise") as progress:
         synthetic.write(out, size=size, seed=seed, leak=leak, unseen_test_voices=unseen_voices, progress=progress)
     echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)

@@ -16,7 +16,7 @@ SYNTHETIC_MARKER = "SYNTHETIC.json"
 
 _UNFINISHED = f".partial-*/{SYNTHETIC_MARKER}"
 """Where versions up to 0.9 left the marker when they were killed, beside sessions that were already in place."""
-_REPAIR = "run the same `duetto corpus synthesise` again, or delete the folder and make it anew"
+_REPAIR = "run the same `duetto corpus synthesise` again, or delete the folder and make it again"
 
 
 def is_synthetic(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The doctor: each planted defect is found and named, and nothing else is."""
+"""Validation: each planted defect is found and named, and nothing else is."""
 
 import json
 import shutil

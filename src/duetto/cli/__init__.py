@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from .. import __version__
 from ..errors import DuettoError, MissingExtraError
 from . import output, streams
 
@@ -82,9 +83,7 @@ app = typer.Typer(
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        output.echo(f"duetto {version('duetto')}")
+        output.echo(f"duetto {__version__}")
         raise typer.Exit
 
 

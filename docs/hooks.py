@@ -6,6 +6,7 @@ MkDocs calls the `on_…` functions (see `hooks` in mkdocs.yml). Nothing here is
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,15 @@ COMMANDS = "<!-- commands -->"
 """Where `cli.md` lists every command."""
 MODULES = "<!-- modules -->"
 """Where `api.md` links the page of every module."""
+
+
+def _is_reference(record: logging.LogRecord) -> bool:
+    """Whether a warning of autorefs is about a link; docstrings have none, but `a[i][j]` in them looks like one."""
+    return not ("cross-reference target" in record.getMessage() and "/src/duetto/" in record.getMessage())
+
+
+for _part in ("plugin", "references"):
+    logging.getLogger(f"mkdocs.plugins.mkdocs_autorefs._internal.{_part}").addFilter(_is_reference)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -132,7 +142,7 @@ def markdown_of(notebook: dict[str, Any], name: str) -> str:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(source)
+            parts.append(source.replace("](../docs/", "](../"))
         elif source:
             parts.append(f"```python\n{source}\n```")
             parts += [f"```text\n{text.rstrip()}\n```" for text in map(printed, cell["outputs"]) if text.strip()]

@@ -35,6 +35,20 @@ for _part in ("plugin", "references"):
     logging.getLogger(f"mkdocs.plugins.mkdocs_autorefs._internal.{_part}").addFilter(_is_reference)
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the pages of the modules to the navigation, under Reference.
+
+    Args:
+        config: The configuration of the site.
+
+    Returns:
+        The same, with the pages.
+    """
+    (reference,) = (part["Reference"] for part in config.nav or () if "Reference" in part)
+    reference.insert(2, {"Modules": [{f"duetto.{name}": f"api/{name}.md"} for name in modules()]})
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for every module of the package and for every notebook.
 

@@ -19,6 +19,7 @@ from duetto.cli import app
 from duetto.data.manifest import read_manifest
 from duetto.data.text import tokens
 from duetto.embeddings import vectors
+from duetto.embeddings.similarity import BENCHMARKS
 from duetto.embeddings.vectors import Vectors
 
 ROOT = Path(__file__).parents[1]
@@ -148,7 +149,8 @@ def write_world(folder: Path) -> None:
         vectors.save(made, path)
     (folder / "word-similarity").mkdir()
     pairs = [f"{a}\t{b}\t{i}\n" for i, (a, b) in enumerate(zip(words, words[1:], strict=False))]
-    (folder / "word-similarity/EN-MC-30.txt").write_text("".join(pairs[:30]))
+    for file in BENCHMARKS.values():
+        (folder / "word-similarity" / file).write_text("".join(pairs[:30]))
     for name, system in (("acoustic", "acoustic"), ("fusion", "fusion-speech2vec")):
         run(quick(["train", system, "--manifest", str(manifest), "-o", str(folder / "runs" / name)]))
     assert audio.load(folder / "call.wav").duration > 1

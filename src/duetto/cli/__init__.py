@@ -13,7 +13,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from .. import __version__
+import duetto
+
 from ..errors import DuettoError, MissingExtraError
 from . import output, streams
 
@@ -83,7 +84,7 @@ app = typer.Typer(
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        output.echo(f"duetto {__version__}")
+        output.echo(f"duetto {duetto.__version__}")
         raise typer.Exit
 
 

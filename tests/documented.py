@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import shutil
@@ -148,7 +149,7 @@ def write_world(folder: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         vectors.save(made, path)
     (folder / "word-similarity").mkdir()
-    pairs = [f"{a}\t{b}\t{i}\n" for i, (a, b) in enumerate(zip(words, words[1:], strict=False))]
+    pairs = [f"{a}\t{b}\t{i}\n" for i, (a, b) in enumerate(itertools.pairwise(words))]
     for file in BENCHMARKS.values():
         (folder / "word-similarity" / file).write_text("".join(pairs[:30]))
     for name, system in (("acoustic", "acoustic"), ("fusion", "fusion-speech2vec")):

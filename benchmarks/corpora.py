@@ -64,7 +64,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     chosen = SYSTEMS[options.systems]
-    experiments = [experiment.changed(experiment.load(name), settings) for name, settings in chosen]
+    experiments = [experiment.with_overrides(experiment.load(name), settings) for name, settings in chosen]
     versions = environment(("torch", "lightning", "scikit-learn", "hmmlearn"))
     print("environment:", ", ".join(f"{name} {version}" for name, version in versions.items()), "\n")
     print("| corpus | system | UA % | WA % | macro-F1 % | ECE % before → after temperature |")

@@ -73,7 +73,7 @@ def cross(e: Experiment, fold: Fold, shop: Workspace, out: Path, seeds: range) -
 
 def answers(session: Session, utterances: Sequence[Utterance], sources: training.Sources) -> np.ndarray:
     """Logits of the exported graph: what a user would get."""
-    inputs = training.prepare(utterances, session.front, sources)
+    inputs = training.prepare(utterances, session.preprocessor, sources)
     return session.answer(inputs.frames, None)
 
 
@@ -110,7 +110,7 @@ def cross_table(
         "|---|---|---|---|---|---|---|",
     ]
     for name, settings in ROWS:
-        e = experiment.changed(experiment.load(name), settings)
+        e = experiment.with_overrides(experiment.load(name), settings)
         for source, target in (("emodb", "ravdess"), ("ravdess", "emodb")):
             found, changed = cross(e, transfer(f"{source}-{target}", data[source], data[target]), shop, out, seeds)
             if not sadness and target == "ravdess":
@@ -151,7 +151,7 @@ def final(e: Experiment, data: dict[str, list[Utterance]], shop: Workspace, out:
     sources = shop.sources(e, [*train, *development], [])
     training.train(e, Fold("final", train, development, development), sources, out / "final", seed=0)
     session = Session(out / "final")
-    target = [session.front.classes.index(str(u.label)) for u in development]
+    target = [session.preprocessor.classes.index(str(u.label)) for u in development]
     ua = metrics.unweighted_accuracy(target, answers(session, development, sources).argmax(1), 4)
     held = ", ".join(sorted({str(u.speaker) for u in development}))
     print(f"final: {len(train)} utterances trained, temperature {session.temperature:.3f} on {held}; UA there {ua:.3f}")

@@ -184,7 +184,7 @@ def answer(model: Path, small: Path, file: Path) -> str:
     }
     for name, folder in (("float32", model), ("int8", small)):
         session = inference.Session(folder)
-        batch = session.front.collate([heard], None)
+        batch = session.preprocessor.collate([heard], None)
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
     sides["everything, the model that comes along"] = partial(duetto.load(), file)

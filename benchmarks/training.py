@@ -71,8 +71,8 @@ def duetto(inputs: training.Inputs, mask: str, threads: int, accelerator: str) -
     """A share of an epoch by `training.fit`."""
     chosen = experiment.load("fusion-random", recurrent_mask=mask)
     vocabulary = Vocabulary(tuple(f"w{i}" for i in range(TYPES)))
-    front = Preprocessor(chosen, Normaliser.identity(34), vocabulary, Normaliser.identity(50))
-    task = Task(front, inputs, inputs, seed=0)
+    preprocessor = Preprocessor(chosen, Normaliser.identity(34), vocabulary, Normaliser.identity(50))
+    task = Task(preprocessor, inputs, inputs, seed=0)
     model = EmotionModel(ModelConfig(recurrent_mask=mask), torch.randn(TYPES + 2, 50))
     config = loop.TrainingConfig(epochs=1, threads=threads, accelerator=accelerator)
 

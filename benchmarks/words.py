@@ -32,8 +32,7 @@ from duetto.asr.metrics import (
 )
 from duetto.asr.segment import from_words, segment
 from duetto.audio.timing import SAMPLE_RATE
-from duetto.corpora.ljspeech import parse as parse_ljspeech
-from duetto.corpora.ravdess import parse as parse_ravdess
+from duetto.corpora import CORPORA
 from duetto.data.text import normalise
 from duetto.data.utterance import Word
 from duetto.synthetic.espeak import Speaker
@@ -81,19 +80,19 @@ def synthetic() -> list[Item]:
     items = []
     for variant, rate in VOICES:
         for text in SENTENCES:
-            samples, words = Speaker(variant).say(text, rate=rate)
+            samples, words = Speaker(variant).synthesise(text, rate=rate)
             items.append(Item(samples, text, words))
     return items
 
 
 def ljspeech(folder: Path) -> list[Item]:
     """Every utterance of LJ Speech below the folder, in order of its name."""
-    return [Item(audio.load(u.audio).samples, u.text or "") for u in parse_ljspeech(folder)]
+    return [Item(audio.load(u.audio).samples, u.text or "") for u in CORPORA["ljspeech"](folder)]
 
 
 def ravdess(folder: Path, n: int) -> list[Item]:
     """`n` utterances drawn from RAVDESS."""
-    utterances = parse_ravdess(folder)
+    utterances = CORPORA["ravdess"](folder)
     chosen = np.random.default_rng(0).permutation(len(utterances))[:n]
     return [Item(audio.load(utterances[i].audio).samples, utterances[i].text or "") for i in sorted(chosen)]
 

@@ -46,7 +46,7 @@ def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
     pytest.importorskip("espeakng_loader")
     from duetto.synthetic.espeak import Speaker
 
-    return [Speaker("f2").say(text) for text in SENTENCES]
+    return [Speaker("f2").synthesise(text) for text in SENTENCES]
 
 
 def test_true_word_times(aligner, spoken):
@@ -114,7 +114,7 @@ def test_words_outside_the_dictionary(aligner):
     pytest.importorskip("espeakng_loader")
     from duetto.synthetic.espeak import Speaker
 
-    samples, truth = Speaker("f2").say("please bring the zorblat to my mother")
+    samples, truth = Speaker("f2").synthesise("please bring the zorblat to my mother")
     for _ in range(2):  # the second time the decoder knows the word; it was guessed all the same
         alignment = aligner.align(samples, "please bring the zorblat to my mother")
         assert alignment.guessed == ("zorblat",)
@@ -149,7 +149,7 @@ def test_audio_without_speech(aligner, samples, reason):
     assert reason in alignment.warnings[0]
 
 
-@pytest.mark.parametrize("samples", [np.array([0.0, np.nan]), np.zeros(0), np.zeros((2, 9)), np.zeros(9, np.int16)])
+@pytest.mark.parametrize("samples", [np.array([0.0, np.nan]), np.zeros(0), np.zeros((2, 9)), np.zeros(9, np.int32)])
 def test_samples_that_are_no_recording(aligner, samples):
     with pytest.raises(AudioError):
         aligner.align(samples, "hello")

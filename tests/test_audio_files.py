@@ -215,7 +215,7 @@ def test_only_lines_of_libmpg123_are_kept_out(capfd: pytest.CaptureFixture[str])
     library = ctypes.CDLL(None)
     pointer = ctypes.c_void_p.in_dll(library, "__stderrp" if sys.platform == "darwin" else "stderr")
     library.fputs.argtypes = (ctypes.c_char_p, ctypes.c_void_p)
-    with messages.kept_out(), messages.kept_out():
+    with messages.mpg123_messages_suppressed(), messages.mpg123_messages_suppressed():
         library.fputs(b"[src/libmpg123/layer3.c:1()] error: dequantization failed!\n", pointer.value)
         library.fputs(b"another library\n", pointer.value)
         os.write(2, b"this program\n")
@@ -256,7 +256,7 @@ def test_a_fifo_is_read_to_its_end(tmp_path: Path, recording: Path) -> None:
 def test_a_fifo_that_gives_nothing_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_open: bool
 ) -> None:
-    monkeypatch.setattr(sources, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(sources, "STREAM_TIMEOUT", 0.2)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     holder = os.open(pipe, os.O_RDWR) if held_open else None
@@ -281,8 +281,8 @@ def test_devices_end_with_an_error(device: str, message: str) -> None:
 
 @posix
 def test_an_endless_recording_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MOST_BYTES", 3 << 20)
-    monkeypatch.setattr(sources, "_IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(sources, "MAX_STREAM_BYTES", 3 << 20)
+    monkeypatch.setattr(sources, "MAX_MEMORY", 1 << 20)
     head, data = wav(0xFFFF_FFFF, b""), bytes(1 << 16)
 
     class Endless(io.RawIOBase):
@@ -342,7 +342,7 @@ def test_links_and_folders(tmp_path: Path) -> None:
         audio.load(link)
 
 
-# No more is decoded than is asked for.
+# No more is decoded than is needed.
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
@@ -361,8 +361,8 @@ def test_a_part_has_the_frames_of_the_whole(
     count = round(4 / step)
     sides: tuple[tuple[Literal["first", "last"], slice], ...] = (("first", slice(count)), ("last", slice(-count, None)))
     for side, kept in sides:
-        part = audio.load(io.BytesIO(content), most=5.0, side=side)
-        assert part.whole == pytest.approx(whole.duration, abs=1e-4) and part.duration < 6.1
+        part = audio.load(io.BytesIO(content), max_seconds=5.0, side=side)
+        assert part.source_duration == pytest.approx(whole.duration, abs=1e-4) and part.duration < 6.1
         # The filter of the resampler at 20 bits; features are logarithms and ratios of what passes it.
         np.testing.assert_allclose(config.extract(part.samples, RATE)[kept], features[kept], atol=2e-3)
 
@@ -374,10 +374,10 @@ def test_hours_of_sound_need_no_more_memory_than_the_part(tmp_path: Path, side: 
         for _ in range(60):
             file.write(np.zeros(60 * RATE, np.int16))
     tracemalloc.start()
-    waveform = audio.load(path, most=20.0, side=side)
+    waveform = audio.load(path, max_seconds=20.0, side=side)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert waveform.whole == 3600 and waveform.duration == 20
+    assert waveform.source_duration == 3600 and waveform.duration == 20
     assert peak < 12e6  # 20 s are 1.3 MB, held twice; an hour is 230 MB
 
 
@@ -395,7 +395,7 @@ def mutated(name: str, trial: int) -> bytes:
 READS: tuple[Callable[[io.BytesIO], object], ...] = (
     audio.load,
     lambda f: audio.load(f, start=0.1, end=0.2),
-    lambda f: audio.load(f, most=0.2, side="last"),
+    lambda f: audio.load(f, max_seconds=0.2, side="last"),
     audio.properties,
 )
 

@@ -103,7 +103,7 @@ def test_the_audit_notes_weights_that_came_from_elsewhere(trained: Path, tmp_pat
 
 
 def test_a_waveform_is_normalised_by_one_mean_and_one_deviation(trained: Path) -> None:
-    normaliser = inference.Session(trained / "waveform-cnn/fold0-seed0").front.normaliser
+    normaliser = inference.Session(trained / "waveform-cnn/fold0-seed0").preprocessor.normaliser
     assert normaliser.mean.shape == normaliser.deviation.shape == (1,)
 
 

@@ -368,13 +368,13 @@ def run_folder(
     store = FeatureStore.open(features)
     normaliser = Normaliser.fit((store[u.id] for name in fitted for u in getattr(fold, name)), 34)
     vocabulary = Vocabulary.build([tokens(u) for u in fold.train])
-    front = Preprocessor(
+    preprocessor = Preprocessor(
         e or experiment.load("fusion-random"),
         normaliser,
         Vocabulary((*vocabulary.words, *words)),
         Normaliser.identity(50),
     )
-    (part / "model.json").write_text(json.dumps(front.to_json()))
+    (part / "model.json").write_text(json.dumps(preprocessor.to_json()))
     (part / "language.json").write_text(json.dumps({"words": [*vocabulary.words, *spoken]}))
     history = {"epochs": [{"epoch": i, "score": score} for i, score in enumerate(scores)], "chosen": chosen}
     np.savez(part / "outcome.npz", history=np.array(json.dumps(history)))

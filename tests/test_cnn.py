@@ -13,9 +13,9 @@ from torch import Tensor, nn
 import planted
 from duetto import training
 from duetto.config import experiment
-from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, places
+from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, layer_numbers
 from duetto.errors import ModelError
-from duetto.features.registry import kind
+from duetto.features.registry import feature_spec
 from duetto.models.cnn import ConvolutionalEncoder
 from duetto.models.emotion import Batch, EmotionModel, ModelConfig
 from duetto.models.onnx import networks
@@ -25,7 +25,7 @@ LENGTHS = (1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32, 33, 64, 65, 100, 127, 128, 129)
 
 
 def values(name: str) -> int:
-    return kind(STACKS[name].features).dim
+    return feature_spec(STACKS[name].features).dim
 
 
 def model(name: str, **changes: object) -> EmotionModel:
@@ -136,7 +136,7 @@ def test_shapes_and_names_are_those_of_alexnet() -> None:
     assert isinstance(network.acoustic, ConvolutionalEncoder)
     own = {name: tuple(tensor.shape) for name, tensor in network.acoustic.features.state_dict().items()}
     assert own == {name: tuple(tensor.shape) for name, tensor in alexnet().state_dict().items()}
-    assert places(STACKS["alexnet"]) == (0, 2, 3, 5, 6, 8, 10, 12)
+    assert layer_numbers(STACKS["alexnet"]) == (0, 2, 3, 5, 6, 8, 10, 12)
 
 
 def test_equals_alexnet_where_no_window_reaches_the_end() -> None:
@@ -163,7 +163,7 @@ def test_an_experiment_starts_from_the_weights_of_a_file(tmp_path: Path) -> None
     everyone = (*fold.train, *fold.development, *fold.test)
     sources = Sources(frames={u.id: rng.normal(size=(9, 64)).astype(np.float32) for u in everyone})
     e = experiment.load("spectrogram-alexnet", initial=str(tmp_path / "alexnet.safetensors"))
-    built = training.build(training.frontend(e, fold, sources), fold, sources, seed=0)
+    built = training.build(training.fit_preprocessor(e, fold, sources), fold, sources, seed=0)
     assert isinstance(built.acoustic, ConvolutionalEncoder)
     for name, tensor in published.state_dict().items():
         torch.testing.assert_close(built.acoustic.features.state_dict()[name], tensor, rtol=0, atol=0)

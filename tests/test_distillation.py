@@ -63,18 +63,18 @@ def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: f
     """The teacher calls every aroused voice sad and every other one happy: never what the labels say."""
     fold, sources = planted.fold(320)
     e = experiment.load("acoustic", **{**SMALL, "distil_weight": weight})
-    front = training.frontend(e, fold, sources)
+    preprocessor = training.fit_preprocessor(e, fold, sources)
     train, development, test = (
-        training.prepare(part, front, sources) for part in (fold.train, fold.development, fold.test)
+        training.prepare(part, preprocessor, sources) for part in (fold.train, fold.development, fold.test)
     )
     aroused = np.isin(np.array(LABEL_SETS["four"])[train.target], list(planted.AROUSED))
     angry, happy, neutral, sad = range(4)
     logits = np.zeros((len(aroused), 4), np.float32)
     logits[np.arange(len(aroused)), np.where(aroused, sad, happy)] = 8.0
-    model = training.build(front, fold, sources, seed=0)
-    task = EmotionTask(front, train, development, 0, logits)
+    model = training.build(preprocessor, fold, sources, seed=0)
+    task = EmotionTask(preprocessor, train, development, 0, logits)
     fit(model, task, TrainingConfig(epochs=12, learning_rate=3e-3, choice="last"), tmp_path)
-    answers = training.logits(model, front, test).argmax(-1)
+    answers = training.logits(model, preprocessor, test).argmax(-1)
     heard = np.isin(np.array(LABEL_SETS["four"])[test.target], list(planted.AROUSED))
     taught = np.where(heard, sad, happy)
     possible = np.where(heard[:, None], [angry, happy], [neutral, sad])

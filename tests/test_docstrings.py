@@ -102,8 +102,8 @@ def faults(node: ast.Module | ast.ClassDef) -> Iterator[str]:
 
 
 PENDING = {
-    *("__init__.py", "__main__.py", "errors.py", "metrics.py", "preprocessing.py", "runs.py", "splits.py"),
-    *("utils", "audio", "data", "corpora", "synthetic", "features", "asr", "embeddings", "config", "models"),
+    *("__init__.py", "__main__.py", "errors.py", "runs.py"),
+    *("utils", "synthetic", "asr", "embeddings", "models"),
     *("baselines", "evaluation", "audit", "report", "inference", "training", "experiments", "recipes", "cli"),
 }
 

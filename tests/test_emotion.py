@@ -36,8 +36,8 @@ def test_exported_graph_equals_the_model(tmp_path: Path, system: str, padding: s
     changes = {**SMALL, "epochs": 1, "padding": padding, "max_frames": 30, "max_words": 8}
     outcome = training.train(experiment.load(system, **changes), fold, sources, tmp_path, seed=0)
     session = inference.Session(tmp_path)
-    inputs = training.prepare(fold.test, session.front, sources)
-    exported = session.logits(*session.front.collate(inputs.frames, inputs.words))
+    inputs = training.prepare(fold.test, session.preprocessor, sources)
+    exported = session.logits(*session.preprocessor.collate(inputs.frames, inputs.words))
     # float32 in two libraries that sum in different orders, over at most 30 steps
     np.testing.assert_allclose(exported, outcome.test_logits, atol=1e-5)
     assert session.temperature == outcome.temperature
@@ -60,11 +60,11 @@ def test_vocabulary_is_of_training_and_of_the_vectors() -> None:
     fold, sources = planted.fold()
     known = Vectors(("zebra", "good"), np.eye(2, dtype=np.float32))
     sources = replace(sources, vectors=lambda _: known)
-    front = training.frontend(experiment.load("fusion-random", word_dim=2), fold, sources)
-    assert {"zebra", "good", "awful"} <= set(front.vocabulary.words)
-    model = training.build(front, fold, sources, seed=0)
+    preprocessor = training.fit_preprocessor(experiment.load("fusion-random", word_dim=2), fold, sources)
+    assert {"zebra", "good", "awful"} <= set(preprocessor.vocabulary.words)
+    model = training.build(preprocessor, fold, sources, seed=0)
     assert model.words is not None and model.words.embedding is not None
-    row = model.words.embedding.weight[int(front.ids(["zebra"])[0])]
+    row = model.words.embedding.weight[int(preprocessor.ids(["zebra"])[0])]
     assert row.tolist() == [1.0, 0.0]
 
 
@@ -72,7 +72,7 @@ def test_vocabulary_is_of_training_and_of_the_vectors() -> None:
 def test_the_experiment_says_which_recurrent_mask(kind: str) -> None:
     fold, sources = planted.fold()
     e = experiment.load("fusion-random", recurrent_mask=kind, hidden=8, dense=8)
-    model = training.build(training.frontend(e, fold, sources), fold, sources, seed=0)
+    model = training.build(training.fit_preprocessor(e, fold, sources), fold, sources, seed=0)
     assert model.acoustic is not None and model.words is not None
     assert {model.acoustic.lstm.recurrent_mask, model.words.encoder.lstm.recurrent_mask} == {kind}
 
@@ -81,9 +81,9 @@ def test_class_weights_are_inverse_frequencies() -> None:
     fold, sources = planted.fold()
     few = replace(fold, train=tuple(u for i, u in enumerate(fold.train) if u.label != "sad" or i % 2))
     e = experiment.load("acoustic", class_weights=True)
-    front = training.frontend(e, few, sources)
-    inputs = training.prepare(few.train, front, sources)
-    task = training.EmotionTask(front, inputs, inputs, 0)
+    preprocessor = training.fit_preprocessor(e, few, sources)
+    inputs = training.prepare(few.train, preprocessor, sources)
+    task = training.EmotionTask(preprocessor, inputs, inputs, 0)
     counts = np.bincount(inputs.target)
     assert task.class_weights is not None
     np.testing.assert_allclose(task.class_weights.numpy() * counts, len(inputs.target) / 4, rtol=1e-6)
@@ -91,8 +91,8 @@ def test_class_weights_are_inverse_frequencies() -> None:
 
 def test_speaker_normalisation_takes_each_speakers_own_frames() -> None:
     fold, sources = planted.fold()
-    front = training.frontend(experiment.load("acoustic", normalisation="speaker"), fold, sources)
-    inputs = training.prepare(fold.test, front, sources)
+    preprocessor = training.fit_preprocessor(experiment.load("acoustic", normalisation="speaker"), fold, sources)
+    inputs = training.prepare(fold.test, preprocessor, sources)
     assert inputs.frames is not None
     for speaker in {u.speaker for u in fold.test}:
         own = np.concatenate([f for f, u in zip(inputs.frames, fold.test, strict=True) if u.speaker == speaker])
@@ -103,7 +103,7 @@ def test_speaker_normalisation_takes_each_speakers_own_frames() -> None:
 def test_missing_features_name_the_utterance() -> None:
     fold, _ = planted.fold()
     with pytest.raises(ConfigurationError, match="has no features; extract them first"):
-        training.frontend(experiment.load("acoustic"), fold, Sources(frames={}))
+        training.fit_preprocessor(experiment.load("acoustic"), fold, Sources(frames={}))
 
 
 def test_the_answer_does_not_depend_on_the_threads_of_the_process(tmp_path: Path) -> None:

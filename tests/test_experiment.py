@@ -4,22 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from duetto.config.experiment import _CHOICES, EXPERIMENTS, SYSTEMS, changed, load, teacher_of
+from duetto.config.experiment import SYSTEMS, load, teacher_of, with_overrides
 from duetto.errors import ConfigurationError
-from duetto.features.registry import FEATURES
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_loads_and_bears_its_name(name: str) -> None:
     assert load(name).name == name
-
-
-def test_every_experiment_file_is_in_the_registry() -> None:
-    assert {path.name for path in EXPERIMENTS.glob("*.toml")} == set(SYSTEMS.values())
-
-
-def test_experiments_name_every_kind_of_features() -> None:
-    assert set(_CHOICES["features"]) == set(FEATURES)
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -40,7 +31,7 @@ def test_changes_are_validated_too() -> None:
         ('name = "x"\ntitle = "x"', "'encoders' is required"),
         ('name = "x"\ntitle = "x"\nencoders = ["video"]', "choose from acoustic, words"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\nepoch = 3', "unknown key 'epoch'; known keys are .*epochs"),
-        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nepochs = "3"', "epochs = '3' is not of type"),
+        ('name = "x"\ntitle = "x"\nencoders = ["words"]\nepochs = "3"', "epochs = '3' is not of type int"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\nhidden = true', "hidden = True is not of type"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\ndropout = 1', "give a share"),
         ("name = ", "not valid TOML"),
@@ -53,7 +44,7 @@ def test_changes_are_validated_too() -> None:
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\npaper_ua = ' + "9" * 400, "1329 bits is not of type"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\npaper_ua = nan', "not of type|give a percentage"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\nlearning_rate = inf', "give a number above 0"),
-        ('name = "x"\ntitle = "x"\nencoders = [["words"]]', "not of type"),
+        ('name = "x"\ntitle = "x"\nencoders = [["words"]]', "not of type list of str"),
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\n"\\u001b[2J" = 1', r"unknown key '\\x1b\[2J'"),
     ],
 )
@@ -71,10 +62,10 @@ def test_no_such_system_lists_the_systems() -> None:
 
 
 def test_settings_change_keys_and_show_in_the_name() -> None:
-    e = changed(load("acoustic"), ["epoch_choice=last", "dropout = 0.5", "class_weights=true", "epochs=3"])
+    e = with_overrides(load("acoustic"), ["epoch_choice=last", "dropout = 0.5", "class_weights=true", "epochs=3"])
     assert (e.epoch_choice, e.dropout, e.class_weights, e.epochs) == ("last", 0.5, True, 3)
     assert e.name == "acoustic (epoch_choice=last, dropout=0.5, class_weights=True, epochs=3)"
-    assert changed(load("acoustic"), []) == load("acoustic")
+    assert with_overrides(load("acoustic"), []) == load("acoustic")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +102,7 @@ def test_dimensions_and_figures_of_table_3() -> None:
         ("epochs", "give KEY=VALUE"),
         ("name=x", "give KEY=VALUE"),
         ("epoch=3", "unknown key"),
-        ("epochs=x", "not of type"),
+        ("epochs=x", "not of type int"),
         ("epochs=" + "[" * 5_000, "not of type"),
         ("epochs=" + "9" * 5_000, "not of type"),
         ("max_frames=1000000000", "give a whole number from 1 to 100000"),
@@ -120,7 +111,7 @@ def test_dimensions_and_figures_of_table_3() -> None:
 )
 def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        changed(load("acoustic"), [setting])
+        with_overrides(load("acoustic"), [setting])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +127,7 @@ def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
 )
 def test_encoders_and_teachers_that_make_no_sense_say_so(system: str, setting: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        changed(load(system), [setting])
+        with_overrides(load(system), [setting])
 
 
 def test_the_teacher_is_a_system_that_learns_alone_and_knows_the_same_classes(tmp_path: Path) -> None:

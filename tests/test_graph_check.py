@@ -18,7 +18,7 @@ from duetto import inference, training
 from duetto.config import experiment
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
-from duetto.features.registry import kind
+from duetto.features.registry import feature_spec
 from duetto.inference import graph_check, onnx_file, session
 from duetto.models.onnx import int8, networks
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
@@ -28,18 +28,18 @@ from duetto.splits import Fold
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 9}
 
 
-def front_of(name: str) -> Preprocessor:
+def preprocessor_of(name: str) -> Preprocessor:
     e = experiment.load(name, **SMALL)
-    statistics = Normaliser.identity(kind(e.features).statistics)
+    statistics = Normaliser.identity(feature_spec(e.features).statistics)
     return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim))
 
 
 def exported(name: str, folder: Path) -> Path:
     """An untrained system, as a folder that predicts."""
-    front = front_of(name)
-    sources = training.Sources(spoken=(lambda _: None) if front.experiment.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = training.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
-    inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
+    preprocessor = preprocessor_of(name)
+    sources = training.Sources(spoken=(lambda _: None) if preprocessor.experiment.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
+    model = training.build(preprocessor, Fold("none", (), (), ()), sources, seed=0).eval()
+    inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)
     return folder
 
 
@@ -96,14 +96,14 @@ def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes])
 def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict[str, bytes]) -> None:
     """Of every tensor inside of the graph, for the longest input."""
     for content in (graphs[name], int8.int8(graphs[name])):
-        front, model = front_of(name), onnx.load_from_string(content)
+        preprocessor, model = preprocessor_of(name), onnx.load_from_string(content)
         largest = {"time": SMALL["max_frames"], "n": SMALL["max_words"]}
-        shapes = graph_check.check(onnx_file.read(content), session.inputs_of(front), largest)
+        shapes = graph_check.check(onnx_file.read(content), session.inputs_of(preprocessor), largest)
         computed = [output for node in model.graph.node for output in node.output]
         del model.graph.output[:]
         model.graph.output.extend(helper.make_empty_tensor_value_info(output) for output in computed)
         feed = {}
-        for key, value in session.inputs_of(front).items():
+        for key, value in session.inputs_of(preprocessor).items():
             shape = [largest.get(n, 1) if isinstance(n, str) else n for n in value.shape]
             feed[key] = np.ones(shape, onnx_file.DTYPES[value.element])
         options = onnxruntime.SessionOptions()

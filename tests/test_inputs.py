@@ -84,31 +84,31 @@ def test_buckets_leave_little_padding_and_change_with_the_epoch() -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def front(**changes: object) -> Preprocessor:
+def preprocessor(**changes: object) -> Preprocessor:
     e = replace(experiment.load("fusion-random"), **changes)  # type: ignore[arg-type]
     normaliser = Normaliser(np.full(34, 2.0, np.float32), np.full(34, 4.0, np.float32))
     return Preprocessor(e, normaliser, Vocabulary(("good", "bad")), normaliser)
 
 
-def test_frontend_survives_json_unchanged() -> None:
+def test_preprocessor_survives_json_unchanged() -> None:
     import json
 
-    before = front()
+    before = preprocessor()
     after = Preprocessor.from_json(json.loads(json.dumps(before.to_json())), "here")
     assert after.experiment == before.experiment and after.vocabulary == before.vocabulary
     np.testing.assert_array_equal(after.normaliser.mean, before.normaliser.mean)
     assert after.ids(["good", "new", "bad"]).tolist() == [2, 1, 3]
 
 
-def test_a_damaged_frontend_says_where() -> None:
-    broken = front().to_json()
+def test_a_damaged_preprocessor_names_its_place() -> None:
+    broken = preprocessor().to_json()
     del broken["features"]
     with pytest.raises(ModelError, match="here: 'features' is missing; train or export again"):
         Preprocessor.from_json(broken, "here")
 
 
-def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
-    other = front().to_json() | {"features": Normaliser.identity(17).to_json()}
+def test_a_preprocessor_of_other_features_of_the_same_name_is_refused() -> None:
+    other = preprocessor().to_json() | {"features": Normaliser.identity(17).to_json()}
     with pytest.raises(
         ModelError, match=r"here: made for 17 values of features 'corrected', of which .* has 34; train"
     ):
@@ -134,7 +134,7 @@ def test_a_frontend_of_other_features_of_the_same_name_is_refused() -> None:
 )
 def test_statistics_that_no_training_gives_are_refused(key: str, value: object, message: str) -> None:
     """Not taken for numbers: an answer from NaN frames is one that nobody notices."""
-    broken = front().to_json()
+    broken = preprocessor().to_json()
     broken["features"][key] = value
     with pytest.raises(ModelError, match=f"here: 'features'.*{message}.*; train or export again"):
         Preprocessor.from_json(broken, "here")
@@ -142,11 +142,11 @@ def test_statistics_that_no_training_gives_are_refused(key: str, value: object, 
 
 def test_normalisation_by_training_by_speaker_and_none() -> None:
     x = np.random.default_rng(0).normal(7, 2, (30, 34)).astype(np.float32)
-    np.testing.assert_allclose(front().frames(x), (x - 2) / 4)
-    by_itself = front(normalisation="speaker").frames(x)
+    np.testing.assert_allclose(preprocessor().normalise_frames(x), (x - 2) / 4)
+    by_itself = preprocessor(normalisation="speaker").normalise_frames(x)
     np.testing.assert_allclose(by_itself.mean(0), 0, atol=1e-5)
     speaker = Normaliser(np.ones(34, np.float32), np.ones(34, np.float32))
-    np.testing.assert_allclose(front(normalisation="speaker").frames(x, speaker), x - 1)
+    np.testing.assert_allclose(preprocessor(normalisation="speaker").normalise_frames(x, speaker), x - 1)
 
 
 def test_a_constant_that_is_large_is_centred_only() -> None:

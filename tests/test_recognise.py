@@ -39,7 +39,7 @@ def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
     pytest.importorskip("espeakng_loader")
     from duetto.synthetic.espeak import Speaker
 
-    return [Speaker("f2").say(text) for text in SENTENCES]
+    return [Speaker("f2").synthesise(text) for text in SENTENCES]
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +116,10 @@ def test_no_speech_gives_no_word_and_a_warning(follower, samples, reason, caplog
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (np.zeros(0, np.float32), "no sample at all"),
+        (np.zeros(0, np.float32), "no samples"),
         (np.array([0.0, math.inf]), "sample 1 is inf"),
         (np.zeros((100, 2)), r"shape \(100, 2\)"),
-        (np.zeros(100, np.int16), "int16"),
+        (np.zeros(100, np.int32), "int32"),
     ],
 )
 def test_samples_that_are_no_recording(follower, samples, message):
@@ -254,7 +254,7 @@ def test_words_outside_the_dictionary_are_recognised_and_reported():
 
     recogniser = SphinxRecogniser(LanguageModel.from_corpus(["please bring the zorblat to my mother", "eat the apple"]))
     assert recogniser.guessed == ("zorblat",)
-    samples, _ = Speaker("f2").say("please bring the zorblat to my mother")
+    samples, _ = Speaker("f2").synthesise("please bring the zorblat to my mother")
     assert "zorblat" in [word.word for word in recogniser.recognise(samples)]
 
 

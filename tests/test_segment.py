@@ -87,10 +87,10 @@ def test_short_signals(n):
 @pytest.mark.parametrize(
     ("signal", "message"),
     [
-        (np.zeros(0, np.float32), "no sample at all"),
+        (np.zeros(0, np.float32), "no samples"),
         (np.array([0.0, math.nan]), "sample 1 is nan"),
         (np.zeros((2, 100)), r"shape \(2, 100\)"),
-        (np.zeros(100, np.int16), "int16"),
+        (np.zeros(100, np.int32), "int32"),
     ],
 )
 def test_bad_samples(signal, message):
@@ -124,7 +124,7 @@ def test_true_word_times():
 
     found, blind = [], []
     for text in SENTENCES:
-        signal, words = Speaker("f2").say(text)
+        signal, words = Speaker("f2").synthesise(text)
         truth = boundary_times(words)
         segments = segment(signal)
         assert all(a.end <= b.start for a, b in pairwise(segments))

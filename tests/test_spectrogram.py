@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from duetto import audio
 from duetto.data.utterance import Utterance
 from duetto.errors import AudioError, ConfigurationError
-from duetto.features.registry import FEATURES, kind
+from duetto.features.registry import FEATURES, feature_spec
 from duetto.features.spectrogram import BANDS, SpectrogramConfig, log_mel
 from duetto.features.store import extract_corpus
 from duetto.features.waveform import WaveformConfig
@@ -73,7 +73,7 @@ def test_gain_moves_every_band_by_its_logarithm() -> None:
 @given(n=st.integers(1, 2000))
 def test_every_length_has_its_frames(n: int) -> None:
     for name, dim in (("spectrogram", BANDS), ("waveform", 160)):
-        frames = kind(name).extractor.extract(noise(n, n), RATE)
+        frames = feature_spec(name).extractor.extract(noise(n, n), RATE)
         assert frames.shape == (-(-n // 160), dim) and frames.dtype == np.float32 and np.isfinite(frames).all()
 
 
@@ -87,20 +87,28 @@ def test_a_waveform_is_the_signal_and_zeros(n: int) -> None:
 
 @pytest.mark.parametrize("name", ["spectrogram", "waveform"])
 def test_silence_is_finite_and_bad_input_is_refused(name: str) -> None:
-    extract = kind(name).extractor.extract
+    extract = feature_spec(name).extractor.extract
     assert np.isfinite(extract(np.zeros(1, np.float32), RATE)).all()
     for bad, message in (
-        (np.zeros(0), "at least one sample"),
-        (np.zeros((2, 9)), "mono"),
-        (np.array([np.nan]), "not numbers"),
+        (np.zeros(0), "no samples"),
+        (np.zeros((2, 9)), r"shape \(2, 9\)"),
+        (np.array([np.nan]), "NaN or infinity"),
         (np.full(9, 20_000.0), "full scale"),
     ):
         with pytest.raises(AudioError, match=message):
             extract(bad, RATE)
     with pytest.raises(
-        AudioError, match="2000 samples" if name == "spectrogram" else "16000 of them a second, not 900"
+        AudioError, match="at least 2000 Hz, not 900" if name == "spectrogram" else "of 16000 Hz, not 900"
     ):
         extract(np.zeros(9), 900)
+
+
+@pytest.mark.parametrize("name", ["spectrogram", "waveform"])
+def test_16_bit_samples_count_as_their_share_of_full_scale(name: str) -> None:
+    """Also soft ones, which are within the range that floating-point samples may have."""
+    samples = np.arange(-90, 90, dtype=np.int16)
+    extract = feature_spec(name).extractor.extract
+    np.testing.assert_array_equal(extract(samples, RATE), extract((samples / 32768).astype(np.float32), RATE))
 
 
 def test_bands_are_checked_and_all_hold_a_bin() -> None:
@@ -113,12 +121,12 @@ def test_bands_are_checked_and_all_hold_a_bin() -> None:
 def test_every_kind_has_a_key_of_its_own() -> None:
     assert len({k.extractor.key() for k in FEATURES.values()}) == len(FEATURES)
     with pytest.raises(ConfigurationError, match=r"choose from corrected, .*waveform"):
-        kind("mel")
+        feature_spec("mel")
 
 
 @pytest.mark.parametrize("name", FEATURES)
 def test_every_kind_fits_the_store_and_says_its_shape(name: str, tmp_path: Path) -> None:
     audio.write(tmp_path / "a.wav", noise(RATE), RATE)
-    chosen = kind(name)
+    chosen = feature_spec(name)
     store = extract_corpus([Utterance("a", tmp_path / "a.wav")], tmp_path / "store", chosen.extractor, workers=1)
     assert store["a"].shape == (round(1 / chosen.step_seconds), chosen.dim) and chosen.statistics in (1, chosen.dim)

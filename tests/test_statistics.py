@@ -83,7 +83,7 @@ def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
     outcome = training.train(e, fold, sources, tmp_path, seed=0)
     assert (outcome.test_logits.argmax(1) == np.arange(8) % 4).all()
     session = Session(tmp_path)
-    inputs = training.prepare(fold.test, session.front, sources)
+    inputs = training.prepare(fold.test, session.preprocessor, sources)
     # float32 in two libraries
     np.testing.assert_allclose(session.answer(inputs.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
 
@@ -116,12 +116,12 @@ def test_a_killed_training_on_copies_resumes_to_the_same_answers(
 
 
 def task(copies: int) -> EmotionTask:
-    e = experiment.changed(load("acoustic-portable"), [f"augmented_copies={copies}"])
-    front = Preprocessor(e, Normaliser.identity(WIDTH), Vocabulary(()), Normaliser.identity(50))
+    e = experiment.with_overrides(load("acoustic-portable"), [f"augmented_copies={copies}"])
+    preprocessor = Preprocessor(e, Normaliser.identity(WIDTH), Vocabulary(()), Normaliser.identity(50))
     variants = [
         Inputs([np.full((2, WIDTH), c, np.float32)] * 200, None, np.zeros(200, np.int64)) for c in range(copies + 1)
     ]
-    return EmotionTask(front, variants[0], variants[0], 0, copies=variants[1:])
+    return EmotionTask(preprocessor, variants[0], variants[0], 0, copies=variants[1:])
 
 
 def test_every_epoch_draws_from_all_variants_by_seed_and_epoch_alone() -> None:
@@ -145,13 +145,13 @@ def test_another_recording_has_the_same_target() -> None:
 
 def test_statistics_of_what_was_normalised_by_utterance_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="makes every mean 0 and every deviation 1"):
-        experiment.changed(load("acoustic-portable"), ["normalisation=utterance"])
+        experiment.with_overrides(load("acoustic-portable"), ["normalisation=utterance"])
 
 
 def test_normalising_by_utterance_uses_its_own_statistics() -> None:
-    e = experiment.changed(load("acoustic"), ["normalisation=utterance"])
-    front = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
-    frames = front.frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
+    e = experiment.with_overrides(load("acoustic"), ["normalisation=utterance"])
+    preprocessor = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
+    frames = preprocessor.normalise_frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
     # float32 means of 50 values
     np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(frames.std(0), 1, atol=1e-4)

@@ -258,7 +258,9 @@ def onsets(samples: np.ndarray, silence: float) -> tuple[list[float], list[float
 @pytest.mark.parametrize("voice", [*voices.VOICES.values(), *voices.UNSEEN_VOICES.values()], ids=lambda v: v.variant)
 def test_word_times_are_those_of_the_sound(voice):
     # Words that open and end with sonorants, apart by sentence pauses: energy shows where they lie.
-    samples, words = Speaker(voice.variant, voice.language).say("Moon. Lemon. Window. Rain. Man.", rate=voice.rate)
+    samples, words = Speaker(voice.variant, voice.language).synthesise(
+        "Moon. Lemon. Window. Rain. Man.", rate=voice.rate
+    )
     starts, ends = onsets(samples, silence=0.12)
     assert [word.word for word in words] == ["moon", "lemon", "window", "rain", "man"]
     assert {word.source for word in words} == {"gold"}
@@ -272,7 +274,7 @@ def test_word_times_are_those_of_the_sound(voice):
 @pytest.mark.parametrize("rate, word_gap", [(90, 0), (175, 0), (175, 4), (320, 0)])
 def test_words_follow_one_another_within_the_sound(rate, word_gap):
     text = "So, the bread in the market of a town is for a friend; over there, in the house on the hill."
-    samples, words = Speaker("m3").say(text, rate=rate, word_gap=word_gap)
+    samples, words = Speaker("m3").synthesise(text, rate=rate, word_gap=word_gap)
     assert [word.word for word in words] == SPLIT.findall(text.lower())
     assert {word.source for word in words} == {"gold"}  # also of "in the", which espeak-ng would run together
     assert samples.dtype == np.float32
@@ -283,7 +285,7 @@ def test_words_follow_one_another_within_the_sound(rate, word_gap):
 
 
 def test_pauses_between_words_are_quiet():
-    samples, words = Speaker("f2").say("Yellow, orange, lemon, melon, violin.", word_gap=10)
+    samples, words = Speaker("f2").synthesise("Yellow, orange, lemon, melon, violin.", word_gap=10)
     spoken = np.zeros(len(samples), dtype=bool)
     for word in words:
         spoken[round(word.start * 16000) : round((word.end + 0.06) * 16000)] = True  # 60 ms of decay
@@ -292,7 +294,7 @@ def test_pauses_between_words_are_quiet():
 
 
 def test_punctuation_that_stands_alone_is_no_word():
-    _, words = Speaker("f2").say('He said - "isn\'t it" ... well (no)!')
+    _, words = Speaker("f2").synthesise('He said - "isn\'t it" ... well (no)!')
     assert [word.word for word in words] == ["he", "said", "isn't", "it", "well", "no"]
 
 
@@ -307,12 +309,12 @@ def test_a_word_without_a_mark_shares_the_time_of_the_one_before():
 
 def test_what_is_said_depends_on_the_arguments_alone():
     # f3 is breathy: its noise comes from a generator that espeak-ng seeds by the clock.
-    first, words = Speaker("f3").say("hello there my friend")
-    Speaker("m2", "en-gb-x-rp").say("something else altogether", rate=250, pitch=90)
-    again, words_again = Speaker("f3").say("hello there my friend")
+    first, words = Speaker("f3").synthesise("hello there my friend")
+    Speaker("m2", "en-gb-x-rp").synthesise("something else altogether", rate=250, pitch=90)
+    again, words_again = Speaker("f3").synthesise("hello there my friend")
     np.testing.assert_array_equal(first, again)
     assert words == words_again
-    assert not np.array_equal(first, Speaker("f3").say("hello there my friend", seed=1)[0])
+    assert not np.array_equal(first, Speaker("f3").synthesise("hello there my friend", seed=1)[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -332,7 +334,7 @@ def test_a_signal_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(espeak, "_Callback", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
-            Speaker("f2").say("hello")
+            Speaker("f2").synthesise("hello")
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
         signal.signal(number, before)
@@ -340,14 +342,14 @@ def test_a_signal_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatc
 
 def test_settings_are_heard():
     speaker = Speaker("m3")
-    slow, _ = speaker.say("the answer is known", rate=120)
-    fast, _ = speaker.say("the answer is known", rate=240)
+    slow, _ = speaker.synthesise("the answer is known", rate=120)
+    fast, _ = speaker.synthesise("the answer is known", rate=240)
     assert len(slow) > 1.5 * len(fast)
-    loud, _ = speaker.say("the answer is known", volume=100)
-    quiet, _ = speaker.say("the answer is known", volume=25)
+    loud, _ = speaker.synthesise("the answer is known", volume=100)
+    quiet, _ = speaker.synthesise("the answer is known", volume=25)
     assert np.abs(loud).max() > 2 * np.abs(quiet).max()
-    own, _ = speaker.say("the answer is known", sample_rate=22050)
-    half, _ = speaker.say("the answer is known", sample_rate=11025)
+    own, _ = speaker.synthesise("the answer is known", sample_rate=22050)
+    half, _ = speaker.synthesise("the answer is known", sample_rate=11025)
     assert abs(len(own) - 2 * len(half)) <= 2
 
 
@@ -367,13 +369,13 @@ def test_settings_are_heard():
 )
 def test_speaker_errors(speaker, text, settings, message):
     with pytest.raises(ConfigurationError, match=message):
-        speaker.say(text, **settings)
+        speaker.synthesise(text, **settings)
 
 
 def test_without_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(MissingExtraError, match=r"Synthetic speech needs.*duetto\[synth\]"):
-        Speaker().say("hello")
+        Speaker().synthesise("hello")
     with pytest.raises(MissingExtraError):
         synthetic.write(tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -384,9 +386,9 @@ def test_a_long_installation_path(monkeypatch, tmp_path):
     deep = tmp_path / ("x" * 120) / ("y" * 120)
     deep.mkdir(parents=True)
     (deep / "espeak-ng-data").symlink_to(data, target_is_directory=True)
-    expected, _ = Speaker().say("hello")
+    expected, _ = Speaker().synthesise("hello")
     monkeypatch.setattr(espeak, "_loader", lambda: (library, str(deep / "espeak-ng-data")))
-    np.testing.assert_array_equal(Speaker().say("hello")[0], expected)
+    np.testing.assert_array_equal(Speaker().synthesise("hello")[0], expected)
 
 
 # ---- the voices ------------------------------------------------------------------------------------
@@ -394,7 +396,7 @@ def test_a_long_installation_path(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("hertz", [400, 900, 3200])
 def test_brightness_is_what_was_asked_for(hertz):
-    speech, _ = Speaker("f1").say("so we watch the storm over there by the gate")
+    speech, _ = Speaker("f1").synthesise("so we watch the storm over there by the gate")
     bright = voices.brightened(speech, hertz)
     assert len(bright) == len(speech)
     correlation = bright[1:] @ bright[:-1] / (bright @ bright)
@@ -488,7 +490,7 @@ def recording(tree: Path, name: str) -> Path:
 
 
 def test_votes_agree_with_labels(tree):
-    for utterance in iemocap.parse_synthetic(tree):
+    for utterance in iemocap.SYNTHETIC(tree):
         assert utterance.votes is not None
         votes = [utterance.votes[name] for name in ("E2", "E3", "E4")]
         counts = Counter(vote for given in votes for vote in given)
@@ -537,7 +539,7 @@ def test_alignments_are_whole_and_true(tree):
 
 
 def test_the_reader_of_iemocap_reads_it(tree):
-    utterances = iemocap.parse_synthetic(tree)
+    utterances = iemocap.SYNTHETIC(tree)
     plan = {line.id: line for line in draw_plan(Options(size=40, seed=3)).lines}
     assert {utterance.id for utterance in utterances} == set(plan)
     for utterance in utterances:
@@ -715,13 +717,13 @@ def test_what_earlier_versions_left_when_killed_is_known(tmp_path, tree, session
     for number in range(1, sessions + 1):
         (tmp_path / f".partial-123/Session{number}").rename(tmp_path / f"Session{number}")
     with pytest.raises(CorpusError, match="synthesis was interrupted"):
-        iemocap.parse(tmp_path)
+        iemocap.CORPUS(tmp_path)
     if sessions:
         with pytest.raises(CorpusError, match="not an empty folder"):
             synthetic.write(tmp_path, size=10)
     else:
         synthetic.write(tmp_path, size=10)
-        assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
+        assert len(iemocap.SYNTHETIC(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
 
 
 def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
@@ -730,7 +732,7 @@ def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
     del marker["complete"]
     (tmp_path / synthetic.MARKER).write_text(json.dumps(marker))
     assert synthetic.is_complete(tmp_path)
-    assert [u.id for u in iemocap.parse(tmp_path)] == [u.id for u in iemocap.parse(tree)]
+    assert [u.id for u in iemocap.CORPUS(tmp_path)] == [u.id for u in iemocap.CORPUS(tree)]
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"complete": 1}'])
@@ -738,7 +740,7 @@ def test_a_corpus_with_a_damaged_marker_is_refused(tmp_path, tree, content):
     shutil.copytree(tree, tmp_path, dirs_exist_ok=True)
     (tmp_path / synthetic.MARKER).write_text(content)
     with pytest.raises(CorpusError, match=r"SYNTHETIC\.json"):
-        iemocap.parse(tmp_path)
+        iemocap.CORPUS(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -762,7 +764,7 @@ def test_a_killed_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbe
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     if list(tmp_path.glob("Session*")):
         with pytest.raises(CorpusError, match="synthesis was interrupted"):
-            iemocap.parse(tmp_path)
+            iemocap.CORPUS(tmp_path)
     synthetic.write(tmp_path, size=10)
     assert digest(tmp_path) == undisturbed
     assert len(list(tmp_path.iterdir())) == 6

@@ -238,13 +238,15 @@ def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
     from duetto.config import experiment
 
     fold, sources = planted.fold()
-    front = training.frontend(experiment.load("fusion-random", hidden=8, dense=8), fold, sources)
-    parts = [training.prepare(part, front, sources) for part in (fold.train, fold.development)]
+    preprocessor = training.fit_preprocessor(experiment.load("fusion-random", hidden=8, dense=8), fold, sources)
+    parts = [training.prepare(part, preprocessor, sources) for part in (fold.train, fold.development)]
     losses = []
     for precision in ("32-true", "bf16-mixed"):
-        net = training.build(front, fold, sources, seed=0)
+        net = training.build(preprocessor, fold, sources, seed=0)
         config = TrainingConfig(epochs=2, precision=precision)
-        losses.append(fit(net, training.EmotionTask(front, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"])
+        losses.append(
+            fit(net, training.EmotionTask(preprocessor, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"]
+        )
     assert losses[0] == pytest.approx(losses[1], abs=0.02)  # bfloat16 keeps three digits
 
 

@@ -11,7 +11,7 @@ from duetto import inference, training
 from duetto.config import experiment
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
-from duetto.features.registry import kind
+from duetto.features.registry import feature_spec
 from duetto.models.emotion import EmotionModel
 from duetto.models.onnx import int8
 from duetto.preprocessing import Normaliser, Preprocessor
@@ -45,12 +45,12 @@ def model_of(folder: Path) -> tuple[inference.Session, EmotionModel]:
     from duetto.training import checkpoint
 
     session = inference.Session(folder)
-    return session, training.restore(session.front, checkpoint.load(folder / "model.safetensors")[0])
+    return session, training.restore(session.preprocessor, checkpoint.load(folder / "model.safetensors")[0])
 
 
 def test_the_drawn_inputs_have_every_length_in_every_company(trained: Path) -> None:
     session, _ = model_of(trained)
-    frames, words = drawn(session.front)
+    frames, words = drawn(session.preprocessor)
     for found, maximum in ((frames, 30), (words, 9)):
         assert found is None or {len(x) for x in found} == set(lengths(maximum))
     if frames is not None and words is not None:
@@ -60,17 +60,17 @@ def test_the_drawn_inputs_have_every_length_in_every_company(trained: Path) -> N
 
 def test_graph_and_model_agree_and_a_changed_weight_is_found_out(trained: Path) -> None:
     session, model = model_of(trained)
-    frames, words = drawn(session.front)
+    frames, words = drawn(session.preprocessor)
     count = len(frames if frames is not None else words or [])
     inputs = training.Inputs(frames, words, np.zeros(count, np.int64))
-    expected = training.logits(model, session.front, inputs)
+    expected = training.logits(model, session.preprocessor, inputs)
     assert verify(session, frames, words, expected) < 1e-6  # float32 over 30 steps of 8 units
     # Padding changes nothing, so alone is as in a batch.
     np.testing.assert_allclose(answers_alone(session, frames, words), expected, atol=1e-6)
     name = next(name for name in model.state_dict() if name.endswith("lstm.bias"))
     model.state_dict()[name][1, :8] += 0.01  # the input gate of the backward direction
     with pytest.raises(ModelError, match=r"departs from the trained model by .* please report it"):
-        verify(session, frames, words, training.logits(model, session.front, inputs))
+        verify(session, frames, words, training.logits(model, session.preprocessor, inputs))
     with pytest.raises(ModelError, match="departs from the trained model by nan"):
         verify(session, frames, words, expected * np.nan)
 
@@ -92,7 +92,7 @@ def test_weights_of_another_shape_are_refused(trained: Path) -> None:
     session, model = model_of(trained)
     weights = {name: tensor[..., :1] for name, tensor in model.state_dict().items()}
     with pytest.raises(ModelError, match="these weights are not of system"):
-        training.restore(session.front, weights)
+        training.restore(session.preprocessor, weights)
 
 
 def rounded(folder: Path) -> bytes:
@@ -119,12 +119,12 @@ def rounded(folder: Path) -> bytes:
 def untrained(name: str, folder: Path) -> tuple[Preprocessor, EmotionModel]:
     """An exported system with the weights it begins with."""
     e = experiment.load(name, **(SMALL | {"max_frames": 40}))
-    statistics, words = kind(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
-    front = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
+    statistics, words = feature_spec(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
+    preprocessor = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
     sources = training.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = training.build(front, Fold("none", (), (), ()), sources, seed=0).eval()
-    inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, front, 1.0, folder)
-    return front, model
+    model = training.build(preprocessor, Fold("none", (), (), ()), sources, seed=0).eval()
+    inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)
+    return preprocessor, model
 
 
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
@@ -132,7 +132,7 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     """The integers are turned back in the graph: the answers are those of a float32 graph whose weights NumPy rounded,
     and so the same on every processor, in a batch or alone."""
     untrained(name, tmp_path)
-    frames, words = drawn(inference.Session(tmp_path).front)
+    frames, words = drawn(inference.Session(tmp_path).preprocessor)
     graph = tmp_path / inference.GRAPH
     kept = graph.read_bytes()
     graph.write_bytes(rounded(tmp_path))
@@ -184,9 +184,9 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
 def test_every_system_has_inputs_to_be_asked_on_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
     """Untrained, whatever it hears and reads: the graph's layers are the model's."""
-    front, model = untrained(name, tmp_path)
-    frames, read = drawn(front)
+    preprocessor, model = untrained(name, tmp_path)
+    frames, read = drawn(preprocessor)
     count = len(frames if frames is not None else read or [])
-    expected = training.logits(model, front, training.Inputs(frames, read, np.zeros(count, np.int64)))
+    expected = training.logits(model, preprocessor, training.Inputs(frames, read, np.zeros(count, np.int64)))
     verify(inference.Session(tmp_path), frames, read, expected)
     assert np.ptp(expected, axis=0).max() > 0

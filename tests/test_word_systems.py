@@ -47,8 +47,8 @@ def test_exported_graph_equals_the_model(tmp_path: Path, system: str, padding: s
     changes = {"epochs": 1, "padding": padding, "max_frames": 30, "max_words": 8}
     outcome = training.train(small(system, **changes), fold, sources, tmp_path, seed=0)
     session = inference.Session(tmp_path)
-    inputs = training.prepare(fold.test, session.front, sources, seed=0)
-    exported = session.logits(*session.front.collate(inputs.frames, inputs.words))
+    inputs = training.prepare(fold.test, session.preprocessor, sources, seed=0)
+    exported = session.logits(*session.preprocessor.collate(inputs.frames, inputs.words))
     # float32 in two libraries that sum in different orders, over at most 30 steps
     np.testing.assert_allclose(exported, outcome.test_logits, atol=1e-5)
 
@@ -86,10 +86,10 @@ def _random_batch(n: int, time: int, words: int, table: bool) -> Batch:
 def test_losses_are_weighed_as_the_experiment_says() -> None:
     fold, sources = planted.fold()
     e = small("fusion-confidence", auxiliary=0.25, verification=0.5, dropout=0.0, recurrent_dropout=0.0)
-    front = training.frontend(e, fold, sources)
-    inputs = training.prepare(fold.train, front, sources)
-    model, index = training.build(front, fold, sources, seed=0), np.arange(6)
-    task = training.EmotionTask(front, inputs, inputs, 0)
+    preprocessor = training.fit_preprocessor(e, fold, sources)
+    inputs = training.prepare(fold.train, preprocessor, sources)
+    model, index = training.build(preprocessor, fold, sources, seed=0), np.arange(6)
+    task = training.EmotionTask(preprocessor, inputs, inputs, 0)
     loss, given = task.loss(model, index), task.train(index, torch.device("cpu"))
     assert given.target is not None
     answer = model(given, detailed=True)
@@ -120,12 +120,12 @@ def test_modality_dropout_follows_from_the_seed(tmp_path: Path) -> None:
 
 def test_shuffled_words_are_the_same_words_in_an_order_of_seed_and_utterance() -> None:
     fold, sources = planted.fold()
-    front, other = (
-        training.frontend(small(name), fold, sources) for name in ("embedding-shuffled", "embedding-random")
+    preprocessor, other = (
+        training.fit_preprocessor(small(name), fold, sources) for name in ("embedding-shuffled", "embedding-random")
     )
     given = training.prepare(fold.test, other, sources).words
-    drawn = {seed: training.prepare(fold.test, front, sources, seed=seed).words for seed in (0, 1)}
-    again = training.prepare(fold.test[3:], front, sources, seed=0).words
+    drawn = {seed: training.prepare(fold.test, preprocessor, sources, seed=seed).words for seed in (0, 1)}
+    again = training.prepare(fold.test[3:], preprocessor, sources, seed=0).words
     assert given is not None and drawn[0] is not None and drawn[1] is not None and again is not None
     for words, shuffled in zip(given, drawn[0], strict=True):
         assert sorted(words) == sorted(shuffled)
@@ -137,11 +137,11 @@ def test_shuffled_words_are_the_same_words_in_an_order_of_seed_and_utterance() -
 
 def test_shuffling_keeps_the_words_that_a_model_would_have_seen() -> None:
     fold, sources = planted.fold()
-    front = training.frontend(small("embedding-shuffled", max_words=2), fold, sources)
-    given = training.prepare(fold.test, front, sources).words
+    preprocessor = training.fit_preprocessor(small("embedding-shuffled", max_words=2), fold, sources)
+    given = training.prepare(fold.test, preprocessor, sources).words
     assert given is not None
     for words, utterance in zip(given, fold.test, strict=True):
-        assert sorted(words) == sorted(front.ids((utterance.text or "").split()[:2]))
+        assert sorted(words) == sorted(preprocessor.ids((utterance.text or "").split()[:2]))
 
 
 def test_an_epoch_chosen_on_test_data_fits_nothing_else_on_them(

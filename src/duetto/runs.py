@@ -121,9 +121,7 @@ def _digests(folds: Sequence[Fold], contents: Contents) -> dict[str, str]:
 def _is_synthetic(folds: Sequence[Fold]) -> bool:
     """Whether the audio lies in a corpus that duetto synthesised."""
     parents = {u.audio.absolute().parent for u in folds[0].test}
-    return any(
-        (folder / iemocap.SYNTHETIC_MARKER).is_file() for parent in parents for folder in (parent, *parent.parents)
-    )
+    return any(iemocap.is_synthetic(folder) for parent in parents for folder in (parent, *parent.parents))
 
 
 def comparable(protocol: str, folds: Sequence[Fold]) -> bool:

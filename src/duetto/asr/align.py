@@ -31,7 +31,8 @@ from typing import Any, final
 
 import numpy as np
 
-from ..audio.activity import checked, no_speech
+from ..audio.activity import no_speech
+from ..audio.signal import as_float
 from ..audio.timing import seconds
 from ..data.text import normalise
 from ..data.utterance import Word
@@ -85,7 +86,7 @@ class Aligner:
         A transcript or a recording that cannot be aligned gives an `Alignment` without words and a warning
         that says why. `AudioError` says what is wrong with samples that are no recording.
         """
-        signal = checked(samples)
+        signal = as_float(samples, max_amplitude=math.inf)
         text = transcript if isinstance(transcript, str) else " ".join(transcript)
         tokens = tuple(token for token in normalise(text) if any(map(str.isalpha, token)))
         if not tokens:

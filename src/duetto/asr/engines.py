@@ -16,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio.activity import checked, no_speech
+from ..audio.activity import no_speech
+from ..audio.signal import as_float
 from ..audio.timing import samples, seconds
 from ..data.utterance import Word
 from ..errors import ConfigurationError
@@ -76,7 +78,7 @@ class SphinxRecogniser:
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
         """See `SpeechRecogniser.recognise`. Recordings over 30 s are cut where they are quietest."""
-        signal = checked(samples)
+        signal = as_float(samples, max_amplitude=math.inf)
         reason = no_speech(signal)
         words = [] if reason else [word for first, stop in _parts(signal) for word in self._hear(signal, first, stop)]
         if not words:

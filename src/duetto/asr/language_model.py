@@ -69,7 +69,7 @@ class LanguageModel:
 
     @classmethod
     def from_corpus(cls, sentences: Iterable[str | Sequence[str]], order: int = 3) -> LanguageModel:
-        """An n-gram over sentences (texts, or lists of tokens as `vocabulary.normalise` gives them).
+        """An n-gram over sentences (texts, or lists of tokens as `data.text.normalise` gives them).
 
         order: words of a history plus one, 1–5. Sentences without a word are passed over.
         """
@@ -146,8 +146,8 @@ class LanguageModel:
 
 
 def _tokens(sentence: str | Sequence[str]) -> tuple[str, ...]:
-    """Without what is too long to be spoken as one word."""
-    tokens = normalise(sentence if isinstance(sentence, str) else " ".join(sentence))
+    """The tokens of a sentence (a list holds tokens already), without what is too long to be spoken as one word."""
+    tokens = normalise(sentence) if isinstance(sentence, str) else sentence
     return tuple(token for token in tokens if len(token) <= LONGEST_WORD)
 
 

@@ -39,7 +39,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..audio.activity import checked, no_speech
+from ..audio.activity import no_speech
+from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, samples, seconds
 from ..data.utterance import Word
 from ..errors import ConfigurationError
@@ -107,7 +108,7 @@ def segment(samples: np.ndarray, settings: Settings | None = None) -> tuple[Word
     They touch within a stretch of speech and leave pauses out. () where there is no speech. `AudioError`
     says what is wrong with samples that are no recording. The level of the recording does not matter.
     """
-    signal = checked(samples)
+    signal = as_float(samples, max_amplitude=math.inf)
     if no_speech(signal):
         return ()
     settings = settings or Settings()

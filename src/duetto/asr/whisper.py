@@ -13,13 +13,15 @@ no conditioning on the previous 30 s (an error does not repeat itself).
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
-from ..audio.activity import checked, no_speech
+from ..audio.activity import no_speech
+from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, seconds
 from ..data.text import normalise
 from ..data.utterance import Word
@@ -60,7 +62,7 @@ class WhisperRecogniser:
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
         """See `engines.SpeechRecogniser.recognise`."""
-        signal = checked(samples)
+        signal = as_float(samples, max_amplitude=math.inf)
         reason = no_speech(signal)
         words = () if reason else tuple(self._hear(signal.astype(np.float32, copy=False)))
         if not words:

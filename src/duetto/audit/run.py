@@ -18,9 +18,9 @@ from .. import runs
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError, DuettoError, ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..features.store import FeatureStore
-from ..metrics import first_best
+from ..metrics import best_index
 from ..preprocessing import Normaliser
 from ..splits import LEAKING, Fold
 from ..utils.progress import Progress
@@ -205,7 +205,7 @@ def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
         if choice == "last":
             return chosen, len(epochs) - 1
         if choice == "development":
-            return chosen, first_best([epoch["score"] for epoch in epochs])
+            return chosen, best_index([epoch["score"] for epoch in epochs])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
     return chosen, None
@@ -251,7 +251,7 @@ def _store(run: _Run, features: Path | None) -> FeatureStore | None:
     if features is None or not features.is_dir():
         return None
     try:
-        return FeatureStore.open(features, kind(run.experiment.get("features", "corrected")).extractor)
+        return FeatureStore.open(features, feature_spec(run.experiment.get("features", "corrected")).extractor)
     except DuettoError:
         return None
 

@@ -147,11 +147,13 @@ def tokens(inputs: Inputs, utterances: Sequence[Utterance]) -> list[Sequence[str
 
 
 def best(logits: Sequence[np.ndarray], target: np.ndarray) -> int:
-    """Place of the candidate with the highest UA on development data, the first of equals (`metrics.TIES`).
+    """Place of the candidate with the highest UA on development data, the first of equals (`metrics.TIE_TOLERANCE`).
 
     logits: of each candidate, (n, classes); the simplest candidate should come first.
     """
-    return metrics.first_best([metrics.unweighted_accuracy(target, metrics.answers(x), x.shape[1]) for x in logits])
+    return metrics.best_index(
+        [metrics.unweighted_accuracy(target, metrics.predicted_classes(x), x.shape[1]) for x in logits]
+    )
 
 
 def columns(values: np.ndarray, present: Sequence[int] | np.ndarray, n_classes: int) -> np.ndarray:

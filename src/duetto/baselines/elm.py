@@ -191,7 +191,7 @@ class DnnElm:
         for number in range(1, self.epochs + 1):
             network.partial_fit(x, y, classes=np.unique(y))
             loss = metrics.negative_log_likelihood(network.predict_proba(checked), truth)
-            if not epoch or metrics.first_best([-least, -loss]):
+            if not epoch or metrics.best_index([-least, -loss]):
                 least, epoch = loss, number
                 best = [w.copy() for w in network.coefs_], [b.copy() for b in network.intercepts_]
         network.coefs_, network.intercepts_ = best

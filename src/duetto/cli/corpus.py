@@ -16,7 +16,7 @@ from ..corpora import validate
 from ..data.manifest import read_manifest, write_manifest
 from ..data.utterance import Utterance
 from ..errors import AudioError, DuettoError
-from ..features.registry import FEATURES, kind
+from ..features.registry import FEATURES, feature_spec
 from ..features.store import extract_corpus
 from ..utils.progress import bar
 from ..utils.reading import printable
@@ -144,7 +144,7 @@ def features(
     with tempfile.TemporaryDirectory() as folder:
         utterances, failed = _utterances(sources, Path(folder))
         with bar("features") as progress:
-            store = extract_corpus(utterances, out, kind(mode).extractor, workers=workers, progress=progress)
+            store = extract_corpus(utterances, out, feature_spec(mode).extractor, workers=workers, progress=progress)
     failed |= {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
     for utterance_id, reason in failed.items():
         echo(f"skipped {utterance_id}: {reason}", err=True)

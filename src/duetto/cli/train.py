@@ -100,7 +100,7 @@ def _checked(
                 f"{chosen.name!r} is a baseline: --set, --vectors, --workers, --accelerator and --devices do not apply"
             )
         return chosen
-    changed = experiment.changed(chosen, settings)
+    changed = experiment.with_overrides(chosen, settings)
     if vectors is not None and _reader(changed).embeddings not in ("file", "word2vec", "speech2vec"):
         raise typer.BadParameter(f"system {changed.name!r} reads no vectors from a file")
     if strict and vectors is not None:

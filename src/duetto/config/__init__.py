@@ -1,1 +1,1 @@
-"""Experiments: TOML files → one frozen configuration; the systems that come with duetto lie in `systems/`."""
+"""Experiments: a TOML file → one frozen configuration; `systems/` has those that come with duetto."""

@@ -1,12 +1,12 @@
-"""The layers of the convolutional encoders, as plain data: PyTorch trains them, ONNX graphs repeat them.
+"""The layers of the CNN encoders, as plain data: `models.cnn` trains them, `models.onnx.cnn` builds their graphs.
 
     waveform     (samples)       ─ convolutions, poolings ─▶ (channels, steps)          ┐
     spectrogram  (bands, frames) ─ convolutions, poolings ─▶ (channels · bands, steps)  ┴ mean over the steps
 
-Every layer of stride s gives ⌈n / s⌉ steps of n: step t is there where its stride begins within the sequence, and what
-lies beyond the end counts as zero. So one sample has one step, every length works, and an answer does not
-depend on what a sequence was padded with. A layer's `padding` zeros come before the first step; along the bands
-of a spectrogram they stand on both sides, and there a pooling takes whole windows only.
+A layer of stride s maps n steps to ⌈n / s⌉: step t exists where its stride begins within the sequence, and whatever
+lies beyond the end counts as zero. So a sequence of any length has a step, and the output does not depend on the
+padding of the batch. A layer's own `padding` puts zeros before the first step; along the bands of a spectrogram it puts
+them on both sides, and there a pooling takes whole windows only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution and a ReLU. channels: that it gives. kernel, stride: in steps, and in bands where there are any."""
+    """A convolution and a ReLU.
+
+    Attributes:
+        channels: Output channels.
+        kernel: Kernel size in steps, and in bands of an image.
+        stride: Stride in steps, and in bands of an image.
+        padding: Zeros before the first step, and on both sides of the bands.
+    """
 
     channels: int
     kernel: int
@@ -26,7 +33,12 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Pooling:
-    """The largest of `kernel` steps (and bands), at every `stride`-th."""
+    """Max pooling.
+
+    Attributes:
+        kernel: Window in steps, and in bands of an image.
+        stride: Stride in steps, and in bands of an image.
+    """
 
     kernel: int
     stride: int
@@ -34,8 +46,14 @@ class Pooling:
 
 @dataclass(frozen=True)
 class Stack:
-    """An encoder's layers. features: the key of its frames (`features.registry`). image: whether it slides
-    along the bands too. copies: how often the input is repeated as channels."""
+    """The layers of one encoder.
+
+    Attributes:
+        layers: In order.
+        features: Its input, a key of `features.registry.FEATURES`.
+        image: Whether layers slide along the bands too.
+        copies: Input channels, all equal.
+    """
 
     layers: tuple[Convolution | Pooling, ...]
     features: str
@@ -67,7 +85,7 @@ STACKS: dict[str, Stack] = {
         ),
         features="spectrogram",
     ),
-    # torchvision's AlexNet, `features.*` (Krizhevsky 2014): its weights fit, names and all.
+    # torchvision's AlexNet, `features.*` (Krizhevsky 2014); weights have the same shapes and names.
     "alexnet": Stack(
         (
             Convolution(64, kernel=11, stride=4, padding=2),
@@ -83,11 +101,18 @@ STACKS: dict[str, Stack] = {
         copies=3,
     ),
 }
-"""Value of the key `acoustic_encoder`, where it is not `bilstm` → layers."""
+"""Value of `Experiment.acoustic_encoder` → its layers."""
 
 
-def places(stack: Stack) -> tuple[int, ...]:
-    """The number of each layer, as torchvision counts: a convolution and its ReLU take two, a pooling one."""
+def layer_numbers(stack: Stack) -> tuple[int, ...]:
+    """Number the layers as torchvision does: a convolution and its ReLU take two numbers, a pooling one.
+
+    Args:
+        stack: An encoder.
+
+    Returns:
+        The number of each of its layers.
+    """
     taken, result = 0, []
     for layer in stack.layers:
         result.append(taken)
@@ -96,7 +121,15 @@ def places(stack: Stack) -> tuple[int, ...]:
 
 
 def bands_left(stack: Stack, bands: int) -> int:
-    """Bands after all layers, of `bands` that come in; 1 where there are none."""
+    """Count the bands after all layers.
+
+    Args:
+        stack: An encoder.
+        bands: Bands of its input.
+
+    Returns:
+        Bands of its output; 1 for an encoder of waveforms.
+    """
     for layer in stack.layers if stack.image else ():
         padding = 2 * layer.padding if isinstance(layer, Convolution) else 0
         bands = (bands + padding - layer.kernel) // layer.stride + 1

@@ -35,7 +35,7 @@ class SystemResult:
 
     system: short name, unique in a report. title: name for people, by default `system`.
     classes: names, in the order of the logits. ids: (n,) utterance ids, each once.
-    target: (n,) integers. logits: (seeds, n, classes), finite; the answer is that of `metrics.answers`.
+    target: (n,) integers. logits: (seeds, n, classes), finite; the answer is that of `metrics.predicted_classes`.
     seeds: one number a row of logits.
     speaker, gender, session, style: (n,) strings, "" where unknown; may be left out.
     fold: (n,) integers from 0, the fold in whose test data the utterance stood; by default all 0.
@@ -85,7 +85,7 @@ class SystemResult:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Answers, (seeds, n)."""
-        return metrics.answers(self.logits)
+        return metrics.predicted_classes(self.logits)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

@@ -111,9 +111,9 @@ def _chosen(described: Mapping[str, Any], run: Path, fold: int | None, seed: int
 
 def _write(part: Path, folder: Path) -> EmotionModel:
     """The graph made anew from the trained weights, and all else that prediction reads; returns the model."""
-    front, temperature = inference.settings(part)
+    preprocessor, temperature = inference.settings(part)
     weights, _ = checkpoint.load(part / CHOSEN)
-    model = training.restore(front, weights)
+    model = training.restore(preprocessor, weights)
     for path in (part / name for name in _COPIED):
         if path.is_symlink():
             raise ModelError(
@@ -121,7 +121,7 @@ def _write(part: Path, folder: Path) -> EmotionModel:
             )
         if path.is_file():
             files.copy(path, folder / path.name)
-    inference.export({name: tensor.numpy() for name, tensor in weights.items()}, front, temperature, folder)
+    inference.export({name: tensor.numpy() for name, tensor in weights.items()}, preprocessor, temperature, folder)
     return model
 
 
@@ -137,9 +137,9 @@ class _Checked:
 def _verified(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> _Checked:
     session, recogniser = Session(folder), Recogniser(folder)  # which opens all that an answer needs
     heard = _heard(recogniser, recordings) if recordings else None
-    checked = _unlabelled(*drawn(session.front))
+    checked = _unlabelled(*drawn(session.preprocessor))
     differences = [
-        verify(session, inputs.frames, inputs.words, training.logits(model, session.front, inputs))
+        verify(session, inputs.frames, inputs.words, training.logits(model, session.preprocessor, inputs))
         for inputs in (checked, heard)
         if inputs is not None
     ]
@@ -167,7 +167,7 @@ def _quantised(folder: Path, checked: _Checked) -> Quantised:
     after, smaller, quicker = _timed(folder, inputs)
     temperature = Session(folder).temperature
     change = np.abs(metrics.softmax(after / temperature) - metrics.softmax(before / temperature)).max()
-    relabelled = float((metrics.answers(after) != metrics.answers(before)).mean())
+    relabelled = float((metrics.predicted_classes(after) != metrics.predicted_classes(before)).mean())
     return Quantised((size, smaller), (seconds, quicker), float(change), relabelled, checked.heard is None)
 
 
@@ -184,15 +184,15 @@ def _timed(folder: Path, inputs: Inputs) -> tuple[np.ndarray, int, float]:
 
 def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: Path) -> str:
     """The README of an exported folder: what is known of the system, and nothing else."""
-    front, temperature = inference.settings(folder)
-    e = front.experiment
+    preprocessor, temperature = inference.settings(folder)
+    e = preprocessor.experiment
     fold, seed = exported.part.name.removeprefix("fold").split("-seed")
     trained = described["folds"][int(fold)]
     counts = ", ".join(f"{len(trained[part])} {part}" for part in ("train", "development", "test"))
     facts = {
         "system": f"{e.name}: {e.title}",
         "reads": " and ".join(what for what, used in (("voice", e.uses_audio), ("words", e.uses_words)) if used),
-        "answers": ", ".join(front.classes),
+        "answers": ", ".join(preprocessor.classes),
         "trained on": f"protocol {described['protocol']}, fold {fold} ({trained['name']}), seed {seed}: {counts} "
         f"utterances; disjoint in {', '.join(trained['disjoint_in']) or 'NOTHING'}",
         "temperature": f"{temperature:.4g}, fitted on development data",

@@ -54,7 +54,7 @@ def rescore(folder: Path, utterances: Sequence[Utterance], workspace: Workspace,
                 reader = Reader(alikes=AlikeWords(mfcc, OovResolver.load(part)))
             elif mfcc is not None:
                 reader = Reader(spoken=SpokenWords(part, mfcc, SpokenEncoder(part)))
-            inputs = prepare(test, session.front, Sources(frames=frames), reader, seed=seed)
+            inputs = prepare(test, session.preprocessor, Sources(frames=frames), reader, seed=seed)
             logits[s, first : first + len(test)] = session.answer(inputs.frames, inputs.words)
             temperature[s, f] = session.temperature
             first += len(test)

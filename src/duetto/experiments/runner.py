@@ -185,7 +185,7 @@ def run_systems(
     another process trains.
     """
     for experiment in experiments:
-        labels.checked(utterances, experiment.label_set)
+        labels.check_labels(utterances, experiment.label_set)
     check_accelerator(accelerator)
     labelled, folds, checked = split(utterances, protocol, workspace, declare_leak)
     with ExitStack() as stack:

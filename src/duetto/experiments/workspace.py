@@ -21,10 +21,11 @@ from ..embeddings.vocabulary import count, coverage
 from ..errors import ConfigurationError, CorpusError
 from ..features.augmented import Augmented
 from ..features.content import Contents
+from ..features.extractor import Extractor
 from ..features.mfcc import MfccConfig
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..features.short_term import ShortTermConfig
-from ..features.store import Extractor, FeatureStore, extract_corpus
+from ..features.store import FeatureStore, extract_corpus
 from ..splits import Fold
 from ..training import Sources
 from ..training.word_embeddings import EmbeddingConfig, Embeddings
@@ -141,12 +142,12 @@ class Workspace:
         """What the acoustic encoder hears, where there is one."""
         if not experiment.uses_audio:
             return None
-        heard = kind(experiment.features)
+        heard = feature_spec(experiment.features)
         return self._store(utterances, heard.extractor, heard.title)
 
     def augmented(self, experiment: Experiment, utterances: Sequence[Utterance]) -> tuple[FeatureStore, ...]:
         """The same of each changed copy of the utterances, where the experiment augments its training data."""
-        heard, n = kind(experiment.features), experiment.copies
+        heard, n = feature_spec(experiment.features), experiment.copies
         names = [f"{heard.title}, copy {i + 1} of {n}" for i in range(n)]
         return tuple(self._store(utterances, Augmented(heard.extractor, copy), name) for copy, name in enumerate(names))
 

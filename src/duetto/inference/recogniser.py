@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import audio, metrics
-from ..data.text import normalise
+from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import words_of
 from ..errors import AudioError, DuettoError, ModelError
 from ..features.mfcc import MfccConfig
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..utils import parallel
 from ..utils.reading import shortened, unreadable
 from . import DESCRIPTION, OovResolver, Session, SpokenEncoder
@@ -145,8 +145,8 @@ class Recogniser:
         self._origin = (self.name, asr, threads)
         self.terms = terms(folder)
         self._session = Session(folder, threads=threads)
-        experiment = self._session.front.experiment
-        self._features = kind(experiment.features)
+        experiment = self._session.preprocessor.experiment
+        self._features = feature_spec(experiment.features)
         spoken = experiment.uses_words and experiment.embeddings == "spoken"
         self._spoken = SpokenEncoder(folder, threads=threads) if spoken else None
         alike = experiment.uses_words and experiment.unknown == "spoken" and not spoken
@@ -166,24 +166,24 @@ class Recogniser:
     @property
     def uses_words(self) -> bool:
         """Whether the system reads words, so that a transcript changes its answer."""
-        return self._session.front.experiment.uses_words
+        return self._session.preprocessor.experiment.uses_words
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes it chooses from."""
-        return self._session.front.classes
+        return self._session.preprocessor.classes
 
     @property
     def most_seconds(self) -> float:
         """Seconds of a recording that are decoded at most; of a longer one the rest does not change the answer, or
         is left out with a warning (`LONGEST`)."""
-        experiment = self._session.front.experiment
+        experiment = self._session.preprocessor.experiment
         local = self._features.local and experiment.normalisation == "train" and not experiment.uses_words
         return min(LONGEST, experiment.max_frames * self._features.step_seconds + _MARGIN) if local else LONGEST
 
     @property
     def _side(self) -> Literal["first", "last"]:
-        return "last" if self._session.front.experiment.padding == "pre" else "first"
+        return "last" if self._session.preprocessor.experiment.padding == "pre" else "first"
 
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -196,10 +196,10 @@ class Recogniser:
         """
         heard = self.hear(source, transcript=transcript, words=words)
         frames, read = ([x] if x is not None else None for x in (heard.frames, heard.words))
-        logits = self._session.logits(*self._session.front.collate(frames, read))[0]
+        logits = self._session.logits(*self._session.preprocessor.collate(frames, read))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
         return Prediction(
-            label=self.labels[int(metrics.answers(logits))],
+            label=self.labels[int(metrics.predicted_classes(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
             words=heard.said,
             words_from=heard.words_from,
@@ -212,7 +212,7 @@ class Recogniser:
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Evidence:
         """What a call with the same arguments answers from."""
-        waveform = audio.load(source, most=self.most_seconds, side=self._side)
+        waveform = audio.load(source, max_seconds=self.most_seconds, side=self._side)
         try:
             return self._heard(waveform, transcript, words)
         except AudioError as error:  # of samples that are no sound to it; they do not know whose they are
@@ -220,12 +220,12 @@ class Recogniser:
 
     def _heard(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> Evidence:
         warnings = [*waveform.warnings, *([self._unused] if self._unused else [])]
-        duration = waveform.duration if waveform.whole is None else waveform.whole
+        duration = waveform.duration if waveform.source_duration is None else waveform.source_duration
         if waveform.duration < duration and self.most_seconds >= LONGEST:
             warnings.append(f"only the {self._side} {waveform.duration:g} s of {duration:.1f} s were read")
         frames = read = None
         said, words_from = (), "none"
-        if self._session.front.experiment.uses_audio:
+        if self._session.preprocessor.experiment.uses_audio:
             frames = self._frames(waveform, duration, warnings)
         if self._listener is not None:
             found = self._listener(waveform.samples, transcript=transcript, words=words)
@@ -269,7 +269,7 @@ class Recogniser:
         return parallel.in_order(function, map(_portable, sources), workers=workers, processes=True, crashed=_crashed)
 
     def _frames(self, waveform: audio.Waveform, duration: float, warnings: list[str]) -> np.ndarray:
-        maximum = self._session.front.experiment.max_frames
+        maximum = self._session.preprocessor.experiment.max_frames
         features = self._features.extractor.extract(waveform.samples, waveform.sample_rate)
         heard = len(features) * self._features.step_seconds
         if not self._features.continuous and heard < waveform.duration / 4:
@@ -282,34 +282,34 @@ class Recogniser:
                 f"only the {self._side} {maximum * self._features.step_seconds:g} s{sound} of {duration:.1f} s were "
                 "heard; the system was trained on single utterances"
             )
-        if self._session.front.experiment.normalisation == "speaker":
+        if self._session.preprocessor.experiment.normalisation == "speaker":
             warnings.append("the system normalises by speaker and knows this one from this recording alone")
-        return self._session.front.frames(features)
+        return self._session.preprocessor.normalise_frames(features)
 
     def _read(self, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]) -> np.ndarray:
         """What the second encoder reads: ids (n,), or vectors (n, dim) of the sounds of the words."""
-        front = self._session.front
-        if len(words) > front.experiment.max_words:
-            warnings.append(f"only {front.experiment.max_words} of {len(words)} words were read")
-        if front.experiment.word_order == "shuffled":
+        preprocessor = self._session.preprocessor
+        if len(words) > preprocessor.experiment.max_words:
+            warnings.append(f"only {preprocessor.experiment.max_words} of {len(words)} words were read")
+        if preprocessor.experiment.word_order == "shuffled":
             warnings.append("the system was trained on words in random order; it reads these as they were spoken")
         if self._spoken is not None:
             segments = words_of(words, MfccConfig().extract(waveform.samples, waveform.sample_rate))
-            return front.vectors(self._spoken(segments))
+            return preprocessor.normalise_vectors(self._spoken(segments))
         if self._alikes is not None:
             words = self._alike(self._alikes, waveform, words, warnings)
-        tokens = [token for word in words for token in normalise(word.word)]
-        unknown = [token for token in tokens if token not in front.vocabulary]
+        tokens = word_tokens(words)
+        unknown = [token for token in tokens if token not in preprocessor.vocabulary]
         if unknown:
             warnings.append(f"{len(unknown)} of {len(tokens)} words are unknown to it: {', '.join(unknown[:5])}")
-        return front.ids(tokens)
+        return preprocessor.ids(tokens)
 
     def _alike(
         self, alikes: OovResolver, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]
     ) -> Sequence[Word]:
         """The words, unknown ones as the known ones that sound most like them."""
         mfcc = MfccConfig().extract(waveform.samples, waveform.sample_rate)
-        spelled = alikes.spelled(words, mfcc, self._session.front.vocabulary)
+        spelled = alikes.spelled(words, mfcc, self._session.preprocessor.vocabulary)
         pairs = [f"{a.word} as {b.word}" for a, b in zip(words, spelled, strict=True) if a.word != b.word]
         if pairs:
             warnings.append(f"{len(pairs)} unknown words are read as what they sound like: {', '.join(pairs[:5])}")

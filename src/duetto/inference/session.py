@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..metrics import TEMPERATURES
 from ..models.onnx import int8, networks
 from ..preprocessing import REPAIR, Normaliser, Padded, Preprocessor
@@ -37,14 +37,14 @@ _FATAL = 4
 """ONNX Runtime's severity above which it writes to standard error: nothing that it also raises."""
 
 
-def export(weights: Mapping[str, np.ndarray], front: Preprocessor, temperature: float, folder: Path) -> None:
+def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temperature: float, folder: Path) -> None:
     """Write `folder`/model.onnx and model.json: all that prediction needs.
 
     weights: an `EmotionModel`'s state dict as float32 arrays. temperature divides the logits before
     the softmax; it was fitted on development data.
     """
-    description = {"format": _FORMAT, "temperature": temperature, **front.to_json()}
-    _write(folder, GRAPH, networks.emotion(weights, front.experiment.acoustic_encoder), DESCRIPTION, description)
+    description = {"format": _FORMAT, "temperature": temperature, **preprocessor.to_json()}
+    _write(folder, GRAPH, networks.emotion(weights, preprocessor.experiment.acoustic_encoder), DESCRIPTION, description)
 
 
 def export_spoken(
@@ -153,12 +153,12 @@ def settings(folder: Path) -> tuple[Preprocessor, float]:
     return Preprocessor.from_json(value, value.where), value.number("temperature", low=low, high=high)
 
 
-def inputs_of(front: Preprocessor) -> dict[str, Value]:
+def inputs_of(preprocessor: Preprocessor) -> dict[str, Value]:
     """What the graph of a system reads."""
-    e = front.experiment
+    e = preprocessor.experiment
     inputs = {}
     if e.uses_audio:
-        inputs["frames"] = Value(FLOAT, ("batch", "time", kind(e.features).dim))
+        inputs["frames"] = Value(FLOAT, ("batch", "time", feature_spec(e.features).dim))
         inputs["frame_lengths"] = Value(INT64, ("batch",))
     if e.uses_words:
         spoken = e.embeddings == "spoken"
@@ -171,20 +171,20 @@ class Session:
     """An exported emotion system, ready to answer.
 
     folder: holds model.onnx and model.json. threads: of ONNX Runtime; 1 is fastest for one recording.
-    front, temperature: what training fixed.
+    preprocessor, temperature: what training fixed.
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self.folder = folder
-        self.front, self.temperature = settings(folder)
-        e = self.front.experiment
+        self.preprocessor, self.temperature = settings(folder)
+        e = self.preprocessor.experiment
         largest = {"time": e.max_frames, "n": e.max_words}
-        output = ("logits", len(self.front.classes))
-        self._graph = _Graph(folder / GRAPH, inputs_of(self.front), largest, output, threads=threads)
-        if self._graph.rows not in (None, len(self.front.vocabulary)):
+        output = ("logits", len(self.preprocessor.classes))
+        self._graph = _Graph(folder / GRAPH, inputs_of(self.preprocessor), largest, output, threads=threads)
+        if self._graph.rows not in (None, len(self.preprocessor.vocabulary)):
             raise ModelError(
                 f"{folder}: {GRAPH} has {self._graph.rows} rows for words, the vocabulary of {DESCRIPTION} "
-                f"{len(self.front.vocabulary)}: they are not of one model; {REPAIR}"
+                f"{len(self.preprocessor.vocabulary)}: they are not of one model; {REPAIR}"
             )
 
     def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
@@ -200,10 +200,10 @@ class Session:
         """Logits (n, classes) float32 of any number of utterances, in their order: what `Preprocessor.frames` and
         `Preprocessor.ids` or `.vectors` gave for each."""
         lengths = [len(x) for x in (frames if frames is not None else words or [])]
-        answers = np.zeros((len(lengths), len(self.front.classes)), np.float32)
+        answers = np.zeros((len(lengths), len(self.preprocessor.classes)), np.float32)
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), _BATCH):
             index = order[start : start + _BATCH]
             batch = [None if x is None else [x[i] for i in index] for x in (frames, words)]
-            answers[index] = self.logits(*self.front.collate(*batch))
+            answers[index] = self.logits(*self.preprocessor.collate(*batch))
         return answers

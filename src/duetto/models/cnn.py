@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..config.cnn_stacks import Convolution, Stack, bands_left, places
+from ..config.cnn_stacks import Convolution, Stack, bands_left, layer_numbers
 from ..errors import ModelError
 
 
@@ -47,7 +47,7 @@ class ConvolutionalEncoder(nn.Module):
             x = x.flatten(1)[:, None]  # (batch, 1, samples)
         x = _masked(x, lengths)
         lengths = lengths.clamp(min=1)
-        for place, layer in zip(places(self.stack), self.stack.layers, strict=True):
+        for place, layer in zip(layer_numbers(self.stack), self.stack.layers, strict=True):
             before = layer.padding if isinstance(layer, Convolution) else 0
             x = self.features[place](functional.pad(x, (before, layer.kernel - 1 - before)))
             lengths = (lengths + layer.stride - 1).div(layer.stride, rounding_mode="floor")

@@ -1,8 +1,8 @@
 """A speaker who says a text and knows when each word was said: espeak-ng through ctypes.
 
-    text, rate, pitch … ─ Speaker.say ─▶ (n,) float32 samples at `sample_rate`, (Word(start, end), …)
+    text, rate, pitch … ─ Speaker.synthesise ─▶ (n,) float32 samples at `sample_rate`, (Word(start, end), …)
 
-    samples, words = Speaker("f2").say("the kettle is on", rate=160)
+    samples, words = Speaker("f2").synthesise("the kettle is on", rate=160)
 
 The library and its data come in the wheel `espeakng-loader` (extra `synth`). espeak-ng reports the sample
 at which each word and each phoneme begins; a word ends where the next one begins or, if a pause comes
@@ -13,7 +13,7 @@ whose silent closure belongs to the word.
 espeak-ng keeps its state (voice, noise generator, oscillator phase) in global variables, and neither
 `espeak_Terminate` nor a new seed clears all of it: a sentence would sound slightly different after
 another one. So each call loads a fresh copy of the library (about 1 ms), seeds it and unloads it, under
-a lock. What `say` returns then depends on its arguments alone, in any order, thread or process.
+a lock. What `synthesise` returns then depends on its arguments alone, in any order, thread or process.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Speaker:
     variant: str = "f2"
     language: str = "en-us"
 
-    def say(
+    def synthesise(
         self,
         text: str,
         *,

@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import audio
 from ..audio.timing import SAMPLE_RATE
+from ..corpora.iemocap import SYNTHETIC_MARKER
 from ..errors import ConfigurationError, CorpusError
 from ..utils import files, parallel
 from ..utils.progress import Progress
@@ -30,7 +31,7 @@ from . import espeak, formats, voices
 from .channel import DEFAULT, EMOTIONS, Channel, ceilings, deciders
 from .plan import Line, Options, Plan, draw_plan
 
-MARKER = "SYNTHETIC.json"
+MARKER = SYNTHETIC_MARKER
 """File at the root that says: none of this is human speech."""
 
 _LEFT = re.compile(r"\.partial-\d+|\.SYNTHETIC\.json\.[0-9a-f]{16}\.tmp")

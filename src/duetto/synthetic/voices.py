@@ -94,7 +94,7 @@ def render(line: Line, seed: int, *, unseen: bool = False) -> tuple[np.ndarray, 
     key = (line.session, line.gender)
     voice = UNSEEN_VOICES.get(key, VOICES[key]) if unseen else VOICES[key]
     style = STYLES[line.style]
-    speech, words = Speaker(voice.variant, voice.language).say(
+    speech, words = Speaker(voice.variant, voice.language).synthesise(
         line.text,
         rate=round(voice.rate * style.rate * random.uniform(0.97, 1.03)),
         pitch=voice.pitch + style.pitch + int(random.integers(-2, 3)),

@@ -3,7 +3,7 @@
 Fold + Sources ─ train ─▶ model.onnx, model.json, Outcome(logits of development and test data)
 """
 
-from .dataset import Batches, Inputs, Reader, Sources, frontend, prepare
+from .dataset import Batches, Inputs, Reader, Sources, fit_preprocessor, prepare
 from .emotion import TEACHER, EmotionTask, Outcome, answers_of, build, logits, restore, train
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Sources",
     "answers_of",
     "build",
-    "frontend",
+    "fit_preprocessor",
     "logits",
     "prepare",
     "restore",

@@ -1,6 +1,6 @@
 """What a system reads of each utterance, prepared for training and evaluation alike.
 
-Fold + Sources ─ frontend ─▶ Preprocessor ─ prepare ─▶ Inputs ─ Batches ─▶ models.emotion.Batch
+Fold + Sources ─ fit_preprocessor ─▶ Preprocessor ─ prepare ─▶ Inputs ─ Batches ─▶ models.emotion.Batch
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..data.utterance import Utterance
 from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..inference import SpokenEncoder
 from ..inference.spoken import AlikeWords, SpokenWords
 from ..models.emotion import Batch
@@ -61,11 +61,11 @@ class Reader:
     spoken: SpokenWords | None = None
     alikes: AlikeWords | None = None
 
-    def __call__(self, utterance: Utterance, front: Preprocessor) -> np.ndarray:
+    def __call__(self, utterance: Utterance, preprocessor: Preprocessor) -> np.ndarray:
         """What the second encoder reads: vectors (n, dim) float32 or ids (n,) int64."""
         if self.spoken is not None:
-            return front.vectors(self.spoken(utterance))
-        return front.ids(tokens(self.alikes(utterance, front.vocabulary) if self.alikes else utterance))
+            return preprocessor.normalise_vectors(self.spoken(utterance))
+        return preprocessor.ids(tokens(self.alikes(utterance, preprocessor.vocabulary) if self.alikes else utterance))
 
     @property
     def encoder(self) -> SpokenEncoder | None:
@@ -98,10 +98,10 @@ class Inputs:
         return Inputs(frames, words, self.target[index])
 
 
-def frontend(experiment: Experiment, fold: Fold, sources: Sources) -> Preprocessor:
+def fit_preprocessor(experiment: Experiment, fold: Fold, sources: Sources) -> Preprocessor:
     """Fit normaliser and vocabulary on the training part. The table also holds every word of the vectors
     that are given: they were learned elsewhere."""
-    statistics = kind(experiment.features).statistics
+    statistics = feature_spec(experiment.features).statistics
     normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
     if experiment.uses_audio and experiment.normalisation == "train":
         normaliser = Normaliser.fit((_frames(sources, u) for u in fold.train), statistics)
@@ -130,7 +130,7 @@ def _frames(sources: Sources, utterance: Utterance) -> np.ndarray:
 
 def prepare(
     utterances: Sequence[Utterance],
-    front: Preprocessor,
+    preprocessor: Preprocessor,
     sources: Sources,
     reader: Reader | None = None,
     *,
@@ -142,7 +142,7 @@ def prepare(
     Speakers' statistics, where the experiment normalises by them, are taken over all frames of that speaker
     here, labels unseen.
     """
-    experiment = front.experiment
+    experiment = preprocessor.experiment
     frames = words = None
     if experiment.uses_audio:
         by_speaker: dict[str | None, Normaliser] = {}
@@ -150,14 +150,18 @@ def prepare(
             groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
             for utterance in utterances:
                 groups[utterance.speaker].append(_frames(sources, utterance))
-            by_speaker = {speaker: Normaliser.fit(xs, len(front.normaliser.mean)) for speaker, xs in groups.items()}
-        frames = [front.frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
+            by_speaker = {
+                speaker: Normaliser.fit(xs, len(preprocessor.normaliser.mean)) for speaker, xs in groups.items()
+            }
+        frames = [preprocessor.normalise_frames(_frames(sources, u), by_speaker.get(u.speaker)) for u in utterances]
     if experiment.uses_words:
         reader = reader or Reader()
-        words = [reader(u, front) for u in utterances]
+        words = [reader(u, preprocessor) for u in utterances]
         if experiment.word_order == "shuffled":
-            words = [_shuffled(front.cut_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
-    numbers = {label: number for number, label in enumerate(front.classes)}
+            words = [
+                _shuffled(preprocessor.truncate_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)
+            ]
+    numbers = {label: number for number, label in enumerate(preprocessor.classes)}
     return Inputs(frames, words, np.array([numbers[str(u.label)] for u in utterances], np.int64))
 
 
@@ -170,15 +174,15 @@ class Batches:
     """Batches of prepared utterances. They are kept on the device of the last batch, so that making one
     takes no work for each utterance."""
 
-    def __init__(self, front: Preprocessor, inputs: Inputs) -> None:
-        self.front, self.inputs = front, inputs
+    def __init__(self, preprocessor: Preprocessor, inputs: Inputs) -> None:
+        self.preprocessor, self.inputs = preprocessor, inputs
         self._device: torch.device | None = None
         self._frames: DeviceSequences | None = None
         self._words: DeviceSequences | None = None
         self._target = torch.from_numpy(inputs.target)
 
     def _move(self, device: torch.device) -> None:
-        e, inputs = self.front.experiment, self.inputs
+        e, inputs = self.preprocessor.experiment, self.inputs
         if inputs.frames:
             self._frames = DeviceSequences.of(inputs.frames, device, padding=e.padding, maximum=e.max_frames)
         if inputs.words:

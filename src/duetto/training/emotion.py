@@ -21,7 +21,7 @@ from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..data.text import tokens
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
@@ -32,7 +32,7 @@ from ..splits import Fold
 from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
-from .dataset import Batches, Inputs, Reader, Sources, buckets, frontend, prepare
+from .dataset import Batches, Inputs, Reader, Sources, buckets, fit_preprocessor, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
@@ -52,43 +52,43 @@ class Outcome:
     history: History
 
 
-def build(front: Preprocessor, fold: Fold, sources: Sources, seed: int) -> EmotionModel:
+def build(preprocessor: Preprocessor, fold: Fold, sources: Sources, seed: int) -> EmotionModel:
     """A fresh model whose weights follow from the seed alone, and from the file they start from, if there is one."""
-    e = front.experiment
+    e = preprocessor.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
     if e.uses_words and sources.spoken is None:
         if sources.vectors is None:
-            array = word_table.random_table(front.vocabulary, e.word_dim, seed)
+            array = word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
         else:
             alikes = sources.reader(fold).alikes
             sounds = alikes.alikes.sounds if alikes else None
             vectors = sources.vectors(fold)
-            array, _ = word_table.table(front.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=sounds)
+            array, _ = word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=sounds)
         table = torch.from_numpy(array)
-    model = _model(front, table)
+    model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
         model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
     return model
 
 
-def restore(front: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
+def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
     """The trained model of a state dict, in evaluation mode; a ModelError where the weights are of another shape."""
-    model = _model(front, weights.get("words.embedding.weight"))
+    model = _model(preprocessor, weights.get("words.embedding.weight"))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"these weights are not of system {front.experiment.name!r}: {error}") from error
+        raise ModelError(f"these weights are not of system {preprocessor.experiment.name!r}: {error}") from error
     return model.eval()
 
 
-def _model(front: Preprocessor, table: Tensor | None) -> EmotionModel:
+def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    e = front.experiment
+    e = preprocessor.experiment
     shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
-    shape["classes"] = len(front.classes)
-    shape["n_features"] = kind(e.features).dim
-    shape["word_dim"] = len(front.word_normaliser.mean) if table is None else table.shape[1]
+    shape["classes"] = len(preprocessor.classes)
+    shape["n_features"] = feature_spec(e.features).dim
+    shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
     return EmotionModel(ModelConfig(**shape), table)
 
 
@@ -113,11 +113,15 @@ def train(
     """
     set_num_threads()
     taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
-    front, reader = frontend(experiment, fold, sources), sources.reader(fold)
-    parts = [prepare(part, front, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)]
-    copies = [prepare(fold.train, front, replace(sources, frames=x), reader, seed=seed) for x in sources.augmented]
+    preprocessor, reader = fit_preprocessor(experiment, fold, sources), sources.reader(fold)
+    parts = [
+        prepare(part, preprocessor, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)
+    ]
+    copies = [
+        prepare(fold.train, preprocessor, replace(sources, frames=x), reader, seed=seed) for x in sources.augmented
+    ]
     leaks = experiment.epoch_choice == LEAKING_CHOICE
-    model = build(front, fold, sources, seed)
+    model = build(preprocessor, fold, sources, seed)
     config = TrainingConfig(
         epochs=experiment.epochs,
         learning_rate=experiment.learning_rate,
@@ -127,17 +131,17 @@ def train(
         accelerator=accelerator,
         devices=devices,
     )
-    task = EmotionTask(front, parts[0], parts[1], seed, taught, copies, scored=parts[2] if leaks else None)
+    task = EmotionTask(preprocessor, parts[0], parts[1], seed, taught, copies, scored=parts[2] if leaks else None)
     history = fit(model, task, config, folder, progress=progress)
-    development, test = (logits(model, front, part) for part in parts[1:])
+    development, test = (logits(model, preprocessor, part) for part in parts[1:])
     temperature = metrics.fit_temperature(development, parts[1].target)
-    _export(model.cpu(), front, temperature, fold, reader, folder, parts[1])
+    _export(model.cpu(), preprocessor, temperature, fold, reader, folder, parts[1])
     return Outcome(test, development, temperature, history)
 
 
 def _export(
     model: EmotionModel,
-    front: Preprocessor,
+    preprocessor: Preprocessor,
     temperature: float,
     fold: Fold,
     reader: Reader,
@@ -145,7 +149,7 @@ def _export(
     development: Inputs,
 ) -> None:
     """Leave all that prediction needs in `folder`, and hold the graph against the model on development inputs."""
-    if front.experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
+    if preprocessor.experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
         save_language(LanguageModel.from_corpus(sentences), folder)
     if reader.encoder is not None:
         for path in reader.encoder.folder.glob("spoken.*"):
@@ -153,9 +157,9 @@ def _export(
     if reader.alikes is not None:
         reader.alikes.alikes.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
-    inference.export(weights, front, temperature, folder)
+    inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
-    verify(inference.Session(folder), few.frames, few.words, logits(model, front, few))
+    verify(inference.Session(folder), few.frames, few.words, logits(model, preprocessor, few))
 
 
 def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, **how: Any) -> np.ndarray | None:
@@ -172,7 +176,7 @@ def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, 
 def answers_of(folder: Path, fold: Fold, sources: Sources, seed: int) -> np.ndarray:
     """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
     session = inference.Session(folder)
-    inputs = prepare(fold.train, session.front, sources, sources.reader(fold), seed=seed)
+    inputs = prepare(fold.train, session.preprocessor, sources, sources.reader(fold), seed=seed)
     return session.answer(inputs.frames, inputs.words)
 
 
@@ -189,7 +193,7 @@ class EmotionTask:
 
     def __init__(
         self,
-        front: Preprocessor,
+        preprocessor: Preprocessor,
         train: Inputs,
         development: Inputs,
         seed: int,
@@ -197,15 +201,15 @@ class EmotionTask:
         copies: Sequence[Inputs] = (),
         scored: Inputs | None = None,
     ) -> None:
-        self.front = front
-        self.train, self.development = Batches(front, train), Batches(front, development)
-        self.scored = self.development if scored is None else Batches(front, scored)
+        self.preprocessor = preprocessor
+        self.train, self.development = Batches(preprocessor, train), Batches(preprocessor, development)
+        self.scored = self.development if scored is None else Batches(preprocessor, scored)
         self.original, self.copies = train, copies
         self.seed = seed
         self.taught = None if taught is None else torch.from_numpy(taught)
         self.class_weights = None
-        if front.experiment.class_weights:
-            counts = np.bincount(train.target, minlength=len(front.classes))
+        if preprocessor.experiment.class_weights:
+            counts = np.bincount(train.target, minlength=len(preprocessor.classes))
             weights = counts.sum() / np.maximum(counts, 1) / len(counts)
             self.class_weights = torch.tensor(weights, dtype=torch.float32)
 
@@ -214,8 +218,8 @@ class EmotionTask:
         rng = np.random.default_rng(derive(self.seed, "batches", epoch))
         if self.copies:
             variant = np.random.default_rng(derive(self.seed, "copies", epoch))
-            self.train = Batches(self.front, self.original.with_frames(self.copies, variant))
-        return buckets(self.train.inputs.lengths, self.front.experiment.batch_size, rng)
+            self.train = Batches(self.preprocessor, self.original.with_frames(self.copies, variant))
+        return buckets(self.train.inputs.lengths, self.preprocessor.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
         """Mean cross-entropy of one batch, and the further losses that the experiment weighs in; with a teacher,
@@ -223,7 +227,7 @@ class EmotionTask:
         device = next(model.parameters()).device
         inputs = self.train(batch, device)
         assert inputs.target is not None
-        experiment = self.front.experiment
+        experiment = self.preprocessor.experiment
         answer = model(inputs, detailed=True)
         loss = self._cross_entropy(answer.logits, inputs.target)
         if answer.own:
@@ -242,21 +246,21 @@ class EmotionTask:
 
     def develop(self, model: nn.Module) -> dict[str, float]:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
-        trust(model, self.front, self.development)
-        answers = logits(model, self.front, self.scored)
-        predicted, target = metrics.answers(answers), self.scored.inputs.target
-        ua = metrics.unweighted_accuracy(target, predicted, len(self.front.classes))
+        trust(model, self.preprocessor, self.development)
+        answers = logits(model, self.preprocessor, self.scored)
+        predicted, target = metrics.predicted_classes(answers), self.scored.inputs.target
+        ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         return {
             "score": ua,
             "development_ua": ua,
-            "development_wa": metrics.weighted_accuracy(target, predicted, len(self.front.classes)),
+            "development_wa": metrics.weighted_accuracy(target, predicted, len(self.preprocessor.classes)),
             "development_loss": metrics.negative_log_likelihood(metrics.softmax(answers), target),
         }
 
 
 @torch.no_grad()
 def logits(
-    model: nn.Module, front: Preprocessor, utterances: Inputs | Batches, encoder: int | None = None
+    model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | Batches, encoder: int | None = None
 ) -> np.ndarray:
     """Logits (n, classes) float32 of all utterances, in their order; the model is left in evaluation mode.
 
@@ -264,10 +268,10 @@ def logits(
     """
     model.eval()
     device = next(model.parameters()).device
-    batches = utterances if isinstance(utterances, Batches) else Batches(front, utterances)
+    batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
     inputs = batches.inputs
     order = np.argsort(inputs.lengths, kind="stable")
-    answers = np.zeros((len(inputs.target), len(front.classes)), np.float32)
+    answers = np.zeros((len(inputs.target), len(preprocessor.classes)), np.float32)
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
@@ -275,8 +279,8 @@ def logits(
     return answers
 
 
-def trust(model: nn.Module, front: Preprocessor, development: Batches) -> None:
+def trust(model: nn.Module, preprocessor: Preprocessor, development: Batches) -> None:
     """Fit on development data how far each encoder is to be believed, where the fusion asks for it."""
     if isinstance(model, EmotionModel) and model.confidence is not None:
-        first, second = (logits(model, front, development, encoder) for encoder in range(2))
+        first, second = (logits(model, preprocessor, development, encoder) for encoder in range(2))
         model.confidence.trust.copy_(torch.tensor(fit_trust(first, second, development.inputs.target)))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ModelError
-from ..features.registry import kind
+from ..features.registry import feature_spec
 from ..inference.session import Session
 from ..preprocessing import Preprocessor
 
@@ -34,7 +34,7 @@ def lengths(maximum: int) -> list[int]:
     return sorted({*found, maximum, maximum + 1})
 
 
-def drawn(front: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequences]:
+def drawn(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequences]:
     """Frames and words of as many utterances, of every length in `lengths`, as a system's inputs are.
 
     Normalised features and vectors have mean 0 and deviation 1 over the training data, so they are drawn from the
@@ -42,15 +42,15 @@ def drawn(front: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequences]:
     inputs, long frames meet short words, then long words.
     """
     rng = np.random.default_rng(seed)
-    e = front.experiment
+    e = preprocessor.experiment
     frames = words = None
     if e.uses_audio:
-        frames = [rng.standard_normal((n, kind(e.features).dim), np.float32) for n in lengths(e.max_frames)]
+        frames = [rng.standard_normal((n, feature_spec(e.features).dim), np.float32) for n in lengths(e.max_frames)]
     if e.uses_words and e.embeddings == "spoken":
-        dim = len(front.word_normaliser.mean)
+        dim = len(preprocessor.word_normaliser.mean)
         words = [rng.standard_normal((n, dim), np.float32) for n in lengths(e.max_words)]
     elif e.uses_words:
-        words = [rng.integers(1, len(front.vocabulary), n) for n in lengths(e.max_words)]
+        words = [rng.integers(1, len(preprocessor.vocabulary), n) for n in lengths(e.max_words)]
     if frames is None or words is None:
         return frames, words
     count = max(len(frames), len(words))
@@ -62,7 +62,7 @@ def answers_alone(session: Session, frames: Sequences, words: Sequences) -> np.n
     """Logits (n, classes) of utterances that are asked for one at a time, as prediction does."""
     count = len(frames if frames is not None else words or [])
     rows = [[None if x is None else [x[i]] for x in (frames, words)] for i in range(count)]
-    return np.concatenate([session.logits(*session.front.collate(*row)) for row in rows])
+    return np.concatenate([session.logits(*session.preprocessor.collate(*row)) for row in rows])
 
 
 def verify(session: Session, frames: Sequences, words: Sequences, expected: np.ndarray) -> float:

@@ -200,6 +200,19 @@ def _sync_all(folder: Path) -> None:
             pass
 
 
+def open_descriptor(path: Path) -> int | None:
+    """Find the open descriptor that a path names.
+
+    Args:
+        path: Such as /dev/stdout or /dev/fd/3.
+
+    Returns:
+        Its number; None for every other path.
+    """
+    match = _DESCRIPTOR.fullmatch(str(path))
+    return int(match[1]) if match else _STANDARD.get(str(path))
+
+
 def digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's content, 64 hexadecimal digits."""
     with open(path, "rb") as file:  # noqa: PTH123 (a descriptor of /dev/fd is no Path)
@@ -335,19 +348,13 @@ def _named(error: OSError, path: Path, temporary: Path) -> OSError:
 
 def _is_special(path: Path) -> bool:
     """Whether `path` names what can't be replaced: an open descriptor, a device, a pipe, a socket."""
-    if _descriptor(path) is not None:
+    if open_descriptor(path) is not None:
         return True
     try:
         mode = path.stat().st_mode
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _descriptor(path: Path) -> int | None:
-    """The number of the open descriptor that a path such as /dev/stdout or /dev/fd/3 names."""
-    named = _DESCRIPTOR.fullmatch(str(path))
-    return int(named[1]) if named else _STANDARD.get(str(path))
 
 
 @contextlib.contextmanager
@@ -357,7 +364,7 @@ def _copied_to(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / path.name
         yield temporary
-        number = _descriptor(path)
+        number = open_descriptor(path)
         if number == 1:
             sys.stdout.flush()
         # A duplicate writes where the shell's redirection is; opening the path again would begin at its start.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...config.cnn_stacks import Convolution, Stack, places
+from ...config.cnn_stacks import Convolution, Stack, layer_numbers
 from .graph import FLOAT, Graph
 
 
@@ -30,7 +30,7 @@ def encoder(graph: Graph, stack: Stack, frames: str, lengths: str, weights: Mapp
         x = graph.add("Reshape", [frames, graph.integers(f"{name}.row", [0, 1, -1])], f"{name}.signal")
     x = _masked(graph, x, lengths, stack, f"{name}.input")
     lengths = graph.at_least_one(lengths, name)
-    for place, layer in zip(places(stack), stack.layers, strict=True):
+    for place, layer in zip(layer_numbers(stack), stack.layers, strict=True):
         at = f"{name}.features.{place}"
         before = layer.padding if isinstance(layer, Convolution) else 0
         window = _window(stack, layer.kernel, layer.stride, before)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...config.cnn_stacks import STACKS
-from ...features.registry import kind
+from ...features.registry import feature_spec
 from . import cnn, layers
 from .graph import FLOAT, INT64, Graph, dense_layers
 from .layers import Weights
@@ -70,7 +70,7 @@ def _inputs(graph: Graph, weights: Weights, acoustic_encoder: str) -> dict[str, 
 def _frame_dim(weights: Weights, acoustic_encoder: str) -> int:
     """Of the frames that the acoustic encoder reads."""
     if acoustic_encoder in STACKS:
-        return kind(STACKS[acoustic_encoder].features).dim
+        return feature_spec(STACKS[acoustic_encoder].features).dim
     if acoustic_encoder == "statistics":
         return weights["acoustic.dense.weight"].shape[1] // 2
     return weights["acoustic.lstm.weight_input"].shape[1]

@@ -321,7 +321,7 @@ class _SoFar:
             return None
         answers = []
         for fold in there:
-            answers.append(metrics.answers(runs.load_outcome(paths[fold])[0]))
+            answers.append(metrics.predicted_classes(runs.load_outcome(paths[fold])[0]))
         target = np.concatenate([self.targets[fold] for fold in there])
         return 100 * metrics.unweighted_accuracy(target, np.concatenate(answers), len(classes(LABELS)))
 

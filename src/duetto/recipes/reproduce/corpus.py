@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...asr.annotate import find_words
-from ...corpora import validate
-from ...corpora.validate import SCANS, Problem, ValidationReport
+from ...corpora import find, validate
+from ...corpora.validate import Problem, ValidationReport
 from ...data.labels import selected
 from ...data.text import tokens
 from ...data.utterance import Utterance
@@ -19,9 +19,6 @@ from ...utils.progress import Progress
 
 SHOWN = 5
 """Problems that an error quotes."""
-
-NAMES = {"iemocap": "IEMOCAP", "emodb": "EmoDB", "ravdess": "RAVDESS", "synthetic": "synthetic speech"}
-"""Kind → what a report calls the corpus; others have the name of their folder or file."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,15 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
     force: go on with an unhealthy one, without the utterances that an error names.
     Errors: a `CorpusError` where it is not there, says what is wrong with it, or has nothing with a label in it.
     """
+    corpus = find(kind)
     if not path.exists():
-        what = "file" if kind == "manifest" else "folder"
+        what = "file" if corpus.is_file else "folder"
         raise CorpusError(f"{path}: no such {what}; give the path of the corpus, --corpus {kind}:PATH")
     checkup = validate.check(kind, path, progress=progress)
     if not checkup.healthy and not force:
         raise CorpusError(_refusal(kind, path, checkup))
     problems: list[Problem] = []
-    utterances = selected(SCANS[kind](path, "four", problems.append))
+    utterances = selected(corpus.scan(path, "four", problems.append))
     notes = [] if checkup.healthy else [f"the corpus is not healthy: {_counts(checkup)}; see: duetto corpus check"]
     if force:
         named = {problem.id for problem in checkup.errors}
@@ -75,7 +73,7 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
         utterances = usable
     if not utterances:
         raise CorpusError(f"{path}: no utterance with a label in it; see: duetto corpus check {kind} {path}")
-    return Material(kind, NAMES.get(kind, path.name), utterances, tuple(notes))
+    return Material(kind, path.name if corpus.is_file else corpus.title, utterances, tuple(notes))
 
 
 def _counts(checkup: ValidationReport) -> str:

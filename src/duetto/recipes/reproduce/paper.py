@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from ...baselines import BASELINES, Baseline
-from ...config.experiment import SYSTEMS, Experiment, changed, load
+from ...config.experiment import SYSTEMS, Experiment, load, with_overrides
 from ...errors import ConfigurationError
-from ...features.registry import kind
+from ...features.registry import feature_spec
 from ...features.short_term import ShortTermConfig
 
 
@@ -83,8 +83,14 @@ TABLES: dict[str, tuple[Row, ...]] = {
     ),
     "controls": (Row("embedding-random"), Row("embedding-shuffled")),
 }  # fmt: skip
-"""Group → its rows. Figures are those that the tables print; the paper's text has others. The controls that are not
-trained (`baselines.controls.CONTROLS`) stand beside every selection."""
+TABLES["extensions"] += tuple(
+    Row(name)
+    for name in (*SYSTEMS, *BASELINES)
+    if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
+)
+"""Group → its rows; a system or baseline without a row of its own joins the extensions. Figures are those that the
+tables print; the paper's text has others. The controls that are not trained (`baselines.controls.CONTROLS`) are
+reported with every selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])
 
@@ -161,10 +167,10 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
     original, values = load(name), parsed(settings)
     if keeps_features(name):
         values.pop("features", None)
-    chosen = changed(original, [f"{key}={value}" for key, value in values.items()])
+    chosen = with_overrides(original, [f"{key}={value}" for key, value in values.items()])
     return replace(chosen, name=original.name, title=original.title)
 
 
 def keeps_features(name: str) -> bool:
     """Whether a trained system hears features of its own, as convolutions do, that another choice would break."""
-    return name in SYSTEMS and not isinstance(kind(load(name).features).extractor, ShortTermConfig)
+    return name in SYSTEMS and not isinstance(feature_spec(load(name).features).extractor, ShortTermConfig)

@@ -1,73 +1,61 @@
-"""What the doctor knows of IEMOCAP: the published counts, and which files belong together.
+"""Checks of an IEMOCAP tree: files that belong together, and the published counts.
 
-Counts: those of the release as s3prl's metadata and EmoBox list them; the four classes count happiness and
-excitement as one. Sessions, dialogues and classes are compared with them; a synthetic corpus only with the
-size its own marker states.
+Sessions, dialogues and classes are compared with the release; a synthetic corpus only with the size that its own
+marker states.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.labels import classes, label_map
-from ..data.utterance import Utterance
-from ..errors import CorpusError
-from ..utils.reading import read_json
-from . import iemocap
-from .parsing import APPLE_DOUBLE, Problem, is_audio, some
-
-
-@dataclass(frozen=True, slots=True)
-class SessionCounts:
-    """Dialogues of a session; its utterances of the four classes, by class and by the speaker's gender."""
-
-    dialogs: int
-    angry: int
-    happy: int
-    neutral: int
-    sad: int
-    female: int
-    male: int
-
-
-KNOWN_SESSIONS = {
-    "1": SessionCounts(dialogs=28, angry=229, happy=278, neutral=384, sad=194, female=528, male=557),
-    "2": SessionCounts(dialogs=30, angry=137, happy=327, neutral=362, sad=197, female=481, male=542),
-    "3": SessionCounts(dialogs=32, angry=240, happy=286, neutral=320, sad=305, female=522, male=629),
-    "4": SessionCounts(dialogs=30, angry=327, happy=303, neutral=258, sad=143, female=528, male=503),
-    "5": SessionCounts(dialogs=31, angry=170, happy=442, neutral=384, sad=245, female=590, male=651),
-}
-
-KNOWN_RAW_LABELS = {
-    "ang": 1103, "exc": 1041, "hap": 595, "sad": 1084, "neu": 1708, "fru": 1849, "xxx": 2507, "sur": 107,
-    "fea": 40, "oth": 3, "dis": 2,
-}  # fmt: skip
-"""Raw label → utterances in the whole release, 10,039."""
+from ...data.labels import classes
+from ...data.utterance import Utterance
+from ...errors import CorpusError
+from ...utils.reading import read_json
+from ..parsing import APPLE_DOUBLE, Problem, is_audio, some
+from . import files
+from .release import (
+    ALIGNMENTS,
+    EVALUATION,
+    KNOWN_RAW_LABELS,
+    KNOWN_SESSIONS,
+    KNOWN_UNALIGNED,
+    LABEL_MAPS,
+    RECORDINGS,
+    TRANSCRIPTIONS,
+    SessionCounts,
+)
+from .synthetic import SYNTHETIC_MARKER, is_synthetic
 
 _RESTORE = "restore it from the release"
 
 
 def check(path: Path, utterances: Sequence[Utterance], reported: Collection[str], known: bool) -> Iterator[Problem]:
-    """Problems of an IEMOCAP tree beyond those its parser reports.
+    """Find the problems of an IEMOCAP tree that reading it does not report.
 
-    reported: ids that the parser has reported already; they are not reported again as a consequence.
-    known: whether to compare with the published counts.
+    Args:
+        path: The folder that holds Session1 … Session5.
+        utterances: All utterances that were read.
+        reported: Ids already reported; what follows from those problems is not reported again.
+        known: Whether to compare with the published counts.
+
+    Yields:
+        The problems.
     """
-    if companions := iemocap.apple_doubles(path):
+    if companions := files.apple_doubles(path):
         names = some((file.name for file in companions), 1)
         detail = f"{path}: {len(companions)} files {APPLE_DOUBLE}* left by macOS ({names}); they are ignored"
         yield Problem("apple-double", path.name, detail, "note")
-    for session in iemocap.sessions(path):
-        mine = [utterance for utterance in utterances if utterance.session == session.name[-1]]
-        yield from _missing_parts(session, mine)
-        yield from _unlabelled(session, mine, reported)
-    if iemocap.is_synthetic(path):
+    for session in files.sessions(path):
+        members = [utterance for utterance in utterances if utterance.session == session.name[-1]]
+        yield from _missing_parts(session, members)
+        yield from _unlabelled(session, members, reported)
+    if is_synthetic(path):
         yield from _marker(path, len(utterances))
     elif known:
-        dialogs = {session.name[-1]: len(iemocap.evaluations(session)) for session in iemocap.sessions(path)}
+        dialogs = {session.name[-1]: len(files.evaluations(session)) for session in files.sessions(path)}
         yield from compare(utterances, dialogs)
 
 
@@ -81,8 +69,8 @@ def _missing_parts(session: Path, utterances: Sequence[Utterance]) -> Iterator[P
     for utterance in utterances:
         by_dialog.setdefault(_dialog(utterance), []).append(utterance)
     parts = (
-        (iemocap.TRANSCRIPTIONS, "transcript", "{}.txt", lambda utterance: utterance.text),
-        (iemocap.ALIGNMENTS, "alignment", "{}", lambda utterance: utterance.words),
+        (TRANSCRIPTIONS, "transcript", "{}.txt", lambda utterance: utterance.text),
+        (ALIGNMENTS, "alignment", "{}", lambda utterance: utterance.words),
     )
     for place, what, pattern, value in parts:
         folder = session / place
@@ -108,18 +96,18 @@ def _excused(utterance: Utterance, folder: Path, what: str) -> bool:
     if what != "alignment":
         return False
     file = folder / _dialog(utterance) / f"{utterance.id}.wdseg"
-    return utterance.id in iemocap.KNOWN_UNALIGNED or file.exists()
+    return utterance.id in KNOWN_UNALIGNED or file.exists()
 
 
 def _unlabelled(session: Path, utterances: Sequence[Utterance], reported: Collection[str]) -> Iterator[Problem]:
-    """Recordings of which no EmoEvaluation file speaks."""
-    root = session / iemocap.RECORDINGS
-    evaluated = {file.stem for file in iemocap.evaluations(session)}
+    """Recordings that no EmoEvaluation file lists."""
+    root = session / RECORDINGS
+    evaluated = {file.stem for file in files.evaluations(session)}
     known = {utterance.id for utterance in utterances}
-    if not root.is_dir() or not (session / iemocap.EVALUATION).is_dir():
+    if not root.is_dir() or not (session / EVALUATION).is_dir():
         return
     for folder in sorted(child for child in root.iterdir() if child.is_dir() and child.name.startswith("Ses")):
-        file = session / iemocap.EVALUATION / f"{folder.name}.txt"
+        file = session / EVALUATION / f"{folder.name}.txt"
         if folder.name not in evaluated:
             yield Problem("missing-evaluation", folder.name, f"{file}: missing, but {folder} is there; {_RESTORE}")
             continue
@@ -130,22 +118,27 @@ def _unlabelled(session: Path, utterances: Sequence[Utterance], reported: Collec
 
 
 def _marker(path: Path, count: int) -> Iterator[Problem]:
-    """A note that the corpus is synthetic, and its size against what its marker says."""
-    file = path / iemocap.SYNTHETIC_MARKER
+    """A note that the corpus is synthetic, and its size compared with the one that its marker states."""
+    file = path / SYNTHETIC_MARKER
     yield Problem("synthetic", path.name, f"{file}: duetto made this corpus; it is not IEMOCAP", "note")
     try:
-        made = read_json(file, error=CorpusError).get("utterances")
+        listed = read_json(file, error=CorpusError).get("utterances")
     except CorpusError:
         return  # the parser has reported it
-    stated = len(made) if isinstance(made, dict) else made
+    stated = len(listed) if isinstance(listed, dict) else listed
     if isinstance(stated, int) and stated != count:
         yield Problem("count", path.name, f"{path}: {count} utterances, {stated} were made; make the corpus again")
 
 
 def compare(utterances: Sequence[Utterance], dialogs: dict[str, int]) -> Iterator[Problem]:
-    """Differences from the release: missing sessions, counts of each session, raw labels over all.
+    """Compare the utterances with the release: missing sessions, counts of each session, raw labels over all.
 
-    dialogs: session → EmoEvaluation files; a session that is not a key is missing.
+    Args:
+        utterances: All utterances that were read.
+        dialogs: Session → number of its EmoEvaluation files; a session that is not a key is missing.
+
+    Yields:
+        The differences.
     """
     whole = True
     for session, known in KNOWN_SESSIONS.items():
@@ -171,7 +164,7 @@ def compare(utterances: Sequence[Utterance], dialogs: dict[str, int]) -> Iterato
 
 
 def _counted(utterances: Sequence[Utterance], dialogs: int) -> SessionCounts:
-    merged = label_map("four", "iemocap")  # the published table, whatever label set was asked for
+    merged = LABEL_MAPS["four"]  # the published table is of these classes, whatever label set is in use
     chosen = [utterance for utterance in utterances if utterance.raw_label in merged]
     labels = Counter(merged[utterance.raw_label or ""] for utterance in chosen)
     genders = Counter(utterance.gender for utterance in chosen)

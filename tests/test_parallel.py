@@ -73,7 +73,7 @@ def test_an_exception_comes_at_its_items_turn() -> None:
 
 
 def test_no_workers_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="0 workers were asked for; give 1 or more"):
+    with pytest.raises(ConfigurationError, match="workers = 0 is not valid; give 1 or more"):
         list(in_order(slow_first, [1], workers=0, crashed=lost))
     assert cores() >= 1
 

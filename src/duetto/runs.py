@@ -36,8 +36,9 @@ from .errors import ConfigurationError, ModelError
 from .evaluation import SystemResult, from_utterances
 from .features.content import Contents
 from .splits import Fold
+from .utils.arrays import read_arrays
 from .utils.files import LOCK, is_temporary, lock, recover, replacing, write_text
-from .utils.reading import Record, parse_json, read_arrays, read_json, shortened
+from .utils.reading import Record, parse_json, read_json, shortened
 
 _log = logging.getLogger(__name__)
 

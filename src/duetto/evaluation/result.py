@@ -15,7 +15,8 @@ from .. import metrics
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError, ModelError
 from ..utils import files
-from ..utils.reading import Record, parse_json, read_arrays
+from ..utils.arrays import read_arrays
+from ..utils.reading import Record, parse_json
 
 KINDS = ("system", "control", "leak")
 _TEXT = ("ids", "speaker", "gender", "session", "style")

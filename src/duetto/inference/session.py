@@ -15,7 +15,8 @@ from ..metrics import TEMPERATURES
 from ..models.onnx import int8, networks
 from ..preprocessing import REPAIR, Normaliser, Padded, Preprocessor
 from ..utils import files
-from ..utils.reading import Record, printable, read_bytes, read_json, shortened
+from ..utils.reading import Record, read_bytes, read_json, shortened
+from ..utils.text import printable
 from . import graph_check, onnx_file
 from .onnx_file import FLOAT, INT64, OnnxModel, Value
 

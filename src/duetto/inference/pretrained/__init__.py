@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import ModelError
-from ...utils.reading import printable, read_bytes
+from ...utils.reading import read_bytes
+from ...utils.text import printable
 
 PRETRAINED: dict[str, str] = {"emodb-ravdess": "emodb-ravdess"}
 """Name of a model → its folder beside this file."""

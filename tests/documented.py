@@ -25,7 +25,7 @@ from duetto.embeddings.vectors import Vectors
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGES = ("python", "bash", "json", "toml", "text")
+LANGUAGES = ("python", "bash", "json", "toml", "text", "diff")
 FENCE = re.compile(r"^( *)```(.*)\n((?:.*\n)*?)\1```$", re.M)
 COMMAND = typer.main.get_command(app)
 SMALL = ("hidden=8", "dense=8", "word_dim=4", "epochs=2")

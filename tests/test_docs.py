@@ -24,6 +24,8 @@ NOT_RUN = {
 MEASURED = ("results.md", "reproducibility.md", "performance.md")
 """Pages whose commands made the figures beside them, on corpora of full size: they are only parsed."""
 OTHERS = {"make", "pip", "python", "ffmpeg", "git", "cd"}
+PACKAGES = sorted(path.stem for path in (ROOT / "src/duetto").iterdir() if not path.name.startswith("_"))
+FILES = (".f32", ".json", ".npz", ".html", ".md", ".jsonl")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "src/duetto").rglob("*.py")
@@ -80,9 +82,10 @@ def run_shell(text: str, page: Path) -> None:
                 Path(words[words.index(">") + 1]).write_text(output)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_the_blocks_of_a_page_work(page: Path, here: Path) -> None:
-    """In their order, in one folder; every Python block in a namespace of its own."""
+    """In their order, in one folder; every Python block in a namespace of its own. (CONTRIBUTING.md adds modules to the
+    package: test_contributing.py does that in a copy.)"""
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
         if block.title:
@@ -144,6 +147,36 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if not target.startswith(("http://", "https://", "api/")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_of_the_package_exist(page: Path) -> None:
+    """`duetto.module.name` and `folder/file.py` in the text are what the package has."""
+    text = documented.FENCE.sub("", page.read_text(encoding="utf-8"))
+    for dotted in set(re.findall(r"`duetto((?:\.\w+)+)(?:\([^`]*\))?`", text)):
+        assert resolves("duetto" + dotted), f"{page.name}: duetto{dotted}"
+    for dotted in set(re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`", text)):
+        assert Path(dotted).suffix in FILES or resolves(f"duetto.{dotted}"), f"{page.name}: {dotted}"
+    for name in set(re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", text)):
+        assert page.name == "CONTRIBUTING.md" or (ROOT / name).is_file() or (ROOT / "src/duetto" / name).is_file(), (
+            f"{page.name}: {name}"
+        )
+
+
+def resolves(dotted: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
 
 
 def test_pages_named_in_the_code_exist() -> None:

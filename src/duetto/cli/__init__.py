@@ -72,7 +72,7 @@ def _load(name: str) -> Any:
 app = typer.Typer(
     name="duetto",
     cls=_Commands,
-    help="Speech emotion recognition from two voices of one utterance: how it is said, and what is said.",
+    help="Speech emotion recognition from acoustics and words.",
     epilog="Start with: duetto predict FILE.wav    With the extras train and synth: duetto demo --out demo    "
     "Every command has --help with examples.",
     no_args_is_help=True,

@@ -176,7 +176,7 @@ def answer(model: Path, small: Path, file: Path) -> str:
     waveform = audio.load(file)
     systems = {"float32": duetto.load(model), "int8": duetto.load(small)}
     config = ShortTermConfig()
-    heard = systems["float32"].hear(file).frames
+    heard = systems["float32"].prepare_inputs(file).frames
     assert heard is not None
     sides: dict[str, Callable[[], object]] = {
         "read the file": lambda: audio.load(file),

@@ -31,11 +31,12 @@ from torch import Tensor, nn
 
 from duetto import corpora, training
 from duetto.config import experiment
+from duetto.config.model import ModelConfig
 from duetto.data.labels import selected
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.experiments.fold_inputs import fold_inputs
 from duetto.experiments.workspace import Workspace
-from duetto.models.emotion import EmotionModel, ModelConfig
+from duetto.models.emotion import EmotionModel
 from duetto.preprocessing import Normaliser, Preprocessor, pad
 from duetto.splits import folds
 from duetto.training import loop

@@ -16,7 +16,8 @@ from duetto import audio
 from duetto.asr import align as align_module
 from duetto.asr import annotate, sphinx
 from duetto.asr.align import MATCH_SCORE, Aligner
-from duetto.asr.annotate import AnnotationJob, WordAnnotation, align_manifest
+from duetto.asr.annotate import align_manifest
+from duetto.asr.annotation import AnnotationJob, WordAnnotation
 from duetto.asr.cache import CACHE_NAME, JOURNAL_NAME, Cache
 from duetto.asr.engines import RecogniserConfig
 from duetto.asr.language_model import LanguageModel
@@ -81,7 +82,7 @@ def test_time_is_counted_from_the_first_sample(aligner, spoken):
     assert np.median([b.start - a.start for a, b in zip(early, late, strict=True)]) == pytest.approx(shift, abs=0.02)
 
 
-def test_wrong_transcripts_are_told(aligner, spoken):
+def test_wrong_transcripts_do_not_match(aligner, spoken):
     for i, (samples, _) in enumerate(spoken):
         right, wrong = (aligner.align(samples, SENTENCES[j % len(SENTENCES)]) for j in (i, i + 1))
         assert right.score >= MATCH_SCORE > wrong.score
@@ -115,7 +116,7 @@ def test_words_outside_the_dictionary(aligner):
     from duetto.synthetic.espeak import Speaker
 
     samples, truth = Speaker("f2").synthesise("please bring the zorblat to my mother")
-    for _ in range(2):  # the second time the decoder knows the word; it was guessed all the same
+    for _ in range(2):  # the second time the decoder has the word already; it was guessed nevertheless
         alignment = aligner.align(samples, "please bring the zorblat to my mother")
         assert alignment.guessed == ("zorblat",)
         assert alignment.matches
@@ -128,6 +129,12 @@ def test_transcripts_without_a_word(aligner, transcript):
     alignment = aligner.align(np.zeros(SAMPLE_RATE, np.float32), transcript)
     assert (alignment.words, alignment.unaligned, alignment.matches) == ((), (), False)
     assert "holds no word" in alignment.warnings[0]
+
+
+def test_a_token_that_is_too_long_to_be_a_word_is_not_pronounced(aligner):
+    alignment = aligner.align(np.zeros(SAMPLE_RATE, np.float32), f"yes {'zork' * 100_000} no")
+    assert (alignment.words, len(alignment.unaligned), alignment.matches) == ((), 3, False)
+    assert alignment.warnings == ("the transcript has a word of 400,000 letters; a word has at most 100",)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +291,7 @@ def test_runs_resume(corpus, asr, tmp_path, monkeypatch):
     assert len(worked) == 2
 
 
-def test_the_cache_knows_what_an_answer_depends_on(corpus, tmp_path, spoken):
+def test_the_cache_key_covers_everything_an_annotation_depends_on(corpus, tmp_path, spoken):
     (right,) = (u for u in corpus if u.id == "right")
 
     def cached(utterance, **options):
@@ -294,9 +301,9 @@ def test_the_cache_knows_what_an_answer_depends_on(corpus, tmp_path, spoken):
     assert cached(replace(right, id="renamed", speaker="x")) == 1
     assert cached(replace(right, text="something else")) == 0
     assert cached(replace(right, end=1.0)) == 0
-    unheard = replace(right, text=None)
+    untranscribed = replace(right, text=None)
     general, loop = (RecogniserConfig(language=LanguageModel.word_loop(words)) for words in (["me"], ["me", "you"]))
-    assert [cached(unheard, asr=e) for e in (general, loop, loop)] == [0, 0, 1]
+    assert [cached(untranscribed, asr=e) for e in (general, loop, loop)] == [0, 0, 1]
     audio.write(right.audio, spoken[1][0], SAMPLE_RATE)
     assert cached(right) == 0
 
@@ -314,7 +321,7 @@ def test_a_damaged_cache_is_redone(corpus, tmp_path):
 
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> list[Utterance]:
-    """Utterances of noise whose words are found at once, as few as their number says."""
+    """Utterances of noise whose words are found at once, as many as their number."""
 
     def found(job: AnnotationJob) -> WordAnnotation:
         number = int(Path(job.audio).stem)
@@ -322,7 +329,7 @@ def many(tmp_path, monkeypatch) -> list[Utterance]:
 
     monkeypatch.setattr(annotate, "annotate", found)
     for i in range(8):
-        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is asked for
+        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is read
     return [Utterance(str(i), tmp_path / f"{i}.wav", text="words") for i in range(8)]
 
 
@@ -419,7 +426,7 @@ def test_a_process_that_dies_takes_one_utterance_with_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workers": 0}, "0 workers"),
+        ({"workers": 0}, "workers is 0"),
         ({"missing": "drop"}, "missing='drop'"),
         ({"asr": RecogniserConfig("x")}, "recogniser 'x'"),
     ],

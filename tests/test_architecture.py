@@ -152,7 +152,7 @@ WRITES = {
     "features/_store_files",  # appends, and syncs data before index
     "asr/cache",  # appends to a journal
     "asr/language_model",  # temporary files, for pocketsphinx
-    "cli/corpus",  # a stream, into a temporary folder
+    "cli/features",  # a stream, into a temporary folder
     "cli/streams",
     "audio/messages",  # standard error
 }

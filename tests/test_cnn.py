@@ -14,10 +14,11 @@ import planted
 from duetto import training
 from duetto.config import experiment
 from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, layer_numbers
+from duetto.config.model import ModelConfig
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
 from duetto.models.cnn import ConvolutionalEncoder
-from duetto.models.emotion import Batch, EmotionModel, ModelConfig
+from duetto.models.emotion import Batch, EmotionModel
 from duetto.models.onnx import networks
 from duetto.training import FoldInputs, checkpoint
 
@@ -105,7 +106,9 @@ def test_exported_graph_equals_the_model_at_every_length(name: str) -> None:
     network, given = model(name), batch(name, (0, *LENGTHS))
     assert given.frames is not None and given.frame_lengths is not None
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    session = onnxruntime.InferenceSession(networks.emotion(weights, name), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        networks.emotion(network.config, weights), providers=["CPUExecutionProvider"]
+    )
 
     def answer(frames: Tensor, lengths: Tensor) -> np.ndarray:
         return session.run(["logits"], {"frames": frames.numpy(), "frame_lengths": lengths.numpy()})[0]

@@ -24,7 +24,7 @@ from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
 from duetto.features.mfcc import MfccConfig
 from duetto.features.store import extract_corpus
-from duetto.inference import SpokenEncoder
+from duetto.inference import SpokenWordEncoder
 from duetto.splits import PROTOCOLS
 from duetto.training import word_embeddings
 from duetto.training.word_embeddings import EmbeddingConfig
@@ -103,7 +103,7 @@ def test_a_second_training_of_speech2vec_waits_for_the_first(
         assert holder.stdout is not None
         holder.stdout.readline()
         word_embeddings.train_encoder(folder, fold, store, config)
-        assert SpokenEncoder(folder).dim == 4
+        assert SpokenWordEncoder(folder).dim == 4
         assert holder.wait(60) == 0
     assert "another process is training Speech2Vec there; waiting for it" in caplog.text
 

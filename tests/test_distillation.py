@@ -135,5 +135,5 @@ def test_a_teacher_that_saw_test_data_is_refused(tmp_path: Path) -> None:
     pupil = student(tmp_path)
     with (tmp_path / "teacher.toml").open("a") as file:
         file.write('epoch_choice = "best-on-test"\n')
-    with pytest.raises(ConfigurationError, match="teacher 'teacher' chooses its epoch on test data"):
+    with pytest.raises(ConfigurationError, match="teacher 'teacher' selects its epoch on test data"):
         training.train(pupil, inputs, tmp_path / "run", seed=0)

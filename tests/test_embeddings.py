@@ -10,7 +10,7 @@ import pytest
 from duetto.data.utterance import Utterance, Word
 from duetto.embeddings import spoken_words, word2vec
 from duetto.embeddings.vectors import Vectors, load
-from duetto.inference import SpokenEncoder
+from duetto.inference import SpokenWordEncoder
 from duetto.inference import spoken as spoken_
 from duetto.splits import Fold
 from duetto.training import FoldInputs, speech2vec
@@ -48,10 +48,10 @@ def word2vec_of(fold: Fold, cache: Path, config: EmbeddingConfig = CONFIG) -> Ve
 
 def encoder_of(
     fold: Fold, frames: dict[str, np.ndarray], cache: Path, config: EmbeddingConfig = CONFIG
-) -> SpokenEncoder:
+) -> SpokenWordEncoder:
     folder = trained.encoder_folder(fold, frames, config, cache)
     trained.train_encoder(folder, fold, frames, config)
-    return SpokenEncoder(folder)
+    return SpokenWordEncoder(folder)
 
 
 def speech2vec_of(fold: Fold, frames: dict[str, np.ndarray], cache: Path) -> Vectors:
@@ -163,7 +163,7 @@ def test_what_training_reads_makes_the_name(
 def test_spoken_words_are_embedded_one_by_one(tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]]) -> None:
     fold, frames = corpus
     encoder, utterance = encoder_of(fold, frames, tmp_path), fold.test[0]
-    spoken = FoldInputs(fold, mfcc=frames, encoder=encoder.folder).word_reader().spoken
+    spoken = FoldInputs(fold, mfcc=frames, encoder=encoder.folder).vectoriser().spoken
     assert spoken is not None
     words = words_of(utterance)
     vectors = spoken(utterance)

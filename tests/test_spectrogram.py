@@ -98,7 +98,7 @@ def test_silence_is_finite_and_bad_input_is_refused(name: str) -> None:
         with pytest.raises(AudioError, match=message):
             extract(bad, RATE)
     with pytest.raises(
-        AudioError, match="2000 samples" if name == "spectrogram" else "16000 of them a second, not 900"
+        AudioError, match="at least 2000 Hz, not 900" if name == "spectrogram" else "of 16000 Hz, not 900"
     ):
         extract(np.zeros(9), 900)
 

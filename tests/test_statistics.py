@@ -85,7 +85,7 @@ def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
     session = Session(tmp_path)
     prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames)
     # float32 in two libraries
-    np.testing.assert_allclose(session.answer(prepared.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(session.logits_of(prepared.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
 
 
 class KilledError(Exception):
@@ -151,7 +151,7 @@ def test_statistics_of_what_was_normalised_by_utterance_are_refused() -> None:
 def test_normalising_by_utterance_uses_its_own_statistics() -> None:
     e = experiment.with_overrides(load("acoustic"), ["normalisation=utterance"])
     preprocessor = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
-    frames = preprocessor.frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
+    frames = preprocessor.normalise_frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
     # float32 means of 50 values
     np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(frames.std(0), 1, atol=1e-4)

@@ -121,7 +121,7 @@ def test_another_sound_or_configuration_is_computed_anew(tmp_path: Path) -> None
     other = ShortTermConfig("pyaudioanalysis", max_frames=1)
     assert extract_corpus(utterances, tmp_path / "s", other)["u1"].shape == (1, 34)
     assert FeatureStore.open(tmp_path / "s", CONFIG)["u1"].shape == (2, 34)
-    with pytest.raises(ConfigurationError, match=r"holds 2 configurations, say which to open: .*pyaudioanalysis"):
+    with pytest.raises(ConfigurationError, match=r"holds 2 configurations; choose one of: .*pyaudioanalysis"):
         FeatureStore.open(tmp_path / "s")
 
 
@@ -167,7 +167,7 @@ def test_a_defect_of_an_extractor_does_not_end_the_run(tmp_path: Path) -> None:
 
     made = extract_corpus(corpus(tmp_path / "a", 4), tmp_path / "s", Broken())
     assert list(made) == ["u2"]
-    assert "the extractor gave (0, 2) features" in made.skipped["u0"]
+    assert "the extractor returned features of shape (0, 2)" in made.skipped["u0"]
     assert "not finite" in made.skipped["u1"]
     assert made.skipped["u3"].endswith("3.wav: KeyError: 6400")
 
@@ -179,7 +179,7 @@ def test_warnings_of_recordings_are_kept(tmp_path: Path) -> None:
 
 
 def test_many_processes_write_the_same_store_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_extraction, "_ALONE_SECONDS", 0)
+    monkeypatch.setattr(_extraction, "_SERIAL_SECONDS", 0)
     utterances = corpus(tmp_path / "a", 40)
     before = dict(os.environ)
     many = extract_corpus(utterances, tmp_path / "many", CONFIG, workers=2)
@@ -190,7 +190,7 @@ def test_many_processes_write_the_same_store_as_one(tmp_path: Path, monkeypatch:
 
 
 def test_worker_processes_use_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_extraction, "_ALONE_SECONDS", 0)
+    monkeypatch.setattr(_extraction, "_SERIAL_SECONDS", 0)
     config = Counting(tmp_path / "log")
     extract_corpus(corpus(tmp_path / "a", 40), tmp_path / "s", config, workers=2)
     pids = {line.split()[0] for line in config.calls()}
@@ -200,7 +200,7 @@ def test_worker_processes_use_one_thread_each(tmp_path: Path, monkeypatch: pytes
 def test_processes_are_started_only_for_what_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     utterances, own = corpus(tmp_path / "a", 20), str(os.getpid())
     for seconds, all_here in ((1e9, True), (0.2, False)):
-        monkeypatch.setattr(_extraction, "_ALONE_SECONDS", seconds)
+        monkeypatch.setattr(_extraction, "_SERIAL_SECONDS", seconds)
         config = Counting(tmp_path / f"log{seconds}", pause=0.05)
         made = extract_corpus(utterances, tmp_path / f"s{seconds}", config, workers=2)
         pids = [line.split()[0] for line in config.calls()]
@@ -375,7 +375,7 @@ def test_flipped_bits_are_found_and_computed_again(
     (made.home / "features.f32").write_bytes(content)
     opened = FeatureStore.open(tmp_path / "s") if reopened else pickle.loads(pickle.dumps(made))
     assert opened["u0"].size
-    with pytest.raises(CorpusError, match=r"features of 'u1' are damaged, .* run the same again"):
+    with pytest.raises(CorpusError, match=r"features of 'u1' are damaged or .* run the same again"):
         opened["u1"]
     again = extract_corpus(utterances, tmp_path / "s", config)
     assert "1 damaged, such as 'u1'; computed again" in caplog.text and len(config.calls()) == 7
@@ -390,7 +390,7 @@ def test_a_file_cut_short_under_an_open_store_is_an_error_not_a_crash(tmp_path: 
     kept = made["u0"].copy()
     os.truncate(made.home / "features.f32", made["u0"].nbytes)
     np.testing.assert_array_equal(made["u0"], kept)
-    with pytest.raises(CorpusError, match="'u5' are damaged, or were cut off meanwhile"):
+    with pytest.raises(CorpusError, match="'u5' are damaged or were cut off"):
         made["u5"]
     again = extract_corpus(utterances, tmp_path / "s", CONFIG)
     for u in utterances:
@@ -464,7 +464,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
         "from duetto.features import _extraction\n"
         "from duetto.features.store import extract_corpus\n"
         "from duetto.data.utterance import Utterance\n"
-        "_extraction._ALONE_SECONDS = 0\n"
+        "_extraction._SERIAL_SECONDS = 0\n"
         f"a = Path({str(tmp_path / 'a')!r})\n"
         "utterances = [Utterance(str(i), a / f'{i}.wav') for i in range(40)]\n"
         "extract_corpus(utterances, a / 's', ShortTermConfig(), workers=2)\n"

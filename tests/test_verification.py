@@ -145,7 +145,7 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     scale = max(1.0, np.abs(expected).max())
     # Half a step rounded the other way, in the last digit of a division, would be 1 % of a weight.
     np.testing.assert_allclose(answers_alone(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
-    np.testing.assert_allclose(session.answer(frames, words), expected, rtol=0, atol=1e-5 * scale)
+    np.testing.assert_allclose(session.logits_of(frames, words), expected, rtol=0, atol=1e-5 * scale)
     assert 0 < np.abs(expected - before).max() < 0.05 * scale
 
 
@@ -174,7 +174,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
     weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     weight[0, ..., 0] = 0
     weight[-1] = 0
-    integers, scale = int8.quantised(weight, (weight.ndim - 1,))
+    integers, scale = int8.quantise(weight, (weight.ndim - 1,))
     assert integers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(integers).max() == 127
     assert scale.shape == (*shape[:-1], 1) and (scale > 0).all()
     assert (np.abs(integers * scale - weight) <= 0.5001 * scale).all()

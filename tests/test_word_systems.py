@@ -12,8 +12,9 @@ import planted
 from duetto import inference, training
 from duetto.config import experiment
 from duetto.config.experiment import Experiment
+from duetto.config.model import ModelConfig
 from duetto.data.labels import LABEL_SETS
-from duetto.models.emotion import Batch, EmotionModel, ModelConfig
+from duetto.models.emotion import Batch, EmotionModel
 from duetto.models.multiresolution_cnn import verification_loss
 from duetto.models.onnx import networks
 from duetto.training import emotion as training_emotion
@@ -62,7 +63,7 @@ def test_graph_equals_the_model_for_any_length(name: str, table: bool) -> None:
     if model.confidence is not None:
         model.confidence.trust.copy_(torch.tensor([0.3, 1.0]))
     weights = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
-    session = onnxruntime.InferenceSession(networks.emotion(weights))
+    session = onnxruntime.InferenceSession(networks.emotion(config, weights))
     for n, time, words in ((1, 1, 1), (3, 7, 2), (5, 40, 9), (2, 200, 128)):
         given = _random_batch(n, time, words, table)
         feed = {key: value.numpy() for key, value in given._asdict().items() if value is not None}
@@ -93,7 +94,7 @@ def test_losses_are_weighed_as_the_experiment_says() -> None:
     loss, given = task.loss(model, index), task.train(index, torch.device("cpu"))
     assert given.target is not None
     answer = model(given, detailed=True)
-    first, second = (functional.cross_entropy(own, given.target) for own in answer.own)
+    first, second = (functional.cross_entropy(own, given.target) for own in answer.encoder_logits)
     expected = functional.cross_entropy(answer.logits, given.target) + 0.25 * (first + second) / 2
     torch.testing.assert_close(loss, expected + 0.5 * verification_loss(answer.encoded, given.target))
 

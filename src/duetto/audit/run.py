@@ -20,7 +20,7 @@ from ..data.utterance import Utterance
 from ..errors import ConfigurationError, DuettoError, ModelError
 from ..features.registry import feature_spec
 from ..features.store import FeatureStore
-from ..metrics import first_best
+from ..metrics import best_index
 from ..preprocessing import Normaliser
 from ..splits import LEAKING, Fold
 from ..utils.progress import Progress
@@ -205,7 +205,7 @@ def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
         if choice == "last":
             return chosen, len(epochs) - 1
         if choice == "development":
-            return chosen, first_best([epoch["score"] for epoch in epochs])
+            return chosen, best_index([epoch["score"] for epoch in epochs])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error!r}); train into a new folder") from error
     return chosen, None

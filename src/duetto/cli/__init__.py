@@ -20,7 +20,7 @@ COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
     "predict": "predict:predict",
     "corpus": "corpus:app",
-    "features": "corpus:features",
+    "features": "features:features",
     "align": "align:align",
     "audit": "audit:audit",
     "train": "train:train",

@@ -41,7 +41,7 @@ class SystemResult:
         classes: Names, in the order of the logits.
         ids: (n,) utterance ids, each once.
         target: (n,) integers, indices of `classes`.
-        logits: (seeds, n, classes), finite; the answer is that of `metrics.answers`.
+        logits: (seeds, n, classes), finite; the answer is that of `metrics.predicted_classes`.
         seeds: One number a row of logits.
         speaker: (n,) strings, "" where unknown; may be left out, as the other groups.
         gender: (n,) strings.
@@ -97,7 +97,7 @@ class SystemResult:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Predicted classes, (seeds, n)."""
-        return metrics.answers(self.logits)
+        return metrics.predicted_classes(self.logits)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

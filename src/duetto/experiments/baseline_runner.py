@@ -1,7 +1,7 @@
 """Classical baselines over folds × seeds, in a run folder that is compared like any other.
 
-    utterances ─ audited_split ─▶ folds ─ baseline_inputs ─▶ baselines.Inputs
-    inputs × folds × seeds ─ Baseline.answer ─▶ RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
+    utterances ─ audited_split ─▶ folds ─ baseline_inputs ─▶ BaselineInputs
+    inputs × folds × seeds ─ Baseline.fit_predict ─▶ RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
 
 Temperatures are fitted on development data, as for every system. No model is kept: a baseline is there to be
 compared, not to predict.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import audit, metrics, runs
-from ..baselines import Baseline, Inputs
+from ..baselines import Baseline, BaselineInputs
 from ..baselines.base import targets
 from ..data import labels
 from ..data.text import tokens
@@ -68,7 +68,7 @@ def run_baseline(
     with runs.locked(folder):
         contents = workspace.contents(split.utterances)
         runs.check(folder, runs.describe(baseline, protocol, split.folds, seeds, contents=contents))
-        inputs = Inputs(
+        inputs = BaselineInputs(
             frames=workspace.short_term(split.utterances) if "frames" in baseline.needs else None,
             tokens={u.id: tokens(u) for u in split.utterances} if "words" in baseline.needs else None,
         )
@@ -82,7 +82,7 @@ def run_baseline(
 
 def run(
     baseline: Baseline,
-    inputs: Inputs,
+    inputs: BaselineInputs,
     protocol: str,
     folds: Sequence[Fold],
     folder: Path,
@@ -111,7 +111,7 @@ def run(
         The result.
 
     Raises:
-        ConfigurationError: See `baselines.base.Method.answer`.
+        ConfigurationError: See `baselines.base.Classifier.fit_predict`.
         ModelError: The folder holds another run.
     """
     classes = labels.classes(label_set)
@@ -135,9 +135,11 @@ def run(
     )
 
 
-def _fit(baseline: Baseline, inputs: Inputs, fold: Fold, classes: tuple[str, ...], part: Path, seed: int) -> None:
+def _fit(
+    baseline: Baseline, inputs: BaselineInputs, fold: Fold, classes: tuple[str, ...], part: Path, seed: int
+) -> None:
     """Fit on one fold with one seed, and save the outcome in the folder of both."""
-    answers = baseline.answer(fold, inputs, classes, seed)
+    answers = baseline.fit_predict(fold, inputs, classes, seed)
     temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, classes))
     path = part / runs.OUTCOME
     runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)

@@ -14,10 +14,11 @@ from ..data.utterance import Utterance
 from ..errors import CorpusError
 from ..features.augmented import Augmented
 from ..features.content import Contents
+from ..features.extractor import Extractor
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..features.short_term import ShortTermConfig
-from ..features.store import Extractor, FeatureStore, extract_corpus
+from ..features.store import FeatureStore, extract_corpus
 from ..training.word_embeddings import EmbeddingConfig
 from ..utils.progress import Progress
 

@@ -1,6 +1,6 @@
-"""The computing part of the feature store: recordings in, features out, on one core or several.
+"""The computation behind the feature store, in this process or in several.
 
-Job(file, digest, cuts) ─ results ─▶ (features, warnings) of each cut, or why there are none
+Job(file, digest, segments) ─ extract_jobs ─▶ (features, warnings) of each segment, or the reason why there are none
 """
 
 from __future__ import annotations
@@ -14,75 +14,82 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, DuettoError
 from ..utils.parallel import cores, processes
-from .content import content
+from .content import content_digest
+from .extractor import Extractor
 
 _JOBS_PER_TASK, _TASKS_PER_WORKER = 16, 8
-"""Files go to a process in tasks of at most so many, and fewer where there would not be so many tasks for each."""
-_ALONE_SECONDS = 0.5
-"""What is done in this time is not worth starting other processes for, which takes about as long."""
+"""Most files of one task of a worker, and tasks that each worker should get at least: fewer files make a task then."""
+
+_SERIAL_SECONDS = 0.5
+"""Work that ends within this time is done in this process: starting others takes about as long."""
 
 CHANGED = "was changed while it was being read; run the same again"
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-class Extractor(Protocol):
-    """A frozen configuration that turns sound into features, e.g. `short_term.ShortTermConfig`.
-
-    It must survive the way to another process, so its class is defined in an importable module.
-    """
-
-    def key(self) -> str:
-        """A string that differs whenever the numbers can differ."""
-        ...
-
-    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) float32 samples at 16 kHz → (frames, dim), frames ≥ 1, dim the same for every recording."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The cuts of one audio file that are wanted: (id, start, end). digest: of its content, where it could be read."""
+    """Segments of one audio file.
+
+    Attributes:
+        audio: The file.
+        digest: `content.content_digest` of the file; None where it could not be read.
+        segments: Utterance id, and start and end in seconds; None for the start or end of the file.
+    """
 
     audio: Path
     digest: str | None
-    cuts: tuple[tuple[str, float | None, float | None], ...]
+    segments: tuple[tuple[str, float | None, float | None], ...]
 
 
-Result = tuple[tuple[np.ndarray, tuple[str, ...]] | str, ...]
-"""What became of a job. For each cut: features and warnings, or why there are none."""
+SegmentResult = tuple[np.ndarray, tuple[str, ...]] | str
+"""Features (frames, dim) float32 and warnings of a segment, or the reason why it has none."""
+
+JobResult = tuple[SegmentResult, ...]
+"""One result for each segment of a job."""
 
 
-def results(jobs: list[Job], config: Extractor, workers: int) -> Iterator[tuple[Job, Result]]:
-    """Every job with its result, in order, whichever process finished first."""
+def extract_jobs(jobs: list[Job], extractor: Extractor, workers: int) -> Iterator[tuple[Job, JobResult]]:
+    """Extract the features of every job.
+
+    Args:
+        jobs: What to compute.
+        extractor: How to compute it.
+        workers: Processes; 0 for one per core, 1 for this process alone.
+
+    Yields:
+        Each job with its result, in the order of `jobs`.
+
+    Raises:
+        ConfigurationError: Worker processes died.
+    """
     workers = workers or cores()
-    began, alone = time.monotonic(), 0
+    began, done = time.monotonic(), 0
     for job in jobs:
-        if workers > 1 and time.monotonic() - began >= _ALONE_SECONDS:
+        if workers > 1 and time.monotonic() - began >= _SERIAL_SECONDS:
             break
-        yield job, _work(job, config)
-        alone += 1
-    if alone < len(jobs):
-        yield from _results_of_workers(jobs[alone:], config, workers)
+        yield job, _extract_job(job, extractor)
+        done += 1
+    if done < len(jobs):
+        yield from _extract_in_workers(jobs[done:], extractor, workers)
 
 
-def _results_of_workers(jobs: list[Job], config: Extractor, workers: int) -> Iterator[tuple[Job, Result]]:
+def _extract_in_workers(jobs: list[Job], extractor: Extractor, workers: int) -> Iterator[tuple[Job, JobResult]]:
     size = max(1, min(_JOBS_PER_TASK, len(jobs) // (workers * _TASKS_PER_WORKER)))
     tasks = deque(jobs[at : at + size] for at in range(0, len(jobs), size))
-    running: deque[tuple[list[Job], Future[list[Result]]]] = deque()
+    running: deque[tuple[list[Job], Future[list[JobResult]]]] = deque()
     try:
-        with _one_thread_each(), processes(workers, _start_worker, (config,)) as pool:
+        with _single_threaded_children(), processes(workers, _start_worker, (extractor,)) as pool:
             while tasks or running:
                 while tasks and len(running) < 3 * workers:
-                    running.append((task := tasks.popleft(), pool.submit(_work_all, task)))
+                    running.append((task := tasks.popleft(), pool.submit(_run_task, task)))
                 task, future = running.popleft()
                 yield from zip(task, future.result(), strict=True)
     except BrokenProcessPool as error:
@@ -93,49 +100,49 @@ def _results_of_workers(jobs: list[Job], config: Extractor, workers: int) -> Ite
 
 
 _worker: list[Extractor] = []
-"""Set once in each worker process."""
+"""The extractor of a worker process, set when it starts."""
 
 
-def _start_worker(config: Extractor) -> None:
-    _worker[:] = [config]
+def _start_worker(extractor: Extractor) -> None:
+    _worker[:] = [extractor]
 
 
-def _work_all(jobs: list[Job]) -> list[Result]:
-    return [_work(job, _worker[0]) for job in jobs]
+def _run_task(jobs: list[Job]) -> list[JobResult]:
+    return [_extract_job(job, _worker[0]) for job in jobs]
 
 
-def _work(job: Job, config: Extractor) -> Result:
-    found: Result = ()
+def _extract_job(job: Job, extractor: Extractor) -> JobResult:
+    result: JobResult = ()
     try:
         if job.digest is not None:
-            found = tuple(_features(job.audio, start, end, config) for _, start, end in job.cuts)
-        changed = content(job.audio) != job.digest  # after decoding: what was decoded is what the key says
+            result = tuple(_extract_segment(job.audio, start, end, extractor) for _, start, end in job.segments)
+        changed = content_digest(job.audio) != job.digest  # after decoding: the digest is of what was decoded
     except FileNotFoundError:
-        return (f"{job.audio}: no such file",) * len(job.cuts)
+        return (f"{job.audio}: no such file",) * len(job.segments)
     except OSError as error:
-        return (f"{job.audio}: cannot be opened ({error.strerror})",) * len(job.cuts)
-    return (f"{job.audio}: {CHANGED}",) * len(job.cuts) if changed else found
+        return (f"{job.audio}: cannot be opened ({error.strerror})",) * len(job.segments)
+    return (f"{job.audio}: {CHANGED}",) * len(job.segments) if changed else result
 
 
-def _features(
-    path: Path, start: float | None, end: float | None, config: Extractor
-) -> tuple[np.ndarray, tuple[str, ...]] | str:
+def _extract_segment(path: Path, start: float | None, end: float | None, extractor: Extractor) -> SegmentResult:
     try:
         waveform = audio.load(path, start=start, end=end)
-        features = np.asarray(config.extract(waveform.samples, waveform.sample_rate), np.float32)
+        features = np.asarray(extractor.extract(waveform.samples, waveform.sample_rate), np.float32)
         if features.ndim != 2 or not features.size or not np.isfinite(features).all():
-            raise AudioError(f"the extractor gave {features.shape} features, or some that are not finite")
+            raise AudioError(
+                f"the extractor returned features of shape {features.shape}, or values that are not finite"
+            )
     except DuettoError as error:
         text = str(error)
         return text if str(path) in text else f"{path}: {text}"
-    except Exception as error:  # a defect must not end a run of many hours; it is reported with its kind
+    except Exception as error:  # a defect must not end a run of many hours; its type is reported
         return f"{path}: {type(error).__name__}: {error}"
     return features, waveform.warnings
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Generator[None]:
-    """Worker processes that start meanwhile use one thread for linear algebra."""
+def _single_threaded_children() -> Generator[None]:
+    """Let processes that start meanwhile use one thread for linear algebra."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:

@@ -1,8 +1,8 @@
-"""The files of a feature store: what they hold, how they are read, and the only code that writes them.
+"""The files of a feature store: their format, and the only code that reads and writes them.
 
-`store` says what is stored and when; this module makes sure that a killed run loses at most its last second.
-Data reach the disk first, then the lines of the index that name them; what a killed run left beyond either is
-cut off when the next run opens the store.
+`store` decides what is stored and when; this module ensures that a killed run loses at most its last second. Data reach
+the disk first, then the lines of the index that name them; whatever a killed run left beyond either is truncated when
+the next run opens the store.
 """
 
 from __future__ import annotations
@@ -32,9 +32,14 @@ _LARGEST = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an array lies: `offset` in values from the beginning of the data file.
+    """Where an array lies in the data file.
 
-    crc: CRC-32 of its bytes; None in a store of an earlier version, whose arrays are taken as they are.
+    Attributes:
+        offset: Of its first value, in values.
+        frames: Rows of the array.
+        dim: Columns of the array.
+        warnings: `audio.Waveform.warnings` of the recording.
+        crc: CRC-32 of its bytes; None in a store of an earlier version, whose arrays are not verified.
     """
 
     offset: int
@@ -45,23 +50,37 @@ class Place:
 
     @property
     def end(self) -> int:
+        """Offset behind its last value."""
         return self.offset + self.frames * self.dim
 
 
 @dataclass(slots=True)
 class Index:
-    """What index.jsonl holds: arrays by content key, content keys by id, and why others have none."""
+    """The content of index.jsonl.
+
+    Attributes:
+        places: Content key → place of the array.
+        ids: Utterance id → content key.
+        skipped: Utterance id → why it has no array.
+    """
 
     places: dict[str, Place] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def apply(self, line: Mapping[str, Any]) -> None:
-        """Take in one line; a ValueError where it is none of ours."""
+        """Apply one line of the file.
+
+        Args:
+            line: Its JSON object.
+
+        Raises:
+            ValueError: It is not a line of an index; so are KeyError, TypeError and AttributeError.
+        """
         if "offset" in line:
             self.places[_text(line["key"])] = _place(line)
         elif "file" in line:
-            pass  # earlier versions noted size and time stamp of a file
+            pass  # earlier versions recorded the size and time stamp of a file
         elif "lost" in line:
             lost = {_text(key) for key in line["lost"]}
             self.places = {key: place for key, place in self.places.items() if key not in lost}
@@ -76,7 +95,7 @@ class Index:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{shortened(value)} is no text")
+        raise ValueError(f"{shortened(value)} is not text")
     return value
 
 
@@ -89,15 +108,23 @@ def _place(line: Mapping[str, Any]) -> Place:
 
 
 class Arrays:
-    """The data file, mapped. An array is compared with its checksum when it is read for the first time, and the file's
-    length with its place every time: a file that was cut short meanwhile must not be touched beyond its end (SIGBUS).
+    """The memory-mapped data file.
+
+    An array is verified by its checksum when it is first read, and its place against the length of the file every time:
+    reading beyond the end of a file that has been truncated is a SIGBUS.
+
+    Args:
+        home: Folder of the store; the data file may be missing.
+
+    Attributes:
+        size: Values in the file when it was mapped.
     """
 
     def __init__(self, home: Path) -> None:
         self.size = 0
         self._values = np.empty(0, DTYPE)
         self._mapped: mmap.mmap | None = None
-        self._read: set[Place] = set()
+        self._verified: set[Place] = set()
         path = home / DATA
         if path.exists() and path.stat().st_size >= DTYPE.itemsize:
             with path.open("rb") as file:
@@ -106,19 +133,29 @@ class Arrays:
             self._values = np.frombuffer(self._mapped, DTYPE, self.size)
 
     def __getitem__(self, place: Place) -> np.ndarray | None:
-        """(frames, dim) float32, read-only; None where the array is damaged or no longer there."""
+        """The array at a place, (frames, dim) float32, read-only; None where it is damaged or no longer there."""
         if self._mapped is None or place.end > min(self.size, self._mapped.size() // DTYPE.itemsize):
             return None
         array = self._values[place.offset : place.end].reshape(place.frames, place.dim)
-        if place not in self._read:
+        if place not in self._verified:
             if place.crc is not None and zlib.crc32(array.data) != place.crc:
                 return None
-            self._read.add(place)
+            self._verified.add(place)
         return array
 
 
 def read_config(home: Path) -> str:
-    """The key of the extractor of a store."""
+    """Read the configuration of a store.
+
+    Args:
+        home: Folder of the store.
+
+    Returns:
+        The key of its extractor.
+
+    Raises:
+        CorpusError: The file is missing, damaged, or of another format.
+    """
     config = read_json(home / CONFIG, error=CorpusError, repair="not the configuration of a feature store; delete it")
     if config["format"] != _FORMAT:
         found = shortened(config["format"])
@@ -127,24 +164,47 @@ def read_config(home: Path) -> str:
 
 
 def read_index(home: Path) -> tuple[Index, int]:
-    """The index, and the number of its bytes that are whole lines."""
+    """Read the index of a store.
+
+    Args:
+        home: Folder of the store.
+
+    Returns:
+        The index, and the number of bytes of its complete lines: what follows is the line that a killed run was
+        writing.
+
+    Raises:
+        CorpusError: A line is damaged.
+    """
     path, index, valid = home / INDEX, Index(), 0
     content = path.read_bytes() if path.exists() else b""
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         if not line.endswith(b"\n"):
-            break  # the line that a killed run was writing
+            break
         where, repair = f"{path}:{number}", f"damaged: delete {home} and extract again"
         value = parse_json(line, where=where, error=CorpusError, repair=repair)
         try:
             index.apply(value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorpusError(f"{where}: {shortened(value)} is no line of an index; {repair}") from error
+            raise CorpusError(f"{where}: {shortened(value)} is not a line of an index; {repair}") from error
         valid += len(line)
     return index, valid
 
 
 class Writer:
-    """The only writer of a store. Data first, then the index, so that the index never names what is not there."""
+    """Appends arrays to a store, as a context manager; its folder must be locked.
+
+    Args:
+        home: Folder of the store; a new one gets its configuration.
+        key: The key of the extractor.
+
+    Raises:
+        ConfigurationError: The store is of another extractor.
+        CorpusError: The store is damaged.
+
+    Attributes:
+        index: What the store holds, with all that was written.
+    """
 
     def __init__(self, home: Path, key: str) -> None:
         config = home / CONFIG
@@ -156,13 +216,13 @@ class Writer:
         self._data = (home / DATA).open("ab")
         size = self._data.tell() // DTYPE.itemsize
         self._lines = (home / INDEX).open("ab")
-        self._lines.truncate(valid)  # half a line of a killed run
+        self._lines.truncate(valid)  # drops the unfinished line of a killed run
         self._pending: list[dict[str, Any]] = []
         self._synced = time.monotonic()
-        # Where the data file was cut short, what lay behind is computed again.
+        # Where the data file was truncated, the arrays beyond its end are computed again.
         self.forget(key for key, place in self.index.places.items() if place.end > size)
         self._end = max((place.end for place in self.index.places.values()), default=0)
-        self._data.truncate(self._end * DTYPE.itemsize)  # what a killed run wrote but did not index
+        self._data.truncate(self._end * DTYPE.itemsize)  # drops data that a killed run did not index
 
     def __enter__(self) -> Writer:
         return self
@@ -173,24 +233,44 @@ class Writer:
         self._lines.close()
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Take arrays for lost; they can be stored anew."""
+        """Remove arrays from the index, so that they can be stored again.
+
+        Args:
+            keys: Their content keys.
+        """
         if lost := list(keys):
             self._note(lost=lost)
 
     def note_skipped(self, utterance_id: str, reason: str) -> None:
-        """Let an utterance have no array, and say why."""
+        """Record that an utterance has no array.
+
+        Args:
+            utterance_id: Its id.
+            reason: Why.
+        """
         if self.index.skipped.get(utterance_id) != reason:
             self._note(id=utterance_id, skipped=reason)
 
     def note_id(self, utterance_id: str, key: str) -> None:
-        """Let an utterance point to an array that is stored."""
+        """Record the array of an utterance.
+
+        Args:
+            utterance_id: Its id.
+            key: Content key of an array that is stored.
+        """
         if self.index.ids.get(utterance_id) != key:
             self._note(id=utterance_id, key=key)
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
     def append(self, key: str, features: np.ndarray, warnings: tuple[str, ...]) -> None:
-        """Store an array, unless one of this key is stored."""
+        """Store an array, unless there is one of this key.
+
+        Args:
+            key: Its content key.
+            features: (frames, dim).
+            warnings: Of the recording.
+        """
         if key in self.index.places:
             return
         content = features.astype(DTYPE, copy=False).tobytes()
@@ -201,7 +281,7 @@ class Writer:
         self._end += features.size
 
     def sync(self) -> None:
-        """Bring the data to the disk, then the index."""
+        """Flush the data to the disk, then the index, so that the index never names data that are not there."""
         self._data.flush()
         os.fsync(self._data.fileno())
         text = "".join(json.dumps(line) + "\n" for line in self._pending)

@@ -1,4 +1,4 @@
-"""What a recording is known by: the content of its file, never its name, size or time stamp.
+"""The identity of a recording: the content of its file, never its name, size or time stamp.
 
 paths ─ Contents ─▶ {path: digest}
 """
@@ -15,11 +15,17 @@ from ..utils.parallel import cores, in_order
 from ..utils.progress import Progress
 
 
-def content(path: Path) -> str:
-    """Digest of a file's content, 32 hexadecimal digits.
+def content_digest(path: Path) -> str:
+    """Digest the content of a file.
+
+    Args:
+        path: A regular file.
+
+    Returns:
+        BLAKE2b, as 32 hexadecimal digits.
 
     Raises:
-        OSError: The file is missing, can't be read, or is no regular file, whose content could be read only once.
+        OSError: The file is missing, cannot be read, or is not a regular file, which could be read only once.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "no regular file", str(path))
@@ -28,20 +34,28 @@ def content(path: Path) -> str:
 
 
 class Contents:
-    """Digests of files, all read in threads the first time, and again only where a file was changed since.
+    """Digests of files, cached in memory for as long as a file does not change.
 
-    Nothing is kept on disk: what another process noted of a file may be wrong by now (`cp -p` and `rsync` keep size and
-    time stamp; the time of the inode's change, which they can't keep, is compared here).
+    Files are read in threads. Nothing is cached on disk, where `cp -p` and `rsync` could make an entry wrong: they keep
+    size and time stamp. The time of the inode's last change, which they cannot keep, is compared here.
     """
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     def __call__(self, paths: Iterable[Path], progress: Progress | None = None) -> dict[Path, str]:
-        """The digest of each file that can be read."""
+        """Digest files, reading only those that are new or changed.
+
+        Args:
+            paths: The files; duplicates are read once.
+            progress: Counts files.
+
+        Returns:
+            Path → digest, without the files that cannot be read.
+        """
         found: dict[Path, str] = {}
         distinct = list(dict.fromkeys(paths))
-        digests = in_order(self._of, distinct, workers=cores(), crashed=self._of)
+        digests = in_order(self._digest, distinct, workers=cores(), crashed=self._digest)
         for done, (path, digest) in enumerate(zip(distinct, digests, strict=True), 1):
             if digest is not None:
                 found[path] = digest
@@ -49,12 +63,12 @@ class Contents:
                 progress(done, len(distinct))
         return found
 
-    def _of(self, path: Path) -> str | None:
+    def _digest(self, path: Path) -> str | None:
         try:
             state = _state(path)
             if (known := self._known.get(path)) is not None and known[0] == state:
                 return known[1]
-            digest = content(path)
+            digest = content_digest(path)
         except (OSError, ValueError):  # ValueError: a null character in the name
             return None
         self._known[path] = (state, digest)

@@ -5,7 +5,7 @@ FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits
 
 from .dataset import Batches
 from .emotion import TEACHER, EmotionTask, TrainedOutputs, build, exported_logits, logits, restore, train
-from .inputs import FoldInputs, Inputs, WordReader, fit_preprocessor, load_vectors, prepare
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 
 __all__ = [
     "TEACHER",
@@ -14,7 +14,7 @@ __all__ = [
     "FoldInputs",
     "Inputs",
     "TrainedOutputs",
-    "WordReader",
+    "WordVectoriser",
     "build",
     "exported_logits",
     "fit_preprocessor",

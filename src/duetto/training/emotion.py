@@ -6,7 +6,7 @@ FoldInputs ─ prepare ─▶ Inputs ─ EmotionTask ─ fit ─▶ EmotionModel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +17,22 @@ from .. import inference, metrics
 from ..asr.finder import save_language_model
 from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
+from ..config.model import ModelConfig
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
-from ..models.emotion import EmotionModel, ModelConfig
+from ..models.emotion import EmotionModel
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
 from .dataset import Batches, buckets
-from .inputs import FoldInputs, Inputs, WordReader, fit_preprocessor, load_vectors, prepare
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
@@ -97,21 +97,21 @@ def train(
     """
     set_num_threads()
     teacher_logits = _teacher_logits(experiment, inputs, folder, seed, accelerator, devices)
-    reader = inputs.word_reader()
-    preprocessor = fit_preprocessor(experiment, inputs, reader)
+    vectoriser = inputs.vectoriser()
+    preprocessor = fit_preprocessor(experiment, inputs, vectoriser)
     training, development, test = (
-        prepare(part, preprocessor, inputs.frames, reader, seed=seed)
+        prepare(part, preprocessor, inputs.frames, vectoriser, seed=seed)
         for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
     )
-    copies = [prepare(inputs.fold.train, preprocessor, x, reader, seed=seed) for x in inputs.augmented]
+    copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
     scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
     task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
-    model = build(preprocessor, inputs, seed, reader)
+    model = build(preprocessor, inputs, seed, vectoriser)
     config = _training_config(experiment, seed, accelerator, devices)
     history = fit(model, task, config, folder, progress=progress)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
     temperature = metrics.fit_temperature(development_logits, development.target)
-    _export(model.cpu(), preprocessor, temperature, inputs, reader, folder, development)
+    _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
     return TrainedOutputs(test_logits, development_logits, temperature, history)
 
 
@@ -155,18 +155,20 @@ def exported_logits(
     Returns:
         Logits (utterances, classes).
     """
-    prepared = prepare(utterances, session.preprocessor, inputs.frames, inputs.word_reader(), seed=seed)
-    return session.answer(prepared.frames, prepared.words)
+    prepared = prepare(utterances, session.preprocessor, inputs.frames, inputs.vectoriser(), seed=seed)
+    return session.logits_of(prepared.frames, prepared.words)
 
 
-def build(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, reader: WordReader | None = None) -> EmotionModel:
+def build(
+    preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser: WordVectoriser | None = None
+) -> EmotionModel:
     """Make an untrained model; its weights follow from the seed, the word vectors, and the experiment's `initial`.
 
     Args:
         preprocessor: Of the system.
         inputs: Name the word vectors that initialise the embedding table, if any.
         seed: Of the random weights.
-        reader: `inputs.word_reader()`, where it is open already.
+        vectoriser: `inputs.vectoriser()`, where it is open already.
 
     Returns:
         The model.
@@ -175,20 +177,20 @@ def build(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, reader: Wor
     torch.manual_seed(derive(seed, "weights"))
     table = None
     if e.uses_words and e.embeddings != "spoken":
-        table = torch.from_numpy(_table(preprocessor, inputs, seed, reader or inputs.word_reader()))
+        table = torch.from_numpy(_table(preprocessor, inputs, seed, vectoriser or inputs.vectoriser()))
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
         model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
     return model
 
 
-def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, reader: WordReader) -> np.ndarray:
+def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser: WordVectoriser) -> np.ndarray:
     """Initial embedding table (vocabulary, dim) float32."""
     e = preprocessor.experiment
     if inputs.vectors is None:
         return word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
     vectors = load_vectors(inputs.vectors)
-    return word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=reader.sounds)[0]
+    return word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=vectoriser.sounds)[0]
 
 
 def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
@@ -203,12 +205,8 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    e = preprocessor.experiment
-    shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
-    shape["classes"] = len(preprocessor.classes)
-    shape["n_features"] = feature_spec(e.features).dim
-    shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
-    return EmotionModel(ModelConfig(**shape), table)
+    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
 def _export(
@@ -216,7 +214,7 @@ def _export(
     preprocessor: Preprocessor,
     temperature: float,
     inputs: FoldInputs,
-    reader: WordReader,
+    vectoriser: WordVectoriser,
     folder: Path,
     development: Inputs,
 ) -> None:
@@ -227,8 +225,8 @@ def _export(
     if inputs.encoder is not None:
         for path in inputs.encoder.glob("spoken.*"):
             files.copy(path, folder / path.name)
-    if reader.alikes is not None:
-        reader.alikes.alikes.save(folder)
+    if vectoriser.oov_replacer is not None:
+        vectoriser.oov_replacer.resolver.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
@@ -282,8 +280,8 @@ class EmotionTask:
         experiment = self.preprocessor.experiment
         answer = model(inputs, detailed=True)
         loss = self._cross_entropy(answer.logits, inputs.target)
-        if answer.own:
-            own = [self._cross_entropy(logits, inputs.target) for logits in answer.own]
+        if answer.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in answer.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
@@ -300,7 +298,7 @@ class EmotionTask:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
         trust(model, self.preprocessor, self.development)
         answers = logits(model, self.preprocessor, self.scored)
-        predicted, target = metrics.answers(answers), self.scored.inputs.target
+        predicted, target = metrics.predicted_classes(answers), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         return {
             "score": ua,
@@ -327,7 +325,7 @@ def logits(
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.weighed[encoder]).float().cpu().numpy()
+        answers[index] = (answer.logits if encoder is None else answer.weighted[encoder]).float().cpu().numpy()
     return answers
 
 

@@ -1,7 +1,7 @@
 """What a system reads on one fold, and the arrays that its model is trained on.
 
     FoldInputs ─ fit_preprocessor ─▶ Preprocessor
-    utterances + features + WordReader + Preprocessor ─ prepare ─▶ Inputs
+    utterances + features + WordVectoriser + Preprocessor ─ prepare ─▶ Inputs
 
 `FoldInputs` holds files and memory-mapped features, so it is cheap to send to a worker process; `Inputs` holds arrays.
 Training, distillation and rescoring all prepare their inputs here.
@@ -25,8 +25,8 @@ from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
 from ..features.registry import feature_spec
-from ..inference import OovResolver, SpokenEncoder
-from ..inference.spoken import AlikeWords, SpokenWords
+from ..inference import OovResolver, SpokenWordEncoder
+from ..inference.spoken import OovReplacer, SpokenWordEmbedder
 from ..preprocessing import Normaliser, Preprocessor
 from ..splits import Fold
 from .loop import derive
@@ -57,30 +57,30 @@ class FoldInputs:
     resolves_oov: bool = False
     teacher: FoldInputs | None = None
 
-    def word_reader(self) -> WordReader:
+    def vectoriser(self) -> WordVectoriser:
         """Open the encoder of spoken words, where there is one.
 
         Returns:
             What reads the words of this fold's utterances.
         """
         if self.encoder is None or self.mfcc is None:
-            return WordReader()
+            return WordVectoriser()
         if self.resolves_oov:
-            return WordReader(alikes=AlikeWords(self.mfcc, OovResolver.load(self.encoder)))
-        return WordReader(spoken=SpokenWords(self.encoder, self.mfcc, SpokenEncoder(self.encoder)))
+            return WordVectoriser(oov_replacer=OovReplacer(self.mfcc, OovResolver.load(self.encoder)))
+        return WordVectoriser(spoken=SpokenWordEmbedder(self.encoder, self.mfcc, SpokenWordEncoder(self.encoder)))
 
 
 @dataclass(frozen=True)
-class WordReader:
+class WordVectoriser:
     """Turns the words of an utterance into the input of the word encoder.
 
     Attributes:
         spoken: Embeds each word from its own sound; None where words are looked up by their spelling.
-        alikes: Replaces out-of-vocabulary words by known ones that sound like them; None leaves them unknown.
+        oov_replacer: Replaces out-of-vocabulary words by known ones that sound like them; None leaves them unknown.
     """
 
-    spoken: SpokenWords | None = None
-    alikes: AlikeWords | None = None
+    spoken: SpokenWordEmbedder | None = None
+    oov_replacer: OovReplacer | None = None
 
     def __call__(self, utterance: Utterance, preprocessor: Preprocessor) -> np.ndarray:
         """Read the words of one utterance.
@@ -93,13 +93,15 @@ class WordReader:
             Normalised vectors (n, dim) float32, or ids (n,) int64.
         """
         if self.spoken is not None:
-            return preprocessor.vectors(self.spoken(utterance))
-        return preprocessor.ids(tokens(self.alikes(utterance, preprocessor.vocabulary) if self.alikes else utterance))
+            return preprocessor.normalise_vectors(self.spoken(utterance))
+        return preprocessor.ids(
+            tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
+        )
 
     @property
     def sounds(self) -> Vectors | None:
         """Mean embedding of each training word's sound, where out-of-vocabulary words are resolved by it."""
-        return self.alikes.alikes.sounds if self.alikes else None
+        return self.oov_replacer.resolver.sounds if self.oov_replacer else None
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,15 @@ def load_vectors(path: Path) -> Vectors:
     return word_vectors.load(path)
 
 
-def fit_preprocessor(experiment: Experiment, inputs: FoldInputs, reader: WordReader | None = None) -> Preprocessor:
+def fit_preprocessor(
+    experiment: Experiment, inputs: FoldInputs, vectoriser: WordVectoriser | None = None
+) -> Preprocessor:
     """Fit normalisers and vocabulary on the training part of a fold.
 
     Args:
         experiment: The system.
         inputs: Its inputs on the fold. The vocabulary also holds every word of `inputs.vectors`.
-        reader: `inputs.word_reader()`, where it is open already.
+        vectoriser: `inputs.vectoriser()`, where it is open already.
 
     Returns:
         The preprocessor, which also prepares development and test data, and recordings to predict.
@@ -182,7 +186,7 @@ def fit_preprocessor(experiment: Experiment, inputs: FoldInputs, reader: WordRea
     if experiment.uses_audio and experiment.normalisation == "train":
         normaliser = Normaliser.fit((_frames_of(u, inputs.frames) for u in train), statistics)
     if experiment.uses_words and experiment.embeddings == "spoken":
-        embed = (reader or inputs.word_reader()).spoken
+        embed = (vectoriser or inputs.vectoriser()).spoken
         if embed is None:
             raise ConfigurationError(
                 f"system {experiment.name!r} embeds spoken words; give FoldInputs encoder and mfcc"
@@ -211,7 +215,7 @@ def prepare(
     utterances: Sequence[Utterance],
     preprocessor: Preprocessor,
     frames: Mapping[str, np.ndarray] | None = None,
-    reader: WordReader | None = None,
+    vectoriser: WordVectoriser | None = None,
     *,
     seed: int = 0,
 ) -> Inputs:
@@ -221,7 +225,7 @@ def prepare(
         utterances: Labelled.
         preprocessor: Of the system.
         frames: Utterance id → (frames, values) features; may be None for systems without audio.
-        reader: Of words; by default they are looked up by their spelling.
+        vectoriser: Of words; by default they are looked up by their spelling.
         seed: Of the order of words, for experiments that shuffle them.
 
     Returns:
@@ -235,7 +239,9 @@ def prepare(
     numbers = {label: number for number, label in enumerate(preprocessor.classes)}
     return Inputs(
         _prepared_frames(utterances, preprocessor, frames) if experiment.uses_audio else None,
-        _prepared_words(utterances, preprocessor, reader or WordReader(), seed) if experiment.uses_words else None,
+        _prepared_words(utterances, preprocessor, vectoriser or WordVectoriser(), seed)
+        if experiment.uses_words
+        else None,
         np.array([numbers[str(u.label)] for u in utterances], np.int64),
     )
 
@@ -250,15 +256,15 @@ def _prepared_frames(
             groups[utterance.speaker].append(_frames_of(utterance, frames))
         width = len(preprocessor.normaliser.mean)
         by_speaker = {speaker: Normaliser.fit(xs, width) for speaker, xs in groups.items()}
-    return [preprocessor.frames(_frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
+    return [preprocessor.normalise_frames(_frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
 
 
 def _prepared_words(
-    utterances: Sequence[Utterance], preprocessor: Preprocessor, reader: WordReader, seed: int
+    utterances: Sequence[Utterance], preprocessor: Preprocessor, vectoriser: WordVectoriser, seed: int
 ) -> list[np.ndarray]:
-    words = [reader(u, preprocessor) for u in utterances]
+    words = [vectoriser(u, preprocessor) for u in utterances]
     if preprocessor.experiment.word_order == "shuffled":
-        words = [_shuffled(preprocessor.cut_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
+        words = [_shuffled(preprocessor.truncate_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
     return words
 
 

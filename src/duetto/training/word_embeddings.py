@@ -24,7 +24,7 @@ from ..data.text import tokens
 from ..embeddings import vectors as word_vectors
 from ..embeddings import word2vec
 from ..embeddings.spoken_words import Segments
-from ..inference import SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, SpokenEncoder
+from ..inference import SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, SpokenWordEncoder
 from ..inference.spoken import type_vectors
 from ..models.speech2vec import Speech2VecConfig
 from ..splits import Fold
@@ -154,7 +154,7 @@ def speech2vec_file(encoder: Path, fold: Fold, mfcc: Mapping[str, np.ndarray]) -
     """
     path = encoder / SOUNDS
     if not path.is_file():
-        word_vectors.save(type_vectors(SpokenEncoder(encoder), Segments.of(fold.train, mfcc)), path)
+        word_vectors.save(type_vectors(SpokenWordEncoder(encoder), Segments.of(fold.train, mfcc)), path)
     return path
 
 

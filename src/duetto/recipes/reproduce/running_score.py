@@ -45,6 +45,6 @@ class RunningScore:
         finished = [fold for fold, path in enumerate(outcomes) if path.is_file()]
         if not finished:
             return None
-        predicted = [metrics.answers(runs.load_outcome(outcomes[fold])[0]) for fold in finished]
+        predicted = [metrics.predicted_classes(runs.load_outcome(outcomes[fold])[0]) for fold in finished]
         target = np.concatenate([self._targets[fold] for fold in finished])
         return 100 * metrics.unweighted_accuracy(target, np.concatenate(predicted), self._classes)

@@ -1,0 +1,49 @@
+"""The interface of every feature extractor."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Extractor(Protocol):
+    """A frozen configuration that computes features from samples, such as `short_term.ShortTermConfig`.
+
+    It is pickled for worker processes, so its class is defined in an importable module.
+    """
+
+    def key(self) -> str:
+        """Identify the computation.
+
+        Returns:
+            A string that differs whenever the numbers can differ; the feature store is keyed by it. See `cache_key`.
+        """
+        ...
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Compute the features of a recording.
+
+        Args:
+            samples: (n,) float32 with full scale ±1.
+            sample_rate: Hz; the feature store gives 16 kHz.
+
+        Returns:
+            (frames, dim), with at least one frame, and the same dim for every recording.
+        """
+        ...
+
+
+def cache_key(extractor: str, version: int, **settings: Any) -> str:
+    """Compose the key of an extractor.
+
+    Args:
+        extractor: Its name.
+        version: To be raised with every change of the code that changes numbers.
+        **settings: All that its numbers depend on; JSON values.
+
+    Returns:
+        Canonical JSON.
+    """
+    return json.dumps({"extractor": extractor, "version": version} | settings, sort_keys=True)

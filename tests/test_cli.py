@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -309,8 +308,3 @@ def test_errors_of_the_file_system_are_sentences_too(manifest: Path, tmp_path: P
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
-
-
-def test_the_package_runs_as_a_module() -> None:
-    done = subprocess.run([sys.executable, "-m", "duetto", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"duetto {version('duetto')}\n"

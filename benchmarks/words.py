@@ -30,7 +30,7 @@ from duetto.asr.metrics import (
     boundary_times,
     word_errors,
 )
-from duetto.asr.segment import from_words, segment
+from duetto.asr.segment import segment, without_spelling
 from duetto.audio.timing import SAMPLE_RATE
 from duetto.corpora import CORPORA
 from duetto.data.text import normalise
@@ -240,7 +240,7 @@ def segmentation(espeak: list[Item], lj: list[Item], aligner: Aligner, utterance
         rows.append(scores("every 0.3 s", "second half", aligned[half:], [grid(item) for item in aligned[half:]]))
         chosen = aligned[half:][:utterances]
         recogniser = SphinxRecogniser()
-        found = [from_words(recogniser.recognise(item.samples)) for item in chosen]
+        found = [without_spelling(recogniser.recognise(item.samples)) for item in chosen]
         rows.append(scores("recogniser", f"second half, {len(chosen)} utterances", chosen, found))
     ratios = ["precision", "recall", "F", "R-value"]
     header = [f"{ratio} {tolerance * 1000:.0f} ms" for tolerance in TOLERANCES for ratio in ratios]

@@ -1,4 +1,4 @@
-"""Miniature corpus trees for the tests of corpus readers and validation. Every function writes below a folder and returns it."""
+"""Miniature corpus trees for the tests of readers and validation. Each function returns the folder it wrote."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Audio: what is read equals what was written; what cannot be analysed is an error that says why."""
+"""Audio: what is read equals what was written; what cannot be analysed is an error that states why."""
 
 import io
 import os
@@ -159,7 +159,7 @@ def test_what_is_odd_has_an_answer_and_a_warning(samples: np.ndarray, rate: int,
     assert len(waveform.samples) >= 1 and np.isfinite(waveform.samples).all()
 
 
-def test_the_share_of_clipped_samples_is_told() -> None:
+def test_the_share_of_clipped_samples_is_stated() -> None:
     x = noise(1_000, level=0.01)
     x[:250] = 1.0
     assert "clipped: 25.0 % of the samples are at full scale" in loaded(x).warnings
@@ -168,7 +168,7 @@ def test_the_share_of_clipped_samples_is_told() -> None:
     assert not [w for w in loaded(x).warnings if "clipped" in w]
 
 
-def test_eight_bit_full_scale_is_seen(tmp_path: Path) -> None:
+def test_eight_bit_full_scale_is_recognised(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.clip(tone(1, 16_000, level=2), -1, 1), 16_000, subtype="PCM_U8")
     assert any("clipped" in w for w in audio.load(tmp_path / "a.wav").warnings)
 

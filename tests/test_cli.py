@@ -235,7 +235,7 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     said: list[str] = []
     finished = run(tmp_path / "demo", size=40, epochs=1, workers=1, step=lambda text: said.append(text))
     assert finished.report.is_file() and "SYNTHETIC" in finished.report.read_text().upper()
-    assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
+    assert {s.result.system for s in finished.scored} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
     assert finished.prediction.words_from == "recognised" and finished.prediction.words
     assert finished.decisions["both"] == finished.label != finished.decisions["audio"]
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import AudioError
-from ..utils.files import open_descriptor
+from ..utils.descriptors import open_descriptor
 from .decode import NotAudioError, open_decoder
 from .hints import not_audio
 

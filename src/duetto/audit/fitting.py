@@ -132,7 +132,7 @@ def _epochs(run: AuditedRun) -> Iterator[Finding]:
 
 def _chosen(path: Path, choice: Any) -> tuple[int, int | None]:
     """The epoch that was kept, from 0, and the one that the choice selects (None where that is not known)."""
-    history = runs.noted(path, "history")
+    history = runs.outcome_value(path, "history")
     try:
         epochs, chosen = history["epochs"], int(history["chosen"])
         if choice == "last":

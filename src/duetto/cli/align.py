@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..asr.annotate import Missing, find_words, language_of
-from ..asr.engines import Engine
+from ..asr.annotate import MissingTranscript, find_words, language_model_of
+from ..asr.engines import RecogniserConfig
 from ..data.manifest import read_manifest, write_manifest
 from ..utils.progress import bar
 from .output import echo
@@ -21,7 +21,7 @@ def align(
         str,
         typer.Option(help="transcript (forced alignment), recognise (ignore the transcript), or segment."),
     ] = "transcript",
-    missing: Annotated[Missing, typer.Option(help="For utterances without a transcript.")] = "recognise",
+    missing: Annotated[MissingTranscript, typer.Option(help="For utterances without a transcript.")] = "recognise",
     language: Annotated[
         Path | None,
         typer.Option(help="Manifest to build the language model from; give the training part only."),
@@ -49,14 +49,14 @@ def align(
     if out.resolve() == manifest.resolve():
         raise typer.BadParameter("OUT is the manifest itself; its words would be lost")
     name, _, model = asr.partition("=")
-    expected = None if language is None else language_of(read_manifest(language))
+    expected = None if language is None else language_model_of(read_manifest(language))
     with bar("words") as progress:
         found, report = find_words(
             read_manifest(manifest),
             by=by,
             missing=missing,
-            engine=Engine(name, expected, model or None),
-            anew=anew,
+            asr=RecogniserConfig(name, expected, model or None),
+            realign=anew,
             workers=workers,
             cache_folder=cache or out.parent / "words",
             progress=progress,

@@ -1,8 +1,7 @@
-"""`duetto corpus check | manifest | synthesise` and `duetto features`."""
+"""`duetto corpus check | manifest | synthesise`."""
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -11,17 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import audio, corpora, synthetic
+from .. import corpora, synthetic
 from ..corpora import validate
-from ..data.manifest import read_manifest, write_manifest
-from ..data.utterance import Utterance
-from ..errors import AudioError, DuettoError
-from ..features.registry import FEATURES, feature_spec
-from ..features.store import extract_corpus
+from ..data.manifest import write_manifest
+from ..errors import DuettoError
 from ..utils.progress import bar
-from ..utils.reading import printable
 from .output import Console, echo, json_line
-from .predict import source_of
 
 app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
 
@@ -117,63 +111,3 @@ def synthesise(
     with bar("synthesise") as progress:
         synthetic.write(out, size=size, seed=seed, leak=leak, unseen_test_voices=unseen_voices, progress=progress)
     echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)
-
-
-def features(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(help="One manifest (.jsonl), or recordings; - is standard input.", readable=False),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Feature folder; what it already holds is not computed again.")
-    ],
-    mode: Annotated[str, typer.Option(help="What to compute: " + ", ".join(FEATURES))] = "corrected",
-    workers: Annotated[int, typer.Option(help="Worker processes; 0 for one per core.")] = 0,
-) -> None:
-    """Compute the features of every utterance into a memory-mapped folder. Resumable.
-
-    Modes: corrected and pyaudioanalysis (bug-compatible) are the 34 short-term features; spectrogram and waveform are
-    the input of the convolutional systems.
-
-    A recording that cannot be read is skipped and named; the exit status is then 1.
-
-    Examples:
-
-        duetto features iemocap.jsonl -o features
-
-        duetto features a.wav b.flac -o features --mode pyaudioanalysis
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        utterances, failed = _utterances(sources, Path(folder))
-        with bar("features") as progress:
-            store = extract_corpus(utterances, out, feature_spec(mode).extractor, workers=workers, progress=progress)
-    failed |= {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
-    for utterance_id, reason in failed.items():
-        echo(f"skipped {utterance_id}: {reason}", err=True)
-    total = len(utterances) + sum(name not in {u.id for u in utterances} for name in failed)
-    echo(f"{out}: {total - len(failed)} of {total} utterances, {len(failed)} skipped", err=True)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _utterances(sources: list[Path], folder: Path) -> tuple[list[Utterance], dict[str, str]]:
-    """The utterances to extract, and why others cannot be; a source that is no regular file is copied into `folder`."""
-    if len(sources) == 1 and sources[0].suffix == ".jsonl":
-        return read_manifest(sources[0]), {}
-    if any(path.suffix == ".jsonl" for path in sources):
-        raise typer.BadParameter(
-            "a manifest cannot be combined with other sources: give one .jsonl file, or recordings"
-        )
-    utterances, failed = [], {}
-    for number, path in enumerate(sources):
-        file = path
-        if str(path) == "-" or audio.is_stream(path):
-            file = folder / str(number)
-            try:
-                with file.open("wb") as out:
-                    audio.save(source_of(path), out)
-            except AudioError as error:
-                failed[printable(str(path))] = str(error)
-                continue
-        utterances.append(Utterance(printable(str(path)), file))
-    return utterances, failed

@@ -1,4 +1,4 @@
-"""Miniature corpus trees for the tests of readers and validation. Each function returns the folder it wrote."""
+"""Miniature corpus trees for the tests of corpus readers and validation; every function returns its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -29,18 +29,21 @@ class LevelConfig:
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_extractors_are_as_their_specification_states(name: str) -> None:
-    spec = feature_spec(name)
+def test_extractors_fit_the_store_and_their_specification(name: str, tmp_path: Path) -> None:
     samples = np.random.default_rng(0).normal(scale=0.1, size=16_000).astype(np.float32)
-    frames = spec.extractor.extract(samples, 16_000)
-    assert frames.dtype == np.float32 and frames.shape[1] == spec.dim
-    if spec.continuous:
-        assert len(frames) == pytest.approx(1 / spec.step_seconds)
-    assert spec.statistics in (1, spec.dim)
+    audio.write(tmp_path / "a.wav", samples, 16_000)
+    spec = feature_spec(name)
+    store = extract_corpus([Utterance("a", tmp_path / "a.wav")], tmp_path / "features", spec.extractor, workers=1)
+    assert store["a"].shape == (round(1 / spec.step_seconds), spec.dim) and spec.statistics in (1, spec.dim)
 
 
 def test_extractors_differ_in_their_keys() -> None:
     assert len({spec.extractor.key() for spec in FEATURES.values()}) == len(FEATURES)
+
+
+def test_unknown_features_list_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"'mel' are not known; choose from corrected, .*waveform"):
+        feature_spec("mel")
 
 
 def test_one_line_adds_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_the_command_answers_in_order_and_ends_with_1(runs: Path, recordings: li
         assert (
             answered[: len(recordings)] == list(map(str, recordings)) and str(tmp_path / "missing.wav") not in answered
         )
-        assert "missing.wav: no such file" in done.stderr and "1 of 9 recordings have no answer" in done.stderr
+        assert "missing.wav: no such file" in done.stderr and "1 of 9 recordings have no prediction" in done.stderr
         assert answered[len(recordings) :] == [str(odd)]
 
 
@@ -119,7 +119,7 @@ def test_every_error_of_one_recording_is_its_own(
             app, ["predict", *map(str, files), "-m", str(runs / "acoustic"), "--json", "--workers", workers]
         )
         assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(r) for r in recordings[:2]]
-        assert done.exit_code == 1 and "6 of 8 recordings have no answer" in done.stderr
+        assert done.exit_code == 1 and "6 of 8 recordings have no prediction" in done.stderr
         for message in (
             "folder.wav: is a folder", "link.wav: a link to gone.wav", "large.wav: there is not enough memory",
             "odd.wav: RuntimeError: a defect", "Permission denied", "/dev/zero: cannot be read as audio",

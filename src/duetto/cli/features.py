@@ -15,7 +15,7 @@ from ..errors import AudioError
 from ..features.registry import FEATURES, feature_spec
 from ..features.store import extract_corpus
 from ..utils.progress import bar
-from ..utils.reading import printable
+from ..utils.text import printable
 from .output import echo
 from .predict import source_of
 

@@ -1,4 +1,4 @@
-"""The layers of the CNN encoders, as plain data: `models.cnn` trains them, `models.onnx.cnn` builds their graphs.
+"""The layers of the convolutional encoders, as plain data: PyTorch trains them, ONNX graphs repeat them.
 
     waveform     (samples)       ─ convolutions, poolings ─▶ (channels, steps)          ┐
     spectrogram  (bands, frames) ─ convolutions, poolings ─▶ (channels · bands, steps)  ┴ mean over the steps

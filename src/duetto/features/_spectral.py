@@ -262,7 +262,7 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
         magnitude: (n, bins).
         total: (n,) sums of the magnitudes, by which spectra are normalised.
         power: (n,) sums of the squared magnitudes.
-        before: Spectrum of the frame before; None gives the first frame a flux of 0.
+        before: Spectrum of the frame before the first; None sets its flux to 0.
 
     Returns:
         (n,).

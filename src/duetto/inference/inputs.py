@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from .. import audio
-from ..data.text import normalise
+from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import word_features
 from ..features.mfcc import MfccConfig
@@ -162,7 +162,7 @@ class WordInput:
             return self._preprocessor.normalise_vectors(self._encoder(word_features(words, mfcc))), warnings
         if self._resolver is not None:
             words = self._resolved(self._resolver, waveform, words, warnings)
-        tokens = [token for word in words for token in normalise(word.word)]
+        tokens = word_tokens(words)
         if unknown := [token for token in tokens if token not in self._preprocessor.vocabulary]:
             named = ", ".join(unknown[:_NAMED])
             warnings.append(f"{len(unknown)} of {len(tokens)} words are not in the system's vocabulary: {named}")

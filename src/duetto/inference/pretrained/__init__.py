@@ -1,6 +1,6 @@
 """The models that come with duetto: one folder each, with model.onnx, model.json, terms.txt and its card, README.md.
 
-`benchmarks/pretrained.py` trains them, writes these folders, and measures what the cards say.
+`benchmarks/pretrained.py` trains them, writes these folders, and measures what the cards state.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from ..utils.progress import bar
 from .options import one_of
 from .output import echo
 
-
 Asr = Annotated[
     str,
     typer.Option(callback=one_of((*ENGINES, "whisper=")), help="Speech recogniser: pocketsphinx, or whisper=FOLDER."),

@@ -92,7 +92,14 @@ def predict(
 
 
 def source_of(file: Path) -> Path | BinaryIO:
-    """What an argument stands for: `-` is standard input."""
+    """Open what an argument names.
+
+    Args:
+        file: A path, or `-` for standard input.
+
+    Returns:
+        The path, or the stream.
+    """
     return sys.stdin.buffer if str(file) == "-" else file
 
 
@@ -114,7 +121,12 @@ def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_jso
 
 
 def show(file: Path, prediction: Prediction) -> None:
-    """Print one prediction for a person."""
+    """Print one prediction for a person.
+
+    Args:
+        file: The recording.
+        prediction: Its prediction.
+    """
     echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label}", bold=True)
     width = max(map(len, prediction.probabilities))
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):

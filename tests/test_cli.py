@@ -118,7 +118,7 @@ def test_features_of_every_mode_and_of_none_such(tmp_path: Path) -> None:
         done = RUN.invoke(app, ["features", str(tmp_path / "a.wav"), "-o", str(tmp_path / mode), "--mode", mode])
         assert done.exit_code == 0 and "1 of 1 utterances" in done.stderr
     done = RUN.invoke(app, ["features", str(tmp_path / "a.wav"), "-o", str(tmp_path / "f"), "--mode", "mel"])
-    assert done.exit_code == 1 and "choose from corrected" in str(done.exception)
+    assert done.exit_code == 2 and "choose from corrected" in " ".join(done.output.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("by", ["transcript", "recognise", "segment"])
@@ -280,7 +280,6 @@ def test_what_cannot_be_meant_is_wrong_usage(runs: Path, manifest: Path, tmp_pat
     ("key", "value", "arguments", "message"),
     [
         ("label", "bored", [], "has label 'bored', which is none of angry"),
-        ("label", "sad", ["--accelerator", "zork"], "choose cpu, cuda"),
         ("text", None, [], "no training utterance has any; add transcripts"),
     ],
 )

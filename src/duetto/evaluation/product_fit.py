@@ -141,12 +141,12 @@ def fit_fusion(
     chosen: tuple[str, tuple[Scored, ...]] = (BEST, ())
     for taking_part in _combinations(names, optional):
         columns = [i for i, name in enumerate(names) if name in taking_part]
-        found, *about = _choose(data.of(columns))
+        found, candidate, scored = _choose(data.of(columns))
         full = np.zeros(len(names))
         full[columns] = found
         weights[taking_part] = tuple(full.tolist())
         if len(columns) == len(names):
-            chosen = (about[0], about[1])
+            chosen = (candidate, scored)
     temperatures = tuple(_temperature(data, b) for b in range(len(names)))
     prior = tuple(np.round(_prior(data), _DIGITS).tolist())
     fusion = PosteriorFusion(tuple(names), temperatures, weights, prior)
@@ -165,7 +165,8 @@ class _Data:
     def of(self, branches: Sequence[int]) -> _Data:
         """Some branches, on the utterances where all of them take part; on all where that is nowhere."""
         present = self.present[list(branches)]
-        rows = present.all(0) if present.all(0).any() else np.ones(len(self.target), bool)
+        rows = np.asarray(present.all(0), np.bool_)
+        rows = rows if rows.any() else np.ones_like(rows)
         return _Data(self.logits[list(branches)], self.target, self.groups, present).rows(rows)
 
     def rows(self, rows: NDArray[np.bool_]) -> _Data:

@@ -24,12 +24,10 @@ from ..baselines import BASELINES
 from ..config.experiment import Experiment
 from ..config.fusion import Fusion, branch_experiments
 from ..data import labels
-from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..evaluation import SystemResult
-from ..evaluation.product import PosteriorFusion
 from ..evaluation.product_fit import FittedFusion, fit_fusion
-from ..inference.fusion_folder import branch_folder, has_content, write_fusion
+from ..inference.fusion_folder import branch_folder, utterance_has_content, write_fusion
 from ..report import run_summary
 from ..splits import Fold
 from ..training.loop import check_accelerator
@@ -180,14 +178,10 @@ def _logits(plan: _Plan, folds: Sequence[tuple[Fold, int | None]], part: Path) -
             training = _training(part, experiment.name, inner)
             own.append(runs.load_outcome(training / runs.OUTCOME, (len(fold.test), classes))[0])
             preprocessor, _ = inference.settings(training)
-            there += [has_content(preprocessor, tokens(u), timed=_timed(u)) for u in fold.test]
+            there += [utterance_has_content(preprocessor, u) for u in fold.test]
         logits.append(np.concatenate(own))
         present.append(there)
     return np.stack(logits), np.array(present)
-
-
-def _timed(utterance: Utterance) -> bool:
-    return any(word.start is not None for word in utterance.words or ())
 
 
 def _collect(plan: _Plan, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> SystemResult:
@@ -230,21 +224,3 @@ def _notes(plan: _Plan, split: AuditedSplit, seeds: Sequence[int]) -> tuple[str,
     counts = ", ".join(f"{name} ({chosen.count(name)} of {len(chosen)})" for name in sorted(set(chosen)))
     notes = [f"branches {', '.join(plan.names)}, joined by: {counts}"]
     return tuple(dict.fromkeys([*notes, *(inner.note for inner in plan.inner if inner.note)]))
-
-
-def plain_fusion(parts: Sequence[Path], names: Sequence[str], rule: str) -> PosteriorFusion:
-    """Join finished trainings without fitting anything.
-
-    Args:
-        parts: Model folder of each branch.
-        names: Of the branches.
-        rule: One of `evaluation.product.RULES`.
-
-    Returns:
-        The fusion, with each branch's own temperature.
-
-    Raises:
-        ModelError: A folder holds no model.
-    """
-    settings = [inference.settings(part) for part in parts]
-    return PosteriorFusion.plain(names, [t for _, t in settings], len(settings[0][0].classes), rule)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config.fusion import BRANCH_NAME, BRANCHES, MOST_BRANCHES
+from ..data.text import tokens
+from ..data.utterance import Utterance
 from ..errors import ModelError
 from ..preprocessing import REPAIR, Preprocessor
 from ..utils import files
@@ -155,7 +157,7 @@ def read_fusion(folder: Path) -> tuple[PosteriorFusion, tuple[str, ...]]:
     return fusion, classes
 
 
-def has_content(preprocessor: Preprocessor, tokens: Sequence[str], *, timed: bool) -> bool:
+def has_content(preprocessor: Preprocessor, words: Sequence[str], *, timed: bool) -> bool:
     """Check whether a branch has anything to go by in an utterance.
 
     A branch that reads words alone takes part only if there is a word that it knows. One that reads the voice, alone or
@@ -163,7 +165,7 @@ def has_content(preprocessor: Preprocessor, tokens: Sequence[str], *, timed: boo
 
     Args:
         preprocessor: Of the branch.
-        tokens: Normalised words of the utterance.
+        words: Normalised words of the utterance.
         timed: Whether any of them has times, and so a sound.
 
     Returns:
@@ -174,7 +176,21 @@ def has_content(preprocessor: Preprocessor, tokens: Sequence[str], *, timed: boo
         return True
     if e.embeddings == "spoken":
         return timed
-    return any(token in preprocessor.vocabulary for token in tokens) or (e.unknown == "spoken" and timed)
+    return any(word in preprocessor.vocabulary for word in words) or (e.unknown == "spoken" and timed)
+
+
+def utterance_has_content(preprocessor: Preprocessor, utterance: Utterance) -> bool:
+    """Check whether a branch has anything to go by in an utterance of a corpus; see `has_content`.
+
+    Args:
+        preprocessor: Of the branch.
+        utterance: With its words or transcript.
+
+    Returns:
+        Whether the branch takes part in the fusion.
+    """
+    timed = any(word.start is not None for word in utterance.words or ())
+    return has_content(preprocessor, tokens(utterance), timed=timed)
 
 
 def fuse(

@@ -289,6 +289,8 @@ def test_the_command_trains_and_predicts_a_fusion(manifest: Path, tested: list[U
     )
     record = json.loads(done.stdout)
     assert done.exit_code == 0 and [b["name"] for b in record["branches"]] == ["acoustic", "embedding-random"]
+    text = RUN.invoke(app, ["predict", str(tested[0].audio), "--model", str(tmp_path / "run"), "--transcript", "xyzzy"])
+    assert "embedding-random (left out)" in text.output and "acoustic (" in text.output
     done = RUN.invoke(app, ["train", "fusion-calibrated", "--set", "branches=acoustic,svm", "--manifest", str(manifest),
                             "-o", str(tmp_path / "other")])  # fmt: skip
     assert done.exit_code == 2 and "baseline" in done.output

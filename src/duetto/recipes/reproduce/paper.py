@@ -11,7 +11,7 @@ from functools import cache
 
 from ...baselines import BASELINES, Baseline
 from ...config.experiment import SYSTEMS, Experiment, load, with_overrides
-from ...config.fusion import FUSIONS, Fusion, load_fusion
+from ...config.fusion import FUSIONS, Fusion, branch_experiments, load_fusion
 from ...errors import ConfigurationError
 from ...features.registry import feature_spec
 from ...features.short_term import ShortTermConfig
@@ -213,7 +213,9 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Fusion | Base
     """
     if name in FUSIONS:
         changes = {key: value for key, value in parsed(settings).items() if key != "features"}
-        return replace(load_fusion(name), settings=tuple(f"{key}={value}" for key, value in changes.items()))
+        fusion = replace(load_fusion(name), settings=tuple(f"{key}={value}" for key, value in changes.items()))
+        branch_experiments(fusion, BASELINES)  # a setting that does not suit a branch is an error before any training
+        return fusion
     if name not in SYSTEMS:
         return BASELINES[name]
     original, values = load(name), parsed(settings)

@@ -57,31 +57,39 @@ def evaluate(
     """
     results = run_summary.with_distinct_names(runs, [result_of(run) for run in runs])
     description = run_summary.common_description(runs, results)
+    branches = _branches(runs, results)
     if fuse:
         joined = " × ".join(result.system for result in results)
         results.append(combine(results, f"{fuse} of {joined}", rule=fuse))
-    fusions = {
-        result.system: named_branches(result, branch_results(run))
-        for run, result in zip(runs, results[: len(runs)], strict=True)
-    }
-    fusions = {name: branches for name, branches in fusions.items() if branches}
-    results += [branch for branches in fusions.values() for branch in branches]
+    results += [branch for found in branches.values() for branch in found]
     results += _rescored(runs, words or [], cache)
     results += run_summary.controls_of(runs[0])
     scored = report.score(results)
     context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))
-    of = {name: [branch.system for branch in branches] for name, branches in fusions.items()}
-    beside = branch_section(scored, of) if of else None
-    context["sections"] = [beside] if beside else []
-    status = _write_report(out, runs[0] / "report.html", scored, context)
+    names = {fusion: [branch.system for branch in found] for fusion, found in branches.items()}
+    beside = [branch_section(scored, names)] if names else []
+    status = _write_report(out, runs[0] / "report.html", scored, {**context, "sections": beside})
     if as_json:
-        for system in scored:
-            name = system.result.system
-            more = {"branches": branch_records(scored, name, of[name])} if name in of else {}
-            json_line({**report.record(system), **more})
+        _print_records(scored, names)
     else:
-        echo(report.markdown(scored) + (f"\n{beside.markdown()}" if beside else ""))
+        echo("\n".join([report.markdown(scored), *(section.markdown() for section in beside)]))
     echo(status, err=True)
+
+
+def _branches(runs: list[Path], results: list[SystemResult]) -> dict[str, list[SystemResult]]:
+    """Name of each fusion among the runs → results of its branches."""
+    found = {
+        result.system: named_branches(result, branch_results(run)) for run, result in zip(runs, results, strict=True)
+    }
+    return {name: branches for name, branches in found.items() if branches}
+
+
+def _print_records(scored: ScoredResults, branches: dict[str, list[str]]) -> None:
+    """One JSON object a system; that of a fusion also compares it with its branches."""
+    for system in scored:
+        name = system.result.system
+        more = {"branches": branch_records(scored, name, branches[name])} if name in branches else {}
+        json_line({**report.record(system), **more})
 
 
 def _write_report(out: Path | None, default: Path, scored: ScoredResults, context: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def fold_of(speakers: list[str | None], labels: str = "ab") -> Fold:
 def test_inner_folds_share_no_speaker_and_cover_the_training_part() -> None:
     fold = fold_of([*"aaaaaabbbbccd"])
     found = inner_folds(fold, 3)
-    assert [sorted({u.speaker for u in each.test}) for each in found.folds] == [["a"], ["b"], ["c", "d"]]
+    assert [sorted({str(u.speaker) for u in each.test}) for each in found.folds] == [["a"], ["b"], ["c", "d"]]
     for each in found.folds:
         assert not {u.speaker for u in each.train} & {u.speaker for u in each.test}
         assert {u.id for u in (*each.train, *each.test)} == {u.id for u in fold.train}

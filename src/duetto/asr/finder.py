@@ -34,6 +34,9 @@ LANGUAGE_MODEL_FILE = "language.json"
 PAST_END = 0.1
 """Seconds by which the last word may exceed its recording: an aligner's last analysis frames overhang."""
 
+AS_IF_NOTHING_SAID = "; the system answers as if nothing had been said"
+"""End of a warning that holds for a system by itself; in a fusion, what reads words alone is left out instead."""
+
 WORDS_FROM = ("given", "aligned", "transcript", "recognised", "segmented", "none")
 """How words were found, the values of `FoundWords.words_from`."""
 
@@ -102,7 +105,7 @@ class WordFinder:
 
     def _given(self, samples: np.ndarray, words: Sequence[Word]) -> FoundWords:
         if not words:
-            return FoundWords((), "given", ("no words were given; the system answers as if nothing had been said",))
+            return FoundWords((), "given", (f"no words were given{AS_IF_NOTHING_SAID}",))
         if self._uses_times and any(word.start is None for word in words):
             found = self._aligned(samples, " ".join(word.word for word in words))
             warnings = ("the words came without times and were aligned",) if found.words_from == "aligned" else ()
@@ -132,7 +135,7 @@ class WordFinder:
             return FoundWords(words, "recognised")
         if self._needs_times:
             return self._segmented(samples, ("no word was recognised",))
-        return FoundWords((), "none", ("no word was recognised; the system answers as if nothing had been said",))
+        return FoundWords((), "none", (f"no word was recognised{AS_IF_NOTHING_SAID}",))
 
     def _segmented(self, samples: np.ndarray, warnings: tuple[str, ...]) -> FoundWords:
         """Segments in place of words; `warnings` state why, and are empty if segments were requested."""

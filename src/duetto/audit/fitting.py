@@ -59,10 +59,11 @@ def check(run: AuditedRun, features: Path | None) -> Iterator[Finding]:
     if run.is_baseline:
         yield _not_examined("a baseline keeps no model, so what it was fitted to was not examined")
         return
-    yield from _settings(run)
-    yield from _epochs(run)
-    yield from _statistics(run, features)
-    yield from _vocabularies(run)
+    for branch in run.branches():
+        yield from _settings(branch)
+        yield from _epochs(branch)
+        yield from _statistics(branch, features)
+        yield from _vocabularies(branch)
 
 
 def unknown_vectors(source: str) -> Finding:
@@ -109,7 +110,7 @@ def _epochs(run: AuditedRun) -> Iterator[Finding]:
     choice, unfinished = run.experiment.get("epoch_choice"), 0
     for number, fold in enumerate(run.folds):
         for seed in run.record["seeds"]:
-            path = run.folder / runs.member(number, seed) / runs.OUTCOME
+            path = run.part(number, seed) / runs.OUTCOME
             if not path.is_file():
                 unfinished += 1
                 continue

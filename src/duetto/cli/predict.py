@@ -12,6 +12,7 @@ import typer
 from ..data.manifest import parse_words
 from ..data.utterance import Word
 from ..errors import CorpusError, DuettoError
+from ..inference.fusion_folder import BranchAnswer
 from ..inference.pretrained import DEFAULT, PRETRAINED
 from ..inference.recogniser import Prediction, Recogniser
 from ..utils.parallel import cores
@@ -136,8 +137,17 @@ def show(file: Path, prediction: Prediction) -> None:
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
         echo(f"  words ({prediction.words_from}): {_format_words(prediction.words)}")
+    if prediction.branches:
+        echo(f"  branches (weight): {_format_branches(prediction.branches)}")
     for warning in prediction.warnings:
         echo(f"  warning: {file}: {warning}", err=True)
+
+
+def _format_branches(branches: tuple[BranchAnswer, ...]) -> str:
+    return ", ".join(
+        f"{branch.name} ({branch.weight:.2f})" if branch.probabilities is not None else f"{branch.name} (left out)"
+        for branch in branches
+    )
 
 
 def _format_words(words: tuple[Word, ...]) -> str:

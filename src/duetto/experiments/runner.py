@@ -85,7 +85,7 @@ def run_systems(
         for run in planned:
             runs.begin(run.folder, run.description)
         progress = workspace.progress("train " + ", ".join(e.name for e in experiments))
-        _train_all(jobs, workers, progress, accelerator=accelerator, devices=devices)
+        train_all(jobs, workers, progress, accelerator=accelerator, devices=devices)
         return [_collect(run, split, seeds, workspace) for run in planned]
 
 
@@ -117,8 +117,15 @@ def _plan(
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One training: a system on one fold with one seed, in the folder of that fold and seed."""
+class Job:
+    """One training: a system on one fold with one seed.
+
+    Attributes:
+        experiment: The system.
+        inputs: What it reads on the fold.
+        folder: Of this training.
+        seed: Of this training.
+    """
 
     experiment: Experiment
     inputs: FoldInputs
@@ -126,7 +133,7 @@ class _Job:
     seed: int
 
 
-def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> list[_Job]:
+def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> list[Job]:
     """The trainings that a run lacks. The inputs of each fold are built once, for all seeds."""
     features, jobs = workspace.features(run.experiment, split.utterances), []
     files.recover(workspace.vectors_folder)
@@ -135,14 +142,19 @@ def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Works
         unfinished = [seed for seed, part in parts.items() if not (part / runs.OUTCOME).is_file()]
         if unfinished:
             inputs = fold_inputs(run.experiment, fold, features, workspace)
-            jobs += [_Job(run.experiment, inputs, parts[seed], seed) for seed in unfinished]
+            jobs += [Job(run.experiment, inputs, parts[seed], seed) for seed in unfinished]
     return jobs
 
 
-def _train_all(
-    jobs: Sequence[_Job], workers: int, progress: Progress | None, *, accelerator: str, devices: int
-) -> None:
+def train_all(jobs: Sequence[Job], workers: int, progress: Progress | None, *, accelerator: str, devices: int) -> None:
     """Train in this process, or in several, the long trainings (with audio) first; the first error stops the rest.
+
+    Args:
+        jobs: The trainings; the outcome of each is saved in its folder.
+        workers: Processes that train one job at a time each.
+        progress: Counts trainings, or the steps of all.
+        accelerator: See `training.train`.
+        devices: See `training.train`.
 
     Raises:
         ModelError: A worker process was killed.
@@ -167,7 +179,7 @@ def _train_all(
         ) from error
 
 
-def _train(job: _Job, *, accelerator: str, devices: int, progress: Progress | None = None) -> None:
+def _train(job: Job, *, accelerator: str, devices: int, progress: Progress | None = None) -> None:
     """Train, and save the outcome in the folder of this fold and seed."""
     outputs = training.train(
         job.experiment,

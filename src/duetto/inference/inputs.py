@@ -66,16 +66,23 @@ class AcousticInput:
             return min(LONGEST_SECONDS, e.max_frames * self._spec.step_seconds + _MARGIN_SECONDS)
         return LONGEST_SECONDS
 
-    def __call__(self, waveform: audio.Waveform) -> tuple[np.ndarray, list[str]]:
+    def __call__(
+        self, waveform: audio.Waveform, extracted: dict[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, list[str]]:
         """Extract and normalise the frames of a recording.
 
         Args:
             waveform: The recording.
+            extracted: Features of this recording by the key of their extractor, which are not extracted again; those
+                that are missing are added.
 
         Returns:
             (frames, values) float32, and warnings.
         """
-        features = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
+        cache, key = {} if extracted is None else extracted, self._spec.extractor.key()
+        if key not in cache:
+            cache[key] = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
+        features = cache[key]
         return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
 
     def truncation(self, waveform: audio.Waveform) -> list[str]:

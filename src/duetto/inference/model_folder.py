@@ -4,6 +4,7 @@ model.onnx, model.json      the network; its preprocessing and temperature
 language.json               the language model of the speech recogniser, for systems that read words (`asr.finder`)
 spoken.onnx, spoken.json    the encoder of spoken words, for systems that embed the sound of words
 sounds.vec                  vectors of the training words, for systems that replace unknown words by their sound
+fusion.json, branches/      instead of the first two, for a fusion (`fusion_folder`)
 terms.txt                   what the model was trained on and how it may be used (`pretrained`)
 
 weights + Preprocessor ─ export ─▶ folder ─ settings ─▶ Preprocessor, temperature
@@ -31,6 +32,7 @@ from ..preprocessing import REPAIR, Normaliser, Preprocessor
 from ..utils import files
 from ..utils.reading import Record, read_json, shortened, unreadable
 from . import pretrained
+from .fusion_folder import FUSION, is_fusion
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
@@ -163,7 +165,7 @@ def find(model: str | os.PathLike[str]) -> Path:
     """
     folder = Path(model)
     try:
-        if (folder / DESCRIPTION).is_file():
+        if (folder / DESCRIPTION).is_file() or is_fusion(folder):
             return folder
     except OSError as error:  # a name that is too long
         raise ModelError(f"{shortened(str(model))}: {unreadable(error)}; give the folder of a model") from error
@@ -179,7 +181,7 @@ def _no_model(folder: Path) -> ModelError:
     from .. import runs  # late, since prediction needs nothing else of it
 
     if (folder / runs.RUN).is_file():
-        runs.experiment_of(folder)  # raises its own error for the run of a baseline
+        runs.branches_of(folder)  # raises its own error for the run of a baseline
         return ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
     if others := _members(folder.parent):
         names = ", ".join(path.name for path in others)
@@ -192,7 +194,8 @@ def _no_model(folder: Path) -> ModelError:
 
 def _members(folder: Path) -> list[Path]:
     """Folders of the finished trainings in a run folder, by fold and seed."""
-    return sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_fold_and_seed)
+    found = (path.parent for name in (DESCRIPTION, FUSION) for path in folder.glob(f"fold*-seed*/{name}"))
+    return sorted(found, key=_fold_and_seed)
 
 
 def _fold_and_seed(member: Path) -> list[int]:

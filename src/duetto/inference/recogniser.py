@@ -22,16 +22,18 @@ import numpy as np
 
 from .. import audio, metrics
 from ..data.utterance import Word
-from ..errors import AudioError, DuettoError
+from ..errors import AudioError, DuettoError, ModelError
 from ..utils import parallel, worker_logs
-from .inputs import AcousticInput, WordInput, full_duration
+from .fusion_folder import BranchAnswer, FusedAnswer, branch_folder, fuse, is_fusion, read_fusion
+from .inputs import full_duration
 from .model_folder import find
+from .network import Network, NetworkInputs
 from .pretrained import DEFAULT, terms
-from .session import Session
 from .sources import picklable, source_name
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
+    from ..evaluation.product import PosteriorFusion
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Prediction:
         duration: Of the recording, in seconds.
         model: Name of the model, as given to `duetto.load`.
         warnings: Reasons to trust the prediction less.
+        branches: What each branch of a fusion contributes; empty for other systems.
     """
 
     label: str
@@ -57,6 +60,7 @@ class Prediction:
     duration: float
     model: str
     warnings: tuple[str, ...]
+    branches: tuple[BranchAnswer, ...] = ()
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Make the record that `duetto predict --json` prints.
@@ -76,6 +80,7 @@ class Prediction:
             "words_from": self.words_from,
             "model": self.model,
             "warnings": list(self.warnings),
+            **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
         }
 
 
@@ -94,6 +99,17 @@ class RecordingInputs:
 
     frames: np.ndarray | None
     word_values: np.ndarray | None
+    words: tuple[Word, ...]
+    words_from: str
+    duration: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """The inputs of every network from one recording; the other fields are those of `RecordingInputs`."""
+
+    inputs: tuple[NetworkInputs, ...]
     words: tuple[Word, ...]
     words_from: str
     duration: float
@@ -125,15 +141,11 @@ class Recogniser:
         self.name = str(model)
         self._arguments = (self.name, asr, threads)
         self.terms = terms(folder)
-        self._session = Session(folder, threads=threads)
-        self._preprocessor = self._session.preprocessor
-        self._acoustic_input = AcousticInput(self._preprocessor)
-        self._word_input: WordInput | None = None
+        self._fusion, self._networks = _open(folder, threads)
         self._word_finder: WordFinder | None = None
         self._unused_asr: tuple[str, ...] = ()
         if self.uses_words:
-            self._word_input = WordInput(folder, self._preprocessor, threads=threads)
-            self._word_finder = _word_finder(asr, folder, self._word_input)
+            self._word_finder = _word_finder(asr, [network for network in self._networks if network.uses_words])
         elif asr != "corpus":
             from ..asr.finder import recogniser_config
 
@@ -143,12 +155,12 @@ class Recogniser:
     @property
     def uses_words(self) -> bool:
         """Whether the system reads words, so that a transcript changes its predictions."""
-        return self._preprocessor.experiment.uses_words
+        return any(network.uses_words for network in self._networks)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the label set."""
-        return self._preprocessor.classes
+        return self._networks[0].preprocessor.classes
 
     @property
     def max_seconds(self) -> float:
@@ -156,7 +168,7 @@ class Recogniser:
 
         The rest of a longer one does not change the prediction, or is left out with a warning.
         """
-        return self._acoustic_input.max_seconds
+        return max(network.acoustic_input.max_seconds for network in self._networks)
 
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -176,19 +188,25 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        inputs = self.prepare_inputs(source, transcript=transcript, words=words)
-        frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
-        logits = self._session.logits(*self._preprocessor.collate(frames, values))[0]
-        probabilities = metrics.softmax(logits / self._session.temperature)
+        heard = self._heard(source, transcript, words)
+        answer = self._answer(heard.inputs)
         return Prediction(
-            label=self.labels[int(metrics.predicted_classes(logits))],
-            probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            words=inputs.words,
-            words_from=inputs.words_from,
-            duration=inputs.duration,
+            label=self.labels[int(metrics.predicted_classes(answer.log_posteriors))],
+            probabilities=dict(zip(self.labels, map(float, metrics.softmax(answer.log_posteriors)), strict=True)),
+            words=heard.words,
+            words_from=heard.words_from,
+            duration=heard.duration,
             model=self.name,
-            warnings=inputs.warnings,
+            warnings=tuple(dict.fromkeys([*heard.warnings, *answer.warnings])),
+            branches=answer.branches,
         )
+
+    def _answer(self, inputs: Sequence[NetworkInputs]) -> FusedAnswer:
+        """The answer of the only network, or of the fusion of all."""
+        logits = [network.logits(each) for network, each in zip(self._networks, inputs, strict=True)]
+        if self._fusion is None:
+            return FusedAnswer(logits[0] / self._networks[0].session.temperature, (), ())
+        return fuse(self._fusion, self.labels, logits, [each.has_content for each in inputs])
 
     def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -205,31 +223,43 @@ class Recogniser:
 
         Raises:
             AudioError: The recording cannot be read or analysed.
+            ModelError: The system is a fusion, which has several networks.
         """
-        waveform = audio.load(source, max_seconds=self.max_seconds, side=self._acoustic_input.side)
+        if self._fusion is not None:
+            names = ", ".join(self._fusion.names)
+            raise ModelError(f"{self.name}: is a fusion of several networks; load the folder of a branch ({names})")
+        heard = self._heard(source, transcript, words)
+        (own,) = heard.inputs
+        return RecordingInputs(
+            own.frames, own.word_values, heard.words, heard.words_from, heard.duration, heard.warnings
+        )
+
+    def _heard(self, source: audio.Source, transcript: str | None, words: Sequence[Word] | None) -> _Recording:
+        side = self._networks[0].acoustic_input.side
+        waveform = audio.load(source, max_seconds=self.max_seconds, side=side)
         try:
             return self._prepared(waveform, transcript, words)
         except AudioError as error:  # raised for the samples, without the name of their file
             raise AudioError(f"{source_name(source)}: {error}") from error
 
-    def _prepared(
-        self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None
-    ) -> RecordingInputs:
-        warnings = [*waveform.warnings, *self._unused_asr, *self._acoustic_input.truncation(waveform)]
-        frames = values = None
+    def _prepared(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> _Recording:
+        """Words are found once and features extracted once, for all networks."""
+        warnings = [*waveform.warnings, *self._unused_asr]
+        for network in self._networks:
+            warnings += network.acoustic_input.truncation(waveform)
         read: tuple[Word, ...] = ()
         words_from = "none"
-        if self._preprocessor.experiment.uses_audio:
-            frames, more = self._acoustic_input(waveform)
-            warnings += more
-        if self._word_finder is not None and self._word_input is not None:
+        extracted: dict[str, np.ndarray] = {}
+        if self._word_finder is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
             read, words_from = found.words, found.words_from
-            values, more = self._word_input(waveform, read)
-            warnings += [*found.warnings, *more]
+            warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        return RecordingInputs(frames, values, read, words_from, full_duration(waveform), tuple(warnings))
+        inputs = tuple(network.inputs(waveform, read, extracted) for network in self._networks)
+        warnings += [warning for each in inputs for warning in each.warnings]
+        distinct = tuple(dict.fromkeys(warnings))
+        return _Recording(inputs, read, words_from, full_duration(waveform), distinct)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -286,10 +316,35 @@ class Recogniser:
             yield outcome
 
 
-def _word_finder(asr: str, folder: Path, word_input: WordInput) -> WordFinder:
+def _open(folder: Path, threads: int) -> tuple[PosteriorFusion | None, tuple[Network, ...]]:
+    """The network of a model folder; those of all branches, and what joins them, of a fusion."""
+    if not is_fusion(folder):
+        return None, (Network(folder, threads=threads),)
+    fusion, classes = read_fusion(folder)
+    networks = tuple(Network(branch_folder(folder, name), threads=threads) for name in fusion.names)
+    for network in networks:
+        if network.preprocessor.classes != classes:
+            raise ModelError(
+                f"{network.folder}: has classes {', '.join(network.preprocessor.classes)}, and the fusion "
+                f"{', '.join(classes)}: they are not of one model; export again"
+            )
+    return fusion, networks
+
+
+def _in_fusion(warnings: Sequence[str]) -> list[str]:
+    """The warnings of a word finder, without what does not hold for a fusion."""
+    from ..asr.finder import AS_IF_NOTHING_SAID
+
+    return [warning.removesuffix(AS_IF_NOTHING_SAID) for warning in warnings]
+
+
+def _word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
+    """Finds words for all networks that read them; times are indispensable only where none reads spellings."""
     from ..asr.finder import WordFinder  # late, since a system that uses the acoustics only does not need it
 
-    return WordFinder(asr, folder, needs_times=word_input.needs_times, uses_times=word_input.uses_times)
+    inputs = [network.word_input for network in networks if network.word_input is not None]
+    needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
+    return WordFinder(asr, networks[0].folder, needs_times=needs_times, uses_times=uses_times)
 
 
 @lru_cache(maxsize=1)

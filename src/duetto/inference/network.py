@@ -1,0 +1,103 @@
+"""One trained network and the inputs it reads from a recording: a whole system, or a branch of a fusion.
+
+Waveform, words ─ Network.inputs ─▶ NetworkInputs ─ Network.logits ─▶ (classes,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import audio
+from ..data.text import word_tokens
+from ..data.utterance import Word
+from .fusion_folder import has_content
+from .inputs import AcousticInput, WordInput
+from .session import Session
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """What a network reads of one recording; None for a modality that it does not use.
+
+    Attributes:
+        frames: (frames, values) float32, normalised.
+        word_values: Ids (n,) int64 or vectors (n, dim) float32.
+        warnings: Reasons to trust the answer less.
+        has_content: Whether there is anything to go by (`fusion_folder.has_content`).
+    """
+
+    frames: np.ndarray | None
+    word_values: np.ndarray | None
+    warnings: tuple[str, ...]
+    has_content: bool
+
+
+class Network:
+    """A model folder, opened.
+
+    Args:
+        folder: An ordinary model folder.
+        threads: Of ONNX Runtime.
+
+    Attributes:
+        folder: As given.
+        session: The network.
+        preprocessor: What training fitted.
+        acoustic_input: Its frames.
+        word_input: Its words; None for a system that reads none.
+
+    Raises:
+        ModelError: A file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        self.folder = folder
+        self.session = Session(folder, threads=threads)
+        self.preprocessor = self.session.preprocessor
+        self.acoustic_input = AcousticInput(self.preprocessor)
+        self.word_input = WordInput(folder, self.preprocessor, threads=threads) if self.uses_words else None
+
+    @property
+    def uses_words(self) -> bool:
+        """Whether it reads words."""
+        return self.preprocessor.experiment.uses_words
+
+    def inputs(
+        self, waveform: audio.Waveform, words: Sequence[Word], extracted: dict[str, np.ndarray]
+    ) -> NetworkInputs:
+        """Prepare what the network reads.
+
+        Args:
+            waveform: The recording.
+            words: Its words; not read by a system that reads none.
+            extracted: Features of this recording by the key of their extractor; those that are missing are added.
+
+        Returns:
+            The inputs.
+        """
+        frames, values, warnings = None, None, []
+        if self.preprocessor.experiment.uses_audio:
+            frames, more = self.acoustic_input(waveform, extracted)
+            warnings += more
+        if self.word_input is not None:
+            values, more = self.word_input(waveform, words)
+            warnings += more
+        timed = any(word.start is not None for word in words)
+        content = has_content(self.preprocessor, word_tokens(words), timed=timed)
+        return NetworkInputs(frames, values, tuple(warnings), content)
+
+    def logits(self, inputs: NetworkInputs) -> np.ndarray:
+        """Classify one recording.
+
+        Args:
+            inputs: From `inputs`.
+
+        Returns:
+            (classes,) float32 logits, not yet divided by the temperature.
+        """
+        frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
+        return self.session.logits(*self.preprocessor.collate(frames, values))[0]

@@ -13,11 +13,13 @@ from typing import Literal
 import numpy as np
 
 from .. import audio
+from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import word_features
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
+from ..features.speech_only import SpeechOnly
 from ..preprocessing import Preprocessor
 from .spoken import OovResolver, SpokenWordEncoder
 
@@ -51,7 +53,7 @@ class AcousticInput:
 
     def __init__(self, preprocessor: Preprocessor) -> None:
         self._preprocessor, self._experiment = preprocessor, preprocessor.experiment
-        self._spec = feature_spec(self._experiment.features)
+        self._spec = feature_spec(self._experiment.features, speech_only=self._experiment.speech_only)
 
     @property
     def side(self) -> Literal["first", "last"]:
@@ -66,16 +68,21 @@ class AcousticInput:
             return min(LONGEST_SECONDS, e.max_frames * self._spec.step_seconds + _MARGIN_SECONDS)
         return LONGEST_SECONDS
 
-    def __call__(self, waveform: audio.Waveform) -> tuple[np.ndarray, list[str]]:
+    def __call__(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> tuple[np.ndarray, list[str]]:
         """Extract and normalise the frames of a recording.
 
         Args:
             waveform: The recording.
+            speech: Where there is speech (`audio.activity.detect_speech`), for a system with `speech_only`.
 
         Returns:
             (frames, values) float32, and warnings.
         """
-        features = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
+        extractor = self._spec.extractor
+        if isinstance(extractor, SpeechOnly):
+            features = extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
+        else:
+            features = extractor.extract(waveform.samples, waveform.sample_rate)
         return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
 
     def truncation(self, waveform: audio.Waveform) -> list[str]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import audio, metrics
+from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
 from ..errors import AudioError, DuettoError
 from ..utils import parallel, worker_logs
@@ -41,20 +42,24 @@ class Prediction:
     """The emotion of one recording.
 
     Attributes:
-        label: The most probable class.
-        probabilities: Class → calibrated probability, in the order of the label set; they sum to 1.
+        label: The most probable class; None for a recording without speech, which has no emotion.
+        probabilities: Class → calibrated probability, in the order of the label set; they sum to 1. Empty where `label`
+            is None.
         words: The words that the system read, with times (seconds) where known and their `source`.
         words_from: How they were found (`asr.finder.WORDS_FROM`); `none` for a system that reads no words.
         duration: Of the recording, in seconds.
+        speech_seconds: Of speech in the part of the recording that was decoded (`Recogniser.max_seconds`); 0 where
+            `audio.activity.detect_speech` finds none.
         model: Name of the model, as given to `duetto.load`.
         warnings: Reasons to trust the prediction less.
     """
 
-    label: str
+    label: str | None
     probabilities: dict[str, float]
     words: tuple[Word, ...]
     words_from: str
     duration: float
+    speech_seconds: float
     model: str
     warnings: tuple[str, ...]
 
@@ -70,6 +75,7 @@ class Prediction:
         return {
             "file": file,
             "duration": round(self.duration, 3),
+            "speech_seconds": round(self.speech_seconds, 3),
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
             "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
@@ -107,6 +113,7 @@ class Recogniser:
         model: See `duetto.load`.
         asr: See `duetto.load`.
         threads: See `duetto.load`.
+        require_speech: See `duetto.load`.
 
     Attributes:
         name: The model, as given.
@@ -120,10 +127,18 @@ class Recogniser:
     name: str
     terms: str
 
-    def __init__(self, model: str | os.PathLike[str] = DEFAULT, *, asr: str = "corpus", threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = DEFAULT,
+        *,
+        asr: str = "corpus",
+        threads: int = 1,
+        require_speech: bool = True,
+    ) -> None:
         folder = find(model)
         self.name = str(model)
-        self._arguments = (self.name, asr, threads)
+        self._arguments = (self.name, asr, threads, require_speech)
+        self._require_speech = require_speech
         self.terms = terms(folder)
         self._session = Session(folder, threads=threads)
         self._preprocessor = self._session.preprocessor
@@ -163,7 +178,9 @@ class Recogniser:
     ) -> Prediction:
         """Recognise the emotion of one recording.
 
-        Without `transcript` and `words`, a system that reads words finds them in the recording.
+        Without `transcript` and `words`, a system that reads words finds them in the recording. A recording without
+        speech has no emotion: its prediction has no label, and a warning. Only a system that reads nothing but words,
+        and is given them, still predicts.
 
         Args:
             source: Path, file object, or {"waveform": samples, "sample_rate": Hz}.
@@ -176,7 +193,16 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        inputs = self.prepare_inputs(source, transcript=transcript, words=words)
+        waveform = self._load(source)
+        try:
+            speech = detect_speech(waveform.samples)
+            given = transcript is not None or words is not None
+            uses_sound = self._preprocessor.experiment.uses_audio or not given
+            if self._require_speech and uses_sound and not speech:
+                return self._without_speech(waveform)
+            inputs = self._prepared(waveform, speech, transcript, words)
+        except AudioError as error:  # raised for the samples, without the name of their file
+            raise AudioError(f"{source_name(source)}: {error}") from error
         frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
         logits = self._session.logits(*self._preprocessor.collate(frames, values))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
@@ -186,14 +212,33 @@ class Recogniser:
             words=inputs.words,
             words_from=inputs.words_from,
             duration=inputs.duration,
+            speech_seconds=speech_seconds(speech),
             model=self.name,
             warnings=inputs.warnings,
+        )
+
+    def _load(self, source: audio.Source) -> audio.Waveform:
+        return audio.load(source, max_seconds=self.max_seconds, side=self._acoustic_input.side)
+
+    def _without_speech(self, waveform: audio.Waveform) -> Prediction:
+        duration = full_duration(waveform)
+        part = "" if waveform.duration >= duration else f" in the {waveform.duration:g} s that were read"
+        warning = f"no speech was found{part}, so there is no emotion to recognise"
+        return Prediction(
+            label=None,
+            probabilities={},
+            words=(),
+            words_from="none",
+            duration=duration,
+            speech_seconds=0.0,
+            model=self.name,
+            warnings=(*waveform.warnings, *self._unused_asr, warning),
         )
 
     def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> RecordingInputs:
-        """Prepare what a call with the same arguments passes to the network.
+        """Prepare what a call with the same arguments passes to the network, whether or not there is speech.
 
         Args:
             source: See `__call__`.
@@ -206,21 +251,25 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        waveform = audio.load(source, max_seconds=self.max_seconds, side=self._acoustic_input.side)
+        waveform = self._load(source)
         try:
-            return self._prepared(waveform, transcript, words)
+            return self._prepared(waveform, detect_speech(waveform.samples), transcript, words)
         except AudioError as error:  # raised for the samples, without the name of their file
             raise AudioError(f"{source_name(source)}: {error}") from error
 
     def _prepared(
-        self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        transcript: str | None,
+        words: Sequence[Word] | None,
     ) -> RecordingInputs:
         warnings = [*waveform.warnings, *self._unused_asr, *self._acoustic_input.truncation(waveform)]
         frames = values = None
         read: tuple[Word, ...] = ()
         words_from = "none"
         if self._preprocessor.experiment.uses_audio:
-            frames, more = self._acoustic_input(waveform)
+            frames, more = self._acoustic_input(waveform, speech)
             warnings += more
         if self._word_finder is not None and self._word_input is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
@@ -293,13 +342,13 @@ def _word_finder(asr: str, folder: Path, word_input: WordInput) -> WordFinder:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, asr: str, threads: int) -> Recogniser:
+def _loaded(model: str, asr: str, threads: int, require_speech: bool) -> Recogniser:
     """The recogniser of a worker process."""
-    return Recogniser(model, asr=asr, threads=threads)
+    return Recogniser(model, asr=asr, threads=threads, require_speech=require_speech)
 
 
 def _attempt_in_worker(
-    arguments: tuple[str, str, int], level: int, source: audio.Source | DuettoError
+    arguments: tuple[str, str, int, bool], level: int, source: audio.Source | DuettoError
 ) -> tuple[Prediction | DuettoError, list[logging.LogRecord]]:
     """The result of a recording, and what was logged for it."""
     if isinstance(source, DuettoError):

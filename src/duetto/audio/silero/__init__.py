@@ -141,4 +141,5 @@ def _convolve(x: Floats, weight: Floats, stride: int) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return 0.5 * (np.tanh(0.5 * x) + 1)
+    half = np.float32(0.5)
+    return half * np.tanh(half * x) + half

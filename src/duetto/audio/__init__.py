@@ -27,6 +27,7 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
     sources     paths, pipes, sockets, file objects → a seekable file
     levels      what is odd about the sound itself
     io          load, stream, duration, write (soxr)
+    loudness    where a signal is loud, to the sample
     silero      the network of Silero VAD
     activity    where there is speech, and whether there can be
     pauses      speech without its pauses

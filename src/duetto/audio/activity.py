@@ -10,7 +10,7 @@ rules out what is certain. The probabilities are those of Silero VAD (`audio.sil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
 from .io import load
+from .loudness import loud_ranges, loudest, with_silence
 from .signal import as_float
 from .silero import CHUNK, SileroVad
 from .timing import SAMPLE_RATE, frame_count, samples
@@ -37,15 +38,29 @@ MIN_LEVEL_RANGE = 2.0
 MIN_SPEECH_SECONDS = 0.25
 """A recording with less speech than this in all is answered as one without speech."""
 
+CERTAIN, MIN_CERTAIN_CHUNKS = 0.9, 4
+"""So is one in which fewer chunks have a probability from `CERTAIN` on. Of 161 recordings of LJ Speech, EmoDB and
+RAVDESS, clean and at 5 dB SNR, all but those of one shouting speaker have 8 or more; of 150 synthesised melodies and
+chords, none has more than 3."""
+
 QUIET_PEAK = 0.05
 """A softer recording is amplified to this peak first, by `MAX_GAIN` at most: below a peak of about 0.01 the network
 detects less and less."""
 MAX_GAIN = 500.0
 """54 dB: the peak of a recording that gets it is that of a few 16-bit steps."""
 
+QUIET_DECIBELS = -45
+"""Relative to the loudest 20 ms of the recording: softer stretches hold no speech, and what exceeds `QUIET_SECONDS` of
+them is not given to the network. What it finds then does not depend on how long they are."""
+QUIET_SECONDS = 0.5
+_LEAD_SECONDS = 0.128
+"""Silence that the network is given before the recording: four chunks."""
+
 _SLOW_RATE = 10_000
 """Hz. A recording in which no speech is found is searched again as if it had been sampled at this rate, which lowers
 its pitch by a factor of 1.6: the network does not detect voices above about 500 Hz, such as screams and shouts."""
+_MIN_SLOW_SECONDS = 0.5
+"""Speech that such a search must find: it is less certain of speech, but finds less than this in music."""
 
 _LEVEL_SECONDS = 0.1
 _MIN_LEVEL_FRAMES = 10
@@ -214,8 +229,8 @@ def _hysteresis(probabilities: np.ndarray, config: ActivityConfig) -> Iterator[S
 def detect_speech(signal: np.ndarray, config: ActivityConfig | None = None) -> list[Segment]:
     """Find the stretches of speech of a signal.
 
-    A soft recording is amplified (`QUIET_PEAK`). Where less than `MIN_SPEECH_SECONDS` are found in all, the signal is
-    searched again at a lower pitch.
+    A soft recording is amplified (`QUIET_PEAK`). Where less than `MIN_SPEECH_SECONDS` are found in all, or nothing is
+    certain, the signal is searched again at a lower pitch.
 
     Args:
         signal: (n,) samples at 16 kHz.
@@ -228,11 +243,49 @@ def detect_speech(signal: np.ndarray, config: ActivityConfig | None = None) -> l
     Raises:
         AudioError: The samples are not valid (`signal.validate_samples`).
     """
-    sound = _audible(as_float(signal))
-    found = speech_segments(speech_probabilities(sound), len(sound), config)
-    if speech_seconds(found) < MIN_SPEECH_SECONDS:
-        found = _segments_of_slowed(sound, config)
-    return found if speech_seconds(found) >= MIN_SPEECH_SECONDS else []
+    sound = with_silence(_audible(as_float(signal)))
+    pieces = _pieces(sound)
+    if not pieces:
+        return []
+    lead = np.zeros(samples(_LEAD_SECONDS), sound.dtype)
+    compact = np.concatenate((lead, *(sound[start:end] for start, end in pieces)))
+    probabilities = speech_probabilities(compact)
+    found = speech_segments(probabilities, len(compact), config)
+    certain = np.count_nonzero(probabilities >= CERTAIN) >= MIN_CERTAIN_CHUNKS
+    if not certain or speech_seconds(found) < MIN_SPEECH_SECONDS:
+        found = _high_voice(compact, config)
+    margin = (len(sound) - len(signal)) // 2
+    shifted = ((start - margin, end - margin) for start, end in _in_recording(found, pieces, len(lead)))
+    return [(max(0, start), min(len(signal), end)) for start, end in shifted if end > 0 and start < len(signal)]
+
+
+def _pieces(sound: NDArray[np.floating]) -> list[Segment]:
+    """The recording without the middle of long quiet stretches, and without those at its ends."""
+    begins, ends = loud_ranges(sound, loudest(sound), QUIET_DECIBELS)
+    half = samples(QUIET_SECONDS) // 2
+    pieces: list[Segment] = []
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        if pieces and begin - pieces[-1][1] <= 2 * half:
+            pieces[-1] = (pieces[-1][0], end)
+        elif pieces:
+            pieces[-1] = (pieces[-1][0], pieces[-1][1] + half)
+            pieces.append((begin - half, end))
+        else:
+            pieces.append((begin, end))
+    return pieces
+
+
+def _in_recording(segments: Iterable[Segment], pieces: Sequence[Segment], lead: int) -> list[Segment]:
+    """Segments of the pieces end to end, after `lead` samples, as segments of the recording."""
+    found, segments = [], list(segments)
+    at = lead
+    for begin, end in pieces:
+        for start, stop in segments:
+            first, last = max(start, at), min(stop, at + end - begin)
+            if first < last:
+                found.append((first - at + begin, last - at + begin))
+        at += end - begin
+    return found
 
 
 def _audible(signal: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -244,11 +297,13 @@ def _audible(signal: NDArray[np.floating]) -> NDArray[np.floating]:
     return (signal - np.float32((low + high) / 2)) * np.float32(min(MAX_GAIN, QUIET_PEAK / max(peak, 1e-9)))
 
 
-def _segments_of_slowed(signal: np.ndarray, config: ActivityConfig | None) -> list[Segment]:
+def _high_voice(signal: NDArray[np.floating], config: ActivityConfig | None) -> list[Segment]:
+    """Segments found at a lower pitch, on the scale of the signal."""
     slowed = load({"waveform": signal, "sample_rate": _SLOW_RATE}).samples
     found = speech_segments(speech_probabilities(slowed), len(slowed), config)
     scaled = ((start * _SLOW_RATE // SAMPLE_RATE, end * _SLOW_RATE // SAMPLE_RATE) for start, end in found)
-    return [(start, min(end, len(signal))) for start, end in scaled]
+    within = [(start, min(end, len(signal))) for start, end in scaled]
+    return within if speech_seconds(within) >= _MIN_SLOW_SECONDS else []
 
 
 def speech_seconds(segments: Iterable[Segment]) -> float:

@@ -21,7 +21,7 @@ def one_of(valid: Collection[str]) -> Callable[[Value], Value]:
     """Make the callback of an option that takes one of several values.
 
     Args:
-        valid: The values. `NAME=` stands for NAME=ANYTHING.
+        valid: The values. `NAME=` stands for NAME=PATH.
 
     Returns:
         The callback, which refuses all others. None, where an option is not given, passes.
@@ -30,7 +30,9 @@ def one_of(valid: Collection[str]) -> Callable[[Value], Value]:
     def check(value: Value) -> Value:
         if value is None or value in valid or any(v.endswith("=") and value.startswith(v) for v in valid):
             return value
-        raise typer.BadParameter(f"{value!r} is not known; choose from {', '.join(v.rstrip('=') for v in valid)}")
+        raise typer.BadParameter(
+            f"{value!r} is not known; choose from {', '.join(v + 'PATH' if v.endswith('=') else v for v in valid)}"
+        )
 
     return check
 

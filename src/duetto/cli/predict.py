@@ -18,6 +18,7 @@ from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
+from .options import one_of
 from .output import echo, json_line
 
 Recordings = Annotated[
@@ -54,7 +55,11 @@ def predict(
         Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
     ] = None,
     asr: Annotated[
-        str, typer.Option(help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.")
+        str,
+        typer.Option(
+            callback=one_of(("corpus", "general", "segments", "whisper", "whisper=")),
+            help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.",
+        ),
     ] = "corpus",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")

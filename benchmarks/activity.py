@@ -6,10 +6,11 @@ Speech: every --step-th recording of LJ Speech, EmoDB and RAVDESS, with one seco
 noise, pink noise, and babble of eight recordings of other speakers are added at 20 to 0 dB below the level of the
 speech. Labels, every 32 ms, come from the clean recording: frames on which both detectors agree there; the others are
 left out, so that the row without noise has no errors by construction. Sounds without speech are synthesised, ten of
-each kind. The settings for segments are those of the network's publisher, but for the shortest speech. What a whole
-recording needs (`CERTAIN`, and the second search) was chosen on a part of LJ Speech, EmoDB and the first eight actors of
-RAVDESS, and on melodies and chords of other seeds: on these corpora, the table of recordings in which no speech is found
-is no independent test.
+each kind.
+
+The settings for segments are those of the network's publisher, but for the shortest speech. What a whole recording
+needs (`CERTAIN`, and the second search) was chosen on a part of LJ Speech, EmoDB and the first eight actors of RAVDESS,
+and on melodies and chords of other seeds: the table of recordings in which no speech is found is no independent test.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ MIN_SPEECH_SECONDS = 0.25
 
 CERTAIN, MIN_CERTAIN_CHUNKS = 0.9, 4
 """So is one in which fewer chunks have a probability from `CERTAIN` on. Of 161 recordings of LJ Speech, EmoDB and
-RAVDESS, clean and at 5 dB SNR, all but those of one shouting speaker have 8 or more; of 150 synthesised melodies and
-chords, none has more than 3."""
+RAVDESS, clean and at 5 dB SNR, all but three of RAVDESS have 8 or more; of 150 synthesised melodies, chords and
+other sounds, none has more than 3."""
 
 QUIET_PEAK = 0.05
 """A softer recording is amplified to this peak first, by `MAX_GAIN` at most: below a peak of about 0.01 the network

@@ -189,7 +189,9 @@ def _store(run: AuditedRun, features: Path | None) -> FeatureStore | None:
     if features is None or not features.is_dir():
         return None
     try:
-        return FeatureStore.open(features, feature_spec(run.experiment.get("features", "corrected")).extractor)
+        speech_only = bool(run.experiment.get("speech_only", False))
+        spec = feature_spec(run.experiment.get("features", "corrected"), speech_only=speech_only)
+        return FeatureStore.open(features, spec.extractor)
     except DuettoError:
         return None
 

@@ -29,17 +29,26 @@ Recordings = Annotated[
     ),
 ]
 
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
+    ),
+]
+RequireSpeech = Annotated[
+    bool,
+    typer.Option(
+        "--require-speech/--any-sound",
+        help="Give a recording without speech no emotion, or predict one for any sound.",
+    ),
+]
+
 
 def predict(
     files: Recordings,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
-        ),
-    ] = DEFAULT,
+    model: Model = DEFAULT,
     transcript: Annotated[
         str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
     ] = None,
@@ -56,13 +65,14 @@ def predict(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
     ] = None,
+    require_speech: RequireSpeech = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")] = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
 
     A system that reads words finds them in the recording; --transcript aligns a given text instead. The output lists
-    the words with their times, and how they were found. A recording that cannot be read is reported, the others are
-    still processed, and the exit status is 1.
+    the words with their times, and how they were found. A recording without speech gets no emotion, and a warning. A
+    recording that cannot be read is reported, the others are still processed, and the exit status is 1.
 
     Examples:
 
@@ -80,7 +90,7 @@ def predict(
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
     if transcript is not None and words is not None:
         raise typer.BadParameter("--transcript and --words both state what is said; give one")
-    recogniser = Recogniser(model, asr=asr)
+    recogniser = Recogniser(model, asr=asr, require_speech=require_speech)
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
     given = None if words is None else _read_words(words)
@@ -131,8 +141,8 @@ def show(file: Path, prediction: Prediction) -> None:
         file: The recording.
         prediction: Of the recording.
     """
-    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label}", bold=True)
-    width = max(map(len, prediction.probabilities))
+    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label or 'no speech'}", bold=True)
+    width = max(map(len, prediction.probabilities), default=0)
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:

@@ -77,6 +77,9 @@ class Experiment:
     """Input of the acoustic encoder: a key of `features.registry.FEATURES`. `corrected` are the paper's 34 short-term
     features (section 2.1) by their definitions, `pyaudioanalysis` the same with the defects of that package."""
 
+    speech_only: bool = False
+    """Compute the features without pauses: only of what `audio.pauses.keep_speech` keeps. The paper cuts nothing."""
+
     max_frames: Length = MAX_FRAMES
     """Frames kept of an utterance, from its beginning (from its end with `padding = "pre"`). 200 frames of 100 ms are
     the paper's 20 s (section 2.1); spectrograms and waveforms have frames of 10 ms."""

@@ -5,7 +5,7 @@ A new kind of features is one module with an `Extractor` and one line in `FEATUR
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..audio.timing import FRAME_SECONDS
 from ..errors import ConfigurationError
@@ -13,6 +13,7 @@ from . import short_term, spectrogram, voice, waveform
 from .extractor import Extractor
 from .short_term import ShortTermConfig
 from .spectrogram import STEP_SECONDS, SpectrogramConfig
+from .speech_only import SpeechOnly
 from .voice import VoiceConfig
 from .waveform import WaveformConfig
 
@@ -62,11 +63,13 @@ FEATURES: dict[str, FeatureSpec] = {
 """Value of `Experiment.features` → its specification."""
 
 
-def feature_spec(name: str) -> FeatureSpec:
+def feature_spec(name: str, *, speech_only: bool = False) -> FeatureSpec:
     """Look up features.
 
     Args:
         name: A key of `FEATURES`.
+        speech_only: Extract them without the pauses of a recording (`speech_only.SpeechOnly`). They are not local then:
+            how much of a recording its first frames need depends on its pauses.
 
     Returns:
         Their specification.
@@ -76,4 +79,5 @@ def feature_spec(name: str) -> FeatureSpec:
     """
     if name not in FEATURES:
         raise ConfigurationError(f"features {name!r} are not known; choose from {', '.join(FEATURES)}")
-    return FEATURES[name]
+    spec = FEATURES[name]
+    return replace(spec, extractor=SpeechOnly(spec.extractor), local=False) if speech_only else spec

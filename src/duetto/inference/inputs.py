@@ -13,11 +13,13 @@ from typing import Literal
 import numpy as np
 
 from .. import audio
+from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import word_features
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
+from ..features.speech_only import SpeechOnly
 from ..preprocessing import Preprocessor
 from .spoken import OovResolver, SpokenWordEncoder
 
@@ -51,7 +53,7 @@ class AcousticInput:
 
     def __init__(self, preprocessor: Preprocessor) -> None:
         self._preprocessor, self._experiment = preprocessor, preprocessor.experiment
-        self._spec = feature_spec(self._experiment.features)
+        self._spec = feature_spec(self._experiment.features, speech_only=self._experiment.speech_only)
 
     @property
     def side(self) -> Literal["first", "last"]:
@@ -67,21 +69,25 @@ class AcousticInput:
         return LONGEST_SECONDS
 
     def __call__(
-        self, waveform: audio.Waveform, extracted: dict[str, np.ndarray] | None = None
+        self, waveform: audio.Waveform, speech: Sequence[Segment], extracted: dict[str, np.ndarray] | None = None
     ) -> tuple[np.ndarray, list[str]]:
         """Extract and normalise the frames of a recording.
 
         Args:
             waveform: The recording.
+            speech: Where there is speech (`audio.activity.detect_speech`), for a system with `speech_only`.
             extracted: Features of this recording by the key of their extractor, which are not extracted again; those
                 that are missing are added.
 
         Returns:
             (frames, values) float32, and warnings.
         """
-        cache, key = {} if extracted is None else extracted, self._spec.extractor.key()
-        if key not in cache:
-            cache[key] = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
+        extractor = self._spec.extractor
+        cache, key = {} if extracted is None else extracted, extractor.key()
+        if key not in cache and isinstance(extractor, SpeechOnly):
+            cache[key] = extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
+        elif key not in cache:
+            cache[key] = extractor.extract(waveform.samples, waveform.sample_rate)
         features = cache[key]
         return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
 

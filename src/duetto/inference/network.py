@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import audio
+from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
 from .fusion_folder import has_content
@@ -67,12 +68,17 @@ class Network:
         return self.preprocessor.experiment.uses_words
 
     def inputs(
-        self, waveform: audio.Waveform, words: Sequence[Word], extracted: dict[str, np.ndarray]
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        words: Sequence[Word],
+        extracted: dict[str, np.ndarray],
     ) -> NetworkInputs:
         """Prepare what the network reads.
 
         Args:
             waveform: The recording.
+            speech: Where there is speech (`audio.activity.detect_speech`).
             words: Its words; not read by a system that reads none.
             extracted: Features of this recording by the key of their extractor; those that are missing are added.
 
@@ -81,7 +87,7 @@ class Network:
         """
         frames, values, warnings = None, None, []
         if self.preprocessor.experiment.uses_audio:
-            frames, more = self.acoustic_input(waveform, extracted)
+            frames, more = self.acoustic_input(waveform, speech, extracted)
             warnings += more
         if self.word_input is not None:
             values, more = self.word_input(waveform, words)

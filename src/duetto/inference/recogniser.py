@@ -16,18 +16,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import audio, metrics
+from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
 from ..errors import AudioError, DuettoError, ModelError
 from ..utils import parallel, worker_logs
-from .fusion_folder import BranchAnswer, FusedAnswer, branch_folder, fuse, is_fusion, read_fusion
+from .fusion_folder import FusedAnswer, branch_folder, fuse, is_fusion, read_fusion
 from .inputs import full_duration
 from .model_folder import find
 from .network import Network, NetworkInputs
+from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
 from .sources import picklable, source_name
 
@@ -36,73 +38,6 @@ if TYPE_CHECKING:
     from ..evaluation.product import PosteriorFusion
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The emotion of one recording.
-
-    Attributes:
-        label: The most probable class.
-        probabilities: Class → calibrated probability, in the order of the label set; they sum to 1.
-        words: The words that the system read, with times (seconds) where known and their `source`.
-        words_from: How they were found (`asr.finder.WORDS_FROM`); `none` for a system that reads no words.
-        duration: Of the recording, in seconds.
-        model: Name of the model, as given to `duetto.load`.
-        warnings: Reasons to trust the prediction less.
-        branches: What each branch of a fusion contributes; empty for other systems.
-    """
-
-    label: str
-    probabilities: dict[str, float]
-    words: tuple[Word, ...]
-    words_from: str
-    duration: float
-    model: str
-    warnings: tuple[str, ...]
-    branches: tuple[BranchAnswer, ...] = ()
-
-    def to_json(self, file: str) -> dict[str, Any]:
-        """Make the record that `duetto predict --json` prints.
-
-        Args:
-            file: Name of the recording.
-
-        Returns:
-            JSON values.
-        """
-        return {
-            "file": file,
-            "duration": round(self.duration, 3),
-            "label": self.label,
-            "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
-            "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
-            "words_from": self.words_from,
-            "model": self.model,
-            "warnings": list(self.warnings),
-            **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
-        }
-
-
-@dataclass(frozen=True)
-class RecordingInputs:
-    """The inputs of the network from one recording; None for a modality that the system does not use.
-
-    Attributes:
-        frames: (frames, values) float32, normalised.
-        word_values: Ids (n,) int64 or vectors (n, dim) float32.
-        words: The words themselves.
-        words_from: See `Prediction`.
-        duration: See `Prediction`.
-        warnings: See `Prediction`.
-    """
-
-    frames: np.ndarray | None
-    word_values: np.ndarray | None
-    words: tuple[Word, ...]
-    words_from: str
-    duration: float
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -123,6 +58,7 @@ class Recogniser:
         model: See `duetto.load`.
         asr: See `duetto.load`.
         threads: See `duetto.load`.
+        require_speech: See `duetto.load`.
 
     Attributes:
         name: The model, as given.
@@ -136,10 +72,18 @@ class Recogniser:
     name: str
     terms: str
 
-    def __init__(self, model: str | os.PathLike[str] = DEFAULT, *, asr: str = "corpus", threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = DEFAULT,
+        *,
+        asr: str = "corpus",
+        threads: int = 1,
+        require_speech: bool = True,
+    ) -> None:
         folder = find(model)
         self.name = str(model)
-        self._arguments = (self.name, asr, threads)
+        self._arguments = (self.name, asr, threads, require_speech)
+        self._require_speech = require_speech
         self.terms = terms(folder)
         self._fusion, self._networks = _open(folder, threads)
         self._word_finder: WordFinder | None = None
@@ -156,6 +100,10 @@ class Recogniser:
     def uses_words(self) -> bool:
         """Whether the system reads words, so that a transcript changes its predictions."""
         return any(network.uses_words for network in self._networks)
+
+    @property
+    def _uses_audio(self) -> bool:
+        return any(network.preprocessor.experiment.uses_audio for network in self._networks)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -175,7 +123,9 @@ class Recogniser:
     ) -> Prediction:
         """Recognise the emotion of one recording.
 
-        Without `transcript` and `words`, a system that reads words finds them in the recording.
+        Without `transcript` and `words`, a system that reads words finds them in the recording. A recording without
+        speech has no emotion: its prediction has no label, and a warning. Only a system that reads nothing but words,
+        and is given them, still predicts.
 
         Args:
             source: Path, file object, or {"waveform": samples, "sample_rate": Hz}.
@@ -188,16 +138,25 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        heard = self._heard(source, transcript, words)
-        answer = self._answer(heard.inputs)
+        waveform = self._load(source)
+        try:
+            speech = detect_speech(waveform.samples)
+            given = transcript is not None or words is not None
+            if self._require_speech and not speech and (self._uses_audio or not given):
+                return self._without_speech(waveform)
+            recording = self._prepared(waveform, speech, transcript, words)
+        except AudioError as error:  # raised for the samples, without the name of their file
+            raise AudioError(f"{source_name(source)}: {error}") from error
+        answer = self._answer(recording.inputs)
         return Prediction(
             label=self.labels[int(metrics.predicted_classes(answer.log_posteriors))],
             probabilities=dict(zip(self.labels, map(float, metrics.softmax(answer.log_posteriors)), strict=True)),
-            words=heard.words,
-            words_from=heard.words_from,
-            duration=heard.duration,
+            words=recording.words,
+            words_from=recording.words_from,
+            duration=recording.duration,
+            speech_seconds=speech_seconds(speech),
             model=self.name,
-            warnings=tuple(dict.fromkeys([*heard.warnings, *answer.warnings])),
+            warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings])),
             branches=answer.branches,
         )
 
@@ -208,10 +167,28 @@ class Recogniser:
             return FusedAnswer(logits[0] / self._networks[0].session.temperature, (), ())
         return fuse(self._fusion, self.labels, logits, [each.has_content for each in inputs])
 
+    def _load(self, source: audio.Source) -> audio.Waveform:
+        return audio.load(source, max_seconds=self.max_seconds, side=self._networks[0].acoustic_input.side)
+
+    def _without_speech(self, waveform: audio.Waveform) -> Prediction:
+        duration = full_duration(waveform)
+        part = "" if waveform.duration >= duration else f" in the {waveform.duration:g} s that were read"
+        warning = f"no speech was found{part}, so there is no emotion to recognise"
+        return Prediction(
+            label=None,
+            probabilities={},
+            words=(),
+            words_from="none",
+            duration=duration,
+            speech_seconds=0.0,
+            model=self.name,
+            warnings=(*waveform.warnings, *self._unused_asr, warning),
+        )
+
     def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> RecordingInputs:
-        """Prepare what a call with the same arguments passes to the network.
+        """Prepare what a call with the same arguments passes to the network, whether or not there is speech.
 
         Args:
             source: See `__call__`.
@@ -228,21 +205,23 @@ class Recogniser:
         if self._fusion is not None:
             names = ", ".join(self._fusion.names)
             raise ModelError(f"{self.name}: is a fusion of several networks; load the folder of a branch ({names})")
-        heard = self._heard(source, transcript, words)
-        (own,) = heard.inputs
-        return RecordingInputs(
-            own.frames, own.word_values, heard.words, heard.words_from, heard.duration, heard.warnings
-        )
-
-    def _heard(self, source: audio.Source, transcript: str | None, words: Sequence[Word] | None) -> _Recording:
-        side = self._networks[0].acoustic_input.side
-        waveform = audio.load(source, max_seconds=self.max_seconds, side=side)
+        waveform = self._load(source)
         try:
-            return self._prepared(waveform, transcript, words)
+            recording = self._prepared(waveform, detect_speech(waveform.samples), transcript, words)
         except AudioError as error:  # raised for the samples, without the name of their file
             raise AudioError(f"{source_name(source)}: {error}") from error
+        (own,) = recording.inputs
+        return RecordingInputs(
+            own.frames, own.word_values, recording.words, recording.words_from, recording.duration, recording.warnings
+        )
 
-    def _prepared(self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None) -> _Recording:
+    def _prepared(
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        transcript: str | None,
+        words: Sequence[Word] | None,
+    ) -> _Recording:
         """Words are found once and features extracted once, for all networks."""
         warnings = [*waveform.warnings, *self._unused_asr]
         for network in self._networks:
@@ -256,7 +235,7 @@ class Recogniser:
             warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        inputs = tuple(network.inputs(waveform, read, extracted) for network in self._networks)
+        inputs = tuple(network.inputs(waveform, speech, read, extracted) for network in self._networks)
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
         return _Recording(inputs, read, words_from, full_duration(waveform), distinct)
@@ -348,13 +327,13 @@ def _word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, asr: str, threads: int) -> Recogniser:
+def _loaded(model: str, asr: str, threads: int, require_speech: bool) -> Recogniser:
     """The recogniser of a worker process."""
-    return Recogniser(model, asr=asr, threads=threads)
+    return Recogniser(model, asr=asr, threads=threads, require_speech=require_speech)
 
 
 def _attempt_in_worker(
-    arguments: tuple[str, str, int], level: int, source: audio.Source | DuettoError
+    arguments: tuple[str, str, int, bool], level: int, source: audio.Source | DuettoError
 ) -> tuple[Prediction | DuettoError, list[logging.LogRecord]]:
     """The result of a recording, and what was logged for it."""
     if isinstance(source, DuettoError):

@@ -44,7 +44,7 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
     """
     cut, scale = windows(samples, sample_rate)
     first, last = int(sample_rate / HIGHEST_HZ), int(sample_rate / LOWEST_HZ)
-    taper, own, size = _window(cut.shape[1], last + 2)
+    taper, own, size = window_tables(cut.shape[1], last + 2)
     work = Windows(cut, scale, size)
     out = np.empty((3, len(cut)))
     for at in range(0, len(cut), BLOCK):
@@ -52,7 +52,7 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
         part = out[:, at : at + BLOCK]
         part[2] = np.square(frames).mean(1)
         frames *= taper
-        part[:2] = _best(work.inverse(work.power(frames)), own, first, last, cut.shape[1])
+        part[:2] = best_lags(work.inverse(work.power(frames)), own, first, last, cut.shape[1])
         part[0] = sample_rate / part[0]
         part[1, part[2] <= SILENT] = 0
     return Pitch(*out)
@@ -73,7 +73,7 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
     return np.lib.stride_tricks.sliding_window_view(signal, width)[::step], scale
 
 
-def _best(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def best_lags(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """The best lag from `first` to `last`, in samples, and the periodicity there, of autocorrelations (frames, lags).
 
     own: autocorrelation of the window. width: of a frame, for the floor of its energy.
@@ -93,7 +93,7 @@ def _best(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width
 
 
 @lru_cache(maxsize=8)
-def _window(width: int, lags: int) -> tuple[np.ndarray, np.ndarray, int]:
+def window_tables(width: int, lags: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Hann window (width,), its normalised autocorrelation, and an FFT size at which `lags` lags are not wrapped."""
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(width) + 0.5) / width)
     size = 1 << (width + lags - 1).bit_length()

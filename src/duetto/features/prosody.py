@@ -28,7 +28,7 @@ NAMES: tuple[str, ...] = (
     "low_with_level",
     "tilt_with_level",
 )
-"""prominence: cepstral peak prominence, dB, mean and standard deviation over the parts (see `_prominence`).
+"""prominence: cepstral peak prominence, dB, mean and standard deviation over the parts (see `peak_prominence`).
 pitch_drift, level_drift: last third of the parts against the first; median pitch in octaves, mean level in dB.
 pitch_, low_, tilt_with_level: the loudest third of the parts against the softest, means; octaves and dB. low: the
 energy of 50–250 Hz against that of 250–1000 Hz; tilt: that of 50–1000 Hz against all above. pitch_level_correlation:
@@ -143,14 +143,14 @@ def _spectra(samples: np.ndarray, sample_rate: int, at: np.ndarray) -> Spectra:
         decibels = np.log10(power, out=power)
         decibels *= 10
         out[:, start : start + BLOCK] = (
-            _prominence(work.inverse(decibels), sample_rate),
+            peak_prominence(work.inverse(decibels), sample_rate),
             10 * np.log10(lowest / middle),
             10 * np.log10((lowest + middle) / high),
         )
     return Spectra(*out)
 
 
-def _prominence(cepstrum: np.ndarray, sample_rate: int) -> np.ndarray:
+def peak_prominence(cepstrum: np.ndarray, sample_rate: int) -> np.ndarray:
     """How far the largest value of 20·log₁₀|cepstrum| lies above the straight line through all of them, (parts,).
 
     Over the quefrencies of 60–400 Hz. A clear tone has one high peak, a breathy or rough one has none (Hillenbrand,

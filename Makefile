@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What the commands below need.
-EXTRAS ?= train,synth,dev
+EXTRAS ?= train,synth,docs,dev
 # Scripts of benchmarks/ that `make bench` runs in turn. Each takes --write, and --data for the folder of corpora.
 BENCHMARKS ?= features alternatives training speech2vec runtime
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test matrix check bench clean
+.PHONY: help environment demo test matrix check docs bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -35,6 +35,9 @@ test: check ## style, types and every test, under 12 minutes on two cores
 matrix: $(VENV)/.made ## the tests that compute numbers as other processors, threads and locales compute them
 	$(BIN)/python tests/matrix.py
 
+docs: $(VENV)/.made ## the documentation site, into site/
+	$(BIN)/mkdocs build --strict
+
 $(VENV)/.bench: $(VENV)/.made
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS),bench]'
 	@touch $@
@@ -43,4 +46,4 @@ bench: $(VENV)/.bench ## every benchmark, into benchmarks/RESULTS.md; DUETTO_DAT
 	for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py --write $${DUETTO_DATA:+--data "$$DUETTO_DATA"} || exit 1; done
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) demo dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo site dist build .pytest_cache .ruff_cache .hypothesis

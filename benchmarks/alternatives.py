@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from harness import alternate, parser, publish, table
 
-from duetto.features import _workspace
+from duetto.features import _windows
 from duetto.features._filterbanks import Part, product, tables
 from duetto.models._lstm_cpu import Recurrence
 
@@ -100,7 +100,7 @@ def means(frames: np.ndarray) -> Iterator[Pair]:
     def subtract() -> np.ndarray:
         return np.subtract(values, mean, out=values)
 
-    yield "means taken away with NumPy's buffer of 8192", subtract, "of 2048", _workspace.small(subtract)
+    yield "means taken away with NumPy's buffer of 8192", subtract, "of 2048", _windows.small_buffer(subtract)
 
 
 def seeds(n: int = 5) -> Iterator[Pair]:

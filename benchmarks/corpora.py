@@ -16,7 +16,8 @@ from duetto import corpora, evaluation
 from duetto.baselines import BASELINES
 from duetto.config import experiment
 from duetto.data.labels import classes, selected
-from duetto.experiments.runner import run_baseline, run_systems
+from duetto.experiments.baseline_runner import run_baseline
+from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
 from duetto.report.run_summary import controls
 from duetto.runs import environment

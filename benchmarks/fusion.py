@@ -76,11 +76,11 @@ def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], p
             utterances,
             protocol,
             [home / e.name for e in systems],
-            Workspace(home / "cache", step=step),
+            Workspace(home / "cache", progress=step),
             seeds=range(options.seeds),
             workers=options.workers,
         )
-    print(f"### {name}\n\n{report.markdown([replace(result, paper_ua=None) for result in found])}", flush=True)
+    print(f"### {name}\n\n{report.markdown([replace(r, paper_ua=None) for r in found])}", flush=True)
 
 
 def main() -> None:

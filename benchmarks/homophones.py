@@ -22,12 +22,13 @@ from duetto.data.text import tokens
 from duetto.data.utterance import Utterance
 from duetto.embeddings import similarity, spoken_words, word2vec
 from duetto.embeddings import vectors as word_vectors
-from duetto.embeddings.probing import Inspection, inspect
+from duetto.embeddings.inspection import Inspection
+from duetto.embeddings.probing import inspect
 from duetto.embeddings.vectors import Vectors
 from duetto.embeddings.vocabulary import count
 from duetto.features.mfcc import MfccConfig
 from duetto.features.store import extract_corpus
-from duetto.inference import SpokenEncoder, export_spoken
+from duetto.inference import SpokenWordEncoder, export_spoken
 from duetto.inference import spoken as spoken_
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
 from duetto.preprocessing import Normaliser
@@ -61,14 +62,14 @@ def trained(utterances: list[Utterance], options: argparse.Namespace) -> tuple[d
     return found, encoder.about
 
 
-def fresh(segments: spoken_words.Segments, options: argparse.Namespace) -> SpokenEncoder:
+def fresh(segments: spoken_words.Segments, options: argparse.Namespace) -> SpokenWordEncoder:
     """An encoder with random weights: what the architecture gives without any training."""
     torch.manual_seed(options.seed)
     config = Speech2VecConfig(dim=options.dim, decoder=options.dim)
     weights = {name: tensor.numpy() for name, tensor in Speech2Vec(config).state_dict().items()}
     normaliser = Normaliser.fit((segments[i] for i in range(len(segments))), config.n_features)
     export_spoken(weights, normaliser, {"config": asdict(config)}, options.out / "untrained")
-    return SpokenEncoder(options.out / "untrained")
+    return SpokenWordEncoder(options.out / "untrained")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from duetto.config.experiment import Experiment
 from duetto.data.labels import classes, selected
 from duetto.data.utterance import Utterance
 from duetto.evaluation import SystemResult
+from duetto.experiments.fold_inputs import fold_inputs
 from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
 from duetto.inference import Session
@@ -52,15 +52,16 @@ def read(data: Path) -> dict[str, list[Utterance]]:
 
 def cross(e: Experiment, fold: Fold, shop: Workspace, out: Path, seeds: range) -> tuple[SystemResult, SystemResult]:
     """Train with every seed on the source, answer the target: as it came, and as `recording` changes it."""
-    sources = shop.sources(e, [*fold.train, *fold.development, *fold.test], [fold])
+    everyone = [*fold.train, *fold.development, *fold.test]
+    inputs = fold_inputs(e, fold, shop.features(e, everyone), shop)
     changed = shop.augmented(replace(e, augmentation="recording", augmented_copies=1), fold.test)[0]
     logits, temperature = [], []
     for seed in seeds:
         part = out / e.name / fold.name / f"seed{seed}"
-        training.train(e, fold, sources, part, seed=seed)
+        training.train(e, inputs, part, seed=seed)
         session = Session(part)
-        heard = (sources, replace(sources, frames=changed))
-        logits.append([answers(session, fold.test, each) for each in heard])
+        both = (inputs, replace(inputs, frames=changed))
+        logits.append([training.exported_logits(session, fold.test, each, seed=seed) for each in both])
         temperature.append([session.temperature])
     clean, other = (
         evaluation.from_utterances(
@@ -69,12 +70,6 @@ def cross(e: Experiment, fold: Fold, shop: Workspace, out: Path, seeds: range) -
         for each in np.array(logits).swapaxes(0, 1)
     )
     return clean, other
-
-
-def answers(session: Session, utterances: Sequence[Utterance], sources: training.Sources) -> np.ndarray:
-    """Logits of the exported graph: what a user would get."""
-    inputs = training.prepare(utterances, session.preprocessor, sources)
-    return session.answer(inputs.frames, None)
 
 
 def halves(result: SystemResult) -> tuple[np.ndarray, np.ndarray]:
@@ -148,11 +143,14 @@ def final(e: Experiment, data: dict[str, list[Utterance]], shop: Workspace, out:
     parts = [transfer(kind, data[kind], data[kind]) for kind in data]
     train = tuple(u for part in parts for u in part.train)
     development = tuple(u for part in parts for u in part.development)
-    sources = shop.sources(e, [*train, *development], [])
-    training.train(e, Fold("final", train, development, development), sources, out / "final", seed=0)
+    fold = Fold("final", train, development, development)
+    inputs = fold_inputs(e, fold, shop.features(e, [*train, *development]), shop)
+    training.train(e, inputs, out / "final", seed=0)
     session = Session(out / "final")
     target = [session.preprocessor.classes.index(str(u.label)) for u in development]
-    ua = metrics.unweighted_accuracy(target, answers(session, development, sources).argmax(1), 4)
+    ua = metrics.unweighted_accuracy(
+        target, training.exported_logits(session, development, inputs, seed=0).argmax(1), 4
+    )
     held = ", ".join(sorted({str(u.speaker) for u in development}))
     print(f"final: {len(train)} utterances trained, temperature {session.temperature:.3f} on {held}; UA there {ua:.3f}")
     return out / "final"

@@ -109,7 +109,7 @@ def trained(system: str, utterances: Sequence[Utterance], protocol: str, folder:
 
     run = folder / system
     with steps() as step:
-        shop = Workspace(folder / "cache", step=step)
+        shop = Workspace(folder / "cache", progress=step)
         run_systems([experiment.load(system, **changes)], utterances, protocol, [run], shop)
     return run
 
@@ -176,7 +176,7 @@ def answer(model: Path, small: Path, file: Path) -> str:
     waveform = audio.load(file)
     systems = {"float32": duetto.load(model), "int8": duetto.load(small)}
     config = ShortTermConfig()
-    heard = systems["float32"].hear(file).frames
+    heard = systems["float32"].prepare_inputs(file).frames
     assert heard is not None
     sides: dict[str, Callable[[], object]] = {
         "read the file": lambda: audio.load(file),

@@ -31,12 +31,14 @@ from torch import Tensor, nn
 
 from duetto import corpora, training
 from duetto.config import experiment
+from duetto.config.model import ModelConfig
 from duetto.data.labels import selected
 from duetto.embeddings.vocabulary import Vocabulary
+from duetto.experiments.fold_inputs import fold_inputs
 from duetto.experiments.workspace import Workspace
-from duetto.models.emotion import EmotionModel, ModelConfig
+from duetto.models.emotion import EmotionModel
 from duetto.preprocessing import Normaliser, Preprocessor, pad
-from duetto.splits import Fold, folds
+from duetto.splits import folds
 from duetto.training import loop
 
 UTTERANCES, MEAN, MEDIAN, WORDS = 5531, 4.55, 3.58, 11
@@ -248,13 +250,15 @@ def masks(data: Path, seeds: int) -> list[str]:
     found: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        sources = Workspace(root).sources(base, utterances, parts)
+        workspace = Workspace(root)
+        features = workspace.features(base, utterances)
+        given = [fold_inputs(base, fold, features, workspace) for fold in parts]
         for mask in ("per-sample", "shared"):
             chosen = replace(base, recurrent_mask=mask)
             found[mask] = np.array(
                 [
-                    [_development(chosen, fold, sources, root / f"{mask}-{f}-{seed}", seed) for seed in range(seeds)]
-                    for f, fold in enumerate(parts)
+                    [_development(chosen, inputs, root / f"{mask}-{f}-{seed}", seed) for seed in range(seeds)]
+                    for f, inputs in enumerate(given)
                 ]
             )
     difference = found["shared"] - found["per-sample"]
@@ -267,10 +271,8 @@ def masks(data: Path, seeds: int) -> list[str]:
     ]
 
 
-def _development(
-    chosen: experiment.Experiment, fold: Fold, sources: training.Sources, folder: Path, seed: int
-) -> float:
-    outcome = training.train(chosen, fold, sources, folder, seed=seed)
+def _development(chosen: experiment.Experiment, inputs: training.FoldInputs, folder: Path, seed: int) -> float:
+    outcome = training.train(chosen, inputs, folder, seed=seed)
     return outcome.history.epochs[-1]["development_ua"]
 
 

@@ -30,10 +30,9 @@ from duetto.asr.metrics import (
     boundary_times,
     word_errors,
 )
-from duetto.asr.segment import from_words, segment
+from duetto.asr.segment import segment, without_spelling
 from duetto.audio.timing import SAMPLE_RATE
-from duetto.corpora.ljspeech import parse as parse_ljspeech
-from duetto.corpora.ravdess import parse as parse_ravdess
+from duetto.corpora import CORPORA
 from duetto.data.text import normalise
 from duetto.data.utterance import Word
 from duetto.synthetic.espeak import Speaker
@@ -88,12 +87,12 @@ def synthetic() -> list[Item]:
 
 def ljspeech(folder: Path) -> list[Item]:
     """Every utterance of LJ Speech below the folder, in order of its name."""
-    return [Item(audio.load(u.audio).samples, u.text or "") for u in parse_ljspeech(folder)]
+    return [Item(audio.load(u.audio).samples, u.text or "") for u in CORPORA["ljspeech"](folder)]
 
 
 def ravdess(folder: Path, n: int) -> list[Item]:
     """`n` utterances drawn from RAVDESS."""
-    utterances = parse_ravdess(folder)
+    utterances = CORPORA["ravdess"](folder)
     chosen = np.random.default_rng(0).permutation(len(utterances))[:n]
     return [Item(audio.load(utterances[i].audio).samples, utterances[i].text or "") for i in sorted(chosen)]
 
@@ -241,7 +240,7 @@ def segmentation(espeak: list[Item], lj: list[Item], aligner: Aligner, utterance
         rows.append(scores("every 0.3 s", "second half", aligned[half:], [grid(item) for item in aligned[half:]]))
         chosen = aligned[half:][:utterances]
         recogniser = SphinxRecogniser()
-        found = [from_words(recogniser.recognise(item.samples)) for item in chosen]
+        found = [without_spelling(recogniser.recognise(item.samples)) for item in chosen]
         rows.append(scores("recogniser", f"second half, {len(chosen)} utterances", chosen, found))
     ratios = ["precision", "recall", "F", "R-value"]
     header = [f"{ratio} {tolerance * 1000:.0f} ms" for tolerance in TOLERANCES for ratio in ratios]

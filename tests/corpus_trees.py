@@ -1,4 +1,4 @@
-"""Miniature corpus trees for the tests of parsers and doctor. Every function writes below a folder and returns it."""
+"""Miniature corpus trees for the tests of corpus readers and validation; every function returns its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,11 +27,11 @@ MINI = {
 """Dialogue → (id, label): three dialogues of two sessions, every form of name."""
 
 
-def wav(path: Path, seconds: float = 0.5, rate: int = RATE, frequency: float = 220.0) -> Path:
-    """A sine at a tenth of full scale."""
+def wav(path: Path, seconds: float = 0.5, rate: int = RATE, frequency: float = 220.0, amplitude: float = 0.1) -> Path:
+    """A sine; amplitude 1 is full scale."""
     path.parent.mkdir(parents=True, exist_ok=True)
     time = np.arange(round(seconds * rate)) / rate
-    audio.write(path, (0.1 * np.sin(2 * np.pi * frequency * time)).astype(np.float32), rate)
+    audio.write(path, (amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.float32), rate)
     return path
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from duetto.data.labels import LABEL_SETS
 from duetto.data.utterance import Utterance
-from duetto.splits import Fold, folds
-from duetto.training import Sources
+from duetto.splits import folds
+from duetto.training import FoldInputs
 
 AROUSED, PLEASANT = {"angry", "happy"}, {"happy", "neutral"}
 
@@ -43,13 +43,13 @@ def corpus(n: int = 160, seed: int = 0) -> tuple[list[Utterance], dict[str, np.n
     return utterances, features
 
 
-def fold(n: int = 160) -> tuple[Fold, Sources]:
-    """The single fold of protocol `session5` over a planted corpus."""
+def fold(n: int = 160) -> FoldInputs:
+    """What a system reads on the single fold of protocol `session5` over a planted corpus."""
     utterances, features = corpus(n)
-    return folds("session5", utterances)[0], Sources(frames=features)
+    return FoldInputs(folds("session5", utterances)[0], frames=features)
 
 
-def strangers(n: int = 400, seed: int = 0) -> tuple[Fold, Sources]:
+def strangers(n: int = 400, seed: int = 0) -> FoldInputs:
     """The fold of `session5` over voices that tell everything once heard, and nothing before.
 
     Each speaker shows each emotion by a direction of its own, so an encoder can know the voices of the training
@@ -75,4 +75,4 @@ def strangers(n: int = 400, seed: int = 0) -> tuple[Fold, Sources]:
         frames = rng.normal(size=(rng.integers(5, 15), 34)) + voices[speaker] + habits[speaker, emotion]
         utterances.append(utterance)
         features[utterance.id] = frames.astype(np.float32)
-    return folds("session5", utterances)[0], Sources(frames=features)
+    return FoldInputs(folds("session5", utterances)[0], frames=features)

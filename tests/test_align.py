@@ -16,9 +16,10 @@ from duetto import audio
 from duetto.asr import align as align_module
 from duetto.asr import annotate, sphinx
 from duetto.asr.align import MATCH_SCORE, Aligner
-from duetto.asr.annotate import Job, Outcome, align_manifest
+from duetto.asr.annotate import align_manifest
+from duetto.asr.annotation import AnnotationJob, WordAnnotation
 from duetto.asr.cache import CACHE_NAME, JOURNAL_NAME, Cache
-from duetto.asr.engines import Engine
+from duetto.asr.engines import RecogniserConfig
 from duetto.asr.language_model import LanguageModel
 from duetto.asr.metrics import boundary_errors
 from duetto.audio.timing import SAMPLE_RATE
@@ -81,7 +82,7 @@ def test_time_is_counted_from_the_first_sample(aligner, spoken):
     assert np.median([b.start - a.start for a, b in zip(early, late, strict=True)]) == pytest.approx(shift, abs=0.02)
 
 
-def test_wrong_transcripts_are_told(aligner, spoken):
+def test_wrong_transcripts_do_not_match(aligner, spoken):
     for i, (samples, _) in enumerate(spoken):
         right, wrong = (aligner.align(samples, SENTENCES[j % len(SENTENCES)]) for j in (i, i + 1))
         assert right.score >= MATCH_SCORE > wrong.score
@@ -115,7 +116,7 @@ def test_words_outside_the_dictionary(aligner):
     from duetto.synthetic.espeak import Speaker
 
     samples, truth = Speaker("f2").synthesise("please bring the zorblat to my mother")
-    for _ in range(2):  # the second time the decoder knows the word; it was guessed all the same
+    for _ in range(2):  # the second time the decoder has the word already; it was guessed nevertheless
         alignment = aligner.align(samples, "please bring the zorblat to my mother")
         assert alignment.guessed == ("zorblat",)
         assert alignment.matches
@@ -128,6 +129,12 @@ def test_transcripts_without_a_word(aligner, transcript):
     alignment = aligner.align(np.zeros(SAMPLE_RATE, np.float32), transcript)
     assert (alignment.words, alignment.unaligned, alignment.matches) == ((), (), False)
     assert "holds no word" in alignment.warnings[0]
+
+
+def test_a_token_that_is_too_long_to_be_a_word_is_not_pronounced(aligner):
+    alignment = aligner.align(np.zeros(SAMPLE_RATE, np.float32), f"yes {'zork' * 100_000} no")
+    assert (alignment.words, len(alignment.unaligned), alignment.matches) == ((), 3, False)
+    assert alignment.warnings == ("the transcript has a word of 400,000 letters; a word has at most 100",)
 
 
 @pytest.mark.parametrize(
@@ -201,13 +208,13 @@ def corpus(tmp_path, spoken):
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(language=LanguageModel.from_corpus(SENTENCES))
+def asr() -> RecogniserConfig:
+    return RecogniserConfig(language=LanguageModel.from_corpus(SENTENCES))
 
 
-def test_manifest(corpus, engine, spoken):
+def test_manifest(corpus, asr, spoken):
     steps = []
-    result, report = align_manifest(corpus, engine=engine, progress=lambda *step: steps.append(step))
+    result, report = align_manifest(corpus, asr=asr, progress=lambda *step: steps.append(step))
     assert [u.id for u in result] == [u.id for u in corpus]
     assert (report.total, report.kept, report.aligned, report.recognised) == (9, 1, 2, 1)
     assert (report.skipped, report.failed, report.cached) == (0, 5, 0)
@@ -249,13 +256,13 @@ def test_the_cut_of_an_utterance_is_aligned(tmp_path, spoken):
     assert np.median(errors.starts) <= 0.02
 
 
-def test_workers_give_the_same(corpus, engine):
+def test_workers_give_the_same(corpus, asr):
     chosen = [u for u in corpus if u.id in ("right", "broken", "untimed", "unknown")]
-    alone, two = (align_manifest(chosen, engine=engine, workers=n) for n in (1, 2))
+    alone, two = (align_manifest(chosen, asr=asr, workers=n) for n in (1, 2))
     assert two == alone
 
 
-def test_runs_resume(corpus, engine, tmp_path, monkeypatch):
+def test_runs_resume(corpus, asr, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
 
     class InterruptedRunError(Exception):
@@ -266,23 +273,25 @@ def test_runs_resume(corpus, engine, tmp_path, monkeypatch):
             raise InterruptedRunError
 
     with pytest.raises(InterruptedRunError):
-        align_manifest(corpus, engine=engine, cache_folder=cache, progress=interrupt)
+        align_manifest(corpus, asr=asr, cache_folder=cache, progress=interrupt)
     with (cache / JOURNAL_NAME).open("ab") as file:
         file.write(b'{"key": "cut sho')
-    whole = align_manifest(corpus, engine=engine, cache_folder=cache)
+    whole = align_manifest(corpus, asr=asr, cache_folder=cache)
     assert whole[1].cached == 1  # "right"; of the other two that were done, "timed" needs none, "broken" is not kept
-    again = align_manifest(corpus, engine=engine, cache_folder=cache)
+    again = align_manifest(corpus, asr=asr, cache_folder=cache)
     assert again[0] == whole[0]
     assert again[1].cached == 6
     assert replace(again[1], cached=1) == whole[1]
     # Everything is known but the two without readable audio, and nothing else is worked on.
     worked = []
-    monkeypatch.setattr(annotate, "work", lambda job: (worked.append(job.audio), Outcome(problem="audio"))[1])
-    align_manifest(corpus, engine=engine, cache_folder=cache)
+    monkeypatch.setattr(
+        annotate, "annotate", lambda job: (worked.append(job.audio), WordAnnotation(problem="audio"))[1]
+    )
+    align_manifest(corpus, asr=asr, cache_folder=cache)
     assert len(worked) == 2
 
 
-def test_the_cache_knows_what_an_answer_depends_on(corpus, tmp_path, spoken):
+def test_the_cache_key_covers_everything_an_annotation_depends_on(corpus, tmp_path, spoken):
     (right,) = (u for u in corpus if u.id == "right")
 
     def cached(utterance, **options):
@@ -292,9 +301,9 @@ def test_the_cache_knows_what_an_answer_depends_on(corpus, tmp_path, spoken):
     assert cached(replace(right, id="renamed", speaker="x")) == 1
     assert cached(replace(right, text="something else")) == 0
     assert cached(replace(right, end=1.0)) == 0
-    unheard = replace(right, text=None)
-    general, loop = (Engine(language=LanguageModel.word_loop(words)) for words in (["me"], ["me", "you"]))
-    assert [cached(unheard, engine=e) for e in (general, loop, loop)] == [0, 0, 1]
+    untranscribed = replace(right, text=None)
+    general, loop = (RecogniserConfig(language=LanguageModel.word_loop(words)) for words in (["me"], ["me", "you"]))
+    assert [cached(untranscribed, asr=e) for e in (general, loop, loop)] == [0, 0, 1]
     audio.write(right.audio, spoken[1][0], SAMPLE_RATE)
     assert cached(right) == 0
 
@@ -312,15 +321,15 @@ def test_a_damaged_cache_is_redone(corpus, tmp_path):
 
 @pytest.fixture
 def many(tmp_path, monkeypatch) -> list[Utterance]:
-    """Utterances of noise whose words are found at once, as few as their number says."""
+    """Utterances of noise whose words are found at once, as many as their number."""
 
-    def found(job: Job) -> Outcome:
+    def found(job: AnnotationJob) -> WordAnnotation:
         number = int(Path(job.audio).stem)
-        return Outcome(tuple(Word("é", i / 10, i / 10 + 0.1) for i in range(number)))
+        return WordAnnotation(tuple(Word("é", i / 10, i / 10 + 0.1) for i in range(number)))
 
-    monkeypatch.setattr(annotate, "work", found)
+    monkeypatch.setattr(annotate, "annotate", found)
     for i in range(8):
-        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is asked for
+        (tmp_path / f"{i}.wav").write_bytes(bytes([i]))  # only its digest is read
     return [Utterance(str(i), tmp_path / f"{i}.wav", text="words") for i in range(8)]
 
 
@@ -374,9 +383,9 @@ def test_a_full_disk_leaves_the_bytes_of_an_undisturbed_call(many, undisturbed, 
 
 
 def test_two_calls_at_once_share_the_work(many, undisturbed, tmp_path, monkeypatch, caplog):
-    work, worked = annotate.work, []
+    work, worked = annotate.annotate, []
 
-    def slow(job: Job) -> Outcome:
+    def slow(job: AnnotationJob) -> WordAnnotation:
         worked.append(job.audio)
         for _ in range(1000):  # until the other call waits
             if caplog.records:
@@ -384,7 +393,7 @@ def test_two_calls_at_once_share_the_work(many, undisturbed, tmp_path, monkeypat
             time.sleep(0.01)
         return work(job)
 
-    monkeypatch.setattr(annotate, "work", slow)
+    monkeypatch.setattr(annotate, "annotate", slow)
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(align_manifest, part, cache_folder=tmp_path / "cache") for part in (many, many[::-1])]
         first, second = (call.result()[0] for call in calls)
@@ -400,15 +409,15 @@ def test_a_complete_cache_is_only_read(many, tmp_path, monkeypatch):
     assert align_manifest(many[:3], cache_folder=tmp_path / "cache")[1].cached == 3
 
 
-def die_on_b(job: Job) -> Outcome:
+def die_on_b(job: AnnotationJob) -> WordAnnotation:
     if job.audio == "b":
         os._exit(3)
-    return Outcome(guessed=(job.audio,))
+    return WordAnnotation(guessed=(job.audio,))
 
 
 def test_a_process_that_dies_takes_one_utterance_with_it():
-    jobs = [Job(name, None, None, "x", Engine()) for name in "abcde"]
-    found = list(annotate.outcomes(jobs, die_on_b, workers=2))
+    jobs = [AnnotationJob(name, None, None, "x", RecogniserConfig()) for name in "abcde"]
+    found = list(annotate.annotate_all(jobs, die_on_b, workers=2))
     assert found[1].problem == "crash"
     assert "b: the process that worked on it died" in found[1].detail
     assert [outcome.guessed for outcome in found] == [("a",), (), ("c",), ("d",), ("e",)]
@@ -417,9 +426,9 @@ def test_a_process_that_dies_takes_one_utterance_with_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"workers": 0}, "0 workers"),
+        ({"workers": 0}, "workers is 0"),
         ({"missing": "drop"}, "missing='drop'"),
-        ({"engine": Engine("x")}, "recogniser 'x'"),
+        ({"asr": RecogniserConfig("x")}, "recogniser 'x'"),
     ],
 )
 def test_bad_options(corpus, options, message):

@@ -16,20 +16,26 @@ from duetto.experiments.rescore import rescore
 from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
 from duetto.inference import SOUNDS, OovResolver
-from duetto.inference.spoken import AlikeWords
+from duetto.inference.spoken import OovReplacer
 from duetto.splits import Fold
-from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
+from duetto.training import FoldInputs, word_embeddings
+from duetto.training.word_embeddings import EmbeddingConfig
 from test_speech2vec import planted
 
 CONFIG = EmbeddingConfig(dim=8, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, AlikeWords]:
+def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, OovReplacer]:
     """Ten word types, each with a sound of its own, and their embeddings."""
     utterances, frames = planted(40)
     fold = Fold("planted", tuple(utterances[:24]), tuple(utterances[24:30]), tuple(utterances[30:]))
-    return fold, Embeddings(tmp_path_factory.mktemp("vectors"), CONFIG, frames).alikes(fold)
+    folder = word_embeddings.encoder_folder(fold, frames, CONFIG, tmp_path_factory.mktemp("vectors"))
+    word_embeddings.train_encoder(folder, fold, frames, CONFIG)
+    word_embeddings.speech2vec_file(folder, fold, frames)
+    replacer = FoldInputs(fold, mfcc=frames, encoder=folder, resolves_oov=True).vectoriser().oov_replacer
+    assert replacer is not None
+    return fold, replacer
 
 
 def renamed(utterance: Utterance) -> Utterance:
@@ -37,42 +43,42 @@ def renamed(utterance: Utterance) -> Utterance:
     return replace(utterance, words=tuple(replace(w, word=f"zz{w.word}") for w in utterance.words or ()))
 
 
-def test_a_word_is_known_by_its_sound(heard: tuple[Fold, AlikeWords]) -> None:
+def test_a_word_is_known_by_its_sound(heard: tuple[Fold, OovReplacer]) -> None:
     """Instances of a type differ by noise and length only, so nearly all must come back under their old spelling;
     by chance a tenth would."""
-    fold, alikes = heard
-    known = set(alikes.alikes.sounds.words)
+    fold, replacer = heard
+    known = set(replacer.resolver.sounds.words)
     pairs = [
         (gold.word, read.word)
         for utterance in fold.test
-        for gold, read in zip(utterance.words or (), alikes(renamed(utterance), known).words or (), strict=True)
+        for gold, read in zip(utterance.words or (), replacer(renamed(utterance), known).words or (), strict=True)
     ]
     assert len(pairs) == 50 and np.mean([gold == read for gold, read in pairs]) > 0.9
 
 
-def test_known_and_soundless_words_keep_their_spelling(heard: tuple[Fold, AlikeWords]) -> None:
-    fold, alikes = heard
-    sounds, frames = alikes.alikes.sounds, alikes.frames
+def test_known_and_soundless_words_keep_their_spelling(heard: tuple[Fold, OovReplacer]) -> None:
+    fold, replacer = heard
+    sounds, frames = replacer.resolver.sounds, replacer.frames
     (first, *_), name = fold.test[0].words or (), fold.test[0].id
     words = (first, Word("zork"), Word("zork", 99.0, 99.5), replace(first, word="zork"))
-    spelled = alikes.alikes.spelled(words, frames[name], sounds)
+    spelled = replacer.resolver.respell(words, frames[name], sounds)
     assert [w.word for w in spelled[:3]] == [first.word, "zork", "zork"] and spelled[3].word in sounds
     assert [(w.start, w.end) for w in spelled] == [(w.start, w.end) for w in words]
-    untouched = alikes.alikes.spelled(words, frames[name], {*sounds.words, "zork"})
-    assert untouched == words and alikes.alikes.spelled((), frames[name], ()) == ()
+    untouched = replacer.resolver.respell(words, frames[name], {*sounds.words, "zork"})
+    assert untouched == words and replacer.resolver.respell((), frames[name], ()) == ()
 
 
-def test_sounds_survive_the_disk(heard: tuple[Fold, AlikeWords], tmp_path: Path) -> None:
-    _, alikes = heard
-    for path in alikes.alikes.encoder.folder.glob("spoken.*"):
+def test_sounds_survive_the_disk(heard: tuple[Fold, OovReplacer], tmp_path: Path) -> None:
+    _, replacer = heard
+    for path in replacer.resolver.encoder.folder.glob("spoken.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    alikes.alikes.save(tmp_path)
+    replacer.resolver.save(tmp_path)
     again = OovResolver.load(tmp_path)
-    assert again.sounds.words == alikes.alikes.sounds.words
-    np.testing.assert_array_equal(again.sounds.matrix, alikes.alikes.sounds.matrix)
+    assert again.sounds.words == replacer.resolver.sounds.words
+    np.testing.assert_array_equal(again.sounds.matrix, replacer.resolver.sounds.matrix)
     for text, message in (
         ("yes 1 2 3\n", "vectors of 3 values, the encoder beside it gives 8: they are not of one model"),
-        ("\x1b[2J" + " 1" * 8 + "\n", r"sounds\.vec: '\\x1b\[2J' is no word"),
+        ("\x1b[2J" + " 1" * 8 + "\n", r"sounds\.vec: '\\x1b\[2J' is no normalised word"),
     ):
         (tmp_path / SOUNDS).write_text(text)
         with pytest.raises(ModelError, match=message):
@@ -99,7 +105,7 @@ def test_prediction_equals_evaluation_on_words_never_seen(run: Path, manifest: P
     system = duetto.load(run)
     for utterance in [u for u in utterances if u.words][:3]:
         prediction = system(utterance.audio, words=utterance.words)
-        assert any("read as what they sound like: zz" in warning for warning in prediction.warnings)
+        assert any("replaced by words of similar sound: zz" in warning for warning in prediction.warnings)
         expected = result.calibrated[0, list(result.ids).index(utterance.id)]
         np.testing.assert_allclose(
             list(prediction.probabilities.values()), expected, atol=1e-4
@@ -111,7 +117,7 @@ def test_a_word_without_times_is_aligned_and_one_without_sound_stays_unknown(run
     system = duetto.load(run)
     said = [Word(w.word) for w in utterance.words or ()]
     heard = system(utterance.audio, words=[Word("zork"), *said[1:]])
-    assert heard.words_from == "aligned" and any("what they sound like: zork as " in w for w in heard.warnings)
+    assert heard.words_from == "aligned" and any("words of similar sound: zork by " in w for w in heard.warnings)
     silence = {"waveform": np.zeros(16_000, np.float32), "sample_rate": 16_000}
     unheard = system(silence, words=[Word("zork")])
-    assert any("1 of 1 words are unknown to it: zork" in warning for warning in unheard.warnings)
+    assert any("1 of 1 words are not in the system's vocabulary: zork" in warning for warning in unheard.warnings)

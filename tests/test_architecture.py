@@ -53,6 +53,7 @@ ONE_OWNER = {
     "gensim": "embeddings/word2vec",
     "faster_whisper": "asr/whisper",
     "espeakng_loader": "synthetic/espeak",
+    "jinja2": "report/rendering",
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
@@ -151,7 +152,7 @@ WRITES = {
     "features/_store_files",  # appends, and syncs data before index
     "asr/cache",  # appends to a journal
     "asr/language_model",  # temporary files, for pocketsphinx
-    "cli/corpus",  # a stream, into a temporary folder
+    "cli/features",  # a stream, into a temporary folder
     "cli/streams",
     "audio/messages",  # standard error
 }
@@ -168,7 +169,19 @@ def test_one_module_puts_files_in_place(path: Path) -> None:
         assert "temporary.open" in line or not re.search(r"open\(.*[\"'][wxa]b?[\"']", line), line
 
 
-HEAVY = ("torch", "lightning", "sklearn", "scipy", "gensim", "matplotlib", "onnx", "pandas", "transformers", "ray")
+HEAVY = (
+    "torch",
+    "lightning",
+    "sklearn",
+    "scipy",
+    "gensim",
+    "matplotlib",
+    "onnx",
+    "jinja2",
+    "pandas",
+    "transformers",
+    "ray",
+)
 
 
 @pytest.mark.parametrize("statement", ["import duetto", "import duetto.inference.recogniser", "import duetto.cli"])

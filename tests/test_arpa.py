@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from duetto.asr import arpa
-from duetto.asr.finder import LANGUAGE, load_language, save_language
+from duetto.asr.finder import LANGUAGE_MODEL_FILE, load_language_model, save_language_model
 from duetto.asr.language_model import LONGEST_WORD, LanguageModel
 from duetto.errors import ModelError
 
@@ -30,19 +30,19 @@ def test_what_duetto_writes_passes(corpus: list[str], order: int) -> None:
     ("old", "new", "message"),
     [
         ("\\data\\", "\\date\\", r"line 1 of it has not '\\\\data\\\\'"),
-        ("ngram 1=11", "ngram 1=10", "line 16 of it has other words above"),
+        ("ngram 1=11", "ngram 1=10", "line 16 of it has unigrams above"),
         ("ngram 1=11", "ngram 1=-294967296", "line 2 of it has not"),
         ("ngram 1=11", "ngram 1=999999999", "has no n-gram"),
         ("ngram 2=", "ngram 3=", "an order that is not next"),
         ("-99.000000\t<s>", "0.100000\t<s>", "outside of 0 to 1"),
         ("-99.000000\t<s>", "nan\t<s>", "no n-gram"),
         ("-99.000000\t<s>", "-1e99\t<s>", "no n-gram"),
-        ("\tgame\t", "\tgames\t", "other words above"),
+        ("\tgame\t", "\tgames\t", "unigrams above"),
         ("\tgame\t", "\tis\t", "listed twice"),
         ("\tthe game\t", "\tthe <s>\t", "across the end of a sentence"),
         ("\tthe game\t", "\tthe gamer\t", "shorter n-grams are not listed"),
         ("\tthe game\t", "\tthe won game\t", "another order"),
-        ("\\end\\\n", "\\end\\\nmore", "has not ''|goes on"),
+        ("\\end\\\n", "\\end\\\nmore", "has not ''|text after the end"),
         ("\\end\\\n", "", "ends too early|has not"),
         ("\\end\\\n", "\\end\\", "ends too early"),
     ],
@@ -54,7 +54,7 @@ def test_what_does_not_hold_together_is_refused(old: str, new: str, message: str
 
 
 def written(folder: Path, **changes: object) -> Path:
-    (folder / LANGUAGE).write_text(json.dumps(asdict(MODEL) | changes))
+    (folder / LANGUAGE_MODEL_FILE).write_text(json.dumps(asdict(MODEL) | changes))
     return folder
 
 
@@ -70,22 +70,22 @@ def written(folder: Path, **changes: object) -> Path:
         ({"words": ["a" * (LONGEST_WORD + 1)]}, "up to 100 letters"),
         ({"words": ["a\nb"]}, "must be different words"),
         ({"words": "game"}, "'words' must be a list of strings"),
-        ({"words": MODEL.words[1:]}, "'arpa' is no ARPA language model: .* other words above"),
+        ({"words": MODEL.words[1:]}, "'arpa' is no ARPA language model: .* unigrams above"),
         ({"arpa": ""}, "'arpa' is no ARPA language model"),
         ({"arpa": 10**400}, "'arpa' must be a string"),
     ],
 )
 def test_a_file_of_another_kind_is_an_error(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=rf"language\.json: .*{message}.*; train or export again"):
-        load_language(written(tmp_path, **changes))
+        load_language_model(written(tmp_path, **changes))
 
 
 def test_a_model_survives_its_file_and_a_cut_one_does_not(tmp_path: Path) -> None:
-    save_language(MODEL, tmp_path)
-    assert load_language(tmp_path) == MODEL
+    save_language_model(MODEL, tmp_path)
+    assert load_language_model(tmp_path) == MODEL
     for length in range(0, len(MODEL.arpa), 50):
         with pytest.raises(ModelError, match="no ARPA language model"):
-            load_language(written(tmp_path, arpa=MODEL.arpa[:length]))
+            load_language_model(written(tmp_path, arpa=MODEL.arpa[:length]))
 
 
 def test_words_too_long_to_be_one_are_no_part_of_a_model() -> None:
@@ -95,9 +95,9 @@ def test_words_too_long_to_be_one_are_no_part_of_a_model() -> None:
 _LOADS = """
 import sys
 from pathlib import Path
-from duetto.asr.finder import load_language
+from duetto.asr.finder import load_language_model
 for folder in sorted(Path(sys.argv[1]).iterdir()):
-    load_language(folder).decoder()
+    load_language_model(folder).decoder()
     print(folder.name)
 """
 
@@ -112,7 +112,7 @@ def test_what_passes_after_mutation_can_be_loaded(tmp_path: Path) -> None:
         folder = tmp_path / str(passed)
         folder.mkdir(exist_ok=True)
         try:
-            load_language(written(folder, arpa="".join(text)))
+            load_language_model(written(folder, arpa="".join(text)))
         except ModelError:
             refused += 1
         else:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from duetto.config.model import ModelConfig
 from duetto.models.attention import AttentionPooling, CrossAttention
 from duetto.models.confidence import fit_trust
-from duetto.models.emotion import Answer, Batch, EmotionModel, ModelConfig, drop_one
+from duetto.models.emotion import Batch, EmotionModel, ModelOutput, drop_one
 from test_fusion import batch
 
 CONFIGS = {
@@ -108,7 +109,7 @@ def test_gates_are_bounded_and_the_answer_is_their_weighted_sum() -> None:
     system = model(fusion="confidence")
     assert system.confidence is not None
     encoded = [torch.randn(5, 8) * 100, torch.zeros(5, 8)]
-    own, gates = system.confidence.weigh(encoded)
+    own, gates = system.confidence.predictions(encoded)
     for gate in gates:
         assert gate.shape == (5, 1) and ((gate >= 0) & (gate <= 1)).all()
     logits, _, _ = system.confidence(encoded)
@@ -121,8 +122,8 @@ def test_an_encoder_moves_its_own_gate_alone() -> None:
     system = model(fusion="confidence")
     assert system.confidence is not None
     words = torch.randn(5, 8)
-    _, before = system.confidence.weigh([torch.randn(5, 8), words])
-    _, after = system.confidence.weigh([torch.randn(5, 8), words])
+    _, before = system.confidence.predictions([torch.randn(5, 8), words])
+    _, after = system.confidence.predictions([torch.randn(5, 8), words])
     torch.testing.assert_close(before[1], after[1])
     assert not torch.allclose(before[0], after[0])
 
@@ -182,7 +183,7 @@ def test_detailed_answer_holds_what_training_wants() -> None:
     for name, own in (("attention", 0), ("confidence", 2)):
         system = model(**CONFIGS[name])
         answer = system(batch(), detailed=True)
-        assert isinstance(answer, Answer) and len(answer.own) == own and answer.encoded.shape == (4, 16)
+        assert isinstance(answer, ModelOutput) and len(answer.encoder_logits) == own and answer.encoded.shape == (4, 16)
         torch.testing.assert_close(answer.logits, system(batch()))
 
 

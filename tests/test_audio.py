@@ -1,4 +1,4 @@
-"""Audio: what is read equals what was written; what cannot be analysed is an error that says why."""
+"""Audio: what is read equals what was written; what cannot be analysed is an error that states why."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duetto import audio
-from duetto.errors import AudioError
+from duetto.errors import AudioError, ConfigurationError
 
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3")
 
@@ -159,7 +159,7 @@ def test_what_is_odd_has_an_answer_and_a_warning(samples: np.ndarray, rate: int,
     assert len(waveform.samples) >= 1 and np.isfinite(waveform.samples).all()
 
 
-def test_the_share_of_clipped_samples_is_told() -> None:
+def test_the_share_of_clipped_samples_is_stated() -> None:
     x = noise(1_000, level=0.01)
     x[:250] = 1.0
     assert "clipped: 25.0 % of the samples are at full scale" in loaded(x).warnings
@@ -168,7 +168,7 @@ def test_the_share_of_clipped_samples_is_told() -> None:
     assert not [w for w in loaded(x).warnings if "clipped" in w]
 
 
-def test_eight_bit_full_scale_is_seen(tmp_path: Path) -> None:
+def test_eight_bit_full_scale_is_recognised(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.clip(tone(1, 16_000, level=2), -1, 1), 16_000, subtype="PCM_U8")
     assert any("clipped" in w for w in audio.load(tmp_path / "a.wav").warnings)
 
@@ -181,7 +181,7 @@ def test_cuts_and_their_limits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(audio.load(tmp_path / "copy.wav").samples, whole.samples)  # 16 bits stay 16 bits
     near = audio.load(path, start=1.0, end=2.1)
     np.testing.assert_array_equal(near.samples, whole.samples[16_000:])
-    assert near.warnings == ("cut at the end of the file: 2.1 s asked for, 2.000 s there",)
+    assert near.warnings == ("cut at the end of the file: 2.1 s requested, 2.000 s there",)
     for start, end, message in [
         (0.0, 2.2, "the cut 0.0–2.2 s lies beyond the file, which is 2.000 s long"),
         (2.0, 2.05, "lies beyond the file, which is 2.000 s long"),
@@ -289,11 +289,13 @@ def test_sources_that_are_none(source: object, message: str) -> None:
 
 def test_options_are_checked_at_once() -> None:
     source = {"waveform": noise(100), "sample_rate": 16_000}
-    with pytest.raises(AudioError, match="sample rate asked for is 16"):
+    with pytest.raises(AudioError, match="sample rate requested is 16"):
         audio.load(source, sample_rate=16)
+    with pytest.raises(ConfigurationError, match="max_seconds does not go with start and end"):
+        audio.load(source, end=0.001, max_seconds=1)
     for block_seconds in (0.0, -1.0, float("nan")):
         with pytest.raises(AudioError, match="holds no sample"):
-            audio.stream(source, block_seconds=block_seconds)  # before the first block is asked for
+            audio.stream(source, block_seconds=block_seconds)  # before the first block is requested
 
 
 def test_write_refuses_and_reports(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

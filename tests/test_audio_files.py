@@ -73,7 +73,7 @@ def test_mp3_without_its_first_frame_is_read_whole(tmp_path: Path, mode: str) ->
     waveform = audio.load(path)
     assert len(waveform.samples) == 576 * (len(starts) - 1) and lengths(waveform) == []
     assert audio.duration(path) == waveform.duration
-    # The frame that was taken away says how many samples the encoder put before the sound; 529 are the decoder's.
+    # The frame that was taken away states how many samples the encoder put before the sound; 529 are the decoder's.
     gaps = int.from_bytes(whole[(tag := whole.index(b"LAME")) + 21 : tag + 24], "big") >> 12
     trimmed = load(whole).samples
     assert len(trimmed) == 20 * RATE
@@ -211,11 +211,11 @@ def test_damaged_mp3_is_read_and_nothing_is_printed(tmp_path: Path, capfd: pytes
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no C library with a pointer to stderr")
-def test_only_lines_of_libmpg123_are_kept_out(capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_lines_of_libmpg123_are_suppressed(capfd: pytest.CaptureFixture[str]) -> None:
     library = ctypes.CDLL(None)
     pointer = ctypes.c_void_p.in_dll(library, "__stderrp" if sys.platform == "darwin" else "stderr")
     library.fputs.argtypes = (ctypes.c_char_p, ctypes.c_void_p)
-    with messages.kept_out(), messages.kept_out():
+    with messages.mpg123_messages_suppressed(), messages.mpg123_messages_suppressed():
         library.fputs(b"[src/libmpg123/layer3.c:1()] error: dequantization failed!\n", pointer.value)
         library.fputs(b"another library\n", pointer.value)
         os.write(2, b"this program\n")
@@ -253,9 +253,7 @@ def test_a_fifo_is_read_to_its_end(tmp_path: Path, recording: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("held_open", [False, True])
-def test_a_fifo_that_gives_nothing_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_open: bool
-) -> None:
+def test_a_silent_fifo_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_open: bool) -> None:
     monkeypatch.setattr(sources, "STREAM_TIMEOUT", 0.2)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -280,9 +278,9 @@ def test_devices_end_with_an_error(device: str, message: str) -> None:
 
 
 @posix
-def test_an_endless_recording_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_recording_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_STREAM_BYTES", 3 << 20)
-    monkeypatch.setattr(sources, "_IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(sources, "MAX_MEMORY", 1 << 20)
     head, data = wav(0xFFFF_FFFF, b""), bytes(1 << 16)
 
     class Endless(io.RawIOBase):
@@ -342,7 +340,7 @@ def test_links_and_folders(tmp_path: Path) -> None:
         audio.load(link)
 
 
-# No more is decoded than is asked for.
+# No more is decoded than is needed.
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])

@@ -14,8 +14,8 @@ import soxr
 
 from duetto import audio
 
-RATES = {"WVE": 8_000, "XI": 44_100}  # these containers know one rate only
-NO_HEADER = ("RAW", "SD2")  # nothing in the file says what it is
+RATES = {"WVE": 8_000, "XI": 44_100}  # these containers have one rate only
+NO_HEADER = ("RAW", "SD2")  # nothing in the file states its format
 NO_LENGTH = ("IRCAM", "PAF", "PVF", "XI", "HTK")  # the header states none; or libsndfile refuses what breaks off
 PACKETS_LAST = ("ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32")  # the table that finds the sound is at the end of the file
 WRITABLE = [

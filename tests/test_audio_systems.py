@@ -20,6 +20,7 @@ from duetto.config import experiment
 from duetto.data.manifest import read_manifest
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError
+from duetto.experiments.fold_inputs import vectors_identity
 from duetto.experiments.workspace import Workspace
 from duetto.training import TEACHER
 
@@ -126,8 +127,8 @@ def test_word_vectors_are_brought_for_the_teacher(manifest: Path, tmp_path: Path
 def test_a_run_notes_the_weights_that_it_starts_from(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "mine.safetensors")
     shop, e = Workspace(tmp_path), experiment.load("spectrogram-alexnet", initial=str(tmp_path / "mine.safetensors"))
-    before = shop.reads(e)
+    before = vectors_identity(e, shop)
     save_file({"features.0.weight": torch.ones(1)}, tmp_path / "mine.safetensors")
-    assert before.startswith("mine.safetensors ") and shop.reads(e) != before
+    assert before.startswith("mine.safetensors ") and vectors_identity(e, shop) != before
     with pytest.raises(ConfigurationError, match="no such file"):
-        shop.reads(experiment.load("spectrogram-alexnet", initial=str(tmp_path / "gone.safetensors")))
+        vectors_identity(experiment.load("spectrogram-alexnet", initial=str(tmp_path / "gone.safetensors")), shop)

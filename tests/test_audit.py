@@ -28,7 +28,7 @@ from duetto.audit import (
     save,
     transcripts,
 )
-from duetto.audit.findings import found
+from duetto.audit.findings import make_finding
 from duetto.cli import app
 from duetto.config import experiment
 from duetto.data import labels
@@ -321,7 +321,7 @@ def test_only_recordings_of_equal_length_are_decoded(tmp_path: Path, monkeypatch
     decoded, real = [], audio.load
     monkeypatch.setattr(audio, "load", lambda path, **more: decoded.append(path.name) or real(path, **more))
     steps: list[tuple[int, int]] = []
-    sounds = recordings.identify(utterances, progress=lambda done, total: steps.append((done, total)))
+    sounds = recordings.recording_keys(utterances, progress=lambda done, total: steps.append((done, total)))
     assert sorted(decoded) == ["1.wav", "2.wav"] and steps == [(1, 2), (2, 2)]
     assert len({sounds.key(u) for u in utterances}) == 4 and sounds.unread == {}
 
@@ -549,8 +549,8 @@ def test_training_leaves_a_whole_audit(runs: Path, manifest: Path) -> None:
 
 
 def test_merged_findings_name_the_systems_that_they_are_of() -> None:
-    split, own = found("same-transcript", None, "twice"), found("padding-read", None, "zeros are read")
-    other = found("not-examined", None, "no model")
+    split, own = make_finding("same-transcript", None, "twice"), make_finding("padding-read", None, "zeros are read")
+    other = make_finding("not-examined", None, "no model")
     audits = {
         "a": Audit((split, own), "", 1, 1),
         "b": Audit((split, own), "", 1, 1),

@@ -1,4 +1,4 @@
-"""Changed recordings: every transform against a signal for which the answer is known."""
+"""Augmentation: every transform against a signal for which the answer is known."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_speed_moves_length_and_pitch_by_one_ratio(ratio: float) -> None:
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])
 @pytest.mark.parametrize("colour", [0.0, 1.0, 2.0])
-def test_noise_lies_at_the_ratio_asked_for(snr: float, colour: float) -> None:
+def test_noise_has_the_requested_ratio(snr: float, colour: float) -> None:
     noisy = augment.add_noise(TONE, RATE, snr, colour=colour, seed=3)
     assert decibels(TONE, noisy - TONE) == pytest.approx(snr, abs=0.01)  # float32
 
@@ -90,7 +90,7 @@ def test_equal_seeds_give_equal_recordings_and_others_differ() -> None:
 
 
 @pytest.mark.parametrize("samples", [np.zeros(1, np.float32), np.zeros(RATE, np.float32), NOISE[:2], NOISE[:999]])
-def test_silence_and_crumbs_come_through(samples: np.ndarray) -> None:
+def test_silence_and_very_short_samples_pass(samples: np.ndarray) -> None:
     for seed in range(20):
         out = augment.recording(samples, RATE, seed=seed)
         assert len(out) and np.isfinite(out).all()
@@ -118,7 +118,7 @@ def test_copies_differ_between_copies_and_utterances_but_never_between_runs() ->
     assert len(lengths) == 4
 
 
-def test_errors_say_what_is_valid() -> None:
+def test_errors_state_what_is_valid() -> None:
     with pytest.raises(ConfigurationError, match=r"speed ratio = 3 is not valid; give a number from 0\.5 to 2"):
         augment.speed(TONE, RATE, 3)
     with pytest.raises(ConfigurationError, match="band 400–300 Hz is not valid; give 0 < low < high"):

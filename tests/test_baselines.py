@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import planted
 from duetto import runs as run_folder
-from duetto.baselines import BASELINES, Inputs, base, elm, evector, functionals
+from duetto.baselines import BASELINES, BaselineInputs, base, elm, evector, functionals
 from duetto.baselines.elm import DnnElm, Elm
 from duetto.baselines.evector import EVector
 from duetto.baselines.hmm import Hmm
@@ -29,8 +29,8 @@ from duetto.data.manifest import read_manifest
 from duetto.data.text import tokens
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, MissingExtraError, ModelError
-from duetto.experiments import baseline_runner, rescore, runner
-from duetto.experiments import runner as runner_
+from duetto.experiments import baseline_runner, rescore
+from duetto.experiments.systems import named
 from duetto.experiments.workspace import Workspace
 from duetto.inference import recogniser
 from duetto.metrics import fit_temperature, unweighted_accuracy
@@ -52,8 +52,8 @@ def quick(name: str):
     return replace(BASELINES[name], method=QUICK[name])
 
 
-def read(utterances: Sequence[Utterance], frames: Mapping[str, np.ndarray]) -> Inputs:
-    return Inputs(frames, {u.id: tokens(u) for u in utterances})
+def read(utterances: Sequence[Utterance], frames: Mapping[str, np.ndarray]) -> BaselineInputs:
+    return BaselineInputs(frames, {u.id: tokens(u) for u in utterances})
 
 
 def everyone(fold: Fold) -> tuple[Utterance, ...]:
@@ -64,14 +64,15 @@ def target(fold: Fold) -> np.ndarray:
     return base.targets(fold.test, CLASSES)
 
 
-def lexical(n: int = 320) -> tuple[Fold, Inputs]:
+def lexical(n: int = 320) -> tuple[Fold, BaselineInputs]:
     """`planted`: frames tell arousal, words tell valence."""
-    fold, sources = planted.fold(n)
-    assert sources.frames is not None
-    return fold, read(everyone(fold), sources.frames)
+    inputs = planted.fold(n)
+    fold = inputs.fold
+    assert inputs.frames is not None
+    return fold, read(everyone(fold), inputs.frames)
 
 
-def acoustic(n: int = 400, honest: float = 0.8, seed: int = 3) -> tuple[Fold, Inputs, np.ndarray]:
+def acoustic(n: int = 400, honest: float = 0.8, seed: int = 3) -> tuple[Fold, BaselineInputs, np.ndarray]:
     """Frames that tell a class surely, which is the label with probability `honest`: nobody can do better than to
     answer with the class that is told. Returns it too, for the test data."""
     rng = np.random.default_rng(seed)
@@ -96,7 +97,7 @@ def test_reaches_the_planted_ceiling_and_no_more(name: str) -> None:
     """A fifth of the labels is drawn anew, in training as well. The answer that the frames tell is optimal; that a
     fitted classifier betters it by more than 2 of 80 test utterances would need labels of the test data."""
     fold, inputs, told = acoustic()
-    answers = BASELINES[name].answer(fold, inputs, CLASSES, seed=0)
+    answers = BASELINES[name].fit_predict(fold, inputs, CLASSES, seed=0)
     accuracy = float((answers.test_logits.argmax(1) == target(fold)).mean())
     ceiling = float((told == target(fold)).mean())
     assert 0.75 < ceiling < 0.95
@@ -107,11 +108,11 @@ def test_evector_reaches_the_lexical_ceiling_and_both_modalities_the_common_one(
     """Words tell valence surely and nothing else: every answer has the right valence, and which of its two classes
     is a coin for each of 64 test utterances (standard deviation 0.0625). With functionals nothing is left to chance."""
     fold, inputs = lexical()
-    words = BASELINES["evector"].answer(fold, inputs, CLASSES).test_logits.argmax(1)
+    words = BASELINES["evector"].fit_predict(fold, inputs, CLASSES).test_logits.argmax(1)
     pleasant = np.isin(words, [CLASSES.index("happy"), CLASSES.index("neutral")])
     assert (pleasant == np.isin(target(fold), [1, 2])).all()
     assert 0.3 < float((words == target(fold)).mean()) < 0.69
-    both = BASELINES["evector-acoustic"].answer(fold, inputs, CLASSES).test_logits.argmax(1)
+    both = BASELINES["evector-acoustic"].fit_predict(fold, inputs, CLASSES).test_logits.argmax(1)
     assert float((both == target(fold)).mean()) > 0.95
 
 
@@ -129,7 +130,9 @@ def test_hmm_hears_order_where_functionals_cannot() -> None:
     fold = folds("session5", utterances)[0]
     right = {
         name: float(
-            (BASELINES[name].answer(fold, Inputs(frames), CLASSES).test_logits.argmax(1) == target(fold)).mean()
+            (
+                BASELINES[name].fit_predict(fold, BaselineInputs(frames), CLASSES).test_logits.argmax(1) == target(fold)
+            ).mean()
         )
         for name in ("hmm", "svm")
     }
@@ -164,13 +167,13 @@ def test_test_data_change_nothing_that_is_fitted(name: str) -> None:
     fold, inputs = lexical(160)
     assert inputs.frames is not None and inputs.tokens is not None
     altered = [u.id for u in fold.test[::2]]
-    others = Inputs(
+    others = BaselineInputs(
         {**inputs.frames, **{i: inputs.frames[i] * 50 + 7 for i in altered}},
         {**inputs.tokens, **{i: ["zebra", "awful", "awful"] for i in altered}},
     )
     relabelled = replace(fold, test=tuple(replace(u, label="sad") for u in fold.test))
-    first = quick(name).answer(fold, inputs, CLASSES, seed=1)
-    second = quick(name).answer(relabelled, others, CLASSES, seed=1)
+    first = quick(name).fit_predict(fold, inputs, CLASSES, seed=1)
+    second = quick(name).fit_predict(relabelled, others, CLASSES, seed=1)
     assert first.chosen == second.chosen
     np.testing.assert_array_equal(first.development_logits, second.development_logits)
     # float64, in sums whose order may depend on the size of the matrix only
@@ -193,10 +196,10 @@ def test_the_candidate_that_is_best_on_development_data_is_taken(
     """On labels that are half guesswork candidates differ; each alone, then all: the first of the best answers."""
     fold, inputs, _ = acoustic(200, honest=0.5)
     truth = base.targets(fold.development, CLASSES)
-    alone = [replace(QUICK[name], **{grid: (v,)}).answer(fold, inputs, CLASSES, 0) for v in values]
+    alone = [replace(QUICK[name], **{grid: (v,)}).fit_predict(fold, inputs, CLASSES, 0) for v in values]
     ua = [unweighted_accuracy(truth, a.development_logits.argmax(1), 4) for a in alone]
     assert len(set(ua)) > 1
-    together = replace(QUICK[name], **{grid: values}).answer(fold, inputs, CLASSES, 0)
+    together = replace(QUICK[name], **{grid: values}).fit_predict(fold, inputs, CLASSES, 0)
     first = alone[int(np.argmax(ua))]
     assert together.chosen == first.chosen
     np.testing.assert_array_equal(together.test_logits, first.test_logits)
@@ -208,7 +211,7 @@ def test_the_candidate_that_is_best_on_development_data_is_taken(
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_seed_decides_everything_that_is_random(name: str) -> None:
     fold, inputs = lexical(120)
-    first, again, other = (quick(name).answer(fold, inputs, CLASSES, seed).test_logits for seed in (0, 0, 1))
+    first, again, other = (quick(name).fit_predict(fold, inputs, CLASSES, seed).test_logits for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (name == "dnn-elm") <= (not np.array_equal(first, other))
     assert (name in ("svm", "evector", "evector-acoustic")) <= np.array_equal(first, other)
@@ -216,10 +219,10 @@ def test_the_seed_decides_everything_that_is_random(name: str) -> None:
 
 def test_the_seed_is_no_global_state() -> None:
     fold, inputs = lexical(120)
-    first = quick("dnn-elm").answer(fold, inputs, CLASSES, 0).test_logits
+    first = quick("dnn-elm").fit_predict(fold, inputs, CLASSES, 0).test_logits
     np.random.seed(5)
     state = np.random.get_state()[1]
-    second = quick("dnn-elm").answer(fold, inputs, CLASSES, 0).test_logits
+    second = quick("dnn-elm").fit_predict(fold, inputs, CLASSES, 0).test_logits
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(state, np.random.get_state()[1])
 
@@ -291,13 +294,13 @@ def test_utterances_of_one_frame_and_without_words_are_answered(name: str) -> No
     """All of them, training data too: nothing to transition to, no deviation, one segment, no words."""
     fold, inputs = lexical(120)
     assert inputs.frames is not None
-    short = Inputs({i: x[:1] for i, x in inputs.frames.items()}, dict.fromkeys(inputs.frames, ()))
-    answers = quick(name).answer(fold, short, CLASSES)
+    short = BaselineInputs({i: x[:1] for i, x in inputs.frames.items()}, dict.fromkeys(inputs.frames, ()))
+    answers = quick(name).fit_predict(fold, short, CLASSES)
     assert answers.test_logits.shape == (len(fold.test), 4) and np.isfinite(answers.test_logits).all()
     assert np.isfinite(answers.development_logits).all()
     if name == "evector":
         assert (answers.test_logits == answers.test_logits[0]).all()  # nothing is known of any of them
-        assert answers.notes == ("24 of 24 test utterances hold no word known from training",)
+        assert answers.notes == ("24 of 24 test utterances contain no word known from training",)
 
 
 @pytest.mark.parametrize("name", HEARING)
@@ -305,14 +308,14 @@ def test_constant_frames_are_answered(name: str) -> None:
     fold, inputs = lexical(120)
     assert inputs.frames is not None
     constant = replace(inputs, frames={i: np.full_like(x, 7.5) for i, x in inputs.frames.items()})
-    assert np.isfinite(quick(name).answer(fold, constant, CLASSES).test_logits).all()
+    assert np.isfinite(quick(name).fit_predict(fold, constant, CLASSES).test_logits).all()
 
 
 def test_one_frame_among_long_utterances_is_answered_like_any_other() -> None:
     fold, inputs, told = acoustic(200, honest=1.0)
     assert inputs.frames is not None
     one = {fold.test[i].id: inputs.frames[fold.test[i].id][:1] for i in range(0, len(fold.test), 4)}
-    answers = quick("hmm").answer(fold, Inputs({**inputs.frames, **one}), CLASSES).test_logits
+    answers = quick("hmm").fit_predict(fold, BaselineInputs({**inputs.frames, **one}), CLASSES).test_logits
     long = np.array([u.id not in one for u in fold.test])
     assert (answers[long].argmax(1) == told[long]).mean() > 0.9 and np.isfinite(answers).all()
 
@@ -321,7 +324,7 @@ def test_one_frame_among_long_utterances_is_answered_like_any_other() -> None:
 def test_a_class_without_training_data_is_never_answered(name: str) -> None:
     fold, inputs = lexical(160)
     fewer = replace(fold, train=tuple(u for u in fold.train if u.label in ("angry", "neutral")))
-    answers = quick(name).answer(fewer, inputs, CLASSES).test_logits
+    answers = quick(name).fit_predict(fewer, inputs, CLASSES).test_logits
     assert answers.shape == (32, 4) and set(answers.argmax(1)) <= {CLASSES.index("angry"), CLASSES.index("neutral")}
     assert (answers[:, [1, 3]] <= answers[:, [0, 2]].min(1, keepdims=True) - base.FLOOR).all()
 
@@ -329,7 +332,7 @@ def test_a_class_without_training_data_is_never_answered(name: str) -> None:
 @pytest.mark.parametrize("name", BASELINES)
 def test_no_test_utterance_is_no_answer(name: str) -> None:
     fold, inputs = lexical(120)
-    assert quick(name).answer(replace(fold, test=()), inputs, CLASSES).test_logits.shape == (0, 4)
+    assert quick(name).fit_predict(replace(fold, test=()), inputs, CLASSES).test_logits.shape == (0, 4)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -338,20 +341,20 @@ def test_what_cannot_be_fitted_says_so(name: str) -> None:
     baseline, some = quick(name), fold.train[3].id
     alone = replace(fold, train=tuple(u for u in fold.train if u.label == "sad"))
     with pytest.raises(ConfigurationError, match=r"has 1 class\(es\) in its training part"):
-        baseline.answer(alone, inputs, CLASSES)
+        baseline.fit_predict(alone, inputs, CLASSES)
     with pytest.raises(ConfigurationError, match="has no development data of the classes"):
-        baseline.answer(replace(fold, development=()), inputs, CLASSES)
-    with pytest.raises(ConfigurationError, match=f"baseline {name!r} reads {baseline.needs[0]}; give Inputs"):
-        baseline.answer(fold, Inputs(), CLASSES)
+        baseline.fit_predict(replace(fold, development=()), inputs, CLASSES)
+    with pytest.raises(ConfigurationError, match=f"baseline {name!r} reads {baseline.needs[0]}; give BaselineInputs"):
+        baseline.fit_predict(fold, BaselineInputs(), CLASSES)
     with pytest.raises(ConfigurationError, match=r"is labelled .*; the classes are angry, happy"):
-        baseline.answer(fold, inputs, CLASSES[:2])
+        baseline.fit_predict(fold, inputs, CLASSES[:2])
     assert inputs.frames is not None and inputs.tokens is not None
     if "words" in baseline.needs:
         without = {i: t for i, t in inputs.tokens.items() if i != some}
         with pytest.raises(ConfigurationError, match=f"{some!r} has no entry among the words"):
-            baseline.answer(fold, replace(inputs, tokens=without), CLASSES)
+            baseline.fit_predict(fold, replace(inputs, tokens=without), CLASSES)
         with pytest.raises(ConfigurationError, match="not the text 'good day'"):
-            baseline.answer(fold, replace(inputs, tokens={**inputs.tokens, some: "good day"}), CLASSES)
+            baseline.fit_predict(fold, replace(inputs, tokens={**inputs.tokens, some: "good day"}), CLASSES)
     if "frames" in baseline.needs:
         for bad, message in (
             (np.full((3, 34), np.nan, np.float32), "features that are not finite"),
@@ -359,15 +362,15 @@ def test_what_cannot_be_fitted_says_so(name: str) -> None:
             (np.zeros(34, np.float32), r"features of shape \(34,\)"),
         ):
             with pytest.raises(ConfigurationError, match=f"{some!r} has {message}"):
-                baseline.answer(fold, replace(inputs, frames={**inputs.frames, some: bad}), CLASSES)
+                baseline.fit_predict(fold, replace(inputs, frames={**inputs.frames, some: bad}), CLASSES)
         with pytest.raises(ConfigurationError, match="has no features; extract them first"):
-            baseline.answer(fold, replace(inputs, frames={}), CLASSES)
+            baseline.fit_predict(fold, replace(inputs, frames={}), CLASSES)
 
 
 def test_columns_of_absent_and_binary_classes() -> None:
-    logits = base.columns(np.array([2.0, -4.0]), [1, 3], 4)
+    logits = base.to_logits(np.array([2.0, -4.0]), [1, 3], 4)
     np.testing.assert_array_equal(logits, [[-31, -1, -31, 1], [-32, 2, -32, -2]])
-    assert base.columns(np.empty((0, 2)), [0, 1], 3).shape == (0, 3)
+    assert base.to_logits(np.empty((0, 2)), [0, 1], 3).shape == (0, 3)
 
 
 def test_functionals_are_standardised_on_training_alone() -> None:
@@ -413,7 +416,7 @@ def test_a_missing_package_names_the_extra(name: str, package: str, monkeypatch:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=re.escape("pip install 'duetto[train]'")):
         fold, inputs = lexical(120)
-        quick(name).answer(fold, inputs, CLASSES)
+        quick(name).fit_predict(fold, inputs, CLASSES)
 
 
 def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
@@ -425,7 +428,7 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     first = baseline_runner.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
     assert first.logits.shape == (2, 160, 4) and first.temperature.shape == (2, 5) and first.kind == "system"
     assert list(first.ids) == [u.id for fold in parts for u in fold.test]
-    answers = baseline.answer(parts[1], inputs, CLASSES, 4)
+    answers = baseline.fit_predict(parts[1], inputs, CLASSES, 4)
     start = len(parts[0].test)
     np.testing.assert_array_equal(first.logits[1, start : start + len(parts[1].test)], answers.test_logits)
     expected = fit_temperature(answers.development_logits, base.targets(parts[1].development, CLASSES))
@@ -433,7 +436,7 @@ def test_a_run_folder_holds_result_temperatures_and_notes_and_is_resumed(
     assert first.notes[0].startswith("a reconstruction in part: features, segments")
     assert re.search(r"chosen on development data: .*ELM cost .* \(\d+ of 10\)", first.notes[-1])
 
-    monkeypatch.setattr(DnnElm, "answer", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr(DnnElm, "fit_predict", lambda *_: pytest.fail("fitted again"))
     again = baseline_runner.run(baseline, inputs, "speaker", parts, tmp_path, seeds=(3, 4))
     np.testing.assert_array_equal(again.logits, first.logits)
     np.testing.assert_array_equal(run_folder.result_of(tmp_path).logits, first.logits)
@@ -475,12 +478,12 @@ def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, man
 
 
 def test_names_are_systems_then_baselines_then_files() -> None:
-    assert runner.named("acoustic") == experiment.load("acoustic")
-    assert runner.named("svm") is BASELINES["svm"]
+    assert named("acoustic") == experiment.load("acoustic")
+    assert named("svm") is BASELINES["svm"]
     with pytest.raises(
         ConfigurationError, match=r"'svn' is no system, no baseline and no file; .*baselines are svm, hmm"
     ):
-        runner.named("svn")
+        named("svn")
 
 
 def test_the_command_trains_a_baseline_that_is_compared_with_a_system(
@@ -517,5 +520,5 @@ def test_svm_on_ravdess_is_where_it_was_measured(data: Path, tmp_path: Path) -> 
 
     utterances = selected(corpora.load("ravdess", data / "ravdess"))
     shop = Workspace(tmp_path / "cache")
-    result = runner_.run_baseline(BASELINES["svm"], utterances, "speaker", tmp_path / "run", shop)
+    result = baseline_runner.run_baseline(BASELINES["svm"], utterances, "speaker", tmp_path / "run", shop)
     assert abs(summary(result).ua.mean / 100 - 0.573) < 0.03

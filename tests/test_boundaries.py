@@ -105,10 +105,10 @@ def test_word_errors_of_nothing():
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), max_size=9), st.lists(st.sampled_from("abc"), max_size=9))
-def test_word_errors_are_the_fewest(reference, heard):
-    errors = word_errors(reference, heard)
-    assert errors.substitutions + errors.deletions + errors.insertions == edit_distance(reference, heard)
-    assert len(heard) == len(reference) - errors.deletions + errors.insertions
+def test_word_errors_are_the_fewest(reference, recognised):
+    errors = word_errors(reference, recognised)
+    assert errors.substitutions + errors.deletions + errors.insertions == edit_distance(reference, recognised)
+    assert len(recognised) == len(reference) - errors.deletions + errors.insertions
 
 
 def test_boundary_errors_by_hand():

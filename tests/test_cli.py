@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
     (tmp_path / "bad.wav").write_text("no audio")
     arguments = ["predict", good[0], str(tmp_path / "bad.wav"), good[1], "--model", str(runs / "acoustic"), "--json"]
     done = RUN.invoke(app, arguments)
-    assert done.exit_code == 1 and "1 of 3 recordings have no answer" in done.stderr
+    assert done.exit_code == 1 and "1 of 3 recordings have no prediction" in done.stderr
     assert [r["file"] for r in records(done.stdout)] == good
     assert set(records(done.stdout)[0]) == {
         "file", "duration", "label", "probabilities", "words", "words_from", "model", "warnings",
@@ -235,7 +236,7 @@ def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     said: list[str] = []
     finished = run(tmp_path / "demo", size=40, epochs=1, workers=1, step=lambda text: said.append(text))
     assert finished.report.is_file() and "SYNTHETIC" in finished.report.read_text().upper()
-    assert {r.system for r in finished.results} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
+    assert {s.result.system for s in finished.scored} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
     assert finished.prediction.words_from == "recognised" and finished.prediction.words
     assert finished.decisions["both"] == finished.label != finished.decisions["audio"]
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])
@@ -308,3 +309,8 @@ def test_errors_of_the_file_system_are_sentences_too(manifest: Path, tmp_path: P
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "duetto", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"duetto {version('duetto')}\n"

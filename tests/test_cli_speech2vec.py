@@ -11,13 +11,13 @@ from typer.testing import CliRunner, Result
 
 from duetto import corpora, synthetic
 from duetto.cli import app
-from duetto.cli.speech2vec import _map
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance
 from duetto.embeddings import vectors as word_vectors
 from duetto.embeddings.probing import inspect
 from duetto.embeddings.vectors import Vectors
 from duetto.errors import ConfigurationError, ModelError
+from duetto.report.embeddings import inspection_page
 
 TRAIN = ("--dim", "8", "--epochs", "2", "--batch-size", "32", "--workers", "1")
 
@@ -73,7 +73,7 @@ def test_training_tells_what_it_used_and_how_far_it_came(manifest: Path, tmp_pat
     assert used is not None and 0 < int(used[2]) < int(used[1])
     assert int(used[1]) + int(used[2]) == len(spoken(utterances)) - 2
     assert "dropped: 1 outside the recording, 1 without times" in result.stderr
-    kept = r"epoch \d of 2 kept: error \d\.\d{4}, on development words \d\.\d{4} \(\d\.\d{4} if the decoder always said"
+    kept = r"epoch \d of 2 kept: error \d\.\d{4}, on development words \d\.\d{4} \(\d\.\d{4} if the decoder always"
     assert re.search(kept, result.stderr)
 
 
@@ -119,7 +119,7 @@ def test_a_manifest_without_word_times_names_what_adds_them(
     result = duetto(command, *first, tmp_path / "text.jsonl", "-o", tmp_path / "out.vec")
     assert result.exit_code == 1 and isinstance(result.exception, ConfigurationError)
     assert "duetto align MANIFEST -o ALIGNED.jsonl" in str(result.exception)
-    assert not (tmp_path / "cache").exists()  # it said so before any work
+    assert not (tmp_path / "cache").exists()  # reported before any work
 
 
 @pytest.mark.parametrize(
@@ -158,15 +158,15 @@ def test_unreadable_recordings_are_named_and_the_others_go_on(manifest: Path, en
 
 
 def test_vectors_and_instances_agree(manifest: Path, encoder: Path, vec: Path, tmp_path: Path) -> None:
-    said = spoken(read_manifest(manifest))
+    words = spoken(read_manifest(manifest))
     out, archive = tmp_path / "some.vec.gz", tmp_path / "instances.npz"
     result = duetto("vectors", encoder, manifest, "-o", out, "--min-count", 3, "--instances", archive)
-    assert result.exit_code == 0 and f"from {len(said)} spoken words" in result.stderr
+    assert result.exit_code == 0 and f"from {len(words)} spoken words" in result.stderr
     some, all_ = word_vectors.load(out), word_vectors.load(vec)
-    assert set(all_.words) == set(said) and set(some.words) == {w for w in said if said.count(w) >= 3}
+    assert set(all_.words) == set(words) and set(some.words) == {w for w in words if words.count(w) >= 3}
     assert all_.dimension == 8
     with np.load(archive) as instances:
-        assert instances["word"].tolist() == said and set(instances["utterance"]) == {
+        assert instances["word"].tolist() == words and set(instances["utterance"]) == {
             u.id for u in read_manifest(manifest)
         }
         for word in some.words:
@@ -242,7 +242,7 @@ def test_inspection_of_a_trained_encoder(vec: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert re.search(r"verdict: (sound|text|undecided)", result.stdout)
     assert "agreement with the text vectors: ρ 1.00" in result.stdout and "nearest words" in result.stdout
-    assert "cosine with distance in sound: ρ -" in result.stdout  # heard, so words that sound alike are alike
+    assert "cosine and phone distance: ρ -" in result.stdout  # trained on sound: similar sound, similar vectors
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>") and "<script" not in text and "http" not in text
     n = len(word_vectors.load(vec))
@@ -256,18 +256,18 @@ def test_inspection_of_a_trained_encoder(vec: Path, tmp_path: Path) -> None:
 def test_map_places_words_by_their_components_and_writes_names_apart() -> None:
     """Two words far apart, and one beside the first: all three have dots, the third has no room for its name."""
     words = ("<b>", "far", "near")
-    svg = _map(inspect(Vectors(words, np.array([[1, 0], [-1, 0.1], [1, 0.001]], np.float32))))
-    assert "<b>" not in svg
-    assert re.findall(r"<title>([^<]*)</title>", svg) == ["&lt;b&gt;", "far", "near"]
-    assert re.findall(r"<text[^>]*>([^<]*)</text>", svg) == ["&lt;b&gt;", "far"]
-    one = _map(inspect(Vectors(("alone",), np.ones((1, 3), np.float32))))
+    page = inspection_page("<i>", inspect(Vectors(words, np.array([[1, 0], [-1, 0.1], [1, 0.001]], np.float32))))
+    assert "<b>" not in page and "<i>" not in page
+    assert re.findall(r"<circle[^>]*><title>([^<]*)</title>", page) == ["&lt;b&gt;", "far", "near"]
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", page) == ["&lt;b&gt;", "far"]
+    one = inspection_page("one", inspect(Vectors(("alone",), np.ones((1, 3), np.float32))))
     assert one.count("<circle") == 1 and "nan" not in one
 
 
 def test_map_is_true_to_scale() -> None:
     """Distances between dots are those between points, times one factor; upwards is up."""
     found = inspect(Vectors(tuple("abcde"), np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)))
-    dots = np.array(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', _map(found)), float)
+    dots = np.array(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', inspection_page("abcde", found)), float)
     points = np.array([(x, y) for _, x, y in found.map])
     factor = np.ptp(dots[:, 0]) / np.ptp(points[:, 0])
     np.testing.assert_allclose(dots[:, 0] - dots[0, 0], factor * (points[:, 0] - points[0, 0]), atol=0.5)  # rounding

@@ -14,12 +14,13 @@ import planted
 from duetto import training
 from duetto.config import experiment
 from duetto.config.cnn_stacks import STACKS, Convolution, Pooling, Stack, bands_left, layer_numbers
+from duetto.config.model import ModelConfig
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
 from duetto.models.cnn import ConvolutionalEncoder
-from duetto.models.emotion import Batch, EmotionModel, ModelConfig
+from duetto.models.emotion import Batch, EmotionModel
 from duetto.models.onnx import networks
-from duetto.training import Sources, checkpoint
+from duetto.training import FoldInputs, checkpoint
 
 LENGTHS = (1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32, 33, 64, 65, 100, 127, 128, 129)
 
@@ -105,7 +106,9 @@ def test_exported_graph_equals_the_model_at_every_length(name: str) -> None:
     network, given = model(name), batch(name, (0, *LENGTHS))
     assert given.frames is not None and given.frame_lengths is not None
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    session = onnxruntime.InferenceSession(networks.emotion(weights, name), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        networks.emotion(network.config, weights), providers=["CPUExecutionProvider"]
+    )
 
     def answer(frames: Tensor, lengths: Tensor) -> np.ndarray:
         return session.run(["logits"], {"frames": frames.numpy(), "frame_lengths": lengths.numpy()})[0]
@@ -158,12 +161,12 @@ def test_an_experiment_starts_from_the_weights_of_a_file(tmp_path: Path) -> None
     torch.manual_seed(0)
     published = alexnet()
     save_file(weights_of(published), tmp_path / "alexnet.safetensors")
-    fold, _ = planted.fold()
+    fold = planted.fold().fold
     rng = np.random.default_rng(0)
     everyone = (*fold.train, *fold.development, *fold.test)
-    sources = Sources(frames={u.id: rng.normal(size=(9, 64)).astype(np.float32) for u in everyone})
+    inputs = FoldInputs(fold, frames={u.id: rng.normal(size=(9, 64)).astype(np.float32) for u in everyone})
     e = experiment.load("spectrogram-alexnet", initial=str(tmp_path / "alexnet.safetensors"))
-    built = training.build(training.fit_preprocessor(e, fold, sources), fold, sources, seed=0)
+    built = training.build(training.fit_preprocessor(e, inputs), inputs, seed=0)
     assert isinstance(built.acoustic, ConvolutionalEncoder)
     for name, tensor in published.state_dict().items():
         torch.testing.assert_close(built.acoustic.features.state_dict()[name], tensor, rtol=0, atol=0)

@@ -24,8 +24,10 @@ from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
 from duetto.features.mfcc import MfccConfig
 from duetto.features.store import extract_corpus
+from duetto.inference import SpokenWordEncoder
 from duetto.splits import PROTOCOLS
-from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
+from duetto.training import word_embeddings
+from duetto.training.word_embeddings import EmbeddingConfig
 
 COMMAND = [sys.executable, "-c", "from duetto.cli import main; main()"]
 CHANGES = [f"--set={key}={value}" for key, value in SMALL.items()]
@@ -71,7 +73,7 @@ def test_two_trainings_on_one_manifest_share_its_features(copied: list[Utterance
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(copied: list[Utterance], tmp_path: Path) -> None:
-    code = HOLD.format(module="runs import held; h = held(Path(sys.argv[1])); h.__enter__()")
+    code = HOLD.format(module="runs import locked; h = locked(Path(sys.argv[1])); h.__enter__()")
     holder = subprocess.Popen(
         [sys.executable, "-c", code, tmp_path / "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -92,15 +94,16 @@ def test_a_second_training_of_speech2vec_waits_for_the_first(
     copied: list[Utterance], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = extract_corpus(copied, tmp_path / "features", MfccConfig())
-    made = Embeddings(tmp_path / "vectors", EmbeddingConfig(dim=4, epochs=1), store)
+    config = EmbeddingConfig(dim=4, epochs=1)
     (fold,) = PROTOCOLS["session5"](copied)
-    folder = made._encoder_folder(fold)
+    folder = word_embeddings.encoder_folder(fold, store, config, tmp_path / "vectors")
     code = HOLD.format(module="utils.files import lock; h = lock(Path(sys.argv[1])); h.__enter__()")
     code = code.replace("sys.stdin.read()", "import time; time.sleep(2)")
     with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        assert made.encoder(fold).dim == 4
+        word_embeddings.train_encoder(folder, fold, store, config)
+        assert SpokenWordEncoder(folder).dim == 4
         assert holder.wait(60) == 0
     assert "another process is training Speech2Vec there; waiting for it" in caplog.text
 

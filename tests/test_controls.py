@@ -10,7 +10,7 @@ from duetto.data.labels import LABEL_SETS
 from duetto.report.run_summary import controls
 
 CLASSES = LABEL_SETS["four"]
-FOLD, _ = planted.fold(160)
+FOLD = planted.fold(160).fold
 TARGET = np.array([CLASSES.index(str(u.label)) for u in FOLD.test])
 
 

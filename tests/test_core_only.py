@@ -54,7 +54,7 @@ def blocked() -> list[str]:
 
 
 def test_the_extras_are_blocked() -> None:
-    names = {"torch", "lightning", "sklearn", "scipy", "onnx", "safetensors", "gensim", "matplotlib"}
+    names = {"torch", "lightning", "sklearn", "scipy", "onnx", "safetensors", "gensim", "matplotlib", "jinja2"}
     assert names <= set(blocked())
     assert not {"numpy", "onnxruntime", "soundfile", "soxr", "typer", "rich", "pocketsphinx"} & set(blocked())
 
@@ -78,7 +78,18 @@ def test_export_without_the_extra_names_it(runs: Path, tmp_path: Path) -> None:
 
 
 def test_finished_runs_are_evaluated_with_the_core_alone(runs: Path, tmp_path: Path) -> None:
+    """Figures as text and JSON; the report alone needs more."""
     code = f"BLOCKED = frozenset({blocked()!r})\n{BLOCKER}"
-    arguments = ["evaluate", str(runs / "acoustic"), str(runs / "fusion-spoken"), "-o", str(tmp_path / "report.html")]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and (tmp_path / "report.html").is_file(), done.stderr
+    page = tmp_path / "report.html"
+    arguments = ["evaluate", str(runs / "acoustic"), str(runs / "fusion-spoken")]
+
+    def evaluate(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *arguments, *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    text, as_json, refused = evaluate(), evaluate("--json"), evaluate("-o", str(page))
+    assert text.returncode == 0 and "| Acoustic features only |" in text.stdout, text.stderr
+    assert "report: not written" in text.stderr and "pip install 'duetto[train]'" in text.stderr
+    assert as_json.returncode == 0, as_json.stderr
+    assert {"acoustic", "fusion-spoken"} < {json.loads(line)["system"] for line in as_json.stdout.splitlines()}
+    assert refused.returncode == 1 and "pip install 'duetto[train]'" in refused.stderr and not page.exists()

@@ -4,7 +4,7 @@ import pytest
 
 from corpus_trees import WDSEG, iemocap, wav, write
 from duetto.corpora import CORPORA, load
-from duetto.corpora.iemocap import ID, parse, parse_synthetic
+from duetto.corpora.iemocap import CORPUS, ID, SYNTHETIC
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.text import normalise
 from duetto.data.utterance import Word
@@ -27,7 +27,7 @@ def replace(file, old, new):
 
 
 def test_every_field_of_one_utterance(tree):
-    utterance = next(u for u in parse(tree) if u.id == "Ses01F_impro01_F000")
+    utterance = next(u for u in CORPUS(tree) if u.id == "Ses01F_impro01_F000")
     assert utterance.audio == tree / "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"
     assert (utterance.start, utterance.end) == (None, None)
     assert (utterance.label, utterance.raw_label) == ("neutral", "neu")
@@ -39,7 +39,7 @@ def test_every_field_of_one_utterance(tree):
 
 
 def test_all_utterances_sorted_with_and_without_class(tree):
-    utterances = parse(str(tree))
+    utterances = CORPUS(str(tree))
     assert [(u.id, u.label, u.speaker, u.scenario) for u in utterances] == [
         ("Ses01F_impro01_F000", "neutral", "Ses01_F", "impro01"),
         ("Ses01F_impro01_F001", "happy", "Ses01_F", "impro01"),
@@ -77,7 +77,7 @@ def test_missing_transcript_is_none_never_empty(tree):
     file = tree / "Session1/dialog/transcriptions/Ses01F_impro01.txt"
     replace(file, "Ses01F_impro01_F000 [006.2901-008.2357]: Well: excuse me, 0.\n", "")
     replace(file, ": Well: excuse me, 1.", ":   ")
-    texts = {u.id: u.text for u in parse(tree)}
+    texts = {u.id: u.text for u in CORPUS(tree)}
     assert texts["Ses01F_impro01_F000"] is None
     assert texts["Ses01F_impro01_M000"] is None
     assert texts["Ses01F_impro01_F001"] == "Well: excuse me, 2."
@@ -85,7 +85,7 @@ def test_missing_transcript_is_none_never_empty(tree):
 
 def test_a_whole_missing_transcription_file_is_none_for_its_dialogue(tree):
     (tree / "Session1/dialog/transcriptions/Ses01F_impro01.txt").unlink()
-    assert [u.text is None for u in parse(tree)] == [True] * 3 + [False] * 4
+    assert [u.text is None for u in CORPUS(tree)] == [True] * 3 + [False] * 4
 
 
 def test_windows_1252_transcript(tree, caplog):
@@ -94,7 +94,7 @@ def test_windows_1252_transcript(tree, caplog):
     line = "Ses02F_script03_1b_F000 [1-2]: Caf\xe9\x85 I don\x92t know.\r\n"
     for encoding in ("latin-1", "utf-8"):
         write(file, line, encoding)
-        text = next(u for u in parse(tree) if u.id == "Ses02F_script03_1b_F000").text
+        text = next(u for u in CORPUS(tree) if u.id == "Ses02F_script03_1b_F000").text
         assert text == "Caf\xe9\N{HORIZONTAL ELLIPSIS} I don\N{RIGHT SINGLE QUOTATION MARK}t know."
         assert normalise(text) == ["cafe", "i", "don't", "know"]
     assert [f"{file}: not UTF-8, so it is read as Windows-1252" in r.message for r in caplog.records] == [True]
@@ -104,7 +104,7 @@ def test_known_missing_alignment_is_tolerated_and_a_damaged_one_logged(tree, cap
     folder = tree / "Session1/sentences/ForcedAlignment/Ses01F_impro01"
     (folder / "Ses01F_impro01_F000.wdseg").unlink()
     write(folder / "Ses01F_impro01_M000.wdseg", WDSEG.rpartition("Total")[0])
-    words = {u.id: u.words for u in parse(tree)}
+    words = {u.id: u.words for u in CORPUS(tree)}
     assert words["Ses01F_impro01_F000"] is None
     assert words["Ses01F_impro01_M000"] is None
     assert "Ses01F_impro01_M000.wdseg:7: the line 'Total score: …' is missing" in caplog.text
@@ -115,17 +115,17 @@ def test_any_audio_extension(tree):
     (folder / "Ses01F_impro01_F000.wav").unlink()
     flac = wav(folder / "Ses01F_impro01_F000.flac")
     (folder / "Ses01F_impro01_F001.wav").rename(folder / "Ses01F_impro01_F001.WAV")
-    audio = {u.id: u.audio for u in parse(tree)}
+    audio = {u.id: u.audio for u in CORPUS(tree)}
     assert audio["Ses01F_impro01_F000"] == flac
     assert audio["Ses01F_impro01_F001"].name == "Ses01F_impro01_F001.WAV"
 
 
 def test_apple_doubles_and_annotator_folders_are_ignored(tree):
-    before = parse(tree)
+    before = CORPUS(tree)
     write(tree / "Session1/dialog/EmoEvaluation/._Ses01F_impro01.txt", "\x00\x05\x16\x07[rubbish")
     write(tree / "Session1/dialog/transcriptions/._Ses01F_impro01.txt", "\x00")
     write(tree / "Session1/sentences/wav/Ses01F_impro01/._Ses01F_impro01_F000.wav", "\x00")
-    assert parse(tree) == before
+    assert CORPUS(tree) == before
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_apple_doubles_and_annotator_folders_are_ignored(tree):
 def test_bad_evaluation_line_names_file_and_line(tree, old, new, message):
     replace(evaluation(tree), old, new)
     with pytest.raises(CorpusError) as error:
-        parse(tree)
+        CORPUS(tree)
     assert message in str(error.value)
 
 
@@ -154,54 +154,53 @@ def test_transcript_line_without_colon(tree):
     file = tree / "Session1/dialog/transcriptions/Ses01F_impro01.txt"
     replace(file, "[006.2901-008.2357]: Well: excuse me, 1.", "Well")
     with pytest.raises(CorpusError, match=r"Ses01F_impro01\.txt:2: .* has no colon; a line is: id \[start-end\]: text"):
-        parse(tree)
+        CORPUS(tree)
 
 
 def test_empty_evaluation_file(tree):
     evaluation(tree).write_text("")
     with pytest.raises(CorpusError, match=r"Ses01F_impro01\.txt: no utterance in it"):
-        parse(tree)
+        CORPUS(tree)
 
 
 @pytest.mark.parametrize("part", ["dialog/EmoEvaluation", "sentences/wav"])
 def test_a_session_without_labels_or_recordings_is_refused(tree, part):
     (tree / "Session2" / part).rename(tree / "elsewhere")
     with pytest.raises(CorpusError, match=f"Session2/{part}: no such folder; without it the session is not whole"):
-        parse(tree)
+        CORPUS(tree)
 
 
 def test_wrong_roots_say_which_folder_to_give(tree, tmp_path):
     with pytest.raises(CorpusError, match=f"is one level too high; give {tree}$"):
-        parse(tmp_path)
+        CORPUS(tmp_path)
     for inside in ("Session1", "Session1/dialog", "Session1/sentences/wav"):
         with pytest.raises(CorpusError, match=f"lies inside one session; give the folder that holds Session1: {tree}$"):
-            parse(tree / inside)
+            CORPUS(tree / inside)
     with pytest.raises(CorpusError, match="no such folder; give the folder that holds IEMOCAP"):
-        parse(tmp_path / "nowhere")
+        CORPUS(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"is a file; IEMOCAP .* unpack it"):
-        parse(write(tmp_path / "IEMOCAP.tar.gz", "x"))
+        CORPUS(write(tmp_path / "IEMOCAP.tar.gz", "x"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(CorpusError, match="holds no folder Session1 … Session5; give the root of IEMOCAP"):
-        parse(tmp_path / "empty")
+        CORPUS(tmp_path / "empty")
     (tree / "Session1").rename(tmp_path / "other")
     with pytest.raises(CorpusError, match="is one session; rename it Session1 … Session5"):
-        parse(tmp_path / "other")
+        CORPUS(tmp_path / "other")
 
 
 def test_synthetic_needs_its_marker(tree):
     with pytest.raises(CorpusError, match=r"holds no SYNTHETIC\.json, so duetto did not make it"):
-        parse_synthetic(tree)
+        SYNTHETIC(tree)
     write(tree / "SYNTHETIC.json", "{}")
-    assert parse_synthetic(tree) == parse(tree)
+    assert SYNTHETIC(tree) == CORPUS(tree)
 
 
 def test_registry(tree):
-    assert list(CORPORA) == ["iemocap", "emodb", "ravdess", "ljspeech", "librispeech", "manifest", "synthetic"]
     assert load("iemocap", tree) == CORPORA["iemocap"](tree)
     with pytest.raises(ConfigurationError, match="corpus kind 'IEMOCAP' is not known; choose from iemocap, emodb"):
         load("IEMOCAP", tree)
     with pytest.raises(ConfigurationError, match="label set 'nine' is not known"):
-        parse(tree, labels="nine")
+        CORPUS(tree, labels="nine")
 
 
 @pytest.mark.parametrize("kind", CORPORA)
@@ -214,5 +213,5 @@ def test_every_parser_refuses_what_is_not_there_or_not_its_own(kind, tmp_path):
 
 
 def test_manifest_round_trip(tree, tmp_path):
-    write_manifest(tmp_path / "m.jsonl", parse(tree))
-    assert read_manifest(tmp_path / "m.jsonl") == parse(tree)
+    write_manifest(tmp_path / "m.jsonl", CORPUS(tree))
+    assert read_manifest(tmp_path / "m.jsonl") == CORPUS(tree)

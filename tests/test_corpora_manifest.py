@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpus_trees import write
 from damaged import damaged
 from duetto.corpora.parsing import Problem
-from duetto.corpora.tables import parse, scan
+from duetto.corpora.tables import CORPUS
 from duetto.data.manifest import read_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import CorpusError
@@ -23,20 +23,20 @@ JSONL = """{"id": "b", "audio": "x/b.wav", "label": "sad", "speaker": "f1"}
 
 def test_jsonl_is_what_read_manifest_reads_sorted(tmp_path):
     path = write(tmp_path / "m.jsonl", JSONL)
-    assert parse(path) == sorted(read_manifest(path), key=lambda utterance: utterance.id)
-    assert [utterance.id for utterance in parse(path)] == ["a", "b"]
+    assert CORPUS(path) == sorted(read_manifest(path), key=lambda utterance: utterance.id)
+    assert [utterance.id for utterance in CORPUS(path)] == ["a", "b"]
 
 
 def test_csv_equals_jsonl(tmp_path):
     words = json.dumps([{"word": "oh", "start": 0.1, "end": 0.3}]).replace('"', '""')
     text = f'id,audio,label,speaker,start,end,words\nb,x/b.wav,sad,f1,,,\na,a.wav,,,1.5,2,"{words}"\n'
     table, lines = write(tmp_path / "m.csv", text), write(tmp_path / "m.jsonl", JSONL)
-    assert parse(table) == parse(lines)
+    assert CORPUS(table) == CORPUS(lines)
 
 
 def test_csv_details(tmp_path):
     text = '\ufeffid, audio ,text,votes\r\n"a","a.wav","well, ""oh""\r\nyes","{""e1"": [""sad""]}"\r\n\r\n'
-    [utterance] = parse(write(tmp_path / "m.txt", text))
+    [utterance] = CORPUS(write(tmp_path / "m.txt", text))
     assert utterance.text == 'well, "oh"\nyes'
     assert utterance.votes == {"e1": ("sad",)}
     assert utterance.audio == tmp_path / "a.wav"
@@ -52,7 +52,7 @@ wav/long.wav,1 days 00:00:03.123456,NaT,,4,0.9
 """
     path = write(tmp_path / "db.emotion.csv", text)
     long = tmp_path / "wav/long.wav"
-    assert {u.id: u for u in parse(path)} == {
+    assert {u.id: u for u in CORPUS(path)} == {
         u.id: u
         for u in (
             Utterance("wav/03a01Fa", tmp_path / "wav/03a01Fa.wav", None, None, "happy", "happiness", "3"),
@@ -66,7 +66,7 @@ wav/long.wav,1 days 00:00:03.123456,NaT,,4,0.9
 
 def test_audformat_prefers_label_and_knows_absolute_paths(tmp_path):
     text = f"file,label,emotion\n{tmp_path / 'a.wav'},sadness,anger\n"
-    [utterance] = parse(write(tmp_path / "t.csv", text))
+    [utterance] = CORPUS(write(tmp_path / "t.csv", text))
     assert (utterance.raw_label, utterance.label, utterance.audio) == ("sadness", "sad", tmp_path / "a.wav")
 
 
@@ -105,24 +105,24 @@ def test_audformat_prefers_label_and_knows_absolute_paths(tmp_path):
 def test_errors_name_file_and_line(tmp_path, text, message):
     path = write(tmp_path / "m", text)
     with pytest.raises(CorpusError, match=f"^{path}.*{message}"):
-        parse(path)
+        CORPUS(path)
 
 
 def test_words_out_of_range_in_a_table(tmp_path):
     path = write(tmp_path / "m.csv", 'id,audio,words\na,a.wav,"[{""word"": ""oh"", ""start"": 2, ""end"": 1}]"\n')
     with pytest.raises(CorpusError, match=r"m\.csv:2: word 'oh' has times 2\.0–1\.0 s"):
-        parse(path)
+        CORPUS(path)
 
 
 def test_not_text_and_not_a_file(tmp_path):
     path = tmp_path / "m.csv"
     path.write_bytes(b"\xff\xfe\x00id")
     with pytest.raises(CorpusError, match=r"m\.csv: not utf-16-le text"):
-        parse(path)
+        CORPUS(path)
     with pytest.raises(CorpusError, match="is a folder; give the manifest itself"):
-        parse(tmp_path)
+        CORPUS(tmp_path)
     with pytest.raises(CorpusError, match="no such file"):
-        parse(tmp_path / "none.jsonl")
+        CORPUS(tmp_path / "none.jsonl")
 
 
 def test_scan_reports_every_bad_line_and_keeps_the_good_ones(tmp_path):
@@ -130,7 +130,7 @@ def test_scan_reports_every_bad_line_and_keeps_the_good_ones(tmp_path):
     text = good % "a" + "nonsense\n" + '[["id", "a"], ["audio", "b"]]\n' + '{"id": 5}\n' + good % "b" + good % "b"
     path = write(tmp_path / "m.jsonl", text)
     problems: list[Problem] = []
-    assert [u.id for u in scan(path, "four", problems.append)] == ["a", "b"]
+    assert [u.id for u in CORPUS.scan(path, "four", problems.append)] == ["a", "b"]
     assert [(p.kind, p.id) for p in problems] == [
         ("bad-line", "line 2"),
         ("bad-line", "line 3"),
@@ -143,12 +143,12 @@ def test_scan_reports_every_bad_line_and_keeps_the_good_ones(tmp_path):
 def test_scan_reports_every_bad_row(tmp_path):
     path = write(tmp_path / "m.csv", "id,audio,end\na,a.wav,x\nb,b.wav,1\nc,c.wav,1,2\nd,d.wav,2\n")
     problems: list[Problem] = []
-    assert [u.id for u in scan(path, "four", problems.append)] == ["b", "d"]
+    assert [u.id for u in CORPUS.scan(path, "four", problems.append)] == ["b", "d"]
     assert [p.id for p in problems] == ["line 2", "line 4"]
 
 
 def test_words_of_a_manifest_are_words(tmp_path):
-    [first, _] = parse(write(tmp_path / "m.jsonl", JSONL))
+    [first, _] = CORPUS(write(tmp_path / "m.jsonl", JSONL))
     assert first.words == (Word("oh", 0.1, 0.3),)
     assert isinstance(first.audio, Path)
 
@@ -163,7 +163,7 @@ def test_tables_of_spreadsheets(tmp_path, delimiter, encoding):
     problems: list[Problem] = []
     path = tmp_path / "m.csv"
     path.write_bytes(text.encode(encoding))
-    [utterance] = scan(path, "four", problems.append)
+    [utterance] = CORPUS.scan(path, "four", problems.append)
     assert utterance == Utterance(
         "a", tmp_path / "w/a.wav", end=1.5, text="I don\N{RIGHT SINGLE QUOTATION MARK}t, Zo\xeb"
     )
@@ -175,9 +175,9 @@ def test_the_index_that_pandas_writes_is_one_note(tmp_path):
     for name in ("", "Unnamed: 0"):
         problems: list[Problem] = []
         path = write(tmp_path / "m.csv", f"{name},id,audio\n0,a,a.wav\n1,b,b.wav\n")
-        assert [u.id for u in scan(path, "four", problems.append)] == ["a", "b"]
+        assert [u.id for u in CORPUS.scan(path, "four", problems.append)] == ["a", "b"]
         assert [(problem.kind, problem.severity) for problem in problems] == [("unnamed-column", "note")]
-        assert len(parse(write(tmp_path / "t.csv", f"{name},file,emotion\n0,a.wav,sad\n"))) == 1
+        assert len(CORPUS(write(tmp_path / "t.csv", f"{name},file,emotion\n0,a.wav,sad\n"))) == 1
 
 
 MISSING_CELLS = [
@@ -201,7 +201,7 @@ def test_missing_cells(tmp_path, cell, speaker, text):
         table, found = (f"{key}\n{row},none,none\n" for key, row in (("id,audio,speaker,text", "a,a.wav"),
                                                                      ("file,speaker,text", "a.wav")))  # fmt: skip
     for content in (table, found):
-        [utterance] = parse(write(tmp_path / "m.csv", content))
+        [utterance] = CORPUS(write(tmp_path / "m.csv", content))
         assert (utterance.speaker, utterance.text) == (speaker, text)
         assert utterance.label is utterance.raw_label is utterance.start is utterance.words is None
 
@@ -214,14 +214,14 @@ def test_labels_in_any_case_and_column(tmp_path, name):
         f"file,emotion\na,{name}\n",
         json.dumps({"id": "a", "audio": "a.wav", "label": name}),
     ):
-        [utterance] = parse(write(tmp_path / "m", text))
+        [utterance] = CORPUS(write(tmp_path / "m", text))
         assert (utterance.label, utterance.raw_label) == ("angry", name)
 
 
 def test_labels_without_a_class_are_one_note(tmp_path):
     rows = "".join(f"{n},{n}.wav,{label}\n" for n, label in enumerate(["Fear", "Fear", "joy", "sad"]))
     problems: list[Problem] = []
-    found = scan(write(tmp_path / "m.csv", "id,audio,raw_label\n" + rows), "four", problems.append)
+    found = CORPUS.scan(write(tmp_path / "m.csv", "id,audio,raw_label\n" + rows), "four", problems.append)
     assert [utterance.label for utterance in found] == [None, None, None, "sad"]
     [problem] = problems
     assert (problem.kind, problem.severity) == ("unused-label", "note")
@@ -243,12 +243,12 @@ def test_a_damaged_manifest_is_read_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("fuzz") / "m"
     path.write_bytes(data.draw(damaged(data.draw(st.sampled_from(VALID)))))
     try:
-        parse(path)
+        CORPUS(path)
     except CorpusError as error:
         assert str(error).startswith(str(path))
     problems: list[Problem] = []
     try:
-        scan(path, "four", problems.append)
+        CORPUS.scan(path, "four", problems.append)
     except CorpusError as error:
         assert str(error).startswith(str(path))
     assert all(problem.detail.startswith(str(path)) for problem in problems)

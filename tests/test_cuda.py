@@ -31,10 +31,10 @@ def _whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_system_trained_on_cuda_reaches_the_planted_ceiling(tmp_path: Path) -> None:
-    fold, sources = planted.fold(320)
+    inputs = planted.fold(320)
     small = experiment.load("fusion-random", hidden=32, dense=32, epochs=12, learning_rate=3e-3)
-    outcome = training.train(small, fold, sources, tmp_path, seed=0, accelerator="cuda")
-    target = [("angry", "happy", "neutral", "sad").index(str(u.label)) for u in fold.test]
+    outcome = training.train(small, inputs, tmp_path, seed=0, accelerator="cuda")
+    target = [("angry", "happy", "neutral", "sad").index(str(u.label)) for u in inputs.fold.test]
     assert np.mean(outcome.test_logits.argmax(1) == target) > 0.9
 
 

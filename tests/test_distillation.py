@@ -9,14 +9,13 @@ import torch
 from torch.nn import functional
 
 import planted
-from duetto import training
+from duetto import inference, training
 from duetto.config import experiment
 from duetto.config.experiment import Experiment
 from duetto.data.labels import LABEL_SETS
 from duetto.errors import ConfigurationError
 from duetto.models import distillation
-from duetto.splits import Fold
-from duetto.training import EmotionTask, Sources
+from duetto.training import EmotionTask, FoldInputs
 from duetto.training.loop import TrainingConfig, fit
 
 SMALL = {"hidden": 16, "dense": 16, "epochs": 12, "learning_rate": 3e-3}
@@ -30,10 +29,10 @@ def student(folder: Path, **changes: object) -> Experiment:
     return experiment.load("acoustic-distilled", **{**SMALL, "teacher": str(teacher), **changes})
 
 
-def taught() -> tuple[Fold, Sources]:
-    """A planted fold, and the sources of student and teacher."""
-    fold, sources = planted.fold(320)
-    return fold, replace(sources, teacher=sources)
+def taught() -> FoldInputs:
+    """A planted fold: what student and teacher read."""
+    inputs = planted.fold(320)
+    return replace(inputs, teacher=inputs)
 
 
 def test_loss_worked_by_hand() -> None:
@@ -61,17 +60,18 @@ def test_loss_is_pytorchs_divergence_and_the_teachers_entropy() -> None:
 @pytest.mark.parametrize(("weight", "follows"), [(1.0, "teacher"), (0.0, "labels")])
 def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: float, follows: str) -> None:
     """The teacher calls every aroused voice sad and every other one happy: never what the labels say."""
-    fold, sources = planted.fold(320)
+    inputs = planted.fold(320)
     e = experiment.load("acoustic", **{**SMALL, "distil_weight": weight})
-    preprocessor = training.fit_preprocessor(e, fold, sources)
+    preprocessor = training.fit_preprocessor(e, inputs)
     train, development, test = (
-        training.prepare(part, preprocessor, sources) for part in (fold.train, fold.development, fold.test)
+        training.prepare(part, preprocessor, inputs.frames)
+        for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
     )
     aroused = np.isin(np.array(LABEL_SETS["four"])[train.target], list(planted.AROUSED))
     angry, happy, neutral, sad = range(4)
     logits = np.zeros((len(aroused), 4), np.float32)
     logits[np.arange(len(aroused)), np.where(aroused, sad, happy)] = 8.0
-    model = training.build(preprocessor, fold, sources, seed=0)
+    model = training.build(preprocessor, inputs, seed=0)
     task = EmotionTask(preprocessor, train, development, 0, logits)
     fit(model, task, TrainingConfig(epochs=12, learning_rate=3e-3, choice="last"), tmp_path)
     answers = training.logits(model, preprocessor, test).argmax(-1)
@@ -85,55 +85,55 @@ def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: f
 
 
 def test_a_teacher_is_trained_first_and_its_answers_reach_the_student(tmp_path: Path) -> None:
-    fold, sources = taught()
+    inputs = taught()
     e = student(tmp_path)
-    outcome = training.train(e, fold, sources, tmp_path / "run", seed=0)
+    outcome = training.train(e, inputs, tmp_path / "run", seed=0)
     teacher = tmp_path / "run" / training.TEACHER
-    logits = training.answers_of(teacher, fold, sources, seed=0)
-    target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.train]
-    assert logits.shape == (len(fold.train), 4) and (logits.argmax(-1) == target).mean() > 0.95
-    alone = training.train(replace(e, teacher=""), fold, sources, tmp_path / "alone", seed=0)
+    logits = training.exported_logits(inference.Session(teacher), inputs.fold.train, inputs, seed=0)
+    target = [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.train]
+    assert logits.shape == (len(inputs.fold.train), 4) and (logits.argmax(-1) == target).mean() > 0.95
+    alone = training.train(replace(e, teacher=""), inputs, tmp_path / "alone", seed=0)
     assert not np.allclose(outcome.test_logits, alone.test_logits)
     # The student hears arousal alone: half of the answers, whatever the teacher knew.
     answers = outcome.test_logits.argmax(-1)
-    assert 0.3 < (answers == [LABEL_SETS["four"].index(str(u.label)) for u in fold.test]).mean() < 0.69
+    assert 0.3 < (answers == [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.test]).mean() < 0.69
 
 
 def test_a_killed_run_goes_on_with_the_same_teacher(tmp_path: Path) -> None:
-    fold, sources = taught()
+    inputs = taught()
     e = student(tmp_path, epochs=3)
-    first = training.train(e, fold, sources, tmp_path / "run", seed=0)
+    first = training.train(e, inputs, tmp_path / "run", seed=0)
     weights = (tmp_path / "run" / training.TEACHER / "model.safetensors").stat().st_mtime_ns
     for name in ("model.safetensors", "last.safetensors", "model.json"):
         (tmp_path / "run" / name).unlink()
-    again = training.train(e, fold, sources, tmp_path / "run", seed=0)
+    again = training.train(e, inputs, tmp_path / "run", seed=0)
     assert (tmp_path / "run" / training.TEACHER / "model.safetensors").stat().st_mtime_ns == weights
     np.testing.assert_array_equal(first.test_logits, again.test_logits)
 
 
 def test_test_data_reach_neither_teacher_nor_student(tmp_path: Path) -> None:
-    fold, sources = taught()
-    assert sources.frames is not None
-    altered = {u.id: sources.frames[u.id] * 50 for u in fold.test}
-    relabelled = tuple(replace(u, text="zebra", label="sad") for u in fold.test)
-    other = Sources(frames={**sources.frames, **altered})
+    inputs = taught()
+    assert inputs.frames is not None
+    altered = {u.id: inputs.frames[u.id] * 50 for u in inputs.fold.test}
+    relabelled = tuple(replace(u, text="zebra", label="sad") for u in inputs.fold.test)
+    other = FoldInputs(replace(inputs.fold, test=relabelled), frames={**inputs.frames, **altered})
     e = student(tmp_path, epochs=2)
-    training.train(e, fold, sources, tmp_path / "a", seed=0)
-    training.train(e, replace(fold, test=relabelled), replace(other, teacher=other), tmp_path / "b", seed=0)
+    training.train(e, inputs, tmp_path / "a", seed=0)
+    training.train(e, replace(other, teacher=other), tmp_path / "b", seed=0)
     for model in ("model.onnx", f"{training.TEACHER}/model.onnx"):
         assert (tmp_path / "a" / model).read_bytes() == (tmp_path / "b" / model).read_bytes()
 
 
-def test_a_teacher_without_sources_says_so(tmp_path: Path) -> None:
-    fold, sources = planted.fold()
-    with pytest.raises(ConfigurationError, match="has a teacher, and Sources says not what it reads"):
-        training.train(student(tmp_path), fold, sources, tmp_path / "run", seed=0)
+def test_a_teacher_needs_inputs(tmp_path: Path) -> None:
+    inputs = planted.fold()
+    with pytest.raises(ConfigurationError, match="is distilled"):
+        training.train(student(tmp_path), inputs, tmp_path / "run", seed=0)
 
 
 def test_a_teacher_that_saw_test_data_is_refused(tmp_path: Path) -> None:
-    fold, sources = taught()
+    inputs = taught()
     pupil = student(tmp_path)
     with (tmp_path / "teacher.toml").open("a") as file:
         file.write('epoch_choice = "best-on-test"\n')
-    with pytest.raises(ConfigurationError, match="teacher 'teacher' chooses its epoch on test data"):
-        training.train(pupil, fold, sources, tmp_path / "run", seed=0)
+    with pytest.raises(ConfigurationError, match="teacher 'teacher' selects its epoch on test data"):
+        training.train(pupil, inputs, tmp_path / "run", seed=0)

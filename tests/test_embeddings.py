@@ -9,11 +9,13 @@ import pytest
 
 from duetto.data.utterance import Utterance, Word
 from duetto.embeddings import spoken_words, word2vec
-from duetto.errors import ConfigurationError
+from duetto.embeddings.vectors import Vectors, load
+from duetto.inference import SpokenWordEncoder
 from duetto.inference import spoken as spoken_
 from duetto.splits import Fold
-from duetto.training import speech2vec
-from duetto.training.word_embeddings import EmbeddingConfig, Embeddings
+from duetto.training import FoldInputs, speech2vec
+from duetto.training import word_embeddings as trained
+from duetto.training.word_embeddings import EmbeddingConfig
 from test_speech2vec import TYPES, planted
 
 CONFIG = EmbeddingConfig(dim=8, epochs=1, word2vec_epochs=2)
@@ -40,6 +42,22 @@ def saying(utterance: Utterance, word: str) -> Utterance:
     return replace(utterance, words=(replace(words[0], word=word), *words[1:]))
 
 
+def word2vec_of(fold: Fold, cache: Path, config: EmbeddingConfig = CONFIG) -> Vectors:
+    return load(trained.word2vec_file(fold, config, cache))
+
+
+def encoder_of(
+    fold: Fold, frames: dict[str, np.ndarray], cache: Path, config: EmbeddingConfig = CONFIG
+) -> SpokenWordEncoder:
+    folder = trained.encoder_folder(fold, frames, config, cache)
+    trained.train_encoder(folder, fold, frames, config)
+    return SpokenWordEncoder(folder)
+
+
+def speech2vec_of(fold: Fold, frames: dict[str, np.ndarray], cache: Path) -> Vectors:
+    return load(trained.speech2vec_file(encoder_of(fold, frames, cache).folder, fold, frames))
+
+
 def refuse(*_: object, **__: object) -> None:
     raise AssertionError("trained again")
 
@@ -50,30 +68,28 @@ def kept(folder: Path, pattern: str) -> set[str]:
 
 def test_vectors_are_of_the_training_words(tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]]) -> None:
     fold, frames = corpus
-    made = Embeddings(tmp_path, CONFIG, frames)
-    said = {w.word for u in fold.train for w in u.words or ()}
-    for vectors in (made.word2vec(fold), made.speech2vec(fold)):
-        assert set(vectors.words) == said and vectors.dimension == 8
+    spoken = {w.word for u in fold.train for w in u.words or ()}
+    for vectors in (word2vec_of(fold, tmp_path), speech2vec_of(fold, frames, tmp_path)):
+        assert set(vectors.words) == spoken and vectors.dimension == 8
     segments = spoken_words.Segments.of(fold.train, frames)
-    mean = spoken_.type_vectors(made.encoder(fold), segments)
-    np.testing.assert_array_equal(made.speech2vec(fold).matrix, mean.matrix)
+    mean = spoken_.type_vectors(encoder_of(fold, frames, tmp_path), segments)
+    np.testing.assert_array_equal(speech2vec_of(fold, frames, tmp_path).matrix, mean.matrix)
 
 
 def test_nothing_is_trained_twice(
     tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fold, frames = corpus
-    first = Embeddings(tmp_path, CONFIG, frames)
-    before = first.word2vec(fold), first.speech2vec(fold)
+    before = word2vec_of(fold, tmp_path), speech2vec_of(fold, frames, tmp_path)
     monkeypatch.setattr(word2vec, "train", refuse)
     monkeypatch.setattr(speech2vec, "train", refuse)
     monkeypatch.setattr("duetto.training.word_embeddings.type_vectors", refuse)
-    again = Embeddings(tmp_path, CONFIG, frames)
-    for old, new in zip(before, (again.word2vec(fold), again.speech2vec(fold)), strict=True):
+    again = word2vec_of(fold, tmp_path), speech2vec_of(fold, frames, tmp_path)
+    for old, new in zip(before, again, strict=True):
         assert old.words == new.words
         np.testing.assert_array_equal(old.matrix, new.matrix)
     with pytest.raises(AssertionError, match="trained again"):  # so the traps were set
-        again.word2vec(replace(fold, train=fold.train[1:]))
+        word2vec_of(replace(fold, train=fold.train[1:]), tmp_path)
 
 
 Change = Callable[[Fold, dict[str, np.ndarray], EmbeddingConfig], tuple[Fold, dict[str, np.ndarray], EmbeddingConfig]]
@@ -132,12 +148,11 @@ def test_what_training_reads_makes_the_name(
 ) -> None:
     """Another transcript, sound or setting gives other vectors, under another name; other test data do not."""
     fold, frames = corpus
-    before = Embeddings(tmp_path, CONFIG, frames)
-    old = before.word2vec(fold), before.encoder(fold).folder
+    old = word2vec_of(fold, tmp_path), encoder_of(fold, frames, tmp_path).folder
     files = kept(tmp_path, "word2vec-*.vec")
     changed_fold, changed_frames, config = change(fold, frames, CONFIG)
-    after = Embeddings(tmp_path, config, changed_frames)
-    new = after.word2vec(changed_fold), after.encoder(changed_fold).folder
+    encoder = encoder_of(changed_fold, changed_frames, tmp_path, config)
+    new = word2vec_of(changed_fold, tmp_path, config), encoder.folder
     assert (len(kept(tmp_path, "word2vec-*.vec") - files) == 1) == text
     assert (new[1] != old[1]) == speech
     assert ("zebra" in new[0]) == (change is _train_word)
@@ -147,27 +162,25 @@ def test_what_training_reads_makes_the_name(
 
 def test_spoken_words_are_embedded_one_by_one(tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]]) -> None:
     fold, frames = corpus
-    made = Embeddings(tmp_path, CONFIG, frames)
-    spoken, heard = made.spoken(fold), fold.test[0]
-    words = words_of(heard)
-    vectors = spoken(heard)
+    encoder, utterance = encoder_of(fold, frames, tmp_path), fold.test[0]
+    spoken = FoldInputs(fold, mfcc=frames, encoder=encoder.folder).vectoriser().spoken
+    assert spoken is not None
+    words = words_of(utterance)
+    vectors = spoken(utterance)
     assert vectors.shape == (len(words), 8) and vectors.dtype == np.float32
     for word, vector in zip(words, vectors, strict=True):
-        sound = frames[heard.id][round((word.start or 0) * 100) : round((word.end or 0) * 100)]
-        np.testing.assert_allclose(made.encoder(fold)([sound])[0], vector, atol=1e-6)  # float32, another batch
-    untimed = replace(heard, words=(Word("ba"), *words[1:], Word("ba", 99.0, 99.5)))
+        sound = frames[utterance.id][round((word.start or 0) * 100) : round((word.end or 0) * 100)]
+        np.testing.assert_allclose(encoder([sound])[0], vector, atol=1e-6)  # float32, another batch
+    untimed = replace(utterance, words=(Word("ba"), *words[1:], Word("ba", 99.0, 99.5)))
     np.testing.assert_allclose(spoken(untimed), vectors[1:], atol=1e-6)
-    assert spoken(replace(heard, words=None)).shape == spoken(replace(heard, words=())).shape == (0, 8)
+    assert spoken(replace(utterance, words=None)).shape == spoken(replace(utterance, words=())).shape == (0, 8)
 
 
-def test_word2vec_needs_no_sound_and_speech2vec_does(
-    tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]]
-) -> None:
+def test_word2vec_reads_transcripts_alone(tmp_path: Path, corpus: tuple[Fold, dict[str, np.ndarray]]) -> None:
     fold, _ = corpus
-    made = Embeddings(tmp_path, CONFIG)
-    assert set(made.word2vec(fold).words) <= set(TYPES)
-    with pytest.raises(ConfigurationError, match="needs the MFCC of every utterance"):
-        made.speech2vec(fold)
+    untimed = replace(fold, train=tuple(replace(u, words=tuple(Word(w.word) for w in words_of(u))) for u in fold.train))
+    assert set(word2vec_of(untimed, tmp_path).words) <= set(TYPES)
+    assert trained.word2vec_file(fold, CONFIG, tmp_path) == trained.word2vec_file(untimed, CONFIG, tmp_path)
 
 
 def test_a_killed_training_is_finished_in_its_own_folder(
@@ -175,9 +188,8 @@ def test_a_killed_training_is_finished_in_its_own_folder(
 ) -> None:
     """Weights are there, the encoder was not exported yet: the next call does that and nothing else."""
     fold, frames = corpus
-    made = Embeddings(tmp_path, CONFIG, frames)
-    folder = made.encoder(fold).folder
+    folder = encoder_of(fold, frames, tmp_path).folder
     graph = (folder / "spoken.onnx").read_bytes()
     (folder / "spoken.json").unlink()
-    assert made.encoder(fold).folder == folder
+    assert encoder_of(fold, frames, tmp_path).folder == folder
     assert (folder / "spoken.onnx").read_bytes() == graph and kept(tmp_path, "speech2vec-*") == {folder.name}

@@ -1,4 +1,4 @@
-"""Atomic writing, locks, and what is left behind by the dead."""
+"""Atomic writing, locks, and what killed processes leave behind."""
 
 import errno
 import os
@@ -132,7 +132,7 @@ def test_what_a_killed_writer_left_is_cleared_and_a_living_ones_is_not(tmp_path:
     assert len(listing(tmp_path)) == 1
     process.send_signal(signal.SIGKILL)
     process.wait()
-    files.write_text(tmp_path / "other", "x")  # of another name: not its business
+    files.write_text(tmp_path / "other", "x")  # of another name, so nothing is cleared
     assert len(listing(tmp_path)) == 2
     if kind == "replacing":
         files.write_text(tmp_path / "target", "x")
@@ -187,7 +187,7 @@ def test_a_folder_that_holds_something_is_never_replaced(tmp_path: Path) -> None
     assert listing(tmp_path) == ["model", "new"]
 
 
-def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_file_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
@@ -199,7 +199,7 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, monkeypatch:
 
 
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
-    """Writing finds it, which knows no name."""
+    """It is found by writing, whose error names no file."""
     with pytest.raises(OSError, match="No space left") as caught, files.replacing(tmp_path / "a"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a")
@@ -256,7 +256,7 @@ def test_a_lock_keeps_another_process_out_until_its_holder_dies(tmp_path: Path) 
         assert process.wait(10) == -signal.SIGKILL
 
 
-def test_a_file_system_without_locks_is_worked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from duetto.config.model import ModelConfig
 from duetto.errors import ConfigurationError
-from duetto.models.emotion import Batch, EmotionModel, ModelConfig
+from duetto.models.emotion import Batch, EmotionModel
 
 
 def batch(n: int = 4, seed: int = 0) -> Batch:

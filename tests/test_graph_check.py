@@ -37,8 +37,8 @@ def preprocessor_of(name: str) -> Preprocessor:
 def exported(name: str, folder: Path) -> Path:
     """An untrained system, as a folder that predicts."""
     preprocessor = preprocessor_of(name)
-    sources = training.Sources(spoken=(lambda _: None) if preprocessor.experiment.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = training.build(preprocessor, Fold("none", (), (), ()), sources, seed=0).eval()
+    inputs = training.FoldInputs(Fold("none", (), (), ()))
+    model = training.build(preprocessor, inputs, seed=0).eval()
     inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)
     return folder
 
@@ -98,12 +98,12 @@ def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict
     for content in (graphs[name], int8.int8(graphs[name])):
         preprocessor, model = preprocessor_of(name), onnx.load_from_string(content)
         largest = {"time": SMALL["max_frames"], "n": SMALL["max_words"]}
-        shapes = graph_check.check(onnx_file.read(content), session.inputs_of(preprocessor), largest)
+        shapes = graph_check.check(onnx_file.read(content), session.graph_inputs(preprocessor), largest)
         computed = [output for node in model.graph.node for output in node.output]
         del model.graph.output[:]
         model.graph.output.extend(helper.make_empty_tensor_value_info(output) for output in computed)
         feed = {}
-        for key, value in session.inputs_of(preprocessor).items():
+        for key, value in session.graph_inputs(preprocessor).items():
             shape = [largest.get(n, 1) if isinstance(n, str) else n for n in value.shape]
             feed[key] = np.ones(shape, onnx_file.DTYPES[value.element])
         options = onnxruntime.SessionOptions()
@@ -270,10 +270,10 @@ def test_a_size_grows_with_the_longest_input_until_it_is_refused() -> None:
     ("content", "message"),
     [
         (b"", "outside of ONNX's standard set"),
-        (b"\x80", "ends inside of a number"),
+        (b"\x80", "ends inside a number"),
         (b"\x08" + b"\xff" * 9 + b"\x7f", "more than 64 bits"),
         (b"\x08" + b"\xff" * 11, "more than 64 bits"),
-        (b"\x3a\x05\x0a", "ends inside of the field 'graph'"),
+        (b"\x3a\x05\x0a", "ends inside the field 'graph'"),
         (b"\x3a\x00\x3a\x00", "'graph' of 'model' twice"),
         (b"\x3b", "of another type"),
         (b"\x12\x02\xff\xff", "decode"),
@@ -295,7 +295,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answer(folder: Path) -> np.ndarray:
     opened = inference.Session(folder)
-    return opened.answer([np.ones((3, 34), np.float32)], [np.array([1, 2])])
+    return opened.logits_of([np.ones((3, 34), np.float32)], [np.array([1, 2])])
 
 
 def copied(folder: Path, to: Path) -> Path:

@@ -142,11 +142,11 @@ def test_statistics_that_no_training_gives_are_refused(key: str, value: object, 
 
 def test_normalisation_by_training_by_speaker_and_none() -> None:
     x = np.random.default_rng(0).normal(7, 2, (30, 34)).astype(np.float32)
-    np.testing.assert_allclose(preprocessor().frames(x), (x - 2) / 4)
-    by_itself = preprocessor(normalisation="speaker").frames(x)
+    np.testing.assert_allclose(preprocessor().normalise_frames(x), (x - 2) / 4)
+    by_itself = preprocessor(normalisation="speaker").normalise_frames(x)
     np.testing.assert_allclose(by_itself.mean(0), 0, atol=1e-5)
     speaker = Normaliser(np.ones(34, np.float32), np.ones(34, np.float32))
-    np.testing.assert_allclose(preprocessor(normalisation="speaker").frames(x, speaker), x - 1)
+    np.testing.assert_allclose(preprocessor(normalisation="speaker").normalise_frames(x, speaker), x - 1)
 
 
 def test_a_constant_that_is_large_is_centred_only() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from duetto.asr.pronunciation import dictionary, phone_distance, pronunciations
-from duetto.embeddings.probing import RELATED_WORDS, Inspection, inspect
+from duetto.embeddings.inspection import Inspection
+from duetto.embeddings.probing import RELATED_WORDS, inspect
 from duetto.embeddings.vectors import Vectors
 from duetto.errors import ConfigurationError, ModelError
 
@@ -68,22 +69,22 @@ def sound() -> Vectors:
 
 
 @pytest.fixture(scope="module")
-def heard(sound: Vectors) -> Inspection:
+def by_sound(sound: Vectors) -> Inspection:
     return inspect(sound, other=from_meaning())
 
 
-def test_vectors_from_phones_are_sound(heard: Inspection) -> None:
-    assert heard.verdict == "sound", heard.reasons
-    assert heard.reasons[0] == "the vectors follow how words sound"
-    assert heard.homophones is not None and heard.homophones.pairs >= 30
-    assert heard.homophones.auc > 0.97 and heard.homophones.p == pytest.approx(1e-4)
-    assert heard.homophones.effect > 2
-    assert heard.distance is not None and heard.distance.phones_partial < -0.3 and heard.distance.p <= 0.01
+def test_vectors_from_phones_are_sound(by_sound: Inspection) -> None:
+    assert by_sound.verdict == "sound", by_sound.reasons
+    assert by_sound.reasons[0] == "the vectors follow how words sound"
+    assert by_sound.homophones is not None and by_sound.homophones.pairs >= 30
+    assert by_sound.homophones.auc > 0.97 and by_sound.homophones.p == pytest.approx(1e-4)
+    assert by_sound.homophones.effect > 2
+    assert by_sound.distance is not None and by_sound.distance.phones_partial < -0.3 and by_sound.distance.p <= 0.01
     # No meaning was planted: chance within the interval, and no agreement (.05 is 7 standard errors of 79,800 pairs,
     # as generous as their dependence demands).
-    assert heard.meaning is not None and heard.meaning.ci95[0] < 0.5 < heard.meaning.ci95[1]
-    assert heard.agreement is not None and abs(heard.agreement.rho) < 0.05
-    assert "homophone pairs against controls spelt as much alike: AUC" in heard.reasons[1]
+    assert by_sound.meaning is not None and by_sound.meaning.ci95[0] < 0.5 < by_sound.meaning.ci95[1]
+    assert by_sound.agreement is not None and abs(by_sound.agreement.rho) < 0.05
+    assert "homophone pairs against controls of equally similar spelling: AUC" in by_sound.reasons[1]
 
 
 def test_vectors_from_text_are_not(sound: Vectors) -> None:
@@ -99,7 +100,7 @@ def test_vectors_from_text_are_not(sound: Vectors) -> None:
 def test_random_vectors_fail_the_homophone_test_and_are_undecided() -> None:
     report = inspect(at_random())
     assert report.verdict == "undecided"
-    assert report.reasons[0] == "no sign that the words were heard, and none of meaning either"
+    assert report.reasons[0] == "no sign that the vectors come from sound, and none of meaning either"
     assert report.homophones is not None and report.homophones.p > 0.01
     assert report.agreement is None
 
@@ -112,7 +113,7 @@ def test_spelling_is_not_taken_for_sound() -> None:
     assert report.distance is not None and report.distance.spelling < report.distance.phones
 
 
-def test_sound_with_meaning_is_sound_and_says_so(sound: Vectors) -> None:
+def test_sound_with_meaning_is_reported_as_both(sound: Vectors) -> None:
     meaning = from_meaning()
     both = Vectors(WORDS, np.concatenate([sound.unit, meaning.unit], axis=1))
     report = inspect(both)
@@ -131,8 +132,8 @@ def test_few_homophones_fall_back_on_distances(sound: Vectors) -> None:
         assert "homophone pairs (8 are required)" in report.reasons[1]
 
 
-def test_homophone_pairs_are_real_and_controls_are_not(heard: Inspection) -> None:
-    test = heard.homophones
+def test_homophone_pairs_are_real_and_controls_are_not(by_sound: Inspection) -> None:
+    test = by_sound.homophones
     assert test is not None
     for first, second, cosine in test.examples:
         assert phone_distance(pronunciations(first)[0], pronunciations(second)[0]) == 0
@@ -147,13 +148,13 @@ def test_variant_spellings_are_no_homophone_pairs() -> None:
     assert inspect(vectors).homophones is None
 
 
-def test_same_seed_same_report_and_json(sound: Vectors, heard: Inspection) -> None:
+def test_same_seed_same_report_and_json(sound: Vectors, by_sound: Inspection) -> None:
     again = inspect(sound, other=from_meaning())
-    assert again == heard
-    assert inspect(sound, other=from_meaning(), seed=1).distance != heard.distance
-    record = json.loads(json.dumps(heard.to_json(), allow_nan=False))
+    assert again == by_sound
+    assert inspect(sound, other=from_meaning(), seed=1).distance != by_sound.distance
+    record = json.loads(json.dumps(by_sound.to_json(), allow_nan=False))
     assert record["verdict"] == "sound"
-    assert record["homophones"]["pairs"] == heard.homophones.pairs  # type: ignore[union-attr]
+    assert record["homophones"]["pairs"] == by_sound.homophones.pairs  # type: ignore[union-attr]
     assert (record["words"], record["dimension"], record["pronounced"]) == (len(WORDS), 80, len(WORDS))
 
 

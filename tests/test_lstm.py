@@ -9,7 +9,7 @@ from torch import Tensor
 
 from duetto.errors import ConfigurationError
 from duetto.models import _lstm_cudnn
-from duetto.models._lstm_cpu import Recurrence
+from duetto.models._lstm_cpu import Recurrence, Weights
 from duetto.models._packing import Packing
 from duetto.models.lstm import RECURRENT_MASKS, BiLSTM
 
@@ -145,7 +145,7 @@ def test_fused_kernel_has_the_same_answers_and_gradients(directions: int, dropou
         assert len(torch.unique(mask[0], dim=0)) > 1
     read = torch.stack((x, packing.mirrored(x))[:directions])
     mine: Tensor = Recurrence.apply(read, *weights, mask, packing.counts)  # type: ignore[assignment]
-    found = _lstm_cudnn.recur(x, *weights, None if mask is None else packing.spread(mask), packing.counts)
+    found = _lstm_cudnn.recur(x, Weights(*weights), None if mask is None else packing.spread(mask), packing.counts)
     theirs = torch.stack((found[0], packing.mirrored(found[-1]))[:directions])
     # Both are float64 and sum in different orders.
     torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
@@ -159,11 +159,13 @@ def test_fused_kernel_computes_in_the_precision_of_the_weights_under_autocast() 
     torch.manual_seed(0)
     weights = [torch.randn(2, *shape) for shape in ((3, 8), (2, 8), (8,))]
     x, counts = torch.randn(5, 3), [3, 2]
-    exact = _lstm_cudnn.recur(x, *weights, None, counts)
+    exact = _lstm_cudnn.recur(x, Weights(*weights), None, counts)
     with torch.autocast("cpu", torch.bfloat16):
-        found = _lstm_cudnn.recur(x.bfloat16(), *weights, None, counts)
+        found = _lstm_cudnn.recur(x.bfloat16(), Weights(*weights), None, counts)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, _lstm_cudnn.recur(x.bfloat16().float(), *weights, None, counts), rtol=0, atol=0)
+    torch.testing.assert_close(
+        found, _lstm_cudnn.recur(x.bfloat16().float(), Weights(*weights), None, counts), rtol=0, atol=0
+    )
     assert not torch.equal(found, exact)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from duetto.models.multiresolution_cnn import KERNELS, MultiResolutionEncoder, mean_and_deviation, verification_loss
+from duetto.config.encoders import MCNN_KERNELS
+from duetto.models.multiresolution_cnn import MultiResolutionEncoder, mean_and_deviation, verification_loss
 
 
 def encoder(filters: int = 3, dense: int = 6) -> MultiResolutionEncoder:
@@ -21,7 +22,7 @@ def encoder(filters: int = 3, dense: int = 6) -> MultiResolutionEncoder:
 def written_out(layer: MultiResolutionEncoder, words: np.ndarray) -> np.ndarray:
     """The encoder for one sentence (n, dim), kernel by kernel and word by word."""
     pooled = []
-    for kernel, convolution in zip(KERNELS, layer.convolutions, strict=True):
+    for kernel, convolution in zip(MCNN_KERNELS, layer.convolutions, strict=True):
         weight, bias = (parameter.detach().numpy() for parameter in convolution.parameters())
         before = (kernel - 1) // 2
         padded = np.concatenate((np.zeros((before, 4)), words, np.zeros((kernel // 2, 4))))

@@ -177,7 +177,7 @@ def test_perfectly_calibrated_and_overconfident() -> None:
         ([[2.0, -1.0]], [0], 15, "sum to 1 in each row; see softmax"),
         ([[1.0, 2.0]], [0], 15, "see softmax"),
         ([[float("nan"), 1.0]], [0], 15, "must be finite"),
-        ([[0.5, 0.5]], [0], 0, "0 bins were asked for"),
+        ([[0.5, 0.5]], [0], 0, "bins is 0; at least 1"),
     ],
 )
 def test_bad_probabilities(probabilities, target, bins: int, message: str) -> None:
@@ -232,16 +232,16 @@ def test_the_answer_is_the_first_of_equals_whatever_rounding_made_of_them() -> N
         equal = np.array([[0.3, 2.0, 2.0, -1.0], [-50.0, -50.0, -51.0, -50.0], [0.25] * 4, [0.0] * 4], dtype)
         for _ in range(20):
             moved = np.nextafter(equal, equal + rng.integers(-1, 2, equal.shape).astype(dtype))
-            assert metrics.answers(moved).tolist() == [1, 0, 0, 0]
-    assert metrics.answers([[1.0, 1.00001], [1.0, 1.0000001]]).tolist() == [1, 0]
-    assert metrics.answers(rng.normal(size=(2, 3, 4))).shape == (2, 3)
+            assert metrics.predicted_classes(moved).tolist() == [1, 0, 0, 0]
+    assert metrics.predicted_classes([[1.0, 1.00001], [1.0, 1.0000001]]).tolist() == [1, 0]
+    assert metrics.predicted_classes(rng.normal(size=(2, 3, 4))).shape == (2, 3)
 
 
 def test_the_best_is_the_first_of_equals() -> None:
-    assert metrics.first_best([0.5, 0.75, 0.75 + 1e-12, 0.7]) == 1
-    assert metrics.first_best([0.5, 0.75, 0.751, 0.7]) == 2
-    assert metrics.first_best([-800.0, -800.0 + 1e-5, -799.0]) == 2 and metrics.first_best([-800.0, -799.99999]) == 0
-    assert metrics.first_best([0.1]) == 0
+    assert metrics.best_index([0.5, 0.75, 0.75 + 1e-12, 0.7]) == 1
+    assert metrics.best_index([0.5, 0.75, 0.751, 0.7]) == 2
+    assert metrics.best_index([-800.0, -800.0 + 1e-5, -799.0]) == 2 and metrics.best_index([-800.0, -799.99999]) == 0
+    assert metrics.best_index([0.1]) == 0
 
 
 @pytest.mark.parametrize("towards", [0.0, 1.0])

@@ -32,7 +32,7 @@ def lost(item: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_answers_keep_the_order_of_the_items(workers: int) -> None:
+def test_results_keep_the_order_of_the_items(workers: int) -> None:
     assert list(in_order(slow_first, range(50), workers=workers, crashed=lost)) == [i * i for i in range(50)]
     assert list(in_order(slow_first, [], workers=workers, crashed=lost)) == []
 
@@ -43,7 +43,7 @@ def test_processes_give_the_same_and_a_dead_one_loses_its_own_item_alone() -> No
 
 
 def test_items_are_taken_as_they_are_needed() -> None:
-    """However many items there are, no more than four a worker wait: memory stays flat."""
+    """However many items there are, no more than four a worker wait: memory is bounded."""
     taken = 0
 
     def items() -> Iterator[int]:
@@ -52,28 +52,28 @@ def test_items_are_taken_as_they_are_needed() -> None:
             taken += 1
             yield taken
 
-    answers = in_order(slow_first, items(), workers=2, crashed=lost)
+    results = in_order(slow_first, items(), workers=2, crashed=lost)
     for answered in range(1, 20):
-        next(answers)
+        next(results)
         assert taken - answered < 8
-    answers.close()  # type: ignore[attr-defined]
+    results.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
 
 
-def test_an_exception_comes_at_its_items_turn() -> None:
+def test_an_exception_is_raised_at_the_turn_of_its_item() -> None:
     def bad(item: int) -> int:
         if item == 2:
             raise KeyError(item)
         return item
 
-    answers = in_order(bad, range(9), workers=3, crashed=lost)
-    assert [next(answers), next(answers)] == [0, 1]
+    results = in_order(bad, range(9), workers=3, crashed=lost)
+    assert [next(results), next(results)] == [0, 1]
     with pytest.raises(KeyError):
-        next(answers)
+        next(results)
 
 
 def test_no_workers_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="0 workers were asked for; give 1 or more"):
+    with pytest.raises(ConfigurationError, match="workers = 0 is not valid; give 1 or more"):
         list(in_order(slow_first, [1], workers=0, crashed=lost))
     assert cores() >= 1
 

@@ -17,7 +17,7 @@ from duetto import Prediction, audio
 from duetto.cli import app
 from duetto.data.manifest import read_manifest
 from duetto.errors import AudioError, ConfigurationError, DuettoError
-from duetto.inference import recogniser
+from duetto.inference import inputs, recogniser
 from duetto.inference.recogniser import Recogniser
 
 RUN = CliRunner()
@@ -73,7 +73,7 @@ def test_the_command_answers_in_order_and_ends_with_1(runs: Path, recordings: li
         assert (
             answered[: len(recordings)] == list(map(str, recordings)) and str(tmp_path / "missing.wav") not in answered
         )
-        assert "missing.wav: no such file" in done.stderr and "1 of 9 recordings have no answer" in done.stderr
+        assert "missing.wav: no such file" in done.stderr and "1 of 9 recordings have no prediction" in done.stderr
         assert answered[len(recordings) :] == [str(odd)]
 
 
@@ -119,12 +119,27 @@ def test_every_error_of_one_recording_is_its_own(
             app, ["predict", *map(str, files), "-m", str(runs / "acoustic"), "--json", "--workers", workers]
         )
         assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(r) for r in recordings[:2]]
-        assert done.exit_code == 1 and "6 of 8 recordings have no answer" in done.stderr
+        assert done.exit_code == 1 and "6 of 8 recordings have no prediction" in done.stderr
         for message in (
             "folder.wav: is a folder", "link.wav: a link to gone.wav", "large.wav: there is not enough memory",
             "odd.wav: RuntimeError: a defect", "Permission denied", "/dev/zero: cannot be read as audio",
         ):  # fmt: skip
             assert message in done.stderr
+
+
+def test_what_worker_processes_log_is_printed_as_with_one_worker(
+    runs: Path, recordings: list[Path], tmp_path: Path
+) -> None:
+    """By the formatter of the command line, in the order of the recordings."""
+    audio.write(tmp_path / "silent.wav", np.zeros(16_000, np.float32), 16_000)
+    files = [str(tmp_path / "silent.wav"), str(recordings[0]), str(tmp_path / "silent.wav")]
+    command = [sys.executable, "-c", "from duetto.cli import main; main()", "predict", *files, "--workers"]
+    printed = [
+        subprocess.run([*command, workers, "-m", str(runs / "fusion-speech2vec")], capture_output=True, check=True)
+        for workers in ("1", "2")
+    ]
+    assert printed[0].stderr == printed[1].stderr and printed[0].stdout == printed[1].stdout
+    assert printed[1].stderr.count(b"WARNING duetto.asr.engines: no word was recognised: ") == 2
 
 
 def test_worker_processes_get_what_only_this_process_can_read(runs: Path, recordings: list[Path]) -> None:
@@ -165,7 +180,7 @@ def test_no_more_is_decoded_than_changes_the_answer(
     audio.write(path, np.random.default_rng(0).normal(0, 0.1, 60 * rate), rate)
     system = duetto.load(runs / "acoustic")
     part = system(path)
-    monkeypatch.setattr(Recogniser, "most_seconds", 1e6)
+    monkeypatch.setattr(Recogniser, "max_seconds", 1e6)
     whole = system(path)
     assert part.duration == whole.duration == 60 and part.warnings == whole.warnings
     np.testing.assert_allclose(
@@ -174,8 +189,8 @@ def test_no_more_is_decoded_than_changes_the_answer(
 
 
 def test_an_answer_that_depends_on_the_whole_has_a_limit(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert duetto.load(runs / "fusion-spoken").most_seconds == duetto.load().most_seconds == recogniser.LONGEST
-    monkeypatch.setattr(recogniser, "LONGEST", 5.0)
+    assert duetto.load(runs / "fusion-spoken").max_seconds == duetto.load().max_seconds == inputs.LONGEST_SECONDS
+    monkeypatch.setattr(inputs, "LONGEST_SECONDS", 5.0)
     source = {"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 9), "sample_rate": 16_000}
     prediction = duetto.load()(source)
     assert prediction.duration == 9 and "only the first 5 s of 9.0 s were read" in prediction.warnings

@@ -91,5 +91,5 @@ def test_terms_are_one_printable_line_and_never_read_through_a_link(tmp_path: Pa
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match=r"no model in it\..*comes with duetto: emodb-ravdess"):
         duetto.load("emodb-ravdes")
-    with pytest.raises(ModelError, match="'x' is no model that comes with duetto; these do: emodb-ravdess"):
+    with pytest.raises(ModelError, match="'x' is no model that comes with duetto; choose one of: emodb-ravdess"):
         pretrained.folder("x")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duetto.errors import CorpusError, ModelError
-from duetto.utils import reading
+from duetto.utils import reading, text
+from duetto.utils.arrays import read_arrays
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -59,7 +60,7 @@ def test_missing_unreadable_and_irregular_files(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-@pytest.mark.parametrize("read", [reading.read_json, reading.read_toml, reading.read_arrays])
+@pytest.mark.parametrize("read", [reading.read_json, reading.read_toml, read_arrays])
 def test_pipes_and_devices_are_not_waited_for(tmp_path: Path, read) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
@@ -149,7 +150,7 @@ def test_arrays_of_every_kind_come_back(tmp_path: Path) -> None:
     }
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "a.npz", **written)
-        read = reading.read_arrays(tmp_path / "a.npz", error=ModelError)
+        read = read_arrays(tmp_path / "a.npz", error=ModelError)
         assert read.keys() == written.keys()
         for name, array in written.items():
             assert read[name].dtype == array.dtype
@@ -159,9 +160,9 @@ def test_arrays_of_every_kind_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (header("(1000000000000,)"), "can't be float64 of shape"),
-        (header("(-1, -8)") + bytes(64), "can't be float64 of shape"),
-        (header("(1,)") + bytes(7), "can't be float64"),
+        (header("(1000000000000,)"), "cannot be float64 of shape"),
+        (header("(-1, -8)") + bytes(64), "cannot be float64 of shape"),
+        (header("(1,)") + bytes(7), "cannot be float64"),
         (header("(1,)", "'|O'"), "holds Python objects"),
         (header("(" * 60), "damaged"),
         (header("(1,)", "'<f8', 'x'") + bytes(8), "damaged"),
@@ -171,14 +172,14 @@ def test_arrays_of_every_kind_come_back(tmp_path: Path) -> None:
 )
 def test_damaged_arrays_are_one_error(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
-        reading.read_arrays(arrays(tmp_path / "a.npz", x=content), error=ModelError)
+        read_arrays(arrays(tmp_path / "a.npz", x=content), error=ModelError)
 
 
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     path = arrays(tmp_path / "a.npz", x=header("(1000000,)") + bytes(8_000_000))
     assert path.stat().st_size < 20_000
     with pytest.raises(ModelError, match=r"unpacks to 8,000,128 bytes; the limit is 1,000,000"):
-        reading.read_arrays(path, error=ModelError, limit=1_000_000)
+        read_arrays(path, error=ModelError, limit=1_000_000)
 
 
 @given(st.data())
@@ -194,16 +195,17 @@ def test_no_mutation_of_an_archive_is_a_traceback(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder) / "a.npz", bytes(content))
         try:
-            reading.read_arrays(path, error=ModelError)
+            read_arrays(path, error=ModelError)
         except ModelError as error:
             assert "a.npz" in str(error)
 
 
-def test_text_from_outside_cannot_steer_a_terminal() -> None:
-    assert reading.printable("a\x1b[31mb\u202e\n\udce9ä") == "a\\x1b[31mb\\u202e\\n\\udce9ä"
+def test_text_from_outside_cannot_control_a_terminal() -> None:
+    assert text.printable("a\x1b[31mb\u202e\n\udce9ä") == "a\\x1b[31mb\\u202e\\n\\udce9ä"
+    assert text.printable("a\u2028b") == "a\\u2028b"
     assert reading.shortened("x" * 100) == "'" + "x" * 38 + "…"
 
 
-def test_a_field_that_is_absent_can_be_asked_for() -> None:
+def test_an_absent_field_can_be_tested_for() -> None:
     record = reading.Record({"a": 1}, "here", ModelError)
     assert "a" in record and "b" not in record and list(record) == ["a"] and record.get("b") is None

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 from collections import namedtuple
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from duetto import audio
 from duetto.asr import engines as module
 from duetto.asr import sphinx
-from duetto.asr.engines import ENGINES, Engine, SphinxRecogniser
+from duetto.asr.engines import ENGINES, RecogniserConfig, SphinxRecogniser
 from duetto.asr.language_model import LanguageModel
 from duetto.asr.metrics import WordErrors, boundary_errors, word_errors
 from duetto.asr.segment import segment
@@ -44,7 +45,7 @@ def spoken() -> list[tuple[np.ndarray, tuple[Word, ...]]]:
 
 @pytest.fixture(scope="module")
 def follower() -> SphinxRecogniser:
-    """A recogniser that knows the sentences."""
+    """A recogniser with a language model of the sentences."""
     return SphinxRecogniser(LanguageModel.from_corpus(SENTENCES))
 
 
@@ -244,7 +245,7 @@ def test_language_models_that_are_none():
     with pytest.raises(ConfigurationError, match="no word"):
         LanguageModel.word_loop([])
     for order in (0, 6):
-        with pytest.raises(ConfigurationError, match=f"order {order} was asked for; give 1 to 5"):
+        with pytest.raises(ConfigurationError, match=f"order {order} is not valid; give 1 to 5"):
             LanguageModel.from_corpus(["a"], order)
 
 
@@ -259,7 +260,9 @@ def test_words_outside_the_dictionary_are_recognised_and_reported():
 
 
 def test_names_of_the_dictionary():
-    assert [sphinx.spoken(name) for name in ("really(2)", "don't", "<sil>", "[NOISE]", "(NULL)", "</s>", "++UH++")] == [
+    assert [
+        sphinx.base_word(name) for name in ("really(2)", "don't", "<sil>", "[NOISE]", "(NULL)", "</s>", "++UH++")
+    ] == [
         "really",
         "don't",
         *[None] * 5,
@@ -269,35 +272,56 @@ def test_names_of_the_dictionary():
 # Engines
 
 
-def test_every_engine_says_what_it_needs():
+def test_every_engine_reports_what_it_needs():
     assert set(ENGINES) == {"pocketsphinx", "whisper", "segments"}
     with pytest.raises(ConfigurationError, match="no recogniser 'kaldi'; choose one of pocketsphinx, whisper"):
-        Engine("kaldi").start()
+        RecogniserConfig("kaldi").start()
     with pytest.raises(ConfigurationError, match="needs the folder of a model"):
-        Engine("whisper").start()
+        RecogniserConfig("whisper").start()
     with pytest.raises(ConfigurationError, match="takes no model folder"):
-        Engine(model="somewhere").start()
+        RecogniserConfig(model="somewhere").start()
     with pytest.raises(ConfigurationError, match="takes no model and no language"):
-        Engine("segments", LanguageModel()).start()
+        RecogniserConfig("segments", LanguageModel()).start()
     with pytest.raises(ConfigurationError, match="own language model"):
-        Engine("whisper", LanguageModel(), "somewhere").start()
+        RecogniserConfig("whisper", LanguageModel(), "somewhere").start()
 
 
 def test_segments_are_words_without_spelling(spoken):
-    words = Engine("segments").start().recognise(spoken[0][0])
+    words = RecogniserConfig("segments").start().recognise(spoken[0][0])
     assert words == segment(spoken[0][0])
     assert {(word.word, word.source) for word in words} == {("", "segmented")}
 
 
-def test_identity_tells_engines_apart(tmp_path):
-    engines = [Engine(), Engine(language=LanguageModel.word_loop(["a"])), Engine("whisper", model=tmp_path)]
+def test_identities_differ(tmp_path):
+    engines = [
+        RecogniserConfig(),
+        RecogniserConfig(language=LanguageModel.word_loop(["a"])),
+        RecogniserConfig("whisper", model=tmp_path),
+    ]
     before = [engine.identity for engine in engines]
     (tmp_path / "model.bin").write_bytes(b"other weights")
     assert len({*before, engines[2].identity}) == 4
-    assert Engine(language=LanguageModel()).identity == Engine().identity
+    assert RecogniserConfig(language=LanguageModel()).identity == RecogniserConfig().identity
 
 
-HeardWord = namedtuple("HeardWord", "start end word probability")  # the fields of faster_whisper's own
+def test_a_model_is_identified_by_its_content(tmp_path):
+    folders = [tmp_path / name for name in ("a", "copy")]
+    for i, folder in enumerate(folders):
+        folder.mkdir()
+        for name in REQUIRED:
+            (folder / name).write_bytes(name.encode())
+            os.utime(folder / name, (i, i))
+    first, copy = (RecogniserConfig("whisper", model=folder) for folder in folders)
+    before = first.identity
+    assert before == copy.identity
+    for name in REQUIRED:  # replaced by another file of the same size
+        (folders[0] / name).write_bytes(name.upper().encode())
+        os.utime(folders[0] / name, (5, 5))
+        assert first.identity not in (before, copy.identity)
+        before = first.identity
+
+
+WhisperWord = namedtuple("WhisperWord", "start end word probability")  # the fields of faster_whisper's own
 
 
 class FakeModel:
@@ -316,10 +340,10 @@ class FakeModel:
     def transcribe(self, audio, language=None, word_timestamps=False, temperature=(0.0, 0.2), **options):
         self.calls.append((audio, language, word_timestamps, temperature, options))
         words = [
-            HeardWord(np.float64(0.1), np.float64(0.4), " Well-known,", 0.9),
-            HeardWord(0.3, 0.8, " 27!", 1.0000001),
-            HeardWord(0.8, 9.0, " cafés", 0.5),
-            HeardWord(0.9, 0.95, " —", 0.5),
+            WhisperWord(np.float64(0.1), np.float64(0.4), " Well-known,", 0.9),
+            WhisperWord(0.3, 0.8, " 27!", 1.0000001),
+            WhisperWord(0.8, 9.0, " cafés", 0.5),
+            WhisperWord(0.9, 0.95, " —", 0.5),
         ]
         return iter([SimpleNamespace(words=words), SimpleNamespace(words=None)]), SimpleNamespace(language="en")
 
@@ -338,7 +362,7 @@ def noise_bursts() -> np.ndarray:
 
 
 def test_whisper_words(whisper_folder):
-    recogniser = Engine("whisper", model=whisper_folder).start()
+    recogniser = RecogniserConfig("whisper", model=whisper_folder).start()
     words = recogniser.recognise(noise_bursts())
     assert recogniser._model.made == (str(whisper_folder), "cpu", "int8", True)
     samples, language, timestamps, temperature, _ = recogniser._model.calls[0]
@@ -354,7 +378,7 @@ def test_whisper_words(whisper_folder):
     assert {word.source for word in words} == {"recognised"}
 
 
-def test_whisper_is_not_asked_where_there_is_no_speech(whisper_folder, caplog):
+def test_whisper_does_not_run_if_there_is_no_speech(whisper_folder, caplog):
     recogniser = WhisperRecogniser(whisper_folder)
     assert recogniser.recognise(np.zeros(SAMPLE_RATE, np.float32)) == ()
     assert recogniser._model.calls == []

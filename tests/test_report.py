@@ -69,13 +69,12 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def written(path: Path, systems: list[evaluation.SystemResult], **others: Any) -> Page:
+def written(path: Path, systems: list[evaluation.SystemResult], *, resamples: int = RESAMPLES, **others: Any) -> Page:
     """The report of some systems, read back."""
     options: dict[str, Any] = {
-        "title": "A test", "protocol": {"protocol": "loso"}, "corpus": {"name": "made up"}, "resamples": RESAMPLES,
-        **others,
+        "title": "A test", "protocol": {"protocol": "loso"}, "corpus": {"name": "made up"}, **others,
     }  # fmt: skip
-    report.write(path, systems, **options)
+    report.write(path, report.score(systems, resamples), **options)
     return Page(path)
 
 
@@ -111,7 +110,7 @@ def test_every_figure_is_there(page: Page, systems: list[evaluation.SystemResult
         for group in evaluation.breakdown(system, "speaker", 1):
             assert f"{group.ua.mean:.1f} {group.wa.mean:.1f}" in page.text
     assert "55.10" in page.text and "68.49" in page.text
-    for said in (
+    for text in (
         "disjoint in speaker, session",
         "python 3.11",
         "cuda –",
@@ -119,7 +118,7 @@ def test_every_figure_is_there(page: Page, systems: list[evaluation.SystemResult
         "voice alone: 62.5",
         "A note.",
     ):
-        assert said in page.text
+        assert text in page.text
 
 
 def test_confusion_matrices_are_normalised_by_row(page: Page, systems: list[evaluation.SystemResult]) -> None:
@@ -273,7 +272,7 @@ def test_what_cannot_be_reported(tmp_path: Path, systems: list[evaluation.System
 
 
 def test_tables(systems: list[evaluation.SystemResult]) -> None:
-    found = json.loads(json.dumps(report.tables(systems, resamples=RESAMPLES), allow_nan=False))
+    found = json.loads(json.dumps(report.tables(report.score(systems, RESAMPLES)), allow_nan=False))
     assert found["unit"] == "percent"
     assert [row["system"] for row in found["systems"]] == ["lstm", "fusion"]
     assert [row["system"] for row in found["controls"] + found["leaks"]] == ["scenario", "oracle"]
@@ -286,7 +285,8 @@ def test_tables(systems: list[evaluation.SystemResult]) -> None:
 
 def test_markdown(systems: list[evaluation.SystemResult]) -> None:
     named = [replace(systems[0], title="a|b\n<i>"), *systems[1:]]
-    text = report.markdown(named, protocol={"seeds": [0, 1]}, corpus={"synthetic": True}, resamples=RESAMPLES)
+    scored = report.score(named, RESAMPLES)
+    text = report.markdown(scored, protocol={"seeds": [0, 1]}, corpus={"synthetic": True})
     lines = text.splitlines()
     assert lines[0].startswith("**The corpus is synthetic")
     rows = [line for line in lines if line.startswith("|")]
@@ -296,6 +296,26 @@ def test_markdown(systems: list[evaluation.SystemResult]) -> None:
     assert f"| Fusion | {ua.mean:.1f} ± {ua.std:.1f} [{ua.ci95[0]:.1f}–{ua.ci95[1]:.1f}] |" in text
     assert rows[-1].startswith("| Epoch chosen on test (leak) |")
     assert "a\\|b &lt;i>" in text and "- seeds: 0, 1" in text and "- Fusion: Two encoders." in text
+
+
+def test_results_may_be_scored_before_and_are_then_scored_once(
+    systems: list[evaluation.SystemResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert report.markdown(systems[:1]) == report.markdown(report.score(systems[:1]))
+    calls: list[str] = []
+    original = evaluation.summary
+
+    def spy(result: evaluation.SystemResult, *options: Any) -> evaluation.Summary:
+        calls.append(result.system)
+        return original(result, *options)
+
+    monkeypatch.setattr(evaluation, "summary", spy)
+    scored = report.score(systems, RESAMPLES)
+    report.write(tmp_path / "r.html", scored, title="", protocol={}, corpus={})
+    report.markdown(scored)
+    report.tables(scored)
+    report.significance(scored)
+    assert sorted(calls) == sorted(system.system for system in systems)
 
 
 def luminance(colour: np.ndarray) -> float:
@@ -310,7 +330,7 @@ def contrast(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_text_has_the_contrast_that_wcag_asks_for() -> None:
-    style = files("duetto.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = files("duetto.report").joinpath("templates/style.css").read_text(encoding="utf-8")
     palettes = re.findall(r":root \{([^}]*)\}", style)
     assert len(palettes) == 2, "light and dark"
     for palette in palettes:
@@ -347,32 +367,32 @@ def test_sections_of_ones_own_and_comparisons_by_group(tmp_path: Path, systems: 
 def test_a_group_is_corrected_for_its_own_comparisons() -> None:
     """The best of three with two others: Holm multiplies the smaller p by 2, as two comparisons are made."""
     trio = [make("a", 0.9), make("b", 0.6), make("c", 0.55)]
-    alone, both = (report.significance(trio[:n], resamples=RESAMPLES) for n in (2, 3))
+    alone, both = (report.significance(report.score(trio[:n], RESAMPLES)) for n in (2, 3))
     assert alone is not None and both is not None and both["best"] == "a"
     assert [(pair["a"], pair["b"]) for pair in both["comparisons"]] == [("a", "b"), ("a", "c")]
     assert alone["comparisons"][0]["ua"]["p_holm"] == alone["comparisons"][0]["ua"]["p"]
     smallest = min(pair["ua"]["p"] for pair in both["comparisons"])
     assert min(pair["ua"]["p_holm"] for pair in both["comparisons"]) == pytest.approx(2 * smallest)
-    assert report.significance(trio[:1], resamples=RESAMPLES) is None
+    assert report.significance(report.score(trio[:1], RESAMPLES)) is None
 
 
 def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
     few = [make(name, share, speakers=2) for name, share in (("a", 0.9), ("b", 0.6))]
     control = make("guess", 0.3, speakers=2, kind="control")
-    found = report.significance([*few, control], resamples=RESAMPLES)
+    found = report.significance(report.score([*few, control], RESAMPLES))
     assert found is not None
     pairs = {(pair["a"], pair["b"]): pair["ua"]["p_holm"] for pair in found["comparisons"]}
     assert set(pairs) == {("a", "b"), ("a", "guess"), ("b", "guess")} and pairs["b", "guess"] is None
-    said = found["conclusions"]
-    assert said[0].startswith("2 speakers are too few for any test") and len(said) == 4
-    assert sum("too few" in sentence for sentence in said) == 1 and "scored highest on these very" in said[-1]
+    sentences = found["conclusions"]
+    assert sentences[0].startswith("2 speakers are too few for any test") and len(sentences) == 4
+    assert sum("too few" in s for s in sentences) == 1 and "scored highest on these very" in sentences[-1]
 
 
 def test_a_control_that_leads_meets_every_other_once() -> None:
     trio = [make("low", 0.3), make("best", 0.9, kind="control"), make("other", 0.4, kind="control")]
-    found = report.significance(trio, resamples=RESAMPLES)
+    found = report.significance(report.score(trio, RESAMPLES))
     assert found is not None and found["best"] == "low"  # a control leads only where there is no system
-    found = report.significance(trio[1:], resamples=RESAMPLES)
+    found = report.significance(report.score(trio[1:], RESAMPLES))
     assert found is not None and [(pair["a"], pair["b"]) for pair in found["comparisons"]] == [("best", "other")]
 
 

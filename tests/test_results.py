@@ -92,7 +92,7 @@ def test_without_speakers_utterances_are_resampled() -> None:
     scored = evaluation.summary(one)
     assert (scored.unit, scored.clusters) == ("utterance", 100)
     assert scored.notes == (
-        "no speaker is known: the intervals resample utterances, and say nothing about other speakers",
+        "no speaker is known: the intervals resample utterances, and do not generalise to other speakers",
     )
     assert scored.wa.ci95 == scored.wa.ci95_utterances
     # Normal approximation: 80 ± 1.96 · √(.8 · .2 / 100) = 80 ± 7.8; WA steps by 1.
@@ -134,7 +134,7 @@ def test_same_seed_same_interval() -> None:
     one = by_speaker(np.full(12, 0.7), 9, np.random.default_rng(0))
     assert evaluation.summary(one, seed=1) == evaluation.summary(one, seed=1)
     assert evaluation.summary(one, seed=1).ua.ci95 != evaluation.summary(one, seed=2).ua.ci95
-    with pytest.raises(ConfigurationError, match="0 resamples were asked for"):
+    with pytest.raises(ConfigurationError, match="0 resamples were requested"):
         evaluation.summary(one, resamples=0)
 
 

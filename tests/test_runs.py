@@ -30,11 +30,11 @@ def test_an_outcome_of_other_utterances_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f/outcome.npz"
     runs.save_outcome(path, np.zeros((3, 4)), 1.5, notes=["a"])
     logits, temperature = runs.load_outcome(path, (3, 4))
-    assert logits.shape == (3, 4) and temperature == 1.5 and runs.noted(path, "notes") == ["a"]
+    assert logits.shape == (3, 4) and temperature == 1.5 and runs.outcome_value(path, "notes") == ["a"]
     with pytest.raises(ModelError, match=r"logits \(3, 4\) where \(4, 4\) should be; delete it"):
         runs.load_outcome(path, (4, 4))
     with pytest.raises(ModelError, match="'history' is missing; delete it"):
-        runs.noted(path, "history")
+        runs.outcome_value(path, "history")
     runs.save_outcome(path, np.full((3, 4), np.nan), 1.5)
     with pytest.raises(ModelError, match="damaged, no logits and temperature in it; delete it"):
         runs.load_outcome(path)
@@ -76,6 +76,6 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
             raise BrokenProcessPool("a child was terminated")
 
     monkeypatch.setattr(runner.parallel, "_pool", lambda workers, *_: Broken(workers))
-    job: Any = SimpleNamespace(run=SimpleNamespace(experiment=experiment.load("acoustic")))
-    with pytest.raises(ModelError, match=r"killed for want of memory \(a child .*--workers 1"):
-        runner._train_in_processes([job], 2, None)
+    job: Any = SimpleNamespace(experiment=experiment.load("acoustic"))
+    with pytest.raises(ModelError, match=r"killed for lack of memory \(a child .*--workers 1"):
+        runner._train_all([job] * 2, 2, None, accelerator="cpu", devices=1)

@@ -9,7 +9,7 @@ import pytest
 from duetto import audio
 from duetto.asr.align import Aligner
 from duetto.asr.metrics import BoundaryCounts, boundary_counts, boundary_times
-from duetto.asr.segment import Settings, from_words, segment
+from duetto.asr.segment import SegmenterConfig, segment, without_spelling
 from duetto.audio.timing import SAMPLE_RATE
 from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError
@@ -103,12 +103,12 @@ def test_bad_samples(signal, message):
 )
 def test_bad_settings(values):
     with pytest.raises(ConfigurationError, match=next(iter(values))):
-        Settings(**values)
+        SegmenterConfig(**values)
 
 
 def test_recogniser_boundaries_lose_their_words():
     words = [Word("a", 0.1, 0.3, "recognised", 0.5), Word("b")]
-    assert from_words(words) == (Word("", 0.1, 0.3, "segmented"),)
+    assert without_spelling(words) == (Word("", 0.1, 0.3, "segmented"),)
 
 
 def pooled(pairs, tolerance):

@@ -290,7 +290,7 @@ def test_overfits_a_small_batch(objective: str, teacher_forcing: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[inference.SpokenEncoder, Segments, Segments]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[inference.SpokenWordEncoder, Segments, Segments]:
     """An encoder of planted words, its training words, and words of other utterances."""
     utterances, frames = planted(60, seed=4)
     encoder = train(
@@ -306,7 +306,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[inference.SpokenE
 
 
 def test_new_instances_lie_nearest_to_their_own_type(
-    trained: tuple[inference.SpokenEncoder, Segments, Segments],
+    trained: tuple[inference.SpokenWordEncoder, Segments, Segments],
 ) -> None:
     encoder, segments, new = trained
     vectors = type_vectors(encoder, segments)
@@ -317,10 +317,10 @@ def test_new_instances_lie_nearest_to_their_own_type(
 
 
 def test_type_vectors_are_means_of_instances(
-    trained: tuple[inference.SpokenEncoder, Segments, Segments], monkeypatch: pytest.MonkeyPatch
+    trained: tuple[inference.SpokenWordEncoder, Segments, Segments], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder, segments, _ = trained
-    monkeypatch.setattr("duetto.inference.spoken._EMBEDDED_AT_ONCE", 64)  # the words come in several pieces
+    monkeypatch.setattr("duetto.inference.spoken.EMBEDDED_AT_ONCE", 64)  # the words come in several pieces
     seen: list[tuple[int, int]] = []
     embedded = embed(encoder, segments, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(64, 225), (128, 225), (192, 225), (225, 225)]
@@ -338,7 +338,7 @@ def test_type_vectors_are_means_of_instances(
 
 
 def test_words_without_one_spelling_belong_to_no_type(
-    trained: tuple[inference.SpokenEncoder, Segments, Segments],
+    trained: tuple[inference.SpokenWordEncoder, Segments, Segments],
 ) -> None:
     encoder, segments, _ = trained
     some = replace(segments, words=("", "ba", *segments.words[2:]))
@@ -363,7 +363,7 @@ def test_a_description_of_another_encoder_is_refused(tmp_path: Path, change: dic
     path = tmp_path / inference.SPOKEN_DESCRIPTION
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ModelError, match=message):
-        inference.SpokenEncoder(tmp_path)
+        inference.SpokenWordEncoder(tmp_path)
 
 
 def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
     normaliser = Normaliser(rng.normal(size=13).astype(np.float32), rng.uniform(1, 3, 13).astype(np.float32))
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     inference.export_spoken(weights, normaliser, {"config": {"dim": 24}}, tmp_path)
-    encoder = inference.SpokenEncoder(tmp_path)
+    encoder = inference.SpokenWordEncoder(tmp_path)
     with pytest.raises(ModelError, match="reads 13 MFCC a frame, and was given 5"):
         encoder([np.zeros((3, 5), np.float32)])
     words = [rng.normal(size=(length, 13)).astype(np.float32) * 3 for length in rng.permutation(np.arange(1, 101))]
@@ -496,7 +496,7 @@ def test_the_epoch_is_chosen_on_development_words_or_is_the_last(
 
 
 def test_what_was_trained_is_noted_beside_the_encoder(
-    trained: tuple[inference.SpokenEncoder, Segments, Segments],
+    trained: tuple[inference.SpokenWordEncoder, Segments, Segments],
 ) -> None:
     encoder, segments, _ = trained
     about = json.loads((encoder.folder / "spoken.json").read_text())["about"]
@@ -529,13 +529,13 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
             replace(SMALL, **wrong)
 
 
-def test_features_of_another_kind_are_refused(trained: tuple[inference.SpokenEncoder, Segments, Segments]) -> None:
+def test_features_of_another_kind_are_refused(trained: tuple[inference.SpokenWordEncoder, Segments, Segments]) -> None:
     encoder, segments, _ = trained
 
     class Keyed(dict[str, np.ndarray]):
         key = "mfcc 2"
 
-    other = inference.SpokenEncoder(encoder.folder)
+    other = inference.SpokenWordEncoder(encoder.folder)
     other.about["features"] = "mfcc 1"
     embed(other, segments)  # frames of no known kind are taken at their word
     with pytest.raises(ModelError, match="was trained on features mfcc 1, not on mfcc 2"):

@@ -21,7 +21,7 @@ from duetto.inference import Session
 from duetto.models.encoders import StatisticsEncoder
 from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
-from duetto.training import EmotionTask, Inputs, Sources
+from duetto.training import EmotionTask, FoldInputs, Inputs
 
 RNG = np.random.default_rng(0)
 WIDTH = len(voice.NAMES)
@@ -61,7 +61,7 @@ def utterances(n: int) -> tuple[Utterance, ...]:
     return tuple(Utterance(f"u{i}", Path(f"u{i}.wav"), label=labels[i % 4], speaker=f"s{i // 4}") for i in range(n))
 
 
-def planted(epochs: int) -> tuple[Experiment, Fold, Sources]:
+def planted(epochs: int) -> tuple[Experiment, FoldInputs]:
     """Each class has a mean of its own, in every utterance and in both of its copies."""
     everyone = utterances(32)
     offsets = {"angry": -2.0, "happy": -0.7, "neutral": 0.7, "sad": 2.0}
@@ -74,18 +74,18 @@ def planted(epochs: int) -> tuple[Experiment, Fold, Sources]:
     ]
     e = load("acoustic-portable", dense=16, epochs=epochs, learning_rate=1e-2)
     fold = Fold("f", everyone[:20], everyone[20:24], everyone[24:])
-    return e, fold, Sources(frames=frames[0], augmented=(frames[1], frames[2]))
+    return e, FoldInputs(fold, frames=frames[0], augmented=(frames[1], frames[2]))
 
 
 def test_train_on_copies_export_and_answer_alike(tmp_path: Path) -> None:
     """The exported graph says what the model said."""
-    e, fold, sources = planted(epochs=40)
-    outcome = training.train(e, fold, sources, tmp_path, seed=0)
+    e, inputs = planted(epochs=40)
+    outcome = training.train(e, inputs, tmp_path, seed=0)
     assert (outcome.test_logits.argmax(1) == np.arange(8) % 4).all()
     session = Session(tmp_path)
-    inputs = training.prepare(fold.test, session.preprocessor, sources)
+    prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames)
     # float32 in two libraries
-    np.testing.assert_allclose(session.answer(inputs.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(session.logits_of(prepared.frames, None), outcome.test_logits, atol=1e-3, rtol=1e-3)
 
 
 class KilledError(Exception):
@@ -151,7 +151,7 @@ def test_statistics_of_what_was_normalised_by_utterance_are_refused() -> None:
 def test_normalising_by_utterance_uses_its_own_statistics() -> None:
     e = experiment.with_overrides(load("acoustic"), ["normalisation=utterance"])
     preprocessor = Preprocessor(e, Normaliser.identity(34), Vocabulary(()), Normaliser.identity(50))
-    frames = preprocessor.frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
+    frames = preprocessor.normalise_frames(RNG.normal(5, 3, (50, 34)).astype(np.float32))
     # float32 means of 50 values
     np.testing.assert_allclose(frames.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(frames.std(0), 1, atol=1e-4)

@@ -1,4 +1,4 @@
-"""The synthetic corpus: what is planted can be found again, in the files and in the sound."""
+"""The synthetic corpus: what is planted is found in the files and in the sound."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from duetto.corpora import iemocap, validate
 from duetto.errors import ConfigurationError, CorpusError, MissingExtraError
 from duetto.features import short_term
 from duetto.synthetic import Channel, Options, Speaker, channel, draw_plan, espeak, sentences, voices
+from duetto.synthetic import marker as marker_module
+from duetto.synthetic import tree as tree_module
 
 pytest.importorskip("espeakng_loader", reason="needs the extra synth")
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -55,7 +57,7 @@ def test_ceilings_by_hand():
     assert synthetic.ceilings() == found
 
 
-def test_ceilings_of_a_perfect_and_of_a_deaf_channel():
+def test_ceilings_of_a_perfect_and_of_a_useless_channel():
     assert set(synthetic.ceilings(Channel(1.0, 0.0)).values()) == {1.0}
     assert set(synthetic.ceilings(Channel(0.25, 0.25)).values()) == {0.25}
 
@@ -144,7 +146,7 @@ def scenario(line: synthetic.Line) -> str:
     return match[1]
 
 
-def test_leak_lets_the_scenario_tell_the_emotion():
+def test_leak_lets_the_scenario_predict_the_emotion():
     accuracies = [guess_by_scenario(list(draw_plan(Options(size=600, leak=leak)).lines)) for leak in (0.0, 0.5, 1.0)]
     # Without leak chance is 0.25; the standard deviation over 120 test utterances is 0.04. With leak q, of those
     # that leak all are guessed and of the others a quarter: q + (1 − q) / 4.
@@ -265,7 +267,7 @@ def test_word_times_are_those_of_the_sound(voice):
     assert [word.word for word in words] == ["moon", "lemon", "window", "rain", "man"]
     assert {word.source for word in words} == {"gold"}
     # 30 ms: the fade-in of a nasal. 80 ms: the last vocal periods decay into the pause; the variants f2–f5 are
-    # defined with an echo of up to 140 ms, which lengthens what is heard and not the word.
+    # defined with an echo of up to 140 ms, which lengthens the sound and not the word.
     echo = 0.07 if voice.variant in ("f2", "f3", "f4", "f5") else 0.0
     np.testing.assert_allclose([word.start for word in words], starts, atol=0.03)
     np.testing.assert_allclose([word.end for word in words], ends, atol=0.08 + echo)
@@ -298,16 +300,16 @@ def test_punctuation_that_stands_alone_is_no_word():
     assert [word.word for word in words] == ["he", "said", "isn't", "it", "well", "no"]
 
 
-def test_a_word_without_a_mark_shares_the_time_of_the_one_before():
-    marks = [espeak._Mark(0, True, 0, False), espeak._Mark(900, False, 0, True)]
-    words = espeak._words([(0, "of"), (3, "a")], marks, 1000, 1000)
+def test_a_word_without_an_event_shares_the_time_of_the_one_before():
+    events = [espeak.Event(0, True, 0, False), espeak.Event(900, False, 0, True)]
+    words = espeak.word_times([(0, "of"), (3, "a")], events, 1000, 1000)
     assert [(word.word, word.start, word.end, word.source) for word in words] == [
         ("of", 0.0, pytest.approx(0.6), "segmented"),
         ("a", pytest.approx(0.6), pytest.approx(0.9), "segmented"),
     ]
 
 
-def test_what_is_said_depends_on_the_arguments_alone():
+def test_speech_depends_on_the_arguments_alone():
     # f3 is breathy: its noise comes from a generator that espeak-ng seeds by the clock.
     first, words = Speaker("f3").synthesise("hello there my friend")
     Speaker("m2", "en-gb-x-rp").synthesise("something else altogether", rate=250, pitch=90)
@@ -320,7 +322,7 @@ def test_what_is_said_depends_on_the_arguments_alone():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """An exception in what espeak-ng calls back is dropped: the sentence would go on without some of its samples."""
-    callback, twice = espeak._Callback, iter([number, number])
+    callback, twice = espeak.Callback, iter([number, number])
     before = signal.signal(number, signal.default_int_handler)
 
     def interrupted(receive):
@@ -331,7 +333,7 @@ def test_a_signal_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatc
 
         return callback(called)
 
-    monkeypatch.setattr(espeak, "_Callback", interrupted)
+    monkeypatch.setattr(espeak, "Callback", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             Speaker("f2").synthesise("hello")
@@ -340,7 +342,7 @@ def test_a_signal_while_espeak_speaks_is_not_lost(monkeypatch: pytest.MonkeyPatc
         signal.signal(number, before)
 
 
-def test_settings_are_heard():
+def test_settings_change_the_speech():
     speaker = Speaker("m3")
     slow, _ = speaker.synthesise("the answer is known", rate=120)
     fast, _ = speaker.synthesise("the answer is known", rate=240)
@@ -382,12 +384,12 @@ def test_without_the_extra(monkeypatch, tmp_path):
 
 
 def test_a_long_installation_path(monkeypatch, tmp_path):
-    library, data = espeak._loader()
+    library, data = espeak.library_paths()
     deep = tmp_path / ("x" * 120) / ("y" * 120)
     deep.mkdir(parents=True)
     (deep / "espeak-ng-data").symlink_to(data, target_is_directory=True)
     expected, _ = Speaker().synthesise("hello")
-    monkeypatch.setattr(espeak, "_loader", lambda: (library, str(deep / "espeak-ng-data")))
+    monkeypatch.setattr(espeak, "library_paths", lambda: (library, str(deep / "espeak-ng-data")))
     np.testing.assert_array_equal(Speaker().synthesise("hello")[0], expected)
 
 
@@ -395,7 +397,7 @@ def test_a_long_installation_path(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("hertz", [400, 900, 3200])
-def test_brightness_is_what_was_asked_for(hertz):
+def test_brightness_is_the_one_requested(hertz):
     speech, _ = Speaker("f1").synthesise("so we watch the storm over there by the gate")
     bright = voices.brightened(speech, hertz)
     assert len(bright) == len(speech)
@@ -412,7 +414,7 @@ def test_unseen_voices_change_session_five_alone():
         assert np.array_equal(seen, unseen) == (session == 1)
 
 
-def test_styles_are_told_apart_on_voices_never_heard():
+def test_styles_are_recognised_on_unseen_voices():
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -490,7 +492,7 @@ def recording(tree: Path, name: str) -> Path:
 
 
 def test_votes_agree_with_labels(tree):
-    for utterance in iemocap.parse_synthetic(tree):
+    for utterance in iemocap.SYNTHETIC(tree):
         assert utterance.votes is not None
         votes = [utterance.votes[name] for name in ("E2", "E3", "E4")]
         counts = Counter(vote for given in votes for vote in given)
@@ -539,7 +541,7 @@ def test_alignments_are_whole_and_true(tree):
 
 
 def test_the_reader_of_iemocap_reads_it(tree):
-    utterances = iemocap.parse_synthetic(tree)
+    utterances = iemocap.SYNTHETIC(tree)
     plan = {line.id: line for line in draw_plan(Options(size=40, seed=3)).lines}
     assert {utterance.id for utterance in utterances} == set(plan)
     for utterance in utterances:
@@ -553,7 +555,7 @@ def test_the_reader_of_iemocap_reads_it(tree):
     assert Counter(utterance.label for utterance in utterances) == {**dict.fromkeys(EMOTIONS, 10), None: 4}
 
 
-def test_the_markers_are_worn_by_either_speaker(tree):
+def test_either_speaker_wears_the_markers(tree):
     seen = {(file.stem[5], file.stem[-4]) for file in recordings(tree)}
     assert seen == {("F", "F"), ("F", "M"), ("M", "F"), ("M", "M")}
 
@@ -568,12 +570,10 @@ def test_same_seed_same_bytes_in_one_process_and_in_two(tmp_path):
 
 
 def test_known_gaps_of_iemocap_are_kept(tmp_path):
-    from duetto.synthetic import tree as module
-
     name = "Ses03M_impro03_M001"
-    assert name in module.UNALIGNED
+    assert name in tree_module.UNALIGNED
     line = next(line for line in draw_plan(Options(size=600)).lines if line.id == name)
-    module._write_dialog(module._Dialog(tmp_path / "Session3", (line,), Options(size=600)))
+    tree_module.write_dialogue(tmp_path / "Session3", Options(size=600), (line,))
     assert recording(tmp_path, name).is_file()
     assert not list(tmp_path.rglob("*.wdseg"))
 
@@ -590,9 +590,7 @@ def test_marker_and_oracle(tree):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_oracle_reaches_the_ceilings(tmp_path, seed):
-    from duetto.synthetic import tree as module
-
-    marker = module._marker(draw_plan(Options(size=600, seed=seed)))
+    marker = marker_module.content(draw_plan(Options(size=600, seed=seed)))
     (tmp_path / synthetic.MARKER).write_text(json.dumps(marker))
     whole = synthetic.oracle_accuracy(tmp_path)
     sessions = [synthetic.oracle_accuracy(tmp_path, sessions=[number]) for number in range(1, 6)]
@@ -604,7 +602,7 @@ def test_the_oracle_reaches_the_ceilings(tmp_path, seed):
 
 def test_the_oracle_by_hand(tmp_path):
     planted = [
-        ("Ses01F_impro01_F000", "angry", "angry", "sad"),  # style says angry, words say sad, both: angry
+        ("Ses01F_impro01_F000", "angry", "angry", "sad"),  # style: angry, words: sad, both: angry
         ("Ses01F_impro01_F001", "happy", "angry", "neutral"),  # only happy is sibling of both
         ("Ses05F_impro01_F000", "sad", "sad", "sad"),
         ("Ses05F_impro01_F001", None, "sad", "sad"),
@@ -678,7 +676,7 @@ def stop_at(count: int):
 
 
 @pytest.mark.parametrize("count", [1, 6, 11])
-def test_an_interrupted_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbed, count):
+def test_an_interrupted_call_continues_and_ends_with_the_same_bytes(tmp_path, undisturbed, count):
     with pytest.raises(StoppedError):
         synthetic.write(tmp_path, size=10, progress=stop_at(count))
     assert not synthetic.is_complete(tmp_path)
@@ -711,19 +709,19 @@ def test_an_incomplete_corpus_is_taken_for_nothing_else(tmp_path, kind):
 
 
 @pytest.mark.parametrize("sessions", [0, 3, 5])
-def test_what_earlier_versions_left_when_killed_is_known(tmp_path, tree, sessions):
+def test_what_earlier_versions_left_when_killed_is_recognised(tmp_path, tree, sessions):
     """They renamed the sessions out of `.partial-PID`, the marker last."""
     shutil.copytree(tree, tmp_path / ".partial-123")
     for number in range(1, sessions + 1):
         (tmp_path / f".partial-123/Session{number}").rename(tmp_path / f"Session{number}")
     with pytest.raises(CorpusError, match="synthesis was interrupted"):
-        iemocap.parse(tmp_path)
+        iemocap.CORPUS(tmp_path)
     if sessions:
         with pytest.raises(CorpusError, match="not an empty folder"):
             synthetic.write(tmp_path, size=10)
     else:
         synthetic.write(tmp_path, size=10)
-        assert len(iemocap.parse_synthetic(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
+        assert len(iemocap.SYNTHETIC(tmp_path)) == len(synthetic.read_marker(tmp_path)["utterances"]) == 11
 
 
 def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
@@ -732,7 +730,7 @@ def test_a_corpus_of_an_earlier_version_is_complete(tmp_path, tree):
     del marker["complete"]
     (tmp_path / synthetic.MARKER).write_text(json.dumps(marker))
     assert synthetic.is_complete(tmp_path)
-    assert [u.id for u in iemocap.parse(tmp_path)] == [u.id for u in iemocap.parse(tree)]
+    assert [u.id for u in iemocap.CORPUS(tmp_path)] == [u.id for u in iemocap.CORPUS(tree)]
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"complete": 1}'])
@@ -740,11 +738,11 @@ def test_a_corpus_with_a_damaged_marker_is_refused(tmp_path, tree, content):
     shutil.copytree(tree, tmp_path, dirs_exist_ok=True)
     (tmp_path / synthetic.MARKER).write_text(content)
     with pytest.raises(CorpusError, match=r"SYNTHETIC\.json"):
-        iemocap.parse(tmp_path)
+        iemocap.CORPUS(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_killed_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
+def test_a_killed_call_continues_and_ends_with_the_same_bytes(tmp_path, undisturbed, seed):
     """Killed when a drawn number of files was put in place."""
     code = """if True:
         import os, signal, sys
@@ -764,7 +762,7 @@ def test_a_killed_call_goes_on_and_ends_with_the_same_bytes(tmp_path, undisturbe
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     if list(tmp_path.glob("Session*")):
         with pytest.raises(CorpusError, match="synthesis was interrupted"):
-            iemocap.parse(tmp_path)
+            iemocap.CORPUS(tmp_path)
     synthetic.write(tmp_path, size=10)
     assert digest(tmp_path) == undisturbed
     assert len(list(tmp_path.iterdir())) == 6

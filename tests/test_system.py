@@ -20,6 +20,7 @@ from duetto.errors import ConfigurationError, CorpusError, ModelError
 from duetto.experiments import workspace as system
 from duetto.experiments.rescore import rescore
 from duetto.experiments.runner import run_systems
+from duetto.experiments.split import audited_split
 from duetto.experiments.workspace import Workspace
 from duetto.splits import Fold
 from duetto.training.word_embeddings import EmbeddingConfig
@@ -152,7 +153,7 @@ def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path
     save(Vectors(("the", "zebra"), np.eye(2, 4, dtype=np.float32)), tmp_path / "mine.vec")
     e = experiment.load("embedding-speech2vec", **SMALL)
     said: list[str] = []
-    shop = replace(workspace(manifest), vectors={"speech2vec": tmp_path / "mine.vec"}, say=said.append)
+    shop = replace(workspace(manifest), vectors={"speech2vec": tmp_path / "mine.vec"}, notify=said.append)
     run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], shop)
     assert "vectors of mine.vec:" in said[0] and "the others: random" in said[0]
     described = json.loads((tmp_path / "run/fold0-seed0/model.json").read_text())
@@ -197,21 +198,22 @@ def test_words_without_times_have_no_sound_but_an_answer(runs: Path, manifest: P
 
 def test_steps_are_announced(manifest: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    shop = replace(workspace(manifest), step=lambda text: said.append(text))
+    shop = replace(workspace(manifest), progress=lambda text: said.append(text))
     run_systems([experiment.load("acoustic", **SMALL)], read_manifest(manifest), "session5", [tmp_path / "r"], shop)
     assert said == ["audit the split", "read the recordings", "short-term features", "train acoustic"]
     assert system.silent("anything") is None
 
 
-def test_the_split_of_one_corpus_is_audited_once(manifest: Path, tmp_path: Path) -> None:
+def test_a_split_that_the_caller_audited_is_not_audited_again(manifest: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    shop = replace(workspace(manifest), step=lambda text: said.append(text))
+    shop = replace(workspace(manifest), progress=lambda text: said.append(text))
     utterances = read_manifest(manifest)
-    for name in ("one", "two"):
-        run_systems([experiment.load("acoustic", **SMALL)], utterances, "session5", [tmp_path / name], shop)
-    assert said.count("audit the split") == 1
-    run_systems([experiment.load("acoustic", **SMALL)], list(utterances), "session5", [tmp_path / "three"], shop)
-    assert said.count("audit the split") == 2
+    split = audited_split(utterances, "session5")
+    for name, split_of_caller in (("one", split), ("two", None)):
+        e = experiment.load("acoustic", **SMALL)
+        run_systems([e], utterances, "session5", [tmp_path / name], shop, split=split_of_caller)
+        assert said.count("audit the split") == (name == "two")
+    assert (tmp_path / "one/audit.json").read_bytes() == (tmp_path / "two/audit.json").read_bytes()
 
 
 def test_an_epoch_chosen_on_test_data_is_a_leak_and_nothing_else_changes(manifest: Path, tmp_path: Path) -> None:

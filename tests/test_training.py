@@ -237,12 +237,14 @@ def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
     from duetto import training
     from duetto.config import experiment
 
-    fold, sources = planted.fold()
-    preprocessor = training.fit_preprocessor(experiment.load("fusion-random", hidden=8, dense=8), fold, sources)
-    parts = [training.prepare(part, preprocessor, sources) for part in (fold.train, fold.development)]
+    inputs = planted.fold()
+    preprocessor = training.fit_preprocessor(experiment.load("fusion-random", hidden=8, dense=8), inputs)
+    parts = [
+        training.prepare(part, preprocessor, inputs.frames) for part in (inputs.fold.train, inputs.fold.development)
+    ]
     losses = []
     for precision in ("32-true", "bf16-mixed"):
-        net = training.build(preprocessor, fold, sources, seed=0)
+        net = training.build(preprocessor, inputs, seed=0)
         config = TrainingConfig(epochs=2, precision=precision)
         losses.append(
             fit(net, training.EmotionTask(preprocessor, *parts, 0), config, tmp_path / precision).epochs[-1]["loss"]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from damaged import damaged
 from duetto.audio.timing import frame_count, samples, seconds
-from duetto.data.labels import LABEL_MAPS, LABEL_SETS, classes, label_map, selected
+from duetto.corpora import CORPORA, Corpus
+from duetto.data.labels import LABEL_SETS, selected
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import ConfigurationError, CorpusError
@@ -194,13 +195,22 @@ def test_style_is_read_from_the_scenario() -> None:
     assert styles == {"impro01": "improvised", "script03": "scripted", "a01": None, None: None}
 
 
-def test_every_label_map_leads_into_its_set() -> None:
-    for name, maps in LABEL_MAPS.items():
-        for corpus in maps:
-            assert set(label_map(name, corpus).values()) == set(LABEL_SETS[name])
-    for wrong in (lambda: classes("five"), lambda: label_map("four", "meld")):
-        with pytest.raises(ConfigurationError):
-            wrong()
+@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+def test_every_label_map_leads_into_its_set(corpus: Corpus) -> None:
+    for label_set, raw_labels in corpus.label_maps.items():
+        assert set(raw_labels.values()) == set(corpus.label_map(label_set).classes) == set(LABEL_SETS[label_set])
+    with pytest.raises(ConfigurationError, match="label set 'five' is not known; choose from four"):
+        corpus.label_map("five")
+
+
+def test_a_corpus_maps_only_to_the_label_sets_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LABEL_SETS, "two", ("calm", "aroused"))
+    with pytest.raises(ConfigurationError, match="EmoDB has no map to label set 'two', only to four"):
+        CORPORA["emodb"].label_map("two")
+    assert CORPORA["ljspeech"].label_map("two").get("anything") is None
+
+
+def test_utterances_with_a_class_are_selected() -> None:
     assert selected([Utterance("a", Path("a"), label="sad"), Utterance("b", Path("b"))])[0].id == "a"
 
 

@@ -163,7 +163,7 @@ def test_a_file_that_unpacks_to_more_than_vectors_do_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Three megabytes of one repeated line unpack to three gigabytes; here with smaller limits."""
-    monkeypatch.setattr("duetto.embeddings.vectors._UNPACKED", 1 << 20)
+    monkeypatch.setattr("duetto.embeddings.vector_files._UNPACKED", 1 << 20)
     rows = [(f"w{number}", [0.0] * 8) for number in range(1 << 16)]
     data = binary(rows) if "bin" in name else b"".join(b"%s 0 0 0 0 0 0 0 0\n" % word.encode() for word, _ in rows)
     path = tmp_path / name

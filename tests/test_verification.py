@@ -36,8 +36,8 @@ def test_spread_takes_the_shortest_the_longest_and_between() -> None:
 @pytest.fixture(scope="module", params=["acoustic", "embedding-random", "fusion-random"])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
-    fold, sources = planted.fold()
-    training.train(experiment.load(request.param, **SMALL), fold, sources, folder, seed=0)
+    inputs = planted.fold()
+    training.train(experiment.load(request.param, **SMALL), inputs, folder, seed=0)
     return folder
 
 
@@ -83,9 +83,9 @@ def test_training_verifies_what_it_exports(tmp_path: Path, monkeypatch: pytest.M
         whole({**weights, "head.0.bias": weights["head.0.bias"] + 0.001}, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inference, "export", damaged)
-    fold, sources = planted.fold()
+    inputs = planted.fold()
     with pytest.raises(ModelError, match=r"departs from the trained model by 0\.001"):
-        training.train(experiment.load("acoustic", **SMALL), fold, sources, tmp_path, seed=0)
+        training.train(experiment.load("acoustic", **SMALL), inputs, tmp_path, seed=0)
 
 
 def test_weights_of_another_shape_are_refused(trained: Path) -> None:
@@ -121,8 +121,8 @@ def untrained(name: str, folder: Path) -> tuple[Preprocessor, EmotionModel]:
     e = experiment.load(name, **(SMALL | {"max_frames": 40}))
     statistics, words = feature_spec(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
     preprocessor = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
-    sources = training.Sources(spoken=(lambda _: None) if e.embeddings == "spoken" else None)  # type: ignore[arg-type, return-value]
-    model = training.build(preprocessor, Fold("none", (), (), ()), sources, seed=0).eval()
+    inputs = training.FoldInputs(Fold("none", (), (), ()))
+    model = training.build(preprocessor, inputs, seed=0).eval()
     inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)
     return preprocessor, model
 
@@ -145,7 +145,7 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     scale = max(1.0, np.abs(expected).max())
     # Half a step rounded the other way, in the last digit of a division, would be 1 % of a weight.
     np.testing.assert_allclose(answers_alone(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
-    np.testing.assert_allclose(session.answer(frames, words), expected, rtol=0, atol=1e-5 * scale)
+    np.testing.assert_allclose(session.logits_of(frames, words), expected, rtol=0, atol=1e-5 * scale)
     assert 0 < np.abs(expected - before).max() < 0.05 * scale
 
 
@@ -174,7 +174,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
     weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     weight[0, ..., 0] = 0
     weight[-1] = 0
-    integers, scale = int8.quantised(weight, (weight.ndim - 1,))
+    integers, scale = int8.quantise(weight, (weight.ndim - 1,))
     assert integers.dtype == np.int8 and scale.dtype == np.float32 and np.abs(integers).max() == 127
     assert scale.shape == (*shape[:-1], 1) and (scale > 0).all()
     assert (np.abs(integers * scale - weight) <= 0.5001 * scale).all()

@@ -8,7 +8,7 @@ import pytest
 
 from duetto.errors import AudioError
 from duetto.features import pitch, short_term, voice
-from duetto.features._workspace import BLOCK, Windows
+from duetto.features._windows import BLOCK, Windows
 
 RATE = 16_000
 VOICE = voice.VoiceConfig()
@@ -110,7 +110,7 @@ def test_every_length_has_an_answer(n: int, level: float) -> None:
 
 
 def test_a_rate_too_low_is_refused() -> None:
-    with pytest.raises(AudioError, match="pitch needs at least 2000 samples a second, not 1000"):
+    with pytest.raises(AudioError, match="pitch needs a sample rate of at least 2000 Hz, not 1000"):
         pitch.track(np.ones(100, np.float32), 1000)
 
 

@@ -12,8 +12,9 @@ import planted
 from duetto import inference, training
 from duetto.config import experiment
 from duetto.config.experiment import Experiment
+from duetto.config.model import ModelConfig
 from duetto.data.labels import LABEL_SETS
-from duetto.models.emotion import Batch, EmotionModel, ModelConfig
+from duetto.models.emotion import Batch, EmotionModel
 from duetto.models.multiresolution_cnn import verification_loss
 from duetto.models.onnx import networks
 from duetto.training import emotion as training_emotion
@@ -33,9 +34,9 @@ def small(system: str, **changes: object) -> Experiment:
 def test_reaches_the_planted_ceiling(tmp_path: Path, system: str) -> None:
     """As in test_emotion: one modality alone can tell half of it, both together all. Words are a bag of few, so
     their order carries nothing."""
-    fold, sources = planted.fold(320)
-    outcome = training.train(small(system), fold, sources, tmp_path, seed=1)
-    target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.test]
+    inputs = planted.fold(320)
+    outcome = training.train(small(system), inputs, tmp_path, seed=1)
+    target = [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.test]
     accuracy = float((outcome.test_logits.argmax(-1) == target).mean())
     assert accuracy > 0.95 if system in FUSED else 0.3 < accuracy < 0.69
 
@@ -43,12 +44,12 @@ def test_reaches_the_planted_ceiling(tmp_path: Path, system: str) -> None:
 @pytest.mark.parametrize("padding", ["packed", "pre"])
 @pytest.mark.parametrize("system", [*FUSED, *ALONE])
 def test_exported_graph_equals_the_model(tmp_path: Path, system: str, padding: str) -> None:
-    fold, sources = planted.fold()
+    inputs = planted.fold()
     changes = {"epochs": 1, "padding": padding, "max_frames": 30, "max_words": 8}
-    outcome = training.train(small(system, **changes), fold, sources, tmp_path, seed=0)
+    outcome = training.train(small(system, **changes), inputs, tmp_path, seed=0)
     session = inference.Session(tmp_path)
-    inputs = training.prepare(fold.test, session.preprocessor, sources, seed=0)
-    exported = session.logits(*session.preprocessor.collate(inputs.frames, inputs.words))
+    prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames, seed=0)
+    exported = session.logits(*session.preprocessor.collate(prepared.frames, prepared.words))
     # float32 in two libraries that sum in different orders, over at most 30 steps
     np.testing.assert_allclose(exported, outcome.test_logits, atol=1e-5)
 
@@ -62,7 +63,7 @@ def test_graph_equals_the_model_for_any_length(name: str, table: bool) -> None:
     if model.confidence is not None:
         model.confidence.trust.copy_(torch.tensor([0.3, 1.0]))
     weights = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
-    session = onnxruntime.InferenceSession(networks.emotion(weights))
+    session = onnxruntime.InferenceSession(networks.emotion(config, weights))
     for n, time, words in ((1, 1, 1), (3, 7, 2), (5, 40, 9), (2, 200, 128)):
         given = _random_batch(n, time, words, table)
         feed = {key: value.numpy() for key, value in given._asdict().items() if value is not None}
@@ -84,16 +85,16 @@ def _random_batch(n: int, time: int, words: int, table: bool) -> Batch:
 
 
 def test_losses_are_weighed_as_the_experiment_says() -> None:
-    fold, sources = planted.fold()
+    inputs = planted.fold()
     e = small("fusion-confidence", auxiliary=0.25, verification=0.5, dropout=0.0, recurrent_dropout=0.0)
-    preprocessor = training.fit_preprocessor(e, fold, sources)
-    inputs = training.prepare(fold.train, preprocessor, sources)
-    model, index = training.build(preprocessor, fold, sources, seed=0), np.arange(6)
-    task = training.EmotionTask(preprocessor, inputs, inputs, 0)
+    preprocessor = training.fit_preprocessor(e, inputs)
+    prepared = training.prepare(inputs.fold.train, preprocessor, inputs.frames)
+    model, index = training.build(preprocessor, inputs, seed=0), np.arange(6)
+    task = training.EmotionTask(preprocessor, prepared, prepared, 0)
     loss, given = task.loss(model, index), task.train(index, torch.device("cpu"))
     assert given.target is not None
     answer = model(given, detailed=True)
-    first, second = (functional.cross_entropy(own, given.target) for own in answer.own)
+    first, second = (functional.cross_entropy(own, given.target) for own in answer.encoder_logits)
     expected = functional.cross_entropy(answer.logits, given.target) + 0.25 * (first + second) / 2
     torch.testing.assert_close(loss, expected + 0.5 * verification_loss(answer.encoded, given.target))
 
@@ -102,30 +103,30 @@ def test_confidence_distrusts_voices_it_never_heard(tmp_path: Path) -> None:
     """The voices of the training part can be known by heart, those of the test part tell nothing, the words reach
     0.81. Concatenation believes the voice; by confidence the words remain. 80 test utterances: a standard
     deviation of 0.045 about 0.81."""
-    fold, sources = planted.strangers(seed=1)
-    target = [LABEL_SETS["four"].index(str(u.label)) for u in fold.test]
+    inputs = planted.strangers(seed=1)
+    target = [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.test]
     accuracy = {}
     for system in ("fusion-random", "fusion-confidence"):
-        outcome = training.train(small(system, epochs=15), fold, sources, tmp_path / system, seed=1)
+        outcome = training.train(small(system, epochs=15), inputs, tmp_path / system, seed=1)
         accuracy[system] = float((outcome.test_logits.argmax(-1) == target).mean())
     assert accuracy["fusion-random"] < 0.65 and accuracy["fusion-confidence"] > 0.81 - 3 * 0.045
 
 
 def test_modality_dropout_follows_from_the_seed(tmp_path: Path) -> None:
-    fold, sources = planted.fold()
+    inputs = planted.fold()
     e = small("fusion-modality-dropout", epochs=2)
-    first, second = (training.train(e, fold, sources, tmp_path / name, seed=5) for name in "ab")
+    first, second = (training.train(e, inputs, tmp_path / name, seed=5) for name in "ab")
     np.testing.assert_array_equal(first.test_logits, second.test_logits)
 
 
 def test_shuffled_words_are_the_same_words_in_an_order_of_seed_and_utterance() -> None:
-    fold, sources = planted.fold()
+    inputs = planted.fold()
     preprocessor, other = (
-        training.fit_preprocessor(small(name), fold, sources) for name in ("embedding-shuffled", "embedding-random")
+        training.fit_preprocessor(small(name), inputs) for name in ("embedding-shuffled", "embedding-random")
     )
-    given = training.prepare(fold.test, other, sources).words
-    drawn = {seed: training.prepare(fold.test, preprocessor, sources, seed=seed).words for seed in (0, 1)}
-    again = training.prepare(fold.test[3:], preprocessor, sources, seed=0).words
+    given = training.prepare(inputs.fold.test, other, inputs.frames).words
+    drawn = {seed: training.prepare(inputs.fold.test, preprocessor, inputs.frames, seed=seed).words for seed in (0, 1)}
+    again = training.prepare(inputs.fold.test[3:], preprocessor, inputs.frames, seed=0).words
     assert given is not None and drawn[0] is not None and drawn[1] is not None and again is not None
     for words, shuffled in zip(given, drawn[0], strict=True):
         assert sorted(words) == sorted(shuffled)
@@ -136,18 +137,18 @@ def test_shuffled_words_are_the_same_words_in_an_order_of_seed_and_utterance() -
 
 
 def test_shuffling_keeps_the_words_that_a_model_would_have_seen() -> None:
-    fold, sources = planted.fold()
-    preprocessor = training.fit_preprocessor(small("embedding-shuffled", max_words=2), fold, sources)
-    given = training.prepare(fold.test, preprocessor, sources).words
+    inputs = planted.fold()
+    preprocessor = training.fit_preprocessor(small("embedding-shuffled", max_words=2), inputs)
+    given = training.prepare(inputs.fold.test, preprocessor, inputs.frames).words
     assert given is not None
-    for words, utterance in zip(given, fold.test, strict=True):
+    for words, utterance in zip(given, inputs.fold.test, strict=True):
         assert sorted(words) == sorted(preprocessor.ids((utterance.text or "").split()[:2]))
 
 
 def test_an_epoch_chosen_on_test_data_fits_nothing_else_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fold, sources = planted.fold()
+    inputs = planted.fold()
     fitted, fit = [], training_emotion.fit_trust
 
     def watched(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> tuple[float, float]:
@@ -155,5 +156,5 @@ def test_an_epoch_chosen_on_test_data_fits_nothing_else_on_them(
         return fit(first, second, target)
 
     monkeypatch.setattr(training_emotion, "fit_trust", watched)
-    training.train(small("fusion-confidence", epochs=2, epoch_choice="best-on-test"), fold, sources, tmp_path, seed=0)
-    assert fitted == [len(fold.development)] * 2 and len(fold.development) != len(fold.test)
+    training.train(small("fusion-confidence", epochs=2, epoch_choice="best-on-test"), inputs, tmp_path, seed=0)
+    assert fitted == [len(inputs.fold.development)] * 2 and len(inputs.fold.development) != len(inputs.fold.test)

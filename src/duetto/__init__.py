@@ -1,4 +1,4 @@
-"""duetto recognises emotion in speech from two voices of one utterance: how it is said, and what is said.
+"""duetto recognises emotion in speech from its acoustics and its words.
 
 import duetto
 
@@ -18,19 +18,32 @@ if TYPE_CHECKING:
     from . import corpora, features, metrics, splits
     from .inference.recogniser import Prediction, Recogniser
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
 
 
 def load(model: str | os.PathLike[str] | None = None, *, asr: str = "corpus", threads: int = 1) -> Recogniser:
-    """A recogniser of emotions: a run folder of `duetto train`, an exported folder, or a model that comes with
-    duetto, by its name in `pretrained.PRETRAINED`; without any, `pretrained.DEFAULT`. Its `terms` say how that one
-    may be used.
+    """Load an emotion recogniser.
 
-    asr: the speech recogniser that finds the words, for systems that read them: `corpus` (pocketsphinx, expecting the
-    sentences the system was trained on), `general` (its own English model), `segments` (word-like
-    stretches of sound; only for systems that embed the sound of words), or `whisper=FOLDER`.
-    threads: of ONNX Runtime; 1 is fastest for single recordings.
+    >>> import duetto
+    >>> duetto.load().labels
+    ('angry', 'happy', 'neutral', 'sad')
+
+    Args:
+        model: A run folder of `duetto train` (its first finished fold and seed is used), an exported folder, or the
+            name of a model that comes with duetto (`inference.pretrained.PRETRAINED`); by default
+            `inference.pretrained.DEFAULT`. The recogniser's `terms` state how that model may be used.
+        asr: The speech recogniser that finds the words, for systems that read them: `corpus` (pocketsphinx, expecting
+            the sentences the system was trained on), `general` (pocketsphinx with its own English model), `segments`
+            (word-like stretches of sound; only for systems that embed the sound of words), or `whisper=FOLDER`.
+        threads: Of ONNX Runtime; 1 is fastest for single recordings.
+
+    Returns:
+        The recogniser.
+
+    Raises:
+        ModelError: The model is missing, damaged or unfinished.
+        ConfigurationError: `asr` is not valid.
     """
     from .inference.pretrained import DEFAULT
     from .inference.recogniser import Recogniser
@@ -39,7 +52,7 @@ def load(model: str | os.PathLike[str] | None = None, *, asr: str = "corpus", th
 
 
 def __getattr__(name: str) -> Any:
-    """Submodules and result classes on first use, so that `import duetto` stays quick."""
+    """Import submodules and classes at first use, so that `import duetto` is fast."""
     import importlib
 
     if name in ("corpora", "features", "metrics", "splits"):

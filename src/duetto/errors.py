@@ -1,7 +1,7 @@
-"""Errors a user can act on.
+"""Errors that a user can act on.
 
-Every message says what came, what is valid, and what to do. Anything that is not a `DuettoError`
-and reaches the command line is a defect of duetto itself.
+Every message states what came, what is valid, and what to do. Any other exception that reaches the command line is a
+defect of duetto itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class AudioError(DuettoError):
 
 
 class CorpusError(DuettoError):
-    """A corpus folder or manifest that is not what it should be; names file and line."""
+    """A corpus folder or manifest that is not valid; names file and line."""
 
 
 class ConfigurationError(DuettoError):
@@ -28,12 +28,21 @@ class ModelError(DuettoError):
 
 
 class MissingExtraError(DuettoError):
-    """A part of duetto whose optional dependencies are not installed."""
+    """A feature whose optional dependencies are not installed.
+
+    Args:
+        feature: What needs them; begins the message.
+        extra: Name of the extra that installs them.
+
+    Attributes:
+        feature: What needs them.
+        extra: Name of the extra.
+    """
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs packages that are not installed. Run: pip install 'duetto[{extra}]'")
         self.feature, self.extra = feature, extra
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        """From one process to another: by default an error is made anew from its message alone."""
+        """Pickle the arguments: by default an exception is rebuilt from its message alone."""
         return type(self), (self.feature, self.extra)

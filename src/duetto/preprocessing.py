@@ -1,9 +1,8 @@
-"""Features and words of utterances → padded arrays that a model reads. NumPy only: training and
-prediction share every line of it.
+"""Features and words of utterances → padded arrays, the input of a model. NumPy only: shared by training and inference.
 
-    (frames, n) ─ Normaliser ─ cut ──┐
-                                     ├─ pad ─▶ Padded(values (batch, time, …), lengths (batch,))
-    ids (n,) or vectors (n, dim) ────┘
+(frames, n) ─ Normaliser ─ truncate ──┐
+                                      ├─ pad ─▶ Padded(values (batch, time, …), lengths (batch,))
+ids (n,) or vectors (n, dim) ─────────┘
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .features.registry import feature_spec
 from .utils.reading import Record
 
 _SMALLEST_DEVIATION = 1e-6
-"""And as a share of the mean: what rounding leaves of a constant is some 1e-7 of it."""
+"""Absolute, and relative to the mean: rounding leaves about 1e-7 of a constant."""
 
 REPAIR = "train or export again"
 """What to do about a damaged model folder."""
@@ -30,7 +29,12 @@ REPAIR = "train or export again"
 
 @dataclass(frozen=True)
 class Padded:
-    """values (batch, time, …), zero where padded; lengths (batch,) int64: steps that a model shall read."""
+    """A batch of sequences, padded to one length.
+
+    Attributes:
+        values: (batch, time, …), zero where padded.
+        lengths: (batch,) int64, steps that a model reads.
+    """
 
     values: np.ndarray
     lengths: np.ndarray
@@ -38,10 +42,13 @@ class Padded:
 
 @dataclass(frozen=True)
 class Normaliser:
-    """z-scores of each feature: (x − mean) / deviation, both (n_features,) float32; (1,) where all are one quantity.
+    """z-scores of each feature: (x − mean) / deviation.
 
-    A feature that does not vary where the statistics were taken (deviation below 1e-6, or 1e-6 of the mean) is only
-    centred.
+    A feature that is constant in the statistics (deviation below 1e-6, or below 1e-6 of the mean) is only centred.
+
+    Attributes:
+        mean: (n_features,) float32; (1,) where all values of a frame are one quantity.
+        deviation: Standard deviation, of the same shape.
     """
 
     mean: np.ndarray
@@ -49,8 +56,18 @@ class Normaliser:
 
     @classmethod
     def fit(cls, sequences: Iterable[np.ndarray], n_features: int) -> Normaliser:
-        """Statistics over all frames of `sequences`, each (frames, n_features); summed in float64. n_features = 1
-        takes the values of frames of any size for one quantity."""
+        """Take the statistics of all frames.
+
+        Args:
+            sequences: (frames, n_features) each.
+            n_features: Values of a frame; 1 treats the values of frames of any size as one quantity.
+
+        Returns:
+            The normaliser; sums are in float64.
+
+        Raises:
+            ConfigurationError: There is no frame.
+        """
         count, total, squares = 0, np.zeros(n_features), np.zeros(n_features)
         for sequence in sequences:
             x = sequence.astype(np.float64).reshape(-1, n_features)
@@ -64,23 +81,45 @@ class Normaliser:
 
     @classmethod
     def identity(cls, n_features: int) -> Normaliser:
-        """Changes nothing."""
+        """Make a normaliser that changes nothing.
+
+        Args:
+            n_features: Values of a frame.
+
+        Returns:
+            Mean 0 and deviation 1.
+        """
         return cls(np.zeros(n_features, np.float32), np.ones(n_features, np.float32))
 
     def __call__(self, sequence: np.ndarray) -> np.ndarray:
+        """Normalise a sequence (frames, n_features)."""
         return (sequence - self.mean) / self.deviation
 
     def to_json(self) -> dict[str, list[float]]:
-        """Both statistics as lists."""
+        """Convert to JSON values.
+
+        Returns:
+            Both statistics as lists.
+        """
         return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
 
     @classmethod
     def from_json(cls, record: Record) -> Normaliser:
-        """The inverse of `to_json`; anything that `fit` cannot have given is an error of the record's class."""
+        """Convert from JSON values; the inverse of `to_json`.
+
+        Args:
+            record: The JSON object.
+
+        Returns:
+            The normaliser.
+
+        Raises:
+            DuettoError: (of the record's class) The statistics are not such as `fit` returns.
+        """
         mean, deviation = record.array("mean"), record.array("deviation")
         if mean.ndim != 1 or mean.shape != deviation.shape:
             raise record.wrong(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
-        # As float32: what is too large or too small for it is infinite or 0 there.
+        # A number out of the range of float32 becomes infinite or 0 here.
         with np.errstate(over="ignore", under="ignore"):
             statistics = cls(mean.astype(np.float32), deviation.astype(np.float32))
         if not (np.isfinite([statistics.mean, statistics.deviation]).all() and (statistics.deviation > 0).all()):
@@ -88,20 +127,35 @@ class Normaliser:
         return statistics
 
 
-def cut(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:
-    """The first `maximum` steps of a sequence, or with `pre` the last."""
+def truncate(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:
+    """Shorten a sequence as `pad` does.
+
+    Args:
+        sequence: (steps, …).
+        padding: As for `pad`.
+        maximum: Most steps to keep.
+
+    Returns:
+        The first `maximum` steps; with padding `pre` the last.
+    """
     return sequence[-maximum:] if padding == "pre" else sequence[:maximum]
 
 
 def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: int) -> Padded:
-    """Stack sequences (steps, …) of any lengths, each cut to its first `maximum` steps.
+    """Stack sequences of any lengths into one array.
 
-    `packed`: zeros behind each sequence up to the batch's longest; lengths are the true ones, at
-    least one step is there. `post`, `pre`: zeros behind or before each up to `maximum`; lengths are
-    all `maximum`, so a model reads the zeros too (Keras without masking; `pre` there also cuts the
-    beginning of long sequences, and so does this).
+    Args:
+        sequences: (steps, …) each; truncated to `maximum` steps.
+        padding: `packed` puts zeros behind each sequence, up to the longest of the batch and to at least one step;
+            lengths are those of the sequences. `post` and `pre` put zeros behind or before each up to `maximum`, and
+            lengths are all `maximum`, so that a model reads the zeros too: Keras without masking, whose `pre` also
+            truncates at the beginning.
+        maximum: Most steps of a sequence.
+
+    Returns:
+        The batch.
     """
-    kept = [cut(sequence, padding=padding, maximum=maximum) for sequence in sequences]
+    kept = [truncate(sequence, padding=padding, maximum=maximum) for sequence in sequences]
     lengths = np.array([len(s) for s in kept], np.int64)
     width = max(1, int(lengths.max(initial=0))) if padding == "packed" else maximum
     values = np.zeros((len(kept), width, *kept[0].shape[1:]), kept[0].dtype)
@@ -113,11 +167,13 @@ def pad(sequences: Sequence[np.ndarray], *, padding: str = "packed", maximum: in
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """All that stands between an utterance and a model: what training fixed and prediction must repeat.
+    """All that lies between an utterance and a model: fixed by training, repeated by inference.
 
-    normaliser: training statistics of the features, for experiments that use them. vocabulary: words that
-    have a row in the embedding table. word_normaliser: training statistics of the vectors of spoken words,
-    for experiments that read those.
+    Attributes:
+        experiment: The configuration.
+        normaliser: Training statistics of the features; unused where the experiment has no acoustic encoder.
+        vocabulary: Words that have a row in the embedding table.
+        word_normaliser: Training statistics of the vectors of spoken words; unused unless `embeddings = "spoken"`.
     """
 
     experiment: Experiment
@@ -127,31 +183,68 @@ class Preprocessor:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The classes of the experiment's label set, in the order of the logits."""
         return classes(self.experiment.label_set)
 
-    def frames(self, features: np.ndarray, speaker: Normaliser | None = None) -> np.ndarray:
-        """Normalised frames of one utterance. `speaker`: that speaker's statistics, for experiments that
-        normalise by speaker; without them, or normalising by utterance, the utterance's own are taken."""
+    def normalise_frames(self, features: np.ndarray, speaker: Normaliser | None = None) -> np.ndarray:
+        """Normalise the features of one utterance.
+
+        Args:
+            features: (frames, n_features).
+            speaker: Statistics of the speaker, for `normalisation = "speaker"`; those of the utterance by default.
+
+        Returns:
+            (frames, n_features).
+        """
         if self.experiment.normalisation in ("speaker", "utterance"):
             return (speaker or Normaliser.fit([features], len(self.normaliser.mean)))(features)
         return self.normaliser(features)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:
-        """Rows of the embedding table, (n,) int64; 1 for unknown words."""
+        """Look up the rows of words in the embedding table.
+
+        Args:
+            tokens: Normalised words.
+
+        Returns:
+            (n,) int64; 1 for words outside the vocabulary.
+        """
         return self.vocabulary.encode(tokens)
 
-    def vectors(self, spoken: np.ndarray) -> np.ndarray:
-        """Normalised vectors of spoken words, (n, dim) float32."""
+    def normalise_vectors(self, spoken: np.ndarray) -> np.ndarray:
+        """Normalise the vectors of spoken words.
+
+        Args:
+            spoken: (n, dim).
+
+        Returns:
+            (n, dim) float32.
+        """
         return self.word_normaliser(spoken)
 
-    def cut_words(self, words: np.ndarray) -> np.ndarray:
-        """Those of an utterance's ids or vectors that a model gets to see, (up to max_words, …)."""
-        return cut(words, padding=self.experiment.padding, maximum=self.experiment.max_words)
+    def truncate_words(self, words: np.ndarray) -> np.ndarray:
+        """Keep the words that a model reads.
+
+        Args:
+            words: Ids (n,) or vectors (n, dim).
+
+        Returns:
+            At most `max_words` of them.
+        """
+        return truncate(words, padding=self.experiment.padding, maximum=self.experiment.max_words)
 
     def collate(
         self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None
     ) -> tuple[Padded | None, Padded | None]:
-        """Padded frames and words of one batch."""
+        """Pad the inputs of a batch.
+
+        Args:
+            frames: Normalised frames of each utterance; None without an acoustic encoder.
+            words: Ids or normalised vectors of each utterance; None without a word encoder.
+
+        Returns:
+            Padded frames and padded words; None where the argument is None.
+        """
         e = self.experiment
         return (
             None if frames is None else pad(frames, padding=e.padding, maximum=e.max_frames),
@@ -159,7 +252,11 @@ class Preprocessor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """Convert to JSON values.
+
+        Returns:
+            What `from_json` reads.
+        """
         return {
             "experiment": asdict(self.experiment),
             "features": self.normaliser.to_json(),
@@ -169,21 +266,35 @@ class Preprocessor:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], where: str) -> Preprocessor:
-        """The inverse of `to_json`; `where` opens every error."""
+        """Convert from JSON values; the inverse of `to_json`.
+
+        Args:
+            value: The JSON object.
+            where: Opens the message of every error, such as the name of the file.
+
+        Returns:
+            The preprocessor.
+
+        Raises:
+            ModelError: The values are damaged, do not fit together, or are of features that have changed since.
+        """
         record = Record(value, where, ModelError, REPAIR)
-        normaliser, of_words = (Normaliser.from_json(record.record(key)) for key in ("features", "words"))
+        normaliser, word_normaliser = (Normaliser.from_json(record.record(key)) for key in ("features", "words"))
         try:
             experiment = from_mapping(record.record("experiment"), "its experiment")
-            preprocessor = cls(experiment, normaliser, Vocabulary.from_json(record["vocabulary"]), of_words)
+            vocabulary = Vocabulary.from_json(record["vocabulary"])
             classes(experiment.label_set)
         except DuettoError as error:
             raise record.wrong(str(error)) from error
-        given, features = len(normaliser.mean), experiment.features
-        if experiment.uses_audio and given != feature_spec(features).statistics:
-            raise ModelError(
-                f"{where}: made for {given} values of features {features!r}, of which this version of duetto has "
-                f"{feature_spec(features).statistics}; train it again"
-            )
-        if experiment.uses_words and experiment.embeddings == "spoken" and len(of_words.mean) != experiment.word_dim:
-            raise record.wrong(f"statistics of {len(of_words.mean)} values for vectors of {experiment.word_dim}")
-        return preprocessor
+        _check_sizes(experiment, len(normaliser.mean), len(word_normaliser.mean), record)
+        return cls(experiment, normaliser, vocabulary, word_normaliser)
+
+
+def _check_sizes(experiment: Experiment, statistics: int, word_statistics: int, record: Record) -> None:
+    if experiment.uses_audio and statistics != (expected := feature_spec(experiment.features).statistics):
+        raise ModelError(
+            f"{record.where}: made for {statistics} values of features {experiment.features!r}, of which this version "
+            f"of duetto has {expected}; train it again"
+        )
+    if experiment.uses_words and experiment.embeddings == "spoken" and word_statistics != experiment.word_dim:
+        raise record.wrong(f"statistics of {word_statistics} values for vectors of {experiment.word_dim}")

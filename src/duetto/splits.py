@@ -2,9 +2,9 @@
 
     fold.train ∪ fold.development ─▶ everything that is fitted or chosen      fold.test ─▶ scored once
 
-Development data is held out of training by speaker, and whatever is chosen (an epoch, a temperature)
-is chosen on it. Every fold says by itself what its test data share with the rest (`shared`), so that
-no protocol can promise a disjointness that the data do not have.
+Development data are held out of training by speaker, and whatever is chosen (an epoch, a temperature) is chosen on
+them. A fold computes from its own utterances what its test data share with the rest (`shared`), so that no protocol
+can claim a disjointness that the data do not have.
 """
 
 from __future__ import annotations
@@ -20,13 +20,25 @@ from .data.utterance import Utterance, by_id
 from .errors import ConfigurationError
 
 GROUPS = ("speaker", "session", "scenario")
+"""Fields of an utterance in which parts of a fold can be disjoint."""
+
 DEVELOPMENT_SHARE = 0.15
+"""Share of the training speakers (or utterances) that is held out for development."""
+
 FOLDS = 5
+"""Folds of a protocol that groups speakers or scenarios."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of a corpus. The three parts never share an utterance."""
+    """One division of a corpus. The three parts never share an utterance.
+
+    Attributes:
+        name: For messages and reports.
+        train: Utterances that parameters are fitted to.
+        development: Utterances that settings are chosen on.
+        test: Utterances that are scored once.
+    """
 
     name: str
     train: tuple[Utterance, ...]
@@ -34,13 +46,20 @@ class Fold:
     test: tuple[Utterance, ...]
 
     def shared(self, group: str) -> tuple[str, ...]:
-        """The speakers, sessions or scenarios that stand both in test and in training or development."""
+        """List the values of a group that are both in the test part and in training or development.
+
+        Args:
+            group: One of `GROUPS`.
+
+        Returns:
+            The shared speakers, sessions or scenarios, sorted.
+        """
         fitted = {getattr(utterance, group) for utterance in (*self.train, *self.development)}
         return tuple(sorted({getattr(utterance, group) for utterance in self.test} & fitted - {None}))
 
     @property
     def disjoint_in(self) -> tuple[str, ...]:
-        """The groups in which test data are known to be new; a group that an utterance lacks is not known."""
+        """The groups in which all test data are new; not those that an utterance lacks."""
         return tuple(
             group
             for group in GROUPS
@@ -64,7 +83,7 @@ def _values(utterances: Iterable[Utterance], group: str, protocol: str) -> list[
 
 
 def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A sort key in which "10" comes after "9"."""
+    """A sort key that puts "10" after "9"."""
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name))
 
 
@@ -116,35 +135,90 @@ def _leave_out(utterances: Sequence[Utterance], group: str, groups: Sequence[set
 
 
 def transfer(name: str, source: Sequence[Utterance], target: Sequence[Utterance], seed: int = 0) -> Fold:
-    """Train on one corpus, test on another. Development speakers are drawn from the source by the seed; where the
-    corpora number their speakers alike, give these names that differ."""
+    """Make the fold that trains on one corpus and tests on another.
+
+    Args:
+        name: Name of the fold.
+        source: Utterances to train on; its development speakers are drawn from them.
+        target: Utterances to test on. Their speakers need names that do not occur in `source`.
+        seed: Of the draw of development speakers.
+
+    Returns:
+        The fold.
+
+    Raises:
+        ConfigurationError: The target is empty, or the source has fewer than two speakers.
+    """
     return _fold(name, by_id(source), by_id(target), seed)
 
 
 def session5(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """Train on sessions 1–4, test on session 5 (paper, section 3); in other corpora, on the last session."""
+    """Train on sessions 1–4, test on session 5 (paper, section 3); in other corpora, on the last session.
+
+    Args:
+        utterances: Labelled utterances, each with its session.
+        seed: Of the draw of development speakers.
+
+    Returns:
+        One fold.
+
+    Raises:
+        ConfigurationError: An utterance has no session, or too few speakers are left to train on.
+    """
     sessions = _values(utterances, "session", "session5")
     return _leave_out(utterances, "session", [{max(sessions, key=_natural)}], seed)
 
 
 def loso(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """Leave one session out: a fold for every session."""
+    """Leave one session out.
+
+    Args:
+        utterances: Labelled utterances, each with its session.
+        seed: Of the draw of development speakers.
+
+    Returns:
+        A fold for every session.
+
+    Raises:
+        ConfigurationError: An utterance has no session, or too few speakers are left to train on.
+    """
     return _leave_out(utterances, "session", [{s} for s in _values(utterances, "session", "loso")], seed)
 
 
 def speaker(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """Five folds that share no speaker, of nearly equal size."""
+    """Cross-validate over groups of speakers.
+
+    Args:
+        utterances: Labelled utterances, each with its speaker.
+        seed: Of the draw of development speakers.
+
+    Returns:
+        Up to five folds of nearly equal size, whose test parts share no speaker.
+
+    Raises:
+        ConfigurationError: An utterance has no speaker, or too few speakers are left to train on.
+    """
     speakers = _values(utterances, "speaker", "speaker")
     groups = _partition(speakers, _sizes(utterances, "speaker"), min(FOLDS, len(speakers)))
     return _leave_out(utterances, "speaker", groups, seed)
 
 
 def scenario(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """Test scenarios are new: the wording cannot have been learned.
+    """Cross-validate over groups of scenarios, so that the wording of test data cannot have been learned.
 
-    Five groups of scenarios, a fold for each. Where the corpus has sessions, test data come from the
-    last one and training data from the others, so the folds' tests together are the test of `session5`
-    and their speakers are new too; without sessions only the scenarios are.
+    Where the corpus has sessions, test data come from the last one and training data from the others: the test parts
+    of all folds together are that of `session5`, and their speakers are new too. Without sessions only the scenarios
+    are new.
+
+    Args:
+        utterances: Labelled utterances, each with its scenario.
+        seed: Of the draw of development speakers.
+
+    Returns:
+        Up to five folds.
+
+    Raises:
+        ConfigurationError: An utterance has no scenario, there is only one, or too few speakers are left to train on.
     """
     scenarios = _values(utterances, "scenario", "scenario")
     if len(scenarios) < 2:
@@ -161,7 +235,18 @@ def scenario(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
 
 
 def improvised(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """`session5` on improvised utterances only."""
+    """Apply `session5` to the improvised utterances.
+
+    Args:
+        utterances: Labelled utterances, some of them improvised.
+        seed: Of the draw of development speakers.
+
+    Returns:
+        One fold.
+
+    Raises:
+        ConfigurationError: No scenario's name begins with `impro`, or as `session5`.
+    """
     chosen = [utterance for utterance in utterances if utterance.style == "improvised"]
     if not chosen:
         raise ConfigurationError("protocol 'improvised' needs scenarios whose names begin with 'impro'; there are none")
@@ -169,8 +254,20 @@ def improvised(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
 
 
 def random(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """Shuffled 80:20, 15 % of the training part for development. It LEAKS: speakers, scenarios and
-    wordings stand on both sides. Only there to show how much that flatters."""
+    """Shuffle and split 80:20, with 15 % of the training part for development.
+
+    It LEAKS: speakers, scenarios and wordings are on both sides. It exists to measure how much that flatters a system.
+
+    Args:
+        utterances: Labelled utterances.
+        seed: Of the draw of the order.
+
+    Returns:
+        One fold.
+
+    Raises:
+        ConfigurationError: There are too few utterances for three parts.
+    """
     order = np.random.default_rng(seed).permutation(len(utterances))
     shuffled = [utterances[i] for i in order]
     n_test = max(1, round(0.2 * len(shuffled)))
@@ -198,14 +295,23 @@ PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
 """Name → protocol: `(utterances, seed=0) -> list[Fold]`. Every utterance must have a label."""
 
 LEAKING = frozenset({"random"})
-"""Protocols whose test data are not new by design."""
+"""Protocols whose test data share speakers with training data by design."""
 
 
 def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
-    """The folds of a named protocol over the utterances that have a label, in the order of their ids.
+    """Divide the labelled utterances by a named protocol.
 
-    Errors: an unknown protocol, no labelled utterance, or a training part that has one class only, or lacks a class
-    of the test part.
+    Args:
+        protocol: A key of `PROTOCOLS`.
+        utterances: Utterances in any order; those without a label are left out.
+        seed: Of the draw of development data.
+
+    Returns:
+        The folds; they depend neither on the order of the utterances nor on those without a label.
+
+    Raises:
+        ConfigurationError: The protocol does not exist or cannot be applied, no utterance has a label, or a training
+            part has one class only or lacks a class of its test part.
     """
     if protocol not in PROTOCOLS:
         raise ConfigurationError(f"protocol {protocol!r} is not known; choose from {', '.join(PROTOCOLS)}")
@@ -221,7 +327,7 @@ def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list
             )
         if len({u.label for u in fold.train}) == 1:
             raise ConfigurationError(
-                f"fold {fold.name!r} trains on one class only, {fold.train[0].label!r}, and there is nothing to tell "
-                "apart; add utterances of another class to the manifest"
+                f"fold {fold.name!r} trains on one class only, {fold.train[0].label!r}; there is nothing to classify; "
+                "add utterances of another class to the manifest"
             )
     return result

@@ -1,4 +1,4 @@
-"""The words of an utterance: recognising and aligning them, their vocabulary, their vectors, and how good those are.
+"""Automatic speech recognition: find the words of a recording and their times.
 
-Import the modules directly (`from duetto.asr import vectors`); this package imports nothing.
+Import the modules directly (`from duetto.asr import align`); this package imports nothing.
 """

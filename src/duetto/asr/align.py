@@ -1,25 +1,23 @@
-"""Forced alignment: when each word of a transcript is spoken.
+"""Forced alignment: when is each word of a transcript spoken?
 
     samples (n,) + transcript ─ Aligner.align ─▶ Alignment(words with times, score, matches, …)
-    utterances ─ align_manifest (batch.py) ─▶ utterances with words, report
+    utterances ─ annotate.align_manifest ─▶ utterances with words, report
 
-pocketsphinx searches for the words in their order, with optional silences between them, in two passes.
-Its settings differ from those of recognition (measured in docs/words.md): no language model, no lattice
-search, beams wide enough that the right path survives, and a little noise around the utterance, since
-the grammar begins and ends in silence. The second pass is over the states of the chosen pronunciations
-and gives the boundaries and an acoustic score for each word.
+pocketsphinx searches for the words in order, with optional silences between them, in two passes. The settings differ
+from those of recognition (measured in docs/words.md): no language model, no lattice search, beams wide enough that the
+correct path survives, and a little noise around the utterance, since the grammar begins and ends in silence. The second
+pass runs over the states of the chosen pronunciations and yields the boundaries and an acoustic score for each word.
 
-The score tells whether the transcript is what was said: it is the mean over words of the acoustic score
-per frame, in units of pocketsphinx (0 is the best possible). Right transcripts of read speech score −33 and
-better, those of shouted and screamed speech down to −60. Most wrong ones find no path at all; the others score
-−40 and worse, but for one in 200 sentences and one in twelve of three words. The threshold is set low, since
-turning away right transcripts would turn away the strongest emotions first. A single wrong word among many is
-not noticed.
+The score decides whether the transcript matches the audio. It is the mean over words of the acoustic log score per
+frame, in pocketsphinx units (0 is the best possible). Correct transcripts of read speech score −33 and better, those of
+shouted and screamed speech down to −60. Most wrong transcripts have no path at all; the others score −40 and worse,
+except for one in 200 sentences and one in twelve utterances of three words. The threshold is low on purpose: rejecting
+correct transcripts would reject the strongest emotions first. A single wrong word among many goes unnoticed.
 
 Example:
-    >>> alignment = Aligner().align(duetto.audio.load("a.wav").samples, "I don't know.")
-    >>> alignment.matches, alignment.words[0]
-    (True, Word(word='i', start=0.21, end=0.3, source='aligned', confidence=None))
+    alignment = Aligner().align(duetto.audio.load("a.wav").samples, "I don't know.")
+    alignment.matches      # True
+    alignment.words[0]     # Word(word='i', start=0.21, end=0.3, source='aligned', confidence=None)
 """
 
 from __future__ import annotations
@@ -37,27 +35,31 @@ from ..audio.timing import seconds
 from ..data.text import normalise
 from ..data.utterance import Word
 from . import sphinx
+from .letter_to_sound import LONGEST_WORD
 
 MATCH_SCORE = -40.0
-"""Lowest score of a transcript that is taken to match its audio."""
+"""Lowest score at which a transcript is taken to match its audio."""
 
 LONGEST_SECONDS = 120.0
-"""A longer recording is not aligned whole: time and memory grow with its square (1.2 GB for 200 s)."""
+"""Longest recording that is aligned: time and memory grow quadratically (1.2 GB for 200 s)."""
 
 NOISE = 1e-3
-"""Standard deviation of the noise added before alignment, see `sphinx.NOISE`."""
+"""Standard deviation of the noise added before alignment; see `sphinx.NOISE`."""
 
 _SETTINGS = {"lm": None, "bestpath": False, "beam": 1e-80, "wbeam": 1e-60, "pbeam": 1e-80}
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What came of aligning one transcript.
+    """The result of aligning one transcript.
 
-    words: in the order of the transcript, `source="aligned"`, start and end in seconds; () where it failed.
-    unaligned: words of the transcript without times. guessed: its words whose pronunciation was guessed.
-    score: see the module; −inf where no path was found. matches: the transcript is what was said.
-    warnings: what a listener should know, one sentence each.
+    Attributes:
+        words: In the order of the transcript, `source="aligned"`, start and end in seconds; () if alignment failed.
+        unaligned: Words of the transcript without times.
+        guessed: Words of the transcript whose pronunciation was predicted by the letter-to-sound model.
+        score: Mean log score per frame, see the module docstring; −inf if no path was found.
+        matches: Whether the transcript matches the audio.
+        warnings: Reasons to distrust the result, one sentence each.
     """
 
     words: tuple[Word, ...]
@@ -70,9 +72,9 @@ class Alignment:
 
 @final
 class Aligner:
-    """Aligns transcripts; loads in 0.3 s, holds 140 MB, not to be shared between threads.
+    """Aligns transcripts. Loads in 0.3 s and takes 140 MB; not thread-safe.
 
-    Alignments do not influence one another, and the same samples and transcript give the same times.
+    Alignments are independent of each other: the same samples and transcript always give the same times.
     """
 
     def __init__(self) -> None:
@@ -80,17 +82,28 @@ class Aligner:
         self._guessed: set[str] = set()
 
     def align(self, samples: np.ndarray, transcript: str | Sequence[str]) -> Alignment:
-        """Find the words of the transcript in samples (n,), floating-point at 16 kHz.
+        """Find the times of the words of a transcript.
 
-        transcript: text, brought to tokens by `vocabulary.normalise`, or such tokens.
-        A transcript or a recording that cannot be aligned gives an `Alignment` without words and a warning
-        that says why. `AudioError` says what is wrong with samples that are no recording.
+        Args:
+            samples: (n,), floating-point at 16 kHz.
+            transcript: Text, tokenised by `data.text.normalise`, or such tokens.
+
+        Returns:
+            The alignment; one without words, and with a warning that states the reason, if the transcript or the
+            recording cannot be aligned.
+
+        Raises:
+            AudioError: `samples` are not a valid signal.
         """
         signal = as_float(samples, max_amplitude=math.inf)
         text = transcript if isinstance(transcript, str) else " ".join(transcript)
         tokens = tuple(token for token in normalise(text) if any(map(str.isalpha, token)))
         if not tokens:
             return _failure(tokens, f"the transcript {text[:40]!r} holds no word")
+        if (longest := max(map(len, tokens))) > LONGEST_WORD:
+            return _failure(
+                tokens, f"the transcript has a word of {longest:,} letters; a word has at most {LONGEST_WORD}"
+            )
         if reason := no_speech(signal):
             return _failure(tokens, reason)
         duration = seconds(len(signal))
@@ -98,25 +111,27 @@ class Aligner:
             return _failure(
                 tokens, f"{duration:.0f} s are too long to align whole: cut at most {LONGEST_SECONDS:.0f} s"
             )
-        return self._place(sphinx.pcm(signal, noise_level=NOISE), duration, tokens)
+        return self._align(sphinx.to_pcm(signal, noise_level=NOISE), duration, tokens)
 
-    def _place(self, raw: bytes, duration: float, tokens: tuple[str, ...]) -> Alignment:
+    def _align(self, pcm: bytes, duration: float, tokens: tuple[str, ...]) -> Alignment:
+        """Run the decoder on 16-bit PCM; `duration` is that of the recording in seconds."""
         if self._decoder is None:
-            self._decoder = sphinx.create(**_SETTINGS)
+            self._decoder = sphinx.create_decoder(**_SETTINGS)
             self._guessed = set()
         try:
             self._guessed.update(sphinx.add_words(self._decoder, tokens))
-            found = sphinx.align(self._decoder, raw, tokens)
+            aligned = sphinx.align(self._decoder, pcm, tokens)
         except RuntimeError:
-            found = []
+            aligned = []
         guessed = tuple(sorted(self._guessed.intersection(tokens)))
-        if tuple(entry.name for entry in found) != tokens:
+        if tuple(entry.name for entry in aligned) != tokens:
             self._decoder = None  # a decoder that failed once keeps its half-finished utterance
-            return _failure(tokens, "no way through the audio fits the transcript: it is not what was said", guessed)
+            return _failure(tokens, "no path through the audio fits the transcript: it is not what was said", guessed)
         words = tuple(
-            Word(entry.name, *sphinx.place(entry.first, entry.stop, duration), source="aligned") for entry in found
+            Word(entry.name, *sphinx.to_seconds(entry.first, entry.stop, duration), source="aligned")
+            for entry in aligned
         )
-        score = sum(entry.score / (entry.stop - entry.first) for entry in found) / len(found)
+        score = sum(entry.score / (entry.stop - entry.first) for entry in aligned) / len(aligned)
         warning = f"the transcript does not match the audio (score {score:.0f}, at least {MATCH_SCORE:.0f} is needed)"
         matches = score >= MATCH_SCORE
         return Alignment(words, (), guessed, round(score, 2), matches, () if matches else (warning,))

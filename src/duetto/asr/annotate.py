@@ -1,45 +1,47 @@
-"""Words for every utterance of a manifest: aligned where there is a transcript, recognised where there is none.
+"""Annotate a manifest with words: align utterances that have a transcript, recognise the others.
 
     utterances ─▶ kept (timed words already) │ aligned │ recognised │ skipped │ failed ─▶ utterances, AlignmentReport
 
-The work goes on past every bad file and can be interrupted at any time: each answer is kept in the cache
-folder (`cache`) as soon as it and those before it are there, under a key made of everything it depends on (audio
-content, cut, transcript, engine, versions), and is found there by the next run.
+A bad file does not stop the work, and it can be interrupted at any time: each annotation is stored in the cache folder
+(`cache`) as soon as it and all before it are complete, under a key of everything it depends on
+(`annotation.cache_key`), and is reused by the next run.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from functools import cache, lru_cache
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from .. import audio
 from ..data.text import tokens
-from ..data.utterance import Utterance, Word
-from ..errors import ConfigurationError, DuettoError
-from ..utils import parallel
+from ..data.utterance import Utterance
+from ..errors import ConfigurationError
 from ..utils.progress import Progress
-from .align import Aligner
-from .cache import Cache, opened
-from .engines import Engine, SpeechRecogniser
+from .annotation import AnnotationJob, WordAnnotation, annotate, annotate_all, cache_key, recogniser
+from .cache import Cache, open_cache
+from .engines import RecogniserConfig
 from .language_model import LanguageModel
 
-VERSION = 1
-"""Raised when the same input may give another answer; cached answers of other versions are not used."""
+MissingTranscript = Literal["recognise", "skip"]
+"""What to do with an utterance that has no transcript."""
 
-Missing = Literal["recognise", "skip"]
+METHODS = ("transcript", "recognise", "segment")
+"""Methods of `find_words`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlignmentProblem:
-    """Why one utterance got no words. kind: `audio`, `no-transcript`, `no-word`, `mismatch`, `unheard`, `crash`."""
+    """Why one utterance got no words.
+
+    Attributes:
+        kind: `audio` (cannot be read), `no-transcript`, `no-word` (in the transcript), `mismatch` (of transcript and
+            audio), `unheard` (no word was recognised), or `crash` (of the worker process).
+        id: Of the utterance.
+        detail: The problem in a sentence.
+    """
 
     kind: str
     id: str
@@ -48,12 +50,19 @@ class AlignmentProblem:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentReport:
-    """What became of a manifest: total = kept + aligned + recognised + skipped + failed.
+    """Statistics of annotating a manifest: total = kept + aligned + recognised + skipped + failed.
 
-    kept: had timed words already. recognised: their words were found by sound alone. skipped: without a transcript,
-    by request. words: timed words in all. cached: answers taken from the cache. guessed: words with a guessed
-    pronunciation → utterances they are in. problems: one for each utterance that was skipped or failed, in manifest
-    order.
+    Attributes:
+        total: Number of utterances.
+        kept: Those that had timed words already.
+        aligned: Those whose transcript was aligned.
+        recognised: Those whose words were recognised from the audio alone.
+        skipped: Those without a transcript, if `missing="skip"`.
+        failed: Those that got no words.
+        words: Number of timed words.
+        cached: Annotations taken from the cache.
+        guessed: Word with a guessed pronunciation → number of utterances that contain it.
+        problems: One for each utterance that was skipped or failed, in manifest order.
     """
 
     total: int
@@ -68,7 +77,11 @@ class AlignmentReport:
     problems: tuple[AlignmentProblem, ...]
 
     def summary(self) -> str:
-        """One line for a log or a terminal."""
+        """Summarise the report.
+
+        Returns:
+            One line for a log or a terminal.
+        """
         kinds = Counter(problem.kind for problem in self.problems)
         reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         return (
@@ -79,109 +92,106 @@ class AlignmentReport:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One utterance's work, picklable. transcript None: recognise with `engine`."""
-
-    audio: str
-    start: float | None
-    end: float | None
-    transcript: str | None
-    engine: Engine
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Its answer: words, or a problem (kind and detail). Problems of kind `audio` and `crash` are not cached."""
-
-    words: tuple[Word, ...] = ()
-    guessed: tuple[str, ...] = ()
-    problem: str | None = None
-    detail: str = ""
-
-
 def align_manifest(
     utterances: Iterable[Utterance],
     *,
     workers: int = 1,
     cache_folder: str | Path | None = None,
     progress: Progress | None = None,
-    missing: Missing = "recognise",
-    engine: Engine | None = None,
+    missing: MissingTranscript = "recognise",
+    asr: RecogniserConfig | None = None,
 ) -> tuple[list[Utterance], AlignmentReport]:
-    """Give every utterance its words with times; returns all of them, in order, and what happened.
+    """Give every utterance its words with times.
 
-    workers: processes; 1 works in this one. cache_folder: where answers are kept; None keeps none.
-    progress: told (done, total) utterances, at the start and after each.
-    missing: what to do without a transcript. engine: the recogniser for that; default pocketsphinx.
-    An utterance whose words have times already is left alone, and so is one that fails: the report names it.
+    Args:
+        utterances: Those whose words have times already are returned as they are.
+        workers: Processes; 1 works in this one.
+        cache_folder: Where annotations are stored; None for no cache.
+        progress: Called with (done, total) utterances, at the start and after each.
+        missing: What to do with utterances without a transcript.
+        asr: Recogniser for those; by default pocketsphinx.
+
+    Returns:
+        All utterances in order, those that failed unchanged; and the report.
+
+    Raises:
+        ConfigurationError: An argument is not valid, or the recogniser cannot start.
     """
     utterances = list(utterances)
     if workers < 1:
-        raise ConfigurationError(f"{workers} workers were asked for; give 1 or more")
+        raise ConfigurationError(f"workers is {workers}; give 1 or more")
     if missing not in ("recognise", "skip"):
         raise ConfigurationError(f"missing={missing!r} is not valid; give 'recognise' or 'skip'")
-    engine = engine or Engine()
-    settled, jobs = _plan(utterances, missing, engine)
-    keys = {i: _key(job) for i, job in jobs.items()} if cache_folder is not None else {}
-    with _cache(cache_folder, keys) as store:
-        known = _known(store, keys)
-        settled |= known
-        done = len(utterances) - len(jobs) + len(known)
+    annotations, jobs = _plan(utterances, missing, asr or RecogniserConfig())
+    keys = {i: cache_key(job) for i, job in jobs.items()} if cache_folder is not None else {}
+    with _open(cache_folder, keys) as cache:
+        cached = _cached(cache, keys)
+        annotations |= cached
+        pending = {i: job for i, job in jobs.items() if i not in cached}
+        done = len(utterances) - len(pending)
         if progress:
             progress(done, len(utterances))
-        waiting = [(i, job) for i, job in jobs.items() if i not in known]
-        if any(job.transcript is None for _, job in waiting):
-            _recogniser(engine)  # an engine that cannot start is one error here, not one for each utterance
-        answers = outcomes([job for _, job in waiting], work, workers)
-        for (i, _), outcome in zip(waiting, answers, strict=True):
-            settled[i] = outcome
-            if store and (key := keys[i]) and outcome.problem not in ("audio", "crash"):
-                store.put(key, asdict(outcome))
+        for i, annotation in _annotate(pending, workers):
+            annotations[i] = annotation
+            if cache is not None and (key := keys[i]) and annotation.is_cacheable:
+                cache.put(key, annotation.to_json())
             done += 1
             if progress:
                 progress(done, len(utterances))
-    return _collect(utterances, jobs, settled, len(known))
+    return _collect(utterances, jobs, annotations, len(cached))
 
 
 def _plan(
-    utterances: Sequence[Utterance], missing: Missing, engine: Engine
-) -> tuple[dict[int, Outcome], dict[int, Job]]:
-    """What is settled without work, and the work for the others, by position."""
-    settled: dict[int, Outcome] = {}
-    jobs: dict[int, Job] = {}
+    utterances: Sequence[Utterance], missing: MissingTranscript, asr: RecogniserConfig
+) -> tuple[dict[int, WordAnnotation], dict[int, AnnotationJob]]:
+    """Annotations that need no work, and jobs for the other utterances, by position."""
+    annotations: dict[int, WordAnnotation] = {}
+    jobs: dict[int, AnnotationJob] = {}
     for i, utterance in enumerate(utterances):
         words = utterance.words or ()
         transcript = utterance.text
         if transcript is None and words:
             transcript = " ".join(word.word for word in words)
         if words and all(word.start is not None for word in words):
-            settled[i] = Outcome(words)
+            annotations[i] = WordAnnotation(words)
         elif transcript is None and missing == "skip":
-            settled[i] = Outcome(problem="no-transcript", detail="it has no transcript, and missing='skip' was asked")
+            annotations[i] = WordAnnotation(problem="no-transcript", detail="it has no transcript (missing='skip')")
         else:
-            jobs[i] = Job(str(utterance.audio), utterance.start, utterance.end, transcript, engine)
-    return settled, jobs
+            jobs[i] = AnnotationJob(str(utterance.audio), utterance.start, utterance.end, transcript, asr)
+    return annotations, jobs
+
+
+def _annotate(pending: Mapping[int, AnnotationJob], workers: int) -> Iterator[tuple[int, WordAnnotation]]:
+    """Position and annotation of each job, in order."""
+    for job in pending.values():
+        if job.transcript is None:
+            recogniser(job.asr)  # one that cannot start is a single error here, not one for each utterance
+            break
+    yield from zip(pending, annotate_all(list(pending.values()), annotate, workers), strict=True)
 
 
 def _collect(
-    utterances: Sequence[Utterance], jobs: dict[int, Job], settled: dict[int, Outcome], cached: int
+    utterances: Sequence[Utterance],
+    jobs: Mapping[int, AnnotationJob],
+    annotations: Mapping[int, WordAnnotation],
+    cached: int,
 ) -> tuple[list[Utterance], AlignmentReport]:
+    """The utterances with the words of their annotations, and the report."""
     result: list[Utterance] = []
     problems: list[AlignmentProblem] = []
     guessed: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for i, utterance in enumerate(utterances):
-        outcome = settled[i]
-        guessed.update(outcome.guessed)
-        if outcome.problem:
+        annotation = annotations[i]
+        guessed.update(annotation.guessed)
+        if annotation.problem:
             counts["skipped" if i not in jobs else "failed"] += 1
-            problems.append(AlignmentProblem(outcome.problem, utterance.id, outcome.detail))
+            problems.append(AlignmentProblem(annotation.problem, utterance.id, annotation.detail))
             result.append(utterance)
             continue
         counts["kept" if i not in jobs else "recognised" if jobs[i].transcript is None else "aligned"] += 1
-        counts["words"] += len(outcome.words)
-        result.append(utterance if i not in jobs else replace(utterance, words=outcome.words))
+        counts["words"] += len(annotation.words)
+        result.append(utterance if i not in jobs else replace(utterance, words=annotation.words))
     names = ("kept", "aligned", "recognised", "skipped", "failed", "words")
     return result, AlignmentReport(
         total=len(utterances),
@@ -192,131 +202,81 @@ def _collect(
     )
 
 
-@lru_cache(maxsize=1)
-def _aligner() -> Aligner:
-    return Aligner()
-
-
-@lru_cache(maxsize=1)
-def _recogniser(engine: Engine) -> SpeechRecogniser:
-    return engine.start()
-
-
-def work(job: Job) -> Outcome:
-    """Do one job in this process; everything that an utterance can have wrong with it becomes a problem."""
-    try:
-        samples = audio.load(job.audio, start=job.start, end=job.end).samples
-    except DuettoError as error:
-        return Outcome(problem="audio", detail=str(error))
-    if job.transcript is None:
-        words = _recogniser(job.engine).recognise(samples)
-        return Outcome(words) if words else Outcome(problem="unheard", detail="no word was recognised in it")
-    alignment = _aligner().align(samples, job.transcript)
-    if not alignment.words and not alignment.unaligned:
-        return Outcome(problem="no-word", detail=" ".join(alignment.warnings))
-    if not alignment.matches:
-        return Outcome(guessed=alignment.guessed, problem="mismatch", detail=" ".join(alignment.warnings))
-    return Outcome(alignment.words, alignment.guessed)
-
-
-def outcomes(jobs: Sequence[Job], function: Callable[[Job], Outcome], workers: int) -> Iterator[Outcome]:
-    """function(job) of each job, in their order, in `workers` processes (1: this one).
-
-    A process that dies takes only its own job with it, which becomes a problem of kind `crash`.
-    """
-    return parallel.in_order(function, jobs, workers=workers, processes=True, crashed=_crashed)
-
-
-def _crashed(job: Job) -> Outcome:
-    return Outcome(problem="crash", detail=f"{job.audio}: the process that worked on it died")
-
-
-@cache
-def _digest(path: str, size: int, modified: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _key(job: Job) -> str | None:
-    """Names everything an outcome depends on; None where the audio cannot be read."""
-    try:
-        status = Path(job.audio).stat()
-        digest = _digest(job.audio, status.st_size, status.st_mtime_ns)
-    except OSError:
-        return None
-    engine = job.engine.identity if job.transcript is None else None
-    parts = [VERSION, version("pocketsphinx"), digest, job.start, job.end, job.transcript, engine]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _cache(
+def _open(
     folder: str | Path | None, keys: Mapping[int, str | None]
 ) -> AbstractContextManager[Cache] | AbstractContextManager[None]:
-    """The cache that is asked for; one that holds all that can be asked of it need not be writable."""
+    """The cache in a folder; one that holds all the keys need not be writable."""
     if folder is None:
         return nullcontext()
     readable = [i for i, key in keys.items() if key]
-    return opened(Path(folder), lambda store: len(_known(store, keys)) == len(readable))
+    return open_cache(Path(folder), lambda cache: len(_cached(cache, keys)) == len(readable))
 
 
-def _known(store: Cache | None, keys: Mapping[int, str | None]) -> dict[int, Outcome]:
-    """Outcomes that the cache holds, by position."""
-    found = {i: _outcome(store.get(key)) for i, key in keys.items() if store is not None and key}
-    return {i: outcome for i, outcome in found.items() if outcome is not None}
-
-
-def _outcome(answer: dict[str, Any] | None) -> Outcome | None:
-    """What the cache holds of an outcome; None for what is missing or damaged."""
-    if answer is None:
-        return None
-    try:
-        words = tuple(Word(**word) for word in answer["words"])
-        return Outcome(words, tuple(answer["guessed"]), answer["problem"], answer["detail"])
-    except (DuettoError, KeyError, TypeError):
-        return None
-
-
-WAYS = ("transcript", "recognise", "segment")
+def _cached(cache: Cache | None, keys: Mapping[int, str | None]) -> dict[int, WordAnnotation]:
+    """Annotations in the cache, by position."""
+    found = {i: WordAnnotation.from_json(cache.get(key)) for i, key in keys.items() if cache is not None and key}
+    return {i: annotation for i, annotation in found.items() if annotation is not None}
 
 
 def find_words(
     utterances: Sequence[Utterance],
     *,
     by: str = "transcript",
-    missing: Missing = "recognise",
-    engine: Engine | None = None,
-    anew: bool = False,
+    missing: MissingTranscript = "recognise",
+    asr: RecogniserConfig | None = None,
+    realign: bool = False,
     workers: int = 1,
     cache_folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[list[Utterance], AlignmentReport]:
-    """All utterances, in order, with the words that were found, and a report of what was not.
+    """Find the words of every utterance by a chosen method.
 
-    by: one of `WAYS`. missing: what `transcript` does without one. engine: the recogniser. anew: find words
-    where there are timed ones already; `recognise` and `segment` always do.
-    An utterance in which nothing was found by `recognise` or `segment` has words (), not its old ones.
+    Args:
+        utterances: Keep their transcripts, whatever the method.
+        by: `transcript` (as `align_manifest`), `recognise` (ignore transcripts and words), or `segment` (the same,
+            and find word-like segments without spelling).
+        missing: What `transcript` does with utterances without one.
+        asr: The speech recogniser; by default pocketsphinx.
+        realign: Whether `transcript` replaces timed words; the other methods always do.
+        workers: As for `align_manifest`.
+        cache_folder: As for `align_manifest`.
+        progress: As for `align_manifest`.
+
+    Returns:
+        All utterances in order, and the report. If `recognise` or `segment` finds nothing in an utterance its words
+        are (), not its old ones.
+
+    Raises:
+        ConfigurationError: An argument is not valid, or the recogniser cannot start.
     """
-    if by not in WAYS:
-        raise ConfigurationError(f"words can't be found by {by!r}; choose from {', '.join(WAYS)}")
-    blind = by != "transcript"
+    if by not in METHODS:
+        raise ConfigurationError(f"words can't be found by {by!r}; choose from {', '.join(METHODS)}")
+    from_audio = by != "transcript"
     if by == "segment":
-        engine = Engine("segments")
-    given = [_stripped(u, blind) if blind or anew else u for u in utterances]
+        asr = RecogniserConfig("segments")
+    stripped = [_strip(u, text=from_audio) if from_audio or realign else u for u in utterances]
     found, report = align_manifest(
-        given, workers=workers, cache_folder=cache_folder, progress=progress, missing=missing, engine=engine
+        stripped, workers=workers, cache_folder=cache_folder, progress=progress, missing=missing, asr=asr
     )
     pairs = zip(found, utterances, strict=True)
-    if blind:
+    if from_audio:
         return [replace(f, words=f.words or (), text=u.text) for f, u in pairs], report
     return [replace(f, words=f.words or u.words, text=u.text) for f, u in pairs], report
 
 
-def _stripped(utterance: Utterance, blind: bool) -> Utterance:
-    """Without what must not be seen: its words, whose spelling stands in for a transcript, and that too if `blind`."""
-    spelled = utterance.text or " ".join(word.word for word in utterance.words or ()) or None
-    return replace(utterance, words=None, text=None if blind else spelled)
+def _strip(utterance: Utterance, *, text: bool) -> Utterance:
+    """Remove an utterance's words and, if `text`, its transcript; else the words become the transcript it lacks."""
+    transcript = utterance.text or " ".join(word.word for word in utterance.words or ()) or None
+    return replace(utterance, words=None, text=None if text else transcript)
 
 
-def language_of(utterances: Iterable[Utterance]) -> LanguageModel:
-    """An n-gram of the transcripts of `utterances`; give training utterances alone."""
+def language_model_of(utterances: Iterable[Utterance]) -> LanguageModel:
+    """Estimate an n-gram model from transcripts.
+
+    Args:
+        utterances: Of the training part only.
+
+    Returns:
+        The model.
+    """
     return LanguageModel.from_corpus([tokens(utterance) for utterance in utterances])

@@ -1,14 +1,15 @@
-"""Answers that were found already, in the folder of a cache: equal answers are equal bytes.
+"""Cache of annotations on disk: equal contents are equal bytes.
 
-    words.jsonl          all answers, a line each, sorted by key; replaced as a whole
-    words.jsonl.journal  what a call has found that is going on, or was ended early
-    lock                 held by the one process that adds answers
+    words.jsonl          all entries, one a line, sorted by key; replaced as a whole
+    words.jsonl.journal  entries of a call that is running or was interrupted
+    lock                 held by the one process that adds entries
 
-How calls were interrupted, and in which order they came, thus leaves no trace in `words.jsonl`.
+Interruptions and the order of calls therefore leave no trace in `words.jsonl`.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -26,33 +27,49 @@ _log = logging.getLogger(__name__)
 
 
 class Cache:
-    """The answers in a folder by key; `put` keeps another one. Made by `opened`."""
+    """The entries in a folder, by key. Opened by `open_cache`.
+
+    Args:
+        folder: Need not exist.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path, self._journal = folder / CACHE_NAME, folder / JOURNAL_NAME
-        self._answers: dict[str, dict[str, Any]] = {}
+        self._entries: dict[str, dict[str, Any]] = {}
         self._content = _read(self._path)
         self.unfinished = self._journal.exists()
         for line in (self._content + _read(self._journal)).split(b"\n"):
             try:
                 record = json.loads(line)
-                self._answers[record.pop("key")] = record
+                self._entries[record.pop("key")] = record
             except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-                continue  # damaged, or cut short when a call was killed
+                continue  # damaged, or cut short when a process was killed
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The answer of a key."""
-        return self._answers.get(key)
+        """Look an entry up.
 
-    def put(self, key: str, answer: dict[str, Any]) -> None:
-        """Keep an answer, so that it is found again even if this process is killed now."""
-        self._answers[key] = answer
+        Args:
+            key: Its key.
+
+        Returns:
+            The entry; None if there is none.
+        """
+        return self._entries.get(key)
+
+    def put(self, key: str, entry: dict[str, Any]) -> None:
+        """Add an entry to the journal, where it survives if this process is killed.
+
+        Args:
+            key: Its key.
+            entry: Any JSON object.
+        """
+        self._entries[key] = entry
         with self._journal.open("ab") as file:
-            file.write(_line(key, answer))
+            file.write(_line(key, entry))
 
     def settle(self) -> None:
-        """Move what is in the journal to its place."""
-        content = b"".join(_line(key, answer) for key, answer in sorted(self._answers.items()))
+        """Merge the journal into `words.jsonl`."""
+        content = b"".join(_line(key, entry) for key, entry in sorted(self._entries.items()))
         if content != self._content:
             files.write_bytes(self._path, content)
             self._content = content
@@ -60,10 +77,16 @@ class Cache:
 
 
 @contextmanager
-def opened(folder: Path, complete: Callable[[Cache], bool]) -> Iterator[Cache]:
-    """The cache in a folder, to read where it is `complete` already (no right to write is needed then), else to add to.
+def open_cache(folder: Path, complete: Callable[[Cache], bool]) -> Iterator[Cache]:
+    """Open the cache in a folder; wait while another process adds to it.
 
-    Waits while another process adds to it.
+    Args:
+        folder: Created if missing.
+        complete: Whether a cache holds everything that is needed. Such a cache is only read, which takes no write
+            permission and no lock.
+
+    Yields:
+        The cache, which is settled at the end.
     """
     cache = Cache(folder)
     if complete(cache) and not cache.unfinished:
@@ -76,6 +99,28 @@ def opened(folder: Path, complete: Callable[[Cache], bool]) -> Iterator[Cache]:
         cache.settle()
 
 
+def content_digest(path: str | Path) -> str:
+    """Identify a file by its content; the digest is remembered in this process until size or time stamp change.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    path = Path(path).absolute()
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _digest(path: Path, size: int, modified: int) -> str:
+    return files.digest(path)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -83,5 +128,5 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _line(key: str, answer: dict[str, Any]) -> bytes:
-    return to_json({"key": key, **answer}).encode() + b"\n"
+def _line(key: str, entry: dict[str, Any]) -> bytes:
+    return to_json({"key": key, **entry}).encode() + b"\n"

@@ -1,23 +1,22 @@
-"""Language models: which word sequences the recogniser may expect.
+"""Language models: which word sequences the recogniser expects.
 
     sentences ─ from_corpus ─▶ LanguageModel (n-gram)               ─▶ decoder
     vocabulary ─ word_loop ─▶ LanguageModel (any word at any time)  ─▶ decoder
 
-Both are handed over as an ARPA file. (A word loop could also be a JSGF grammar; pocketsphinx searches its
-lattice tens of times slower than real time, and gives no confidence without. A uniform unigram says the same.)
+Both are passed to pocketsphinx as ARPA files. (A word loop could also be a JSGF grammar, but pocketsphinx searches its
+lattice tens of times slower than real time, and gives no confidence without. A uniform unigram is equivalent.)
 
-The recogniser's own model knows general English. Where the wording is known beforehand, a model that
-follows it recognises far better: the n-gram where the order of words is known too, the loop where only
-the words are. A model taken from the transcripts of test utterances has seen the answer: take it from
-training transcripts.
+The recogniser's own model covers general English. Where the wording is known in advance, a matching model recognises
+far better: the n-gram if word order is known too, the loop if only the words are. A model built from the transcripts of
+test utterances leaks the answer: use training transcripts.
 
-The n-gram probabilities are smoothed by interpolation (Witten & Bell 1991, method C). With c(h w) the
-count of word w after history h, c(h) that of the history, T(h) the number of different words after it:
+The n-gram probabilities are smoothed by interpolation (Witten & Bell 1991, method C). With c(h w) the count of word w
+after history h, c(h) that of the history, and T(h) the number of distinct words after it:
 
     P(w | h) = (c(h w) + T(h) P(w | h')) / (c(h) + T(h)),      h' = h without its first word
 
-and P(w | no history) the same over 1 / V, for V different words. The back-off weight of h, which an ARPA
-file needs for words that were never seen after h, is then T(h) / (c(h) + T(h)).
+and P(w | no history) is the same over 1 / V, for V distinct words. The back-off weight of h, which an ARPA file needs
+for words never seen after h, is then T(h) / (c(h) + T(h)).
 
 Example:
     >>> LanguageModel.from_corpus(["we won the game", "we lost the game"]).words
@@ -41,49 +40,68 @@ from ..errors import ConfigurationError, ModelError
 from ..utils.reading import Record, shortened
 from . import arpa
 from .arpa import END, LONGEST_HISTORY, NEVER, START
-from .pronunciation import guess, pronunciations
-from .sphinx import create
+from .letter_to_sound import LONGEST_WORD, guess
+from .pronunciation import pronunciations
+from .sphinx import create_decoder
 
-LONGEST_WORD, MOST_LETTERS = 100, 1_000_000
-"""Letters of a word, and of all words of a model together: pronouncing those that no dictionary has takes 0.15 ms a
-letter."""
+MOST_LETTERS = 1_000_000
+"""Letters of all words of a model together: guessing the pronunciation of unknown words takes 0.15 ms a letter."""
 
 _WORD = re.compile(r"'?[a-z][a-z']*")
 
-Kind = Literal["general", "ngram", "loop"]
+LanguageModelType = Literal["general", "ngram", "loop"]
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """What the recogniser expects to hear.
+    """The language model of a recogniser.
 
-    kind: `general` (the English model in the wheel of pocketsphinx), `ngram`, or `loop`.
-    words: every word it can recognise, sorted; empty for `general`.
-    arpa: the text of its ARPA file; empty for `general`.
+    Attributes:
+        kind: `general` (the English model of the pocketsphinx wheel), `ngram`, or `loop`.
+        words: All words that can be recognised, sorted; empty for `general`.
+        arpa: Content of the ARPA file; empty for `general`.
     """
 
-    kind: Kind = "general"
+    kind: LanguageModelType = "general"
     words: tuple[str, ...] = ()
     arpa: str = ""
 
     @classmethod
     def from_corpus(cls, sentences: Iterable[str | Sequence[str]], order: int = 3) -> LanguageModel:
-        """An n-gram over sentences (texts, or lists of tokens as `vocabulary.normalise` gives them).
+        """Estimate an n-gram model.
 
-        order: words of a history plus one, 1–5. Sentences without a word are passed over.
+        Args:
+            sentences: Texts, or token lists as `data.text.normalise` returns them; those without words are ignored.
+            order: Length of the n-grams, 1–5.
+
+        Returns:
+            The model.
+
+        Raises:
+            ConfigurationError: `order` is out of range, or there is no word.
         """
         if not 1 <= order <= LONGEST_HISTORY + 1:
-            raise ConfigurationError(f"an n-gram of order {order} was asked for; give 1 to {LONGEST_HISTORY + 1}")
-        tokens = [kept for sentence in sentences if (kept := _tokens(sentence))]
-        words = tuple(sorted({word for sentence in tokens for word in sentence}))
+            raise ConfigurationError(f"an n-gram of order {order} is not valid; give 1 to {LONGEST_HISTORY + 1}")
+        token_lists = [tokens for sentence in sentences if (tokens := _tokens(sentence))]
+        words = tuple(sorted({word for tokens in token_lists for word in tokens}))
         if not words:
             raise ConfigurationError("no sentence holds a word: a language model needs at least one")
-        return cls("ngram", words, _arpa(tokens, len(words), order))
+        return cls("ngram", words, _arpa(token_lists, len(words), order))
 
     @classmethod
     def word_loop(cls, vocabulary: Iterable[str]) -> LanguageModel:
-        """Any word of the vocabulary at any time, all equally likely: for commands and fixed word lists."""
+        """Allow any word of a vocabulary at any time, all equally likely: for commands and fixed word lists.
+
+        Args:
+            vocabulary: The words; each is normalised.
+
+        Returns:
+            The model.
+
+        Raises:
+            ConfigurationError: There is no word.
+        """
         words = tuple(sorted({token for entry in vocabulary for token in _tokens(entry)}))
         if not words:
             raise ConfigurationError("the vocabulary holds no word: a word loop needs at least one")
@@ -91,21 +109,28 @@ class LanguageModel:
 
     @classmethod
     def from_json(cls, record: Record) -> LanguageModel:
-        """The model in a file, which pocketsphinx can load: see `arpa.check`.
+        """Read a model from a JSON object and validate it, so that pocketsphinx can load it (`arpa.check`).
 
         Args:
-            record: With the fields of this class. What is wrong with it is an error of its class.
+            record: With the fields of this class.
+
+        Returns:
+            The model.
+
+        Raises:
+            DuettoError: The record is not valid; the error class is that of `record`.
         """
         kind, words, text = record.text("kind"), record.texts("words"), record.text("arpa")
-        if kind not in get_args(Kind):
-            raise record.wrong(f"'kind' must be one of {', '.join(get_args(Kind))}, not {shortened(kind)}")
+        if kind not in get_args(LanguageModelType):
+            raise record.wrong(f"'kind' must be one of {', '.join(get_args(LanguageModelType))}, not {shortened(kind)}")
         if kind == "general" and not words and not text:
             return cls()
-        odd = [word for word in words if not _WORD.fullmatch(word) or len(word) > LONGEST_WORD]
-        if odd or not 0 < len(set(words)) == len(words) or sum(map(len, words)) > MOST_LETTERS or kind == "general":
+        invalid = [word for word in words if not _WORD.fullmatch(word) or len(word) > LONGEST_WORD]
+        if invalid or not 0 < len(set(words)) == len(words) or sum(map(len, words)) > MOST_LETTERS or kind == "general":
             raise record.wrong(
                 f"'words' must be different words of a to z and the apostrophe, of up to {LONGEST_WORD} letters, "
-                f"{MOST_LETTERS:,} together; none of a general model" + (f", not {shortened(odd[0])}" if odd else "")
+                f"{MOST_LETTERS:,} together; none of a general model"
+                + (f", not {shortened(invalid[0])}" if invalid else "")
             )
         try:
             arpa.check(text, words)
@@ -115,16 +140,22 @@ class LanguageModel:
 
     @property
     def digest(self) -> str:
-        """Names the content: equal models have equal digests."""
+        """Hash of the content, 16 hexadecimal digits: equal models have equal digests."""
         return hashlib.sha256("\n".join((self.kind, *self.words, self.arpa)).encode()).hexdigest()[:16]
 
     def decoder(self) -> tuple[Any, tuple[str, ...]]:
-        """A decoder that expects this, and the words whose pronunciation had to be guessed.
+        """Create a pocketsphinx decoder with this model.
 
-        Its dictionary holds the words of the model alone: with all of CMUdict the same takes 25 s to load.
+        Its dictionary contains the words of the model only: loading all of CMUdict as well would take 25 s.
+
+        Returns:
+            The decoder, and the words whose pronunciation was guessed.
+
+        Raises:
+            ModelError: pocketsphinx cannot load the model.
         """
         if self.kind == "general":
-            return create(), ()
+            return create_decoder(), ()
         known = {word: pronunciations(word) for word in self.words}
         guessed = tuple(word for word in self.words if not known[word])
         entries = known | {word: (guess(word),) for word in guessed}
@@ -138,7 +169,7 @@ class LanguageModel:
             model.write_text(self.arpa, encoding="utf-8")
             dictionary.write_text("".join(lines), encoding="utf-8")
             try:
-                return create(lm=str(model), dict=str(dictionary)), guessed
+                return create_decoder(lm=str(model), dict=str(dictionary)), guessed
             except (RuntimeError, ValueError) as error:
                 raise ModelError(
                     f"pocketsphinx can't load the language model ({error}); train or export again"
@@ -146,8 +177,8 @@ class LanguageModel:
 
 
 def _tokens(sentence: str | Sequence[str]) -> tuple[str, ...]:
-    """Without what is too long to be spoken as one word."""
-    tokens = normalise(sentence if isinstance(sentence, str) else " ".join(sentence))
+    """The tokens of a sentence (a list holds tokens already) that are short enough to be words."""
+    tokens = normalise(sentence) if isinstance(sentence, str) else sentence
     return tuple(token for token in tokens if len(token) <= LONGEST_WORD)
 
 

@@ -1,11 +1,11 @@
-"""How well word boundaries and words were found: precision, recall, F-score, R-value, time errors, word error rate.
+"""Metrics of segmentation and recognition: precision, recall, F-score, R-value, time errors, word error rate.
 
     reference words, found words ─ boundary_counts ─▶ BoundaryCounts ─▶ .precision .recall .f_score .r_value
-                                 ─ boundary_errors ─▶ BoundaryErrors    how far the times of equal words lie apart
+                                 ─ boundary_errors ─▶ BoundaryErrors    time differences of equal words
     reference words, found words ─ word_errors ─▶ WordErrors ─▶ .rate
 
-Counts of several utterances are added (`+`), never their rates averaged: a short utterance weighs as
-much as it holds. Conventions: a ratio is 0 where only one side holds something, nan where neither does.
+Counts of several utterances are added (`+`); rates are never averaged, so that an utterance weighs in proportion to its
+length. A ratio is 0 if only one side is non-empty, and NaN if neither is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ _FUZZ = 1e-9  # seconds: 0.12 − 0.10 counts as within a tolerance of 0.02
 
 @dataclass(frozen=True, slots=True)
 class BoundaryCounts:
-    """Boundaries in the reference, boundaries found, and `hits`: pairs of the two within the tolerance."""
+    """Counts behind precision and recall of boundaries.
+
+    Attributes:
+        hits: Pairs of a reference and a found boundary within the tolerance.
+        reference: Boundaries in the reference.
+        found: Boundaries found.
+    """
 
     hits: int
     reference: int
@@ -36,12 +42,12 @@ class BoundaryCounts:
 
     @property
     def precision(self) -> float:
-        """Share of the found boundaries that are right."""
+        """Fraction of the found boundaries that are correct."""
         return _ratio(self.hits, self.found, self.reference)
 
     @property
     def recall(self) -> float:
-        """Share of the reference boundaries that were found."""
+        """Fraction of the reference boundaries that were found."""
         return _ratio(self.hits, self.reference, self.found)
 
     @property
@@ -51,11 +57,11 @@ class BoundaryCounts:
 
     @property
     def r_value(self) -> float:
-        """How near to the ideal point of full recall without over-segmentation (Räsänen, Laine & Altosaar 2009).
+        """R-value: closeness to full recall without over-segmentation (Räsänen, Laine & Altosaar 2009).
 
         With recall H and over-segmentation O = found / reference − 1:
         R = 1 − (|r1| + |r2|) / 2, r1 = √((1 − H)² + O²), r2 = (H − O − 1) / √2. 1 is perfect; unlike the
-        F-score it cannot be raised by adding boundaries at random. Below 0 for more than about twice too many.
+        F-score it cannot be raised by adding random boundaries. Negative for more than about twice too many.
         """
         if self.reference == 0:
             return math.nan
@@ -70,21 +76,36 @@ def _ratio(numerator: int, denominator: int, other: int) -> float:
 
 
 def boundary_times(words: Iterable[Word]) -> NDArray[np.float64]:
-    """Sorted times (n,) in seconds of every start and end; where one word follows at once there is one boundary."""
+    """Collect the boundaries of words.
+
+    Args:
+        words: Those without times are ignored.
+
+    Returns:
+        Sorted times (n,) float64 in seconds of all starts and ends; an end that is also a start counts once.
+    """
     times = [time for word in words for time in (word.start, word.end) if time is not None]
     return np.unique(np.round(np.array(times, dtype=np.float64), 6))
 
 
 def boundary_counts(reference: ArrayLike, found: ArrayLike, tolerance: float = 0.02) -> BoundaryCounts:
-    """Count the boundaries that were found, each boundary of either side used once.
+    """Count the boundaries that were found; each boundary is paired at most once, and the pairing is maximal.
 
-    reference, found: times (n,), (m,) in seconds, any order; from words by `boundary_times`.
-    tolerance: seconds; 0.02 is usual for phones, 0.05 for words. The pairing is the largest possible.
+    Args:
+        reference: Times (n,) in seconds, in any order; for words from `boundary_times`.
+        found: Times (m,).
+        tolerance: In seconds; 0.02 is usual for phones, 0.05 for words.
+
+    Returns:
+        The counts.
+
+    Raises:
+        ConfigurationError: Times or tolerance are not finite.
     """
     if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise ConfigurationError(f"a tolerance of {tolerance} s was given; it must be a number of seconds from 0 on")
+        raise ConfigurationError(f"tolerance is {tolerance}; give seconds, 0 or more")
     first, second = _times(reference, "reference"), _times(found, "found")
-    # Both sorted and one tolerance for all: pairing the earliest two within reach never costs a later pair.
+    # Greedy pairing is optimal: both are sorted, and all pairs have the same tolerance.
     hits = i = j = 0
     while i < len(first) and j < len(second):
         gap = second[j] - first[i]
@@ -106,7 +127,14 @@ def _times(times: ArrayLike, name: str) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
-    """Edits of a shortest way from the reference words to the heard ones, and the number of reference words."""
+    """Edits that turn the reference words into the recognised ones.
+
+    Attributes:
+        substitutions: Number of words replaced.
+        deletions: Number of reference words that are missing.
+        insertions: Number of words that are not in the reference.
+        reference: Number of reference words.
+    """
 
     substitutions: int
     deletions: int
@@ -123,28 +151,35 @@ class WordErrors:
 
     @property
     def rate(self) -> float:
-        """Word error rate: edits per reference word; above 1 where much was inserted."""
+        """Word error rate: edits per reference word; above 1 if many words were inserted."""
         errors = self.substitutions + self.deletions + self.insertions
         if self.reference:
             return errors / self.reference
         return math.inf if errors else math.nan
 
 
-def word_errors(reference: Sequence[str], heard: Sequence[str]) -> WordErrors:
-    """Levenshtein errors between two word sequences, compared as they are: normalise both alike beforehand.
+def word_errors(reference: Sequence[str], recognised: Sequence[str]) -> WordErrors:
+    """Count the errors along a Levenshtein alignment of two word sequences.
 
-    Among equally short ways the one with the most words right is counted.
+    Among alignments with the same number of edits, one with the most correct words is counted.
+
+    Args:
+        reference: Words; they are compared as they are, so normalise both sequences first.
+        recognised: Words.
+
+    Returns:
+        The counts.
     """
-    pairs = _matching(reference, heard)
-    substitutions = sum(a is not None and b is not None and reference[a] != heard[b] for a, b in pairs)
+    pairs = _edit_path(reference, recognised)
+    substitutions = sum(a is not None and b is not None and reference[a] != recognised[b] for a, b in pairs)
     return WordErrors(substitutions, sum(b is None for _, b in pairs), sum(a is None for a, _ in pairs), len(reference))
 
 
-def _matching(reference: Sequence[str], heard: Sequence[str]) -> list[tuple[int | None, int | None]]:
+def _edit_path(reference: Sequence[str], recognised: Sequence[str]) -> list[tuple[int | None, int | None]]:
     """The shortest edit path with the most matches, as pairs of positions; None: deleted, or inserted."""
-    ids = {word: number for number, word in enumerate(dict.fromkeys((*reference, *heard)))}
+    ids = {word: number for number, word in enumerate(dict.fromkeys((*reference, *recognised)))}
     first = np.array([ids[word] for word in reference], dtype=np.int64)
-    second = np.array([ids[word] for word in heard], dtype=np.int64)
+    second = np.array([ids[word] for word in recognised], dtype=np.int64)
     n, m = len(first), len(second)
     edit = min(n, m) + 1  # cost of one edit, against −1 for a match: no number of matches outweighs an edit
     insertions = np.arange(m + 1, dtype=np.int64) * edit
@@ -171,9 +206,12 @@ def _matching(reference: Sequence[str], heard: Sequence[str]) -> list[tuple[int 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundaryErrors:
-    """Absolute time errors, in seconds, of the words that both sequences hold.
+    """Absolute time errors of the words that two sequences share.
 
-    starts, ends: (n,) float64, one for each paired word. unpaired: timed reference words without a pair.
+    Attributes:
+        starts: (n,) float64, in seconds, one for each paired word.
+        ends: (n,) float64, in seconds.
+        unpaired: Timed reference words without a pair.
     """
 
     starts: NDArray[np.float64]
@@ -188,7 +226,11 @@ class BoundaryErrors:
         )
 
     def summary(self) -> dict[str, float]:
-        """`{start,end}_{median,p90,max}` in seconds; nan where no word was paired."""
+        """Summarise the errors.
+
+        Returns:
+            `{start,end}_{median,p90,max}` in seconds; NaN if no word was paired.
+        """
         return {
             f"{name}_{label}": float(np.percentile(errors, share)) if len(errors) else math.nan
             for name, errors in (("start", self.starts), ("end", self.ends))
@@ -197,15 +239,20 @@ class BoundaryErrors:
 
 
 def boundary_errors(reference: Sequence[Word], found: Sequence[Word]) -> BoundaryErrors:
-    """How far the times of equal words lie apart; words are paired along a shortest edit path over their spelling.
+    """Compare the times of equal words, paired along a shortest edit path over their spelling.
 
-    Words without times take no part.
+    Args:
+        reference: Words; those without times are ignored.
+        found: Words; those without times are ignored.
+
+    Returns:
+        The absolute time errors.
     """
     first = [word for word in reference if word.start is not None]
     second = [word for word in found if word.start is not None]
     pairs = [
         (first[a], second[b])
-        for a, b in _matching([word.word for word in first], [word.word for word in second])
+        for a, b in _edit_path([word.word for word in first], [word.word for word in second])
         if a is not None and b is not None and first[a].word == second[b].word
     ]
     starts = np.array([(a.start or 0.0) - (b.start or 0.0) for a, b in pairs], dtype=np.float64)

@@ -1,8 +1,8 @@
-"""Word-like segments of speech without knowing any word: no recogniser, no transcript, no language.
+"""Unsupervised segmentation of speech into word-like units: no recogniser, no transcript, any language.
 
     samples (n,) ─▶ 10 ms frames: log-mel spectrum, energy, syllable envelope
                  ─▶ stretches of speech between pauses ─▶ candidates: peaks of the boundary score
-                 ─▶ the best sequence of boundaries (dynamic programming) ─▶ Word("", start, end, "segmented")
+                 ─▶ best sequence of boundaries (dynamic programming) ─▶ Word("", start, end, "segmented")
 
 Within a stretch, the boundaries b maximise
 
@@ -12,17 +12,18 @@ score(t) = change_weight · spectral change + dip_weight · dip − rise_weight 
 
 - spectral change: root mean square over mel bands of the difference (dB) between the mean log spectra of the
   30 ms after t and before t;
-- dip: how far the syllable envelope (300–3000 Hz, dB) lies below its highest point on either side, the
-  nearer of the two, at most 30 dB;
-- rise: the mean over bands of that difference where it is positive, at most 30 dB: releases of stops change the
-  spectrum abruptly, but mostly within words;
-- nucleus: a local maximum of the envelope, that is the vowel of a syllable (Mermelstein 1975).
+- dip: how far the syllable envelope (300–3000 Hz, dB) lies below the lower of its maxima on either side, at most
+  30 dB;
+- rise: the mean over bands of that difference if positive, at most 30 dB: stop releases change the spectrum
+  abruptly, but mostly within words;
+- nucleus: a local maximum of the envelope, i.e. the vowel of a syllable (Mermelstein 1975).
 
-Steps of this kind are surveyed by Räsänen, Doyle & Frank (2018); the score and its weights are duetto's own, tuned
-on the first half of the LJ Speech files at hand (docs/words.md gives the figures on the other half). The result
-is an approximation: about six in ten boundaries fall within 50 ms of a word boundary.
+Räsänen, Doyle & Frank (2018) survey methods of this kind; the score and its weights are duetto's own, tuned on half of
+a set of LJ Speech recordings (docs/words.md gives the results on the other half). The result is an approximation: about
+six in ten boundaries fall within 50 ms of a word boundary.
 
 Example:
+    >>> import numpy as np
     >>> segment(np.zeros(16_000, np.float32))
     ()
 """
@@ -46,72 +47,84 @@ from ..data.utterance import Word
 from ..errors import ConfigurationError
 
 STEP_SECONDS = 0.01
-"""Step from frame to frame; frame t is centred on t steps, and every boundary falls on such a centre."""
+"""Frame step in seconds; frame t is centred on t steps, and every boundary falls on such a centre."""
 
 _WINDOW_SECONDS = 0.025
 _FFT = 512
 _BANDS, _LOWEST, _HIGHEST = 24, 80.0, 7600.0  # mel bands; hertz
 _SYLLABLE = (300.0, 3000.0)  # hertz: first and second formant
-_RANGE_DB = 50.0  # a band this far below the loudest frames is as good as silent
+_RANGE_DB = 50.0  # a band this far below the loudest frames counts as silent
 _FLOOR = 1e-5  # added to every power, with the peak of the signal at 1: some 80 dB below a loud vowel
-_BLOCK = 8192  # frames transformed at a time: bounds memory
+_BLOCK = 8192  # frames transformed at once: bounds memory
 _REACH = 64  # candidates looked back over: far more than a word spans
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Parameters of the segmenter; the defaults were tuned as the module says."""
+class SegmenterConfig:
+    """Parameters of the segmenter; the module docstring describes how the defaults were tuned."""
 
     change_frames: int = 3
     """Frames before and after a boundary whose spectra are compared."""
     envelope_frames: int = 5
     """Frames of the Hann window that smooths the syllable envelope."""
     dip_frames: int = 19
-    """Frames on either side in which the highest point around a dip is looked for."""
+    """Frames on either side of a dip that are searched for the maxima."""
     change_weight: float = 0.47
+    """Weight of the spectral change in the boundary score."""
     dip_weight: float = 0.45
+    """Weight of the dip in the boundary score."""
     rise_weight: float = 0.85
+    """Weight of the rise, which is subtracted from the boundary score."""
     threshold: float = 8.4
-    """Score above which a boundary pays for itself, were it not for durations."""
+    """Score above which a boundary raises the objective, durations aside."""
     duration: float = 0.64
-    """Seconds of a segment that costs nothing. It is longer than a word: boundaries that score well shorten it."""
+    """Length of a segment without cost, in seconds. Longer than a word: boundaries of high score shorten segments."""
     duration_weight: float = 1.6
+    """Weight of the squared log ratio of a segment's length and `duration`."""
     no_nucleus: float = 2.5
-    """Cost of a segment in which no syllable has its nucleus."""
+    """Cost of a segment without a syllable nucleus."""
     nucleus_db: float = 1.0
-    """How far a nucleus stands above the envelope 30 ms before and after it, whichever is higher."""
+    """Height of a nucleus above the envelope 30 ms before and after it, whichever is higher, in dB."""
     pause_db: float = 27.0
     """A frame this far below the loud frames (95th percentile) is silent."""
     pause_frames: int = 10
-    """A silence of at least so many frames is a pause; shorter ones (closures of stops) belong to the speech."""
+    """Fewest frames of a pause; shorter silences (stop closures) belong to the speech."""
     shortest_frames: int = 3
-    """Stretches of speech and segments are at least this long."""
+    """Fewest frames of a stretch of speech, and of a segment."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("_frames"):
-                valid, rule = value >= 1 and value == int(value), "a whole number of frames from 1 on"
+                valid, rule = value >= 1 and value == int(value), "a whole number of frames, 1 or more"
             elif field.name == "duration":
                 valid, rule = 0 < value < math.inf, "seconds above 0"
             else:
-                valid, rule = 0 <= value < math.inf, "a number from 0 on"
+                valid, rule = 0 <= value < math.inf, "a number, 0 or more"
             if not valid:
                 raise ConfigurationError(f"segmenter setting {field.name}={value} is not valid; give {rule}")
 
 
-def segment(samples: np.ndarray, settings: Settings | None = None) -> tuple[Word, ...]:
-    """Word-like segments of samples (n,), floating-point at 16 kHz: `word=""`, `source="segmented"`, in order.
+def segment(samples: np.ndarray, settings: SegmenterConfig | None = None) -> tuple[Word, ...]:
+    """Segment speech into word-like units; the level of the recording does not matter.
 
-    They touch within a stretch of speech and leave pauses out. () where there is no speech. `AudioError`
-    says what is wrong with samples that are no recording. The level of the recording does not matter.
+    Args:
+        samples: (n,), floating-point at 16 kHz.
+        settings: By default the tuned ones.
+
+    Returns:
+        The segments in order, with `word=""` and `source="segmented"`: contiguous within a stretch of speech, with gaps
+        for pauses. () if there is no speech.
+
+    Raises:
+        AudioError: `samples` are not a valid signal.
     """
     signal = as_float(samples, max_amplitude=math.inf)
     if no_speech(signal):
         return ()
-    settings = settings or Settings()
+    settings = settings or SegmenterConfig()
     bands, energy, envelope = _features(signal, settings)
     score = _score(bands, envelope, settings)
     nuclei = _nuclei(envelope, settings.nucleus_db)
@@ -125,15 +138,19 @@ def segment(samples: np.ndarray, settings: Settings | None = None) -> tuple[Word
     return tuple(words)
 
 
-def from_words(words: Iterable[Word]) -> tuple[Word, ...]:
-    """The segments a recogniser found, without what it heard: its boundaries are better than its words.
+def without_spelling(words: Iterable[Word]) -> tuple[Word, ...]:
+    """Turn recognised words into segments: a recogniser's boundaries are more accurate than its words.
 
-    Words without times are left out.
+    Args:
+        words: Those without times are left out.
+
+    Returns:
+        The same times, with `word=""` and `source="segmented"`.
     """
     return tuple(Word("", word.start, word.end, "segmented") for word in words if word.start is not None)
 
 
-def _features(signal: NDArray[np.floating], settings: Settings) -> tuple[Floats, Floats, Floats]:
+def _features(signal: NDArray[np.floating], settings: SegmenterConfig) -> tuple[Floats, Floats, Floats]:
     """Log-mel spectrum (frames, bands), energy (frames,) and smoothed syllable envelope (frames,), all in dB."""
     length, step = samples(_WINDOW_SECONDS), samples(STEP_SECONDS)
     signal = signal - signal.mean(dtype=np.float64)
@@ -164,8 +181,8 @@ def _filters() -> Floats:
     return np.clip(np.minimum(up, down), 0, None)
 
 
-def _score(bands: Floats, envelope: Floats, settings: Settings) -> Floats:
-    """The boundary score of every frame (frames,), see the module."""
+def _score(bands: Floats, envelope: Floats, settings: SegmenterConfig) -> Floats:
+    """The boundary score of every frame (frames,), see the module docstring."""
     width, count = settings.change_frames, len(bands)
     total = np.cumsum(np.pad(bands, ((width + 1, width), (0, 0)), mode="edge"), axis=0)
     before = total[width : width + count] - total[:count]
@@ -179,14 +196,14 @@ def _score(bands: Floats, envelope: Floats, settings: Settings) -> Floats:
 
 
 def _sides(values: Floats, reach: int) -> tuple[Floats, Floats]:
-    """The maximum of each value and the `reach` before it, and of each and the `reach` after it."""
+    """Running maxima: of each value and the `reach` values before it, and of each and the `reach` values after it."""
     before = sliding_window_view(np.pad(values, (reach, 0), mode="edge"), reach + 1).max(axis=1)
     after = sliding_window_view(np.pad(values, (0, reach), mode="edge"), reach + 1).max(axis=1)
     return before, after
 
 
 def _nuclei(envelope: Floats, prominence: float) -> NDArray[np.intp]:
-    """Frames where the envelope has a local maximum that stands out by `prominence` dB within 30 ms."""
+    """Frames at which the envelope has a local maximum with a prominence of `prominence` dB within 30 ms."""
     left, right = _sides(-envelope, 3)
     peaks = _peaks(envelope)
     return peaks[(envelope - np.maximum(-left, -right))[peaks] >= prominence]
@@ -203,8 +220,8 @@ def _smooth(values: Floats, width: int) -> Floats:
     return sliding_window_view(padded, width) @ (window / window.sum())
 
 
-def _stretches(energy: Floats, settings: Settings) -> list[tuple[int, int]]:
-    """First and last frame of each stretch of speech, pauses between them."""
+def _stretches(energy: Floats, settings: SegmenterConfig) -> list[tuple[int, int]]:
+    """First frame and stop frame of each stretch of speech between pauses."""
     smooth = _smooth(energy, 3)
     loud = smooth > np.percentile(smooth, 95) - settings.pause_db
     flips = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
@@ -215,7 +232,12 @@ def _stretches(energy: Floats, settings: Settings) -> list[tuple[int, int]]:
 
 
 def _boundaries(
-    first: int, stop: int, candidates: NDArray[np.intp], score: Floats, nuclei: NDArray[np.intp], settings: Settings
+    first: int,
+    stop: int,
+    candidates: NDArray[np.intp],
+    score: Floats,
+    nuclei: NDArray[np.intp],
+    settings: SegmenterConfig,
 ) -> list[int]:
     """The best boundaries of one stretch, its two ends included."""
     shortest = settings.shortest_frames

@@ -1,13 +1,13 @@
-"""Words heard by Whisper (Radford et al. 2023), through the optional package faster-whisper.
+"""Speech recognition with Whisper (Radford et al. 2023), through the optional package faster-whisper.
 
     samples (n,) at 16 kHz ─ WhisperRecogniser.recognise ─▶ tuple[Word(…, source="recognised")]
 
-The model is a folder that the user has: the CTranslate2 conversion of any English or multilingual
-Whisper model. Nothing is ever downloaded. Its word times come from cross-attention and are about 20 ms
-coarse; align the recognised words (`align.Aligner`) where the times matter.
+The model is a folder supplied by the user: the CTranslate2 conversion of any English or multilingual Whisper model.
+Nothing is ever downloaded. Word times come from cross-attention and have a resolution of about 20 ms; align the
+recognised words (`align.Aligner`) if the times matter.
 
-Settings: English, beam of 5, temperature 0 (no random fallback: the same samples give the same words), and
-no conditioning on the previous 30 s (an error does not repeat itself).
+Decoding: English, beam size 5, temperature 0 (no random fallback: the same samples give the same words), and no
+conditioning on the previous 30 s (an error does not repeat itself).
 """
 
 from __future__ import annotations
@@ -35,10 +35,16 @@ _log = logging.getLogger(__name__)
 
 @final
 class WhisperRecogniser:
-    """faster-whisper over the model in folder `model`.
+    """A Whisper model, run by faster-whisper.
 
-    device, compute_type: those of `faster_whisper.WhisperModel` (`cpu`, `cuda`, `auto`; `int8`, `float16`, …).
-    Raises `MissingExtraError` where faster-whisper is not installed, `ModelError` for a folder without a model.
+    Args:
+        model: Folder of the model.
+        device: As for `faster_whisper.WhisperModel`: `cpu`, `cuda`, `auto`.
+        compute_type: As for `faster_whisper.WhisperModel`: `int8`, `float16`, ….
+
+    Raises:
+        MissingExtraError: faster-whisper is not installed.
+        ModelError: The folder holds no model that it can load.
     """
 
     def __init__(self, model: str | Path, *, device: str = "cpu", compute_type: str = "int8") -> None:
@@ -61,15 +67,22 @@ class WhisperRecogniser:
             raise ModelError(f"{folder}: faster-whisper cannot load this model ({error})") from error
 
     def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
-        """See `engines.SpeechRecogniser.recognise`."""
+        """Recognise the words of a recording; see `engines.SpeechRecogniser.recognise`.
+
+        Args:
+            samples: (n,), floating-point at 16 kHz.
+
+        Returns:
+            The words, normalised, with times and confidence; () if none was recognised.
+        """
         signal = as_float(samples, max_amplitude=math.inf)
         reason = no_speech(signal)
-        words = () if reason else tuple(self._hear(signal.astype(np.float32, copy=False)))
+        words = () if reason else tuple(self._transcribe(signal.astype(np.float32, copy=False)))
         if not words:
-            _log.warning("no word was recognised: %s", reason or "Whisper heard none")
+            _log.warning("no word was recognised: %s", reason or "Whisper found none")
         return words
 
-    def _hear(self, signal: np.ndarray) -> Iterator[Word]:
+    def _transcribe(self, signal: np.ndarray) -> Iterator[Word]:
         segments, _ = self._model.transcribe(
             signal,
             language="en",
@@ -78,17 +91,17 @@ class WhisperRecogniser:
             condition_on_previous_text=False,
             word_timestamps=True,
         )
-        duration, heard_until = seconds(len(signal), SAMPLE_RATE), 0.0
+        duration, previous_end = seconds(len(signal), SAMPLE_RATE), 0.0
         for segment in segments:
             for entry in segment.words or ():
-                start = min(max(float(entry.start), heard_until), duration)
+                start = min(max(float(entry.start), previous_end), duration)
                 end = min(max(float(entry.end), start), duration)
-                heard_until = end
-                yield from _words(normalise(entry.word), start, end, float(entry.probability))
+                previous_end = end
+                yield from _split(normalise(entry.word), start, end, float(entry.probability))
 
 
-def _words(tokens: list[str], start: float, end: float, confidence: float) -> Iterator[Word]:
-    """One word a token; tokens that Whisper wrote as one (`well-known`, `27`) share its time by their letters."""
+def _split(tokens: list[str], start: float, end: float, confidence: float) -> Iterator[Word]:
+    """One word a token; tokens that Whisper wrote as one (`well-known`, `27`) share its time by their lengths."""
     total = sum(map(len, tokens))
     position = 0
     for token in tokens:

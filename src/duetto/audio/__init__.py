@@ -3,31 +3,36 @@
     path · pipe · file object · {"waveform", "sample_rate"} ─ load ─▶ Waveform (mono float32, 16 kHz, warnings)
                                                             ─ stream ─▶ blocks of the same samples, in bounded memory
 
-WAV, FLAC, OGG, OPUS and MP3 (and whatever else the installed libsndfile reads) at any sample rate and
-with any number of channels. Channels are averaged; rates are converted by soxr at quality `HQ`
-(passband to 0.91 of the lower Nyquist frequency, stopband at 20 bits).
+WAV, FLAC, OGG, OPUS and MP3 (and whatever else the installed libsndfile reads) at any sample rate and with any number
+of channels. Channels are averaged; rates are converted by soxr at quality `HQ` (passband to 0.91 of the lower Nyquist
+frequency, stopband at 20 bits).
 
-Whatever a header states of the length, what is there is read: the file is decoded to its end, and a warning gives both
-lengths where they differ by more than `LENGTH_TOLERANCE`. Files that were joined (MP3, Ogg, FLAC, WAV, …) are read one
-after the other.
+Whatever length a header states, what is there is read: the file is decoded to its end, and a warning gives both lengths
+where they differ by more than `LENGTH_TOLERANCE`. Files that were joined (MP3, Ogg, FLAC, WAV, …) are read one after
+the other.
 
-What is odd but can be analysed gets an answer and a line in `Waveform.warnings`: silence, a constant
-(DC), a single sample, clipping, a narrow band, channels that cancel out, a truncated file. What cannot be
-analysed is an `AudioError` that names the file: missing, empty, damaged, not audio, NaN or infinite
-samples, a cut outside the file.
+What is odd but can be analysed is answered, with a line in `Waveform.warnings`: silence, a constant (DC), a single
+sample, clipping, a narrow band, channels that cancel out, a truncated file. What cannot be analysed is an `AudioError`
+that names the file: missing, empty, damaged, not audio, NaN or infinite samples, a cut outside the file.
 
+    timing      seconds ↔ samples ↔ frames
+    signal      the check of samples and sample rates
     pieces      a file put together from ranges of another
     mpeg        where the frames of an MP3 file lie
     containers  which streams a file holds, and what their headers state
     messages    keeps libmpg123 off standard error
     decode      streams → blocks of samples (soundfile)
+    cut         which frames to decode
     hints       what a file is that is no audio
     sources     paths, pipes, sockets, file objects → a seekable file
     levels      what is odd about the sound itself
     io          load, stream, duration, write (soxr)
+    activity    whether a signal can hold speech
+    augment     room, noise and microphone for training data
 """
 
-from .io import END_TOLERANCE, LENGTH_TOLERANCE, Properties, Source, Waveform, duration, load, properties, stream, write
+from .cut import END_TOLERANCE, LENGTH_TOLERANCE
+from .io import Properties, Source, Waveform, duration, load, properties, stream, write
 from .levels import CLIPPED_SHARE, SILENCE_PEAK
 from .sources import MAX_STREAM_BYTES, STREAM_TIMEOUT, is_stream, save
 

@@ -1,10 +1,10 @@
-"""What a file holds, whatever its headers state: the streams in it, in the form in which libsndfile reads them whole.
+"""Which streams a file holds, whatever its headers state, in the form in which libsndfile reads them to their end.
 
-    file ─ parts ─▶ [Part, …]: where the bytes of each stream lie, and how long its header says it is
+    file ─ find_streams ─▶ [StreamLayout, …]: where the bytes of each stream lie, and which length its header states
 
 A header may state more than there is (a copy that broke off), less (a recorder that was switched off), or nothing (a
-pipe); and a second file may follow the first. libsndfile believes the header, or stops at the first end. Here sizes
-are compared with the bytes that are there, corrected where they differ, and what follows is found.
+pipe); and a second file may follow the first. libsndfile trusts the header, or stops at the first end. Here sizes are
+compared with the bytes that are there, corrected where they differ, and what follows is found.
 """
 
 from __future__ import annotations
@@ -16,88 +16,113 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from . import mpeg
-from .pieces import Piece, Window, replaced
+from .pieces import FileWindow, Piece, patched
 
 _Order = Literal["little", "big"]
 _UNKNOWN_32 = 0x7F00_0000
-"""From here on a 32-bit size is the largest number a writer into a pipe could think of: it states nothing."""
+"""From here on a 32-bit size is a placeholder of a program that wrote into a pipe."""
 _UNKNOWN_64 = 1 << 62
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")
-"""What may follow the sound without being a chunk."""
-_LETTERS = frozenset(string.printable.encode())
+"""May follow the sound without being a chunk."""
+_PRINTABLE = frozenset(string.printable.encode())
 _W64_RIFF, _W64_DATA = bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One stream of a file.
+class StreamLayout:
+    """Where one stream of a file lies, and what its header states.
 
-    pieces: its bytes. share: what its header states, as a multiple of what is there. frames: how many there are, and
-    stated: how many its header states; None where libsndfile counts right. skip: frames before the sound. lost: bytes
-    that were left out. ended: False where the end of the stream is missing though its format marks it. hole: see
-    `pieces.Spliced`. noisy: whether libmpg123 decodes it.
+    Attributes:
+        pieces: Its bytes.
+        stated_ratio: Length that its header states, as a multiple of the length that is there.
+        frames: How many there are; None where libsndfile counts right.
+        stated_frames: How many its header states; None where libsndfile counts as it does.
+        skip: Frames before the sound.
+        lost_bytes: Bytes that were left out.
+        lacks_end: Whether its end is missing though its format marks it.
+        unbounded: Its bytes with a header that states no length; None where that is not needed.
+        hole: See `pieces.SplicedFile`.
+        is_mpeg: Whether libmpg123 decodes it.
     """
 
     pieces: tuple[Piece, ...]
-    share: float = 1.0
+    stated_ratio: float = 1.0
     frames: int | None = None
-    stated: int | None = None
+    stated_frames: int | None = None
     skip: int = 0
-    lost: int = 0
-    ended: bool = True
-    endless: tuple[Piece, ...] | None = None
+    lost_bytes: int = 0
+    lacks_end: bool = False
+    unbounded: tuple[Piece, ...] | None = None
     hole: int = 0
-    noisy: bool = False
+    is_mpeg: bool = False
 
 
-_Reader = Callable[[Window, int], tuple[Part, int]]
-"""The stream that begins at a position of a file, and where it ends: at the end of the file, or where one begins that
-was joined to it."""
+_Reader = Callable[[FileWindow, int], tuple[StreamLayout, int]]
+"""From a position where a stream begins to its layout and its end: the end of the file, or where another stream begins
+that was joined to it."""
 
 
-def parts(file: BinaryIO) -> list[Part]:
-    """The streams of a seekable file, in their order; one at least, which need not be audio."""
-    window = Window(file)
-    at = mpeg.id3_size(window.at(0, 10))
-    found: list[Part] = []
+def find_streams(file: BinaryIO) -> list[StreamLayout]:
+    """Find the streams of a file.
+
+    Args:
+        file: Seekable.
+
+    Returns:
+        The streams in their order; at least one, which need not be audio.
+    """
+    window = FileWindow(file)
+    at = mpeg.id3_size(window.read(0, 10))
+    found: list[StreamLayout] = []
     while at < window.size and (reader := _reader(window, at)) is not None:
-        part, at = reader(window, at)
-        found.append(part)
-    return found or list(_mpeg(window)) or [Part(((0, window.size),), noisy=True)]
+        layout, at = reader(window, at)
+        found.append(layout)
+    return found or list(_mpeg(window)) or [StreamLayout(((0, window.size),), is_mpeg=True)]
 
 
-def _reader(window: Window, at: int) -> _Reader | None:
-    head = window.at(at, 40)
+def _reader(window: FileWindow, at: int) -> _Reader | None:
+    head = window.read(at, 40)
     return next((reader for magic, reader in _READERS if head.startswith(magic)), None)
 
 
-def _mpeg(window: Window) -> Iterator[Part]:
-    for stream in mpeg.streams(window, 0):
+def _mpeg(window: FileWindow) -> Iterator[StreamLayout]:
+    for stream in mpeg.find_streams(window, 0):
         count = stream.frames * stream.header.samples
         complete = stream.stated in (0, stream.frames)
         length = max(1, count - stream.delay - (stream.padding if complete else 0))
-        yield Part(
+        yield StreamLayout(
             tuple(stream.pieces),
             frames=length,
-            stated=None if complete else stream.stated * stream.header.samples,
+            stated_frames=None if complete else stream.stated * stream.header.samples,
             skip=stream.delay,
-            lost=stream.lost,
-            hole=_MOST_OF_A_FRAME * (stream.frames + 2),
-            noisy=True,
+            lost_bytes=stream.lost_bytes,
+            hole=_MAX_FRAME_BYTES * (stream.frames + 2),
+            is_mpeg=True,
         )
 
 
-_MOST_OF_A_FRAME = 4096
-"""Bytes; with a hole of so many for every frame, no estimate of libmpg123 from the size of the file is too low."""
+_MAX_FRAME_BYTES = 4096
+"""With a hole of so many bytes for every frame, no estimate of libmpg123 from the size of the file is too low."""
+
+
+def _to_end(window: FileWindow, first: int, stated_frames: int | None = None) -> tuple[StreamLayout, int]:
+    """A stream that is read as it is, to the end of the file."""
+    return StreamLayout(((first, window.size),), stated_frames=stated_frames), window.size
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunks:
     """How a container that consists of chunks is written.
 
-    name, size: bytes of a chunk's name and of its size. begin: where the first chunk lies. data: name of the one with
-    the sound. whole: whether a size counts the chunk's own head. align: to multiples of what chunks begin at. inner:
-    bytes at the beginning of the data that are no sound. order: of the bytes of a number.
+    Attributes:
+        order: Of the bytes of a number.
+        data: Names of the chunk with the sound.
+        begin: Where the first chunk lies.
+        name: Bytes of a chunk's name.
+        size: Bytes of a chunk's size.
+        size_includes_head: Whether a size counts the chunk's own head.
+        align: Chunks begin at multiples of it.
+        inner: Bytes at the beginning of the data that are no sound.
     """
 
     order: _Order
@@ -105,7 +130,7 @@ class _Chunks:
     begin: int = 12
     name: int = 4
     size: int = 4
-    whole: bool = False
+    size_includes_head: bool = False
     align: int = 2
     inner: int = 0
 
@@ -113,12 +138,13 @@ class _Chunks:
     def head(self) -> int:
         return self.name + self.size
 
-    def at(self, window: Window, position: int) -> tuple[bytes, int] | None:
+    def chunk(self, window: FileWindow, position: int) -> tuple[bytes, int] | None:
         """Name and size of the content of the chunk at a position."""
-        head = window.at(position, self.head)
+        head = window.read(position, self.head)
         if len(head) < self.head:
             return None
-        return head[: self.name], int.from_bytes(head[self.name :], self.order) - (self.head if self.whole else 0)
+        size = int.from_bytes(head[self.name :], self.order)
+        return head[: self.name], size - self.head if self.size_includes_head else size
 
     def after(self, first: int, position: int, size: int) -> int:
         """Where the chunk after that of `size` at `position` begins, in a container that begins at `first`."""
@@ -127,38 +153,38 @@ class _Chunks:
 
 
 def _chunked(form: _Chunks) -> _Reader:
-    return lambda window, first: _chunk_part(form, window, first)
+    return lambda window, first: _chunk_layout(form, window, first)
 
 
-def _chunk_part(form: _Chunks, window: Window, first: int) -> tuple[Part, int]:
+def _chunk_layout(form: _Chunks, window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     found = _data_chunk(form, window, first)
     if found is None:
-        return Part(((first, window.size),)), window.size
-    position, stated, field = found
+        return _to_end(window, first)
+    position, stated, size_field = found
     begin = position + form.head
     following = _following(form, window, form.after(first, position, stated))
     end = window.size if following is None else following
     there = end - begin
     if stated <= there and (following is not None or _is_trailer(form, window, first, begin + stated)):
-        return Part(((first, end),)), end
+        return StreamLayout(((first, end),)), end
     unknown = stated >= (_UNKNOWN_32 if form.size == 4 else _UNKNOWN_64) or stated <= form.inner
-    share = 1.0 if unknown or there <= form.inner else (stated - form.inner) / (there - form.inner)
-    size = there + (form.head if form.whole else 0)
-    fits = size < 1 << (8 * len(field))
-    changes = [(field.start, size.to_bytes(len(field), form.order))] if fits else []
-    return Part(tuple(replaced(end, changes, first)), share), end
+    ratio = 1.0 if unknown or there <= form.inner else (stated - form.inner) / (there - form.inner)
+    size = there + (form.head if form.size_includes_head else 0)
+    fits = size < 1 << (8 * len(size_field))
+    patches = [(size_field.start, size.to_bytes(len(size_field), form.order))] if fits else []
+    return StreamLayout(patched(end, patches, first), ratio), end
 
 
-def _data_chunk(form: _Chunks, window: Window, first: int) -> tuple[int, int, range] | None:
+def _data_chunk(form: _Chunks, window: FileWindow, first: int) -> tuple[int, int, range] | None:
     """Position and stated size of the chunk with the sound, and where that size is written."""
-    at, long = first + form.begin, None
-    while (chunk := form.at(window, at)) is not None:
+    at, size_field_64 = first + form.begin, None
+    while (chunk := form.chunk(window, at)) is not None:
         name, size = chunk
         if name == b"ds64":  # RF64: the sizes that 32 bits cannot hold
-            long = range(at + 16, at + 24)
+            size_field_64 = range(at + 16, at + 24)
         if name in form.data:
-            if long is not None and size == 0xFFFF_FFFF:
-                return at, int.from_bytes(window.at(long.start, 8), "little"), long
+            if size_field_64 is not None and size == 0xFFFF_FFFF:
+                return at, int.from_bytes(window.read(size_field_64.start, 8), "little"), size_field_64
             return at, max(size, 0), range(at + form.name, at + form.head)
         if size < 0:
             return None
@@ -166,25 +192,25 @@ def _data_chunk(form: _Chunks, window: Window, first: int) -> tuple[int, int, ra
     return None
 
 
-def _following(form: _Chunks, window: Window, at: int) -> int | None:
+def _following(form: _Chunks, window: FileWindow, at: int) -> int | None:
     """Where another file begins that was joined to this one: behind the sound, or behind chunks that follow it."""
     while at < window.size:
         if _reader(window, at) is not None:
             return at
-        chunk = form.at(window, at)
+        chunk = form.chunk(window, at)
         if chunk is None or chunk[1] < 0 or not _is_name(chunk[0][:4]):
             return None
         at += form.head + chunk[1] + chunk[1] % form.align
     return None
 
 
-def _is_trailer(form: _Chunks, window: Window, first: int, end: int) -> bool:
+def _is_trailer(form: _Chunks, window: FileWindow, first: int, end: int) -> bool:
     """Whether what follows the sound is no sound: nothing, chunks, a tag, or zeros."""
-    rest = window.at(end, 8)
+    rest = window.read(end, 8)
     if len(rest) < 8 or rest.startswith(_TAGS) or window.is_zero(end):
         return True
     for at in {end, end + (first - end) % form.align}:
-        while (chunk := form.at(window, at)) is not None and _is_name(chunk[0][:4]) and chunk[1] >= 0:
+        while (chunk := form.chunk(window, at)) is not None and _is_name(chunk[0][:4]) and chunk[1] >= 0:
             at = form.after(first, at, chunk[1])
             if at >= window.size - form.align:
                 return at <= window.size + form.align
@@ -192,92 +218,88 @@ def _is_trailer(form: _Chunks, window: Window, first: int, end: int) -> bool:
 
 
 def _is_name(four: bytes) -> bool:
-    return all(byte in _LETTERS for byte in four)
+    return all(byte in _PRINTABLE for byte in four)
 
 
-def _sun(window: Window, first: int) -> tuple[Part, int]:
+def _sun(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """AU: a head that states where the sound begins and how many bytes it has."""
-    order: _Order = "big" if window.at(first, 4) == b".snd" else "little"
-    offset, stated = (int.from_bytes(window.at(first + at, 4), order) for at in (4, 8))
+    order: _Order = "big" if window.read(first, 4) == b".snd" else "little"
+    offset, stated = (int.from_bytes(window.read(first + at, 4), order) for at in (4, 8))
     begin = first + offset
     joined = begin + stated > first and _reader(window, begin + stated) is not None
     end = begin + stated if joined else window.size
     there = end - begin
-    share = stated / there if 0 < stated < _UNKNOWN_32 and there > 0 else 1.0
-    changes = [(first + 8, there.to_bytes(4, order))] if 0 < there < _UNKNOWN_32 else []
-    return Part(tuple(replaced(end, changes, first)), share), end
+    ratio = stated / there if 0 < stated < _UNKNOWN_32 and there > 0 else 1.0
+    patches = [(first + 8, there.to_bytes(4, order))] if 0 < there < _UNKNOWN_32 else []
+    return StreamLayout(patched(end, patches, first), ratio), end
 
 
-def _nist(window: Window, first: int) -> tuple[Part, int]:
+def _nist(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """SPHERE: a head of text that states how many samples each channel has."""
-    count = re.search(rb"^sample_count -i (\d{1,15})\s*$", window.at(first, 1024), flags=re.MULTILINE)
-    return Part(((first, window.size),), stated=int(count[1]) if count else None), window.size
+    count = re.search(rb"^sample_count -i (\d{1,15})\s*$", window.read(first, 1024), flags=re.MULTILINE)
+    return _to_end(window, first, int(count[1]) if count else None)
 
 
 def _counted(at: int, order: _Order) -> _Reader:
     """A head that states the number of frames in four bytes at a fixed place; libsndfile reads what is there."""
-
-    def part(window: Window, first: int) -> tuple[Part, int]:
-        return Part(((first, window.size),), stated=int.from_bytes(window.at(first + at, 4), order)), window.size
-
-    return part
+    return lambda window, first: _to_end(window, first, int.from_bytes(window.read(first + at, 4), order))
 
 
-def _voc(window: Window, first: int) -> tuple[Part, int]:
+def _voc(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """Creative Voice: a block of sound whose size libsndfile refuses where it is larger than the file."""
     at = first + 27
-    stated, there = int.from_bytes(window.at(at, 3), "little"), window.size - at - 4  # the last byte is the end mark
-    plain = window.at(first + 20, 2) == b"\x1a\0" and window.at(at - 1, 1) in (b"\1", b"\x09")
+    stated, there = int.from_bytes(window.read(at, 3), "little"), window.size - at - 4  # the last byte is the end mark
+    plain = window.read(first + 20, 2) == b"\x1a\0" and window.read(at - 1, 1) in (b"\1", b"\x09")
     if not plain or not 0 < there < stated - 1:
-        return Part(((first, window.size),)), window.size
-    return Part(tuple(replaced(window.size, [(at, there.to_bytes(3, "little"))], first)), stated / there), window.size
+        return _to_end(window, first)
+    return StreamLayout(patched(window.size, [(at, there.to_bytes(3, "little"))], first), stated / there), window.size
 
 
-def _matlab(window: Window, first: int) -> tuple[Part, int]:
+def _matlab(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """Matlab 5, as libsndfile writes it."""
-    return _counted(236, "little" if window.at(first + 126, 2) == b"IM" else "big")(window, first)
+    return _counted(236, "little" if window.read(first + 126, 2) == b"IM" else "big")(window, first)
 
 
-def _midi(window: Window, first: int) -> tuple[Part, int]:
+def _midi(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """Sample Dump Standard: packets of 127 bytes, 120 of them sound, up to the first that is none.
 
     libsndfile makes up packets that are missing, and prints to standard output where one does not begin as it should.
     """
-    head, at = window.at(first, 21), first + 21
-    while (packet := window.at(at, 127)).startswith(b"\xf0\x7e") and len(packet) == 127:
+    head, at = window.read(first, 21), first + 21
+    while (packet := window.read(at, 127)).startswith(b"\xf0\x7e") and len(packet) == 127:
         at += 127
     if len(head) < 21 or not 8 <= head[6] <= 28:
-        return Part(((first, window.size),)), window.size
+        return _to_end(window, first)
     stated = sum(byte << shift for byte, shift in zip(head[10:13], (0, 7, 14), strict=True))
     there = min((at - first) // 127 * (120 // -(-head[6] // 7)), stated)
     count = bytes(there >> shift & 0x7F for shift in (0, 7, 14))
-    return Part(tuple(replaced(at, [(first + 10, count)], first)), stated=stated), window.size
+    return StreamLayout(patched(at, [(first + 10, count)], first), stated_frames=stated), window.size
 
 
-def _flac(window: Window, first: int) -> tuple[Part, int]:
+def _flac(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """FLAC, up to where the next such file begins: with its mark and the block STREAMINFO of 34 bytes."""
     end = window.find(b"fLaC", first + 42, window.size)
-    while end >= 0 and window.at(end + 4, 4) not in (b"\0\0\0\x22", b"\x80\0\0\x22"):
+    while end >= 0 and window.read(end + 4, 4) not in (b"\0\0\0\x22", b"\x80\0\0\x22"):
         end = window.find(b"fLaC", end + 4, window.size)
     end = window.size if end < 0 else end
-    shared = window.at(first + 21, 5)  # the last four bits of the first byte begin the number of samples
-    unknown = [(first + 21, bytes([shared[0] & 0xF0, 0, 0, 0, 0]))] if len(shared) == 5 else []
-    return Part(((first, end),), endless=tuple(replaced(end, unknown, first))), end
+    field = window.read(first + 21, 5)  # the last four bits of its first byte begin the number of samples
+    no_length = [(first + 21, bytes([field[0] & 0xF0, 0, 0, 0, 0]))] if len(field) == 5 else []
+    return StreamLayout(((first, end),), unbounded=patched(end, no_length, first)), end
 
 
-def _ogg(window: Window, first: int) -> tuple[Part, int]:
+def _ogg(window: FileWindow, first: int) -> tuple[StreamLayout, int]:
     """Ogg, up to the next page that begins a stream behind pages that do not."""
-    at, begun, ended = first, True, True
+    at, begins, ends = first, True, True
     while (at := window.find(b"OggS", at, window.size)) >= 0:
-        head = window.at(at, 27)
+        head = window.read(at, 27)
         flags = head[5] if len(head) == 27 else 0
-        if flags & 2 and not begun:
-            return Part(((first, at),), ended=ended), at
-        begun, ended = bool(flags & 2), bool(flags & 4)
-        segments = window.at(at + 27, head[26]) if len(head) == 27 else b""
+        if flags & 2 and not begins:
+            return StreamLayout(((first, at),), lacks_end=not ends), at
+        begins, ends = bool(flags & 2), bool(flags & 4)
+        segments = window.read(at + 27, head[26]) if len(head) == 27 else b""
         at += max(4, 27 + len(segments) + sum(segments))
-        ended &= at <= window.size
-    return Part(((first, window.size),), ended=ended), window.size
+        ends &= at <= window.size
+    return StreamLayout(((first, window.size),), lacks_end=not ends), window.size
 
 
 _RIFF = _Chunks("little", (b"data",))
@@ -289,7 +311,9 @@ _READERS: tuple[tuple[bytes, _Reader], ...] = (
     (b"FORM", _chunked(_IFF)),
     (
         b"riff" + _W64_RIFF,
-        _chunked(_Chunks("little", (b"data" + _W64_DATA,), begin=40, name=16, size=8, whole=True, align=8)),
+        _chunked(
+            _Chunks("little", (b"data" + _W64_DATA,), begin=40, name=16, size=8, size_includes_head=True, align=8)
+        ),
     ),
     (b"caff", _chunked(_Chunks("big", (b"data",), begin=8, size=8, align=1, inner=4))),
     (b".snd", _sun),

@@ -1,13 +1,16 @@
 """Decoding and encoding: the only user of soundfile.
 
-What a header states of a length is a hint: a stream is decoded until it ends.
+    seekable file ─ open_decoder ─▶ FileDecoder ┐
+    array in memory ──────────────▶ ArrayDecoder ┴─ .blocks(first, last) ─▶ (n, channels) float32, …
+
+The length that a header states is a hint: a stream is decoded until it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,96 +19,107 @@ import numpy as np
 import soundfile
 
 from ..errors import AudioError
-from .containers import Part, parts
-from .messages import kept_out
-from .pieces import Piece, Spliced
+from .containers import StreamLayout, find_streams
+from .messages import mpg123_messages_suppressed
+from .pieces import Piece, SplicedFile
 
-_READ_FRAMES, _READ_VALUES = 1 << 16, 1 << 19
-"""Of one block: at most so many frames, and values of all channels."""
+_BLOCK_FRAMES, _BLOCK_VALUES = 1 << 16, 1 << 19
+"""Most frames of one block, and most values of all its channels."""
 _UNKNOWN_FRAMES = 1 << 60
 _FULL_SCALE, _FULL_SCALE_8_BIT = 0.999, 127 / 128
-
-
-_PAST_END = 1 << 10
-"""Frames that are asked for where there should be no more."""
+_FRAMES_PAST_END = 1 << 10
+"""Frames that are requested where there should be no more."""
 
 
 class NotAudioError(Exception):
-    """libsndfile does not read the file, for the reason that is given."""
+    """libsndfile does not read the file; the message is its reason."""
 
 
-class _File(soundfile.SoundFile):
-    """Read strictly forward: a `SoundFile` that thinks it can seek does so after every read, and in an MP3 file
-    that loses the bits which the next frame borrows from those before it."""
+class _ForwardOnlyFile(soundfile.SoundFile):
+    """Read strictly forward: a `SoundFile` that can seek does so after every read, and in an MP3 file that loses the
+    bits which the next frame borrows from those before it."""
 
     def seekable(self) -> bool:
         return False
 
 
-class _Stream:
-    """One opened stream. length: its frames, once it was decoded to its end; None before. fresh: nothing was read."""
+class _StreamDecoder:
+    """Decodes one stream of a file.
 
-    def __init__(self, name: str, file: BinaryIO, part: Part) -> None:
-        """Raises NotAudioError where libsndfile does not read it."""
-        self._name, self._file, self._part = name, file, part
-        self.fresh = True
+    Attributes:
+        length: Frames of the stream; None until it was decoded to its end.
+        unread: Whether nothing was read yet.
+        sound: The stream as opened by soundfile.
+
+    Raises:
+        NotAudioError: libsndfile does not read it.
+    """
+
+    def __init__(self, name: str, file: BinaryIO, layout: StreamLayout) -> None:
+        self._name, self._file, self._layout = name, file, layout
+        self.unread = True
         self.length: int | None = None
-        self._open(part.pieces)
-        self._claimed = self.hint
+        self._open(layout.pieces)
+        self._claimed = self._expected
 
     def _open(self, pieces: tuple[Piece, ...]) -> None:
-        self._source = Spliced(self._file, pieces, hole=self._part.hole)
+        self._source = SplicedFile(self._file, pieces, hole=self._layout.hole)
         try:
             with self._quiet():
-                self.sound = _File(cast(BinaryIO, self._source))
+                self.sound = _ForwardOnlyFile(cast(BinaryIO, self._source))
         except (soundfile.SoundFileError, TypeError) as error:
-            raise NotAudioError(str(self._source.error or reason(error))) from error
+            raise NotAudioError(str(self._source.error or _reason(error))) from error
+
+    def _reopen(self, pieces: tuple[Piece, ...]) -> None:
+        self.sound.close()
+        self._open(pieces)
 
     def _quiet(self) -> contextlib.AbstractContextManager[None]:
-        return kept_out() if self._part.noisy else contextlib.nullcontext()
+        return mpg123_messages_suppressed() if self._layout.is_mpeg else contextlib.nullcontext()
 
     def close(self) -> None:
         self.sound.close()
 
     @property
-    def hint(self) -> float:
+    def _expected(self) -> float:
         """Frames as libsndfile counts them; infinite where it does not."""
-        if self._part.frames is not None:
-            return self._part.frames
+        if self._layout.frames is not None:
+            return self._layout.frames
         return math.inf if self.sound.frames >= _UNKNOWN_FRAMES else self.sound.frames
 
     @property
-    def stated(self) -> float:
+    def stated_length(self) -> float:
         """Frames as the header states them; infinite where it does not."""
-        return self._claimed * self._part.share if self._part.stated is None else self._part.stated
+        if self._layout.stated_frames is not None:
+            return self._layout.stated_frames
+        return self._claimed * self._layout.stated_ratio
 
-    def measured(self) -> int:
-        """Frames that are there: as many as libsndfile says, where the last one can be decoded, else by counting."""
-        self.fresh = False
-        if self.length is None and self._part.frames is not None:
-            self.length = self._part.frames
-        if self.length is None and 0 < self.hint < math.inf:
+    def measure_length(self) -> int:
+        """Frames that are there: as libsndfile counts them where the last one can be decoded, else by decoding all."""
+        self.unread = False
+        if self.length is None and self._layout.frames is not None:
+            self.length = self._layout.frames
+        if self.length is None and 0 < self._expected < math.inf:
             with contextlib.suppress(soundfile.SoundFileError):
-                self.sound.seek(int(self.hint) - 1)
+                self.sound.seek(int(self._expected) - 1)
                 last = self.sound.read(1, dtype="float32", always_2d=True)
-                if len(last) and (self._part.endless is None or self._source.exhausted):
-                    self.length = int(self.hint)
+                if len(last) and (self._layout.unbounded is None or self._source.exhausted):
+                    self.length = int(self._expected)
         if self.length is None:
-            self.sound.close()
-            self._open(self._part.pieces)
+            self._reopen(self._layout.pieces)
             for _ in self.blocks(0, math.inf):
                 pass
         assert self.length is not None
         return self.length
 
     def blocks(self, first: float, last: float) -> Iterator[np.ndarray]:
-        """(n, channels) float32 blocks of the frames `first` … `last`; `length` is known if it ends before."""
-        self.fresh = False
-        at = self._moved(first, last)
-        end = math.inf if self._part.frames is None else self._part.frames
-        most = min(_READ_FRAMES, _READ_VALUES // self.sound.channels)
+        """(n, channels) float32 blocks of the frames `first` … `last`; sets `length` where the stream ends before."""
+        self.unread = False
+        at = self._seek(first, last)
+        end = math.inf if self._layout.frames is None else self._layout.frames
+        most = min(_BLOCK_FRAMES, _BLOCK_VALUES // self.sound.channels)
         while at < last:
-            expected = max(_PAST_END, self._claimed - at)
+            expected = max(_FRAMES_PAST_END, self._claimed - at)
             block = self._read(int(min(most, last - at, end - at, expected)), at)
             if not len(block):
                 self.length = at
@@ -114,128 +128,232 @@ class _Stream:
             if at > first:
                 yield block[int(max(0, first - at + len(block))) :]
 
-    def _moved(self, first: float, last: float) -> int:
-        """Go to `first`, or to the beginning where that cannot be done; where it stands then."""
-        if self._part.endless is not None and not last <= self.hint:
-            self.sound.close()
-            self._open(self._part.endless)
-        elif 0 < first < self.hint and self.sound.format != "MP3":  # an MP3 frame borrows bits from those before it
+    def _seek(self, first: float, last: float) -> int:
+        """Go to frame `first`, or to the beginning where the stream cannot be sought in; returns the position."""
+        if self._layout.unbounded is not None and not last <= self._expected:
+            self._reopen(self._layout.unbounded)
+        elif 0 < first < self._expected and self.sound.format != "MP3":  # its frames borrow bits from earlier ones
             try:
                 return self.sound.seek(int(first))
             except soundfile.SoundFileError:  # a codec that can only be decoded from its beginning
-                self.sound.close()
-                self._open(self._part.pieces)
-        skip = self._part.skip
-        while skip > 0 and (read := len(self._read(min(skip, _READ_FRAMES), 0))):
-            skip -= read
+                self._reopen(self._layout.pieces)
+        skip = self._layout.skip
+        while skip > 0 and (count := len(self._read(min(skip, _BLOCK_FRAMES), 0))):
+            skip -= count
         return 0
 
     def _read(self, count: int, at: int) -> np.ndarray:
-        """Up to `count` frames; fewer where the stream ends, or is damaged at the very end of the file."""
+        """Up to `count` frames from frame `at`; fewer where the stream ends, or is damaged at the end of the file."""
         out = np.full((count, self.sound.channels), np.nan, np.float32)
         try:
             with self._quiet():
                 block = self.sound.read(count, out=out) if count else out
         except soundfile.SoundFileError as error:
-            block = out[: int((~np.isnan(out).all(axis=1)).cumprod().sum())]  # what it decoded before the error
+            block = out[: int((~np.isnan(out).all(axis=1)).cumprod().sum())]  # decoded before the error
             end = at + len(block)
             if not (self._source.exhausted or end >= self._claimed):  # else it broke off, or a tag follows it
-                after = end / self.sound.samplerate
-                raise AudioError(f"{self._name}: damaged after {after:.2f} s ({reason(error)})") from error
+                seconds = end / self.sound.samplerate
+                raise AudioError(f"{self._name}: damaged after {seconds:.2f} s ({_reason(error)})") from error
         if self._source.error is not None:
             raise AudioError(f"{self._name}: cannot be read ({self._source.error})") from self._source.error
         return block
 
 
 @dataclass(slots=True)
-class Decoder:
-    """An opened recording: one or more streams of one rate, which are decoded one after the other.
+class FileDecoder:
+    """An opened recording: one or more streams of one sample rate, which are decoded one after the other.
 
-    rate: samples per second. channels: of the first stream. full_scale: magnitude from which a sample counts as
-    clipped. length: frames in all, once it was decoded to its end; None before. notes: what is odd about the file.
+    Attributes:
+        name: For messages.
+        sample_rate: Hz.
+        channels: Of the first stream.
+        full_scale: Magnitude from which a sample counts as clipped.
+        file: The seekable file.
+        layouts: Where the streams lie.
+        first: The first of them, opened.
+        length: Frames of all streams; None until all were decoded to their end.
+        warnings: What is odd about the file.
     """
 
     name: str
-    rate: int
+    sample_rate: int
     channels: int
     full_scale: float
     file: BinaryIO
-    streams: list[Part]
-    first: _Stream
+    layouts: list[StreamLayout]
+    first: _StreamDecoder
     length: int | None = None
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
-    def stated(self) -> float:
+    def stated_length(self) -> float:
         """Frames as the header of the first stream states them; infinite where it does not."""
-        return self.first.stated
+        return self.first.stated_length
 
-    def _opened(self) -> Iterator[_Stream]:
+    def _streams(self) -> Iterator[_StreamDecoder]:
         """The streams, each closed before the next is opened; the first one is open already."""
-        for number, part in enumerate(self.streams):
-            if number == 0 and self.first.fresh:
+        for number, layout in enumerate(self.layouts):
+            if number == 0 and self.first.unread:
                 yield self.first
                 continue
-            with contextlib.closing(_Stream(self.name, self.file, part)) as stream:
+            with contextlib.closing(_StreamDecoder(self.name, self.file, layout)) as stream:
                 yield stream
 
     def blocks(self, first: float = 0, last: float = math.inf) -> Iterator[np.ndarray]:
-        """(n, channels) float32 blocks of the frames `first` … `last`; fewer where the recording ends before."""
+        """Decode a range of frames.
+
+        Args:
+            first: Frame to begin at, a whole number.
+            last: Frame to end before, a whole number or infinity.
+
+        Yields:
+            (n, channels) float32; fewer frames in all where the recording ends before `last`.
+        """
         at = 0
-        for stream in self._opened():
+        for stream in self._streams():
             yield from stream.blocks(max(0, first - at), last - at)
             if stream.length is None:
                 return
             at += stream.length
         self.length = at
 
-    def measured(self) -> int:
-        """Frames in all, decoded only where nothing else shows them."""
+    def measure_length(self) -> int:
+        """Find the length, by decoding only where nothing else shows it.
+
+        Returns:
+            Frames of all streams.
+        """
         if self.length is None:
-            self.length = sum(stream.measured() for stream in self._opened())
+            self.length = sum(stream.measure_length() for stream in self._streams())
         return self.length
 
 
+@dataclass(frozen=True, slots=True)
+class ArrayDecoder:
+    """Samples in memory, with the interface of a `FileDecoder`.
+
+    Attributes:
+        name: For messages.
+        sample_rate: Hz.
+        frames: (n, channels) float32.
+        full_scale: Magnitude from which a sample counts as clipped.
+        warnings: What is odd about the samples: nothing.
+    """
+
+    name: str
+    sample_rate: int
+    frames: np.ndarray
+    full_scale: float = _FULL_SCALE
+    warnings: Sequence[str] = ()
+
+    @property
+    def length(self) -> int:
+        """Frames."""
+        return len(self.frames)
+
+    @property
+    def stated_length(self) -> int:
+        """Frames."""
+        return len(self.frames)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.frames.shape[1]
+
+    def measure_length(self) -> int:
+        """Return the length.
+
+        Returns:
+            Frames.
+        """
+        return self.length
+
+    def blocks(self, first: float = 0, last: float = math.inf) -> Iterator[np.ndarray]:
+        """Cut a range of frames into blocks; see `FileDecoder.blocks`.
+
+        Args:
+            first: Frame to begin at.
+            last: Frame to end before.
+
+        Yields:
+            (n, channels) float32.
+        """
+        end = int(min(last, self.length))
+        for at in range(int(first), end, _BLOCK_FRAMES):
+            yield self.frames[at : min(at + _BLOCK_FRAMES, end)]
+
+
+Decoder = FileDecoder | ArrayDecoder
+
+
 @contextlib.contextmanager
-def opened(file: BinaryIO, name: str) -> Generator[Decoder]:
-    """A seekable binary file, ready to decode; raises NotAudioError where it is no audio."""
-    found = parts(file)
-    with contextlib.closing(_Stream(name, file, found[0])) as first:
+def open_decoder(file: BinaryIO, name: str) -> Generator[FileDecoder]:
+    """Open a recording for decoding.
+
+    Streams that cannot be joined to the first one are left out, with a warning.
+
+    Args:
+        file: A seekable binary file; it stays open.
+        name: For messages.
+
+    Yields:
+        Its decoder.
+
+    Raises:
+        NotAudioError: libsndfile does not read it.
+    """
+    layouts = find_streams(file)
+    with contextlib.closing(_StreamDecoder(name, file, layouts[0])) as first:
         sound = first.sound
         scale = _FULL_SCALE_8_BIT if sound.subtype in ("PCM_U8", "PCM_S8") else _FULL_SCALE
-        decoder = Decoder(name, sound.samplerate, sound.channels, scale, file, found[:1], first)
-        for number, part in enumerate(found[1:], 2):
-            which = f"stream {number} of {len(found)} in the file"
-            try:
-                with contextlib.closing(_Stream(name, file, part)) as stream:
-                    rate = stream.sound.samplerate
-                    if rate == decoder.rate:
-                        decoder.streams.append(part)
-                        continue
-                    seconds = stream.measured() / rate
-            except (NotAudioError, AudioError) as error:
-                decoder.notes.append(f"{which} is left out: {error}")
-                continue
-            decoder.notes.append(
-                f"{which}, {seconds:.3f} s long, is left out: it has {rate} Hz, the first one {decoder.rate} Hz"
-            )
-        if lost := sum(part.lost for part in found):
-            decoder.notes.append(f"damaged: {lost} bytes that belong to no MP3 frame are left out")
-        if not found[-1].ended:
-            decoder.notes.append("possibly truncated: its last stream has no end mark")
+        decoder = FileDecoder(name, sound.samplerate, sound.channels, scale, file, layouts[:1], first)
+        for number, layout in enumerate(layouts[1:], 2):
+            if fault := _reason_to_skip(decoder, layout):
+                decoder.warnings.append(f"stream {number} of {len(layouts)} in the file{fault}")
+            else:
+                decoder.layouts.append(layout)
+        if lost := sum(layout.lost_bytes for layout in layouts):
+            decoder.warnings.append(f"damaged: {lost} bytes that belong to no MP3 frame are left out")
+        if layouts[-1].lacks_end:
+            decoder.warnings.append("possibly truncated: its last stream has no end mark")
         yield decoder
 
 
-def encode(path: Path, frames: np.ndarray, rate: int, *, container: str, subtype: str) -> None:
-    """Write (n, channels) samples to the file `path`, whatever its name; raises NotAudioError where it cannot."""
+def _reason_to_skip(decoder: FileDecoder, layout: StreamLayout) -> str | None:
+    """Why a further stream cannot be joined to the first one, as the end of a warning."""
     try:
-        soundfile.write(path, frames, rate, subtype=subtype, format=container)
+        with contextlib.closing(_StreamDecoder(decoder.name, decoder.file, layout)) as stream:
+            rate = stream.sound.samplerate
+            if rate == decoder.sample_rate:
+                return None
+            seconds = stream.measure_length() / rate
+    except (NotAudioError, AudioError) as error:
+        return f" is left out: {error}"
+    return f", {seconds:.3f} s long, is left out: it has {rate} Hz, the first one {decoder.sample_rate} Hz"
+
+
+def encode(path: Path, frames: np.ndarray, sample_rate: int, *, container: str, subtype: str) -> None:
+    """Write samples to a file, whatever its suffix.
+
+    Args:
+        path: The file.
+        frames: (n, channels) int16 or floating-point.
+        sample_rate: Hz.
+        container: libsndfile's name of the format, such as WAV.
+        subtype: libsndfile's name of the encoding, such as PCM_16.
+
+    Raises:
+        NotAudioError: libsndfile cannot write it.
+    """
+    try:
+        soundfile.write(path, frames, sample_rate, subtype=subtype, format=container)
     except soundfile.SoundFileError as error:
         raise NotAudioError(str(error)) from error
 
 
-def reason(error: Exception) -> str:
-    """What libsndfile says of an error."""
+def _reason(error: Exception) -> str:
+    """libsndfile's reason for an error."""
     text = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(". ")
-    # What libsndfile says of an MP3 stream in which it finds no frame.
+    # The message of libsndfile for an MP3 stream in which it finds no frame.
     return "no audio frame found" if "possibly a pipe" in text else text or "unknown to libsndfile"

@@ -1,4 +1,4 @@
-"""What a file is that is no audio, and what to do about it."""
+"""Recognises what a file is that cannot be read as audio, for a message that states what to do about it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import shlex
 import shutil
 from pathlib import PurePath
 
-_READ = "WAV, FLAC, OGG, OPUS and MP3 are read"
-_KINDS: tuple[tuple[int, bytes, str], ...] = (
+_READABLE = "WAV, FLAC, OGG, OPUS and MP3 are read"
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyp", "an MP4 file (m4a, mp4, mov, 3gp)"),
     (0, b"\x1aE\xdf\xa3", "a Matroska file (webm, mkv)"),
     (0, b"0&\xb2u\x8ef\xcf\x11", "a Windows Media file (wma, wmv, asf)"),
@@ -22,32 +22,42 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"OggS", "an Ogg file that breaks off at once, or of a codec such as Speex"),
     (8, b"AVI ", "an AVI video"),
 )
-"""Position, bytes there, what such a file is. `RIFF` is not among them: libsndfile says what it misses in a WAV."""
+"""Position, bytes there, what such a file is. `RIFF` is not among them: libsndfile states what is missing in a WAV."""
 _TEXT = frozenset(range(0x20, 0x100)) | frozenset(b"\t\n\r\f\x1b")
 
 
 def not_audio(name: str, head: bytes, why: str, *, is_path: bool) -> str:
-    """The error for a file that libsndfile does not read.
+    """Write the error message for a file that libsndfile does not read.
 
     Args:
         name: Of the file, for the message.
         head: Its first bytes.
-        why: What libsndfile says.
+        why: The reason that libsndfile gives.
         is_path: Whether `name` is a path, which can stand in a command.
+
+    Returns:
+        The message.
     """
     if is_text(head):
-        return f"{name}: is text, not audio. {_READ}; give a recording"
+        return f"{name}: is text, not audio. {_READABLE}; give a recording"
     if head and not any(head):
-        return f"{name}: cannot be read as audio: it begins with zero bytes only. {_READ}; copy the recording again"
-    kind = next((kind for at, magic, kind in _KINDS if head[at : at + len(magic)] == magic), None)
+        return f"{name}: cannot be read as audio: it begins with zero bytes only. {_READABLE}; copy the recording again"
+    kind = next((kind for at, magic, kind in _SIGNATURES if head[at : at + len(magic)] == magic), None)
     convert = f"convert it first{_command(name, is_path)}"
     if kind is not None:
-        return f"{name}: cannot be read as audio: it is {kind}, which duetto does not read. {_READ}; {convert}"
-    return f"{name}: cannot be read as audio ({why}). {_READ}; if another program plays it, {convert}"
+        return f"{name}: cannot be read as audio: it is {kind}, which duetto does not read. {_READABLE}; {convert}"
+    return f"{name}: cannot be read as audio ({why}). {_READABLE}; if another program plays it, {convert}"
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of a text, in UTF-8, UTF-16 or one byte a letter."""
+    """Guess whether a file is text, in UTF-8, UTF-16 or an encoding of one byte a letter.
+
+    Args:
+        head: Its first bytes.
+
+    Returns:
+        Whether they look like text.
+    """
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         sample = head[2:512]
         with_zero = max(sample[::2].count(0), sample[1::2].count(0))
@@ -62,7 +72,7 @@ def _is_utf8(head: bytes) -> bool:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start > len(head) - 4  # cut within a letter
+        return error.start > len(head) - 4  # cut within a character
     return True
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .timing import FRAME_SECONDS
 
 SILENCE_PEAK = 1e-4
-"""A swing (largest minus smallest sample) below this, −80 dB of full scale, counts as silence."""
+"""A range (largest minus smallest sample) below this, −80 dB of full scale, counts as silence."""
 CLIPPED_SHARE = 1e-3
 """A recording with a larger share of its samples at full scale is reported as clipped.
 
@@ -19,10 +19,20 @@ A file that was only normalised to its peak has a handful of such samples."""
 
 
 @dataclass(slots=True)
-class Levels:
-    """What the warnings need to know, gathered block by block before resampling."""
+class LevelMeter:
+    """Collects the levels of a recording, block by block before resampling, for its warnings.
 
-    rate: int
+    Attributes:
+        sample_rate: Hz.
+        full_scale: Magnitude from which a sample counts as clipped.
+        frames: Number of frames so far.
+        low: Smallest sample, mixed down.
+        high: Largest sample, mixed down.
+        peak: Largest magnitude in any channel.
+        clipped: Number of clipped frames; a frame counts with the share of its channels that are clipped.
+    """
+
+    sample_rate: int
     full_scale: float
     frames: int = 0
     low: float = math.inf
@@ -31,7 +41,12 @@ class Levels:
     clipped: float = 0.0
 
     def add(self, block: np.ndarray, mono: np.ndarray) -> None:
-        """Take in (n, channels) samples and their mean (n,)."""
+        """Add a block.
+
+        Args:
+            block: (n, channels) samples.
+            mono: (n,), their mean over the channels.
+        """
         self.frames += len(mono)
         self.low = min(self.low, float(mono.min()))
         self.high = max(self.high, float(mono.max()))
@@ -40,11 +55,18 @@ class Levels:
         self.clipped += np.count_nonzero(magnitude >= self.full_scale) / block.shape[1]
 
     def warnings(self, sample_rate: int) -> Iterator[str]:
-        """One line for each thing; `sample_rate`: what the sound is resampled to."""
+        """Report what is odd.
+
+        Args:
+            sample_rate: To which the recording is resampled, in Hz.
+
+        Yields:
+            One line for each thing.
+        """
         if self.frames == 1:
             yield "only one sample"
-        elif self.frames < FRAME_SECONDS * self.rate:
-            yield f"only {self.frames / self.rate:.3f} s long: less than one frame of {FRAME_SECONDS} s"
+        elif self.frames < FRAME_SECONDS * self.sample_rate:
+            yield f"only {self.frames / self.sample_rate:.3f} s long: less than one frame of {FRAME_SECONDS} s"
         if self.high - self.low < SILENCE_PEAK:
             if max(abs(self.low), abs(self.high)) >= SILENCE_PEAK:
                 yield f"constant: every sample is about {self.high:.3g} (DC only), there is no sound in it"
@@ -54,5 +76,6 @@ class Levels:
                 yield "silent: no sample above −80 dB of full scale"
         elif self.clipped > CLIPPED_SHARE * self.frames:
             yield f"clipped: {100 * self.clipped / self.frames:.1f} % of the samples are at full scale"
-        if self.rate < sample_rate:
-            yield f"narrow-band: sampled at {self.rate} Hz, so there is nothing above {self.rate // 2} Hz"
+        if self.sample_rate < sample_rate:
+            rate = self.sample_rate
+            yield f"narrow-band: sampled at {rate} Hz, so there is nothing above {rate // 2} Hz"

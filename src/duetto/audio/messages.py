@@ -1,9 +1,9 @@
-"""Keeps what libmpg123 prints of a damaged MP3 file off standard error.
+"""Keeps what libmpg123 prints about a damaged MP3 file off standard error.
 
 libmpg123, inside libsndfile, writes a line for every frame whose content is damaged, to the C library's `stderr`; its
 switch for that is out of reach. So while an MP3 file is decoded, that one pointer leads to a temporary file. The file
 descriptor 2 stays as it is: what Python, loggers and other programs write there is not touched. Lines of other C code
-that come meanwhile are passed on. Where the C library has no such pointer (Windows), nothing is kept out.
+that come meanwhile are passed on. Where the C library has no such pointer (Windows), nothing is suppressed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from collections.abc import Generator
 from functools import lru_cache
 
 _NAMES = ("stderr", "__stderrp")  # glibc and musl, macOS
-_OF_MPG123 = (b"[src/libmpg123/", b"Warning: Xing stream", b"Note: ", b"mpg123")
+_PREFIXES = (b"[src/libmpg123/", b"Warning: Xing stream", b"Note: ", b"mpg123")
+"""Beginnings of the lines of libmpg123."""
+_IONBF = 2
 
 
-class _Diversion:
-    """The pointer, and where it leads while `users` is above 0. It is never closed: a thread may hold it."""
+class _Redirection:
+    """The C library's `stderr`, and the stream it is replaced by while there are users.
+
+    The stream is never closed: a thread may hold it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._pointer, self._file, self._stream = _prepared()
+        self._pointer, self._file, self._stream = _opened()
         self._original: int | None = None
 
     def enter(self) -> None:
@@ -44,13 +49,13 @@ class _Diversion:
             if size := os.fstat(self._file).st_size:
                 lines = os.pread(self._file, size, 0).splitlines(keepends=True)
                 os.ftruncate(self._file, 0)
-                if others := b"".join(line for line in lines if not line.startswith(_OF_MPG123)):
+                if others := b"".join(line for line in lines if not line.startswith(_PREFIXES)):
                     with contextlib.suppress(OSError):
                         os.write(2, others)
 
 
-def _prepared() -> tuple[ctypes.c_void_p | None, int | None, int | None]:
-    """The C library's `stderr`, and a temporary file: its descriptor and its stream. None where there is none."""
+def _opened() -> tuple[ctypes.c_void_p | None, int | None, int | None]:
+    """The C library's `stderr`, and descriptor and C stream of a temporary file; all None where there is no pointer."""
     if os.name != "posix":
         return None, None, None
     try:
@@ -65,7 +70,7 @@ def _prepared() -> tuple[ctypes.c_void_p | None, int | None, int | None]:
     stream = library.fdopen(os.dup(descriptor), b"a")
     if not stream:
         return None, None, None
-    library.setvbuf(stream, None, 2, 0)  # 2, _IONBF: whole lines are in the file when they are looked for
+    library.setvbuf(stream, None, _IONBF, 0)  # so that whole lines are in the file when it is read
     return pointer, descriptor, stream
 
 
@@ -77,16 +82,20 @@ def _symbol(library: ctypes.CDLL, name: str) -> ctypes.c_void_p | None:
 
 
 @lru_cache(maxsize=1)
-def _diversion() -> _Diversion:
-    return _Diversion()
+def _redirection() -> _Redirection:
+    return _Redirection()
 
 
 @contextlib.contextmanager
-def kept_out() -> Generator[None]:
-    """Nothing that libmpg123 prints meanwhile reaches standard error. May be entered by several threads at once."""
-    diversion = _diversion()
-    diversion.enter()
+def mpg123_messages_suppressed() -> Generator[None]:
+    """Keep what libmpg123 prints inside the block off standard error; may be entered by several threads at once.
+
+    Yields:
+        Nothing.
+    """
+    redirection = _redirection()
+    redirection.enter()
     try:
         yield
     finally:
-        diversion.leave()
+        redirection.leave()

@@ -1,11 +1,11 @@
 """MPEG audio (MP3, and layers I and II): where its frames lie, read from their headers.
 
+    file ─ find_streams ─▶ [MpegStream(pieces, frames, stated)], one for each file that was joined into this one
+
 An MP3 file is a row of frames, each with a header of its own; nothing states how many there are but an optional first
-frame (`Xing`, `Info` or `VBRI`). libsndfile estimates the number where that is missing, believes it where it is wrong,
+frame (`Xing`, `Info` or `VBRI`). libsndfile estimates the number where that is missing, trusts it where it is wrong,
 and lets libmpg123 look for the next frame where something else comes between, about which libmpg123 writes to standard
 error. So all frames are found here first, and the decoder is given nothing else.
-
-    file ─ streams ─▶ [Stream(pieces, frames, stated)], one for each file that was joined into this one
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .pieces import Piece, Window
+from .pieces import FileWindow, Piece
 
 _BITRATES = {  # (MPEG-1?, layer) → kbit/s by index; 0 (free format) and 15 are not read
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -34,23 +34,35 @@ _CONFIRMED = 2
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One frame header. key: what is the same in all frames of a stream. size: bytes. samples: per channel."""
+    """One frame header.
+
+    Attributes:
+        key: Equal in all frames of a stream.
+        size: Bytes of the frame.
+        samples: Of each channel, in the frame.
+        rate: Hz.
+        tag: Where `Xing` stands in a frame that holds it, from the frame's beginning.
+    """
 
     key: int
     size: int
     samples: int
     rate: int
     tag: int
-    """Where `Xing` stands in a frame that holds it, from the frame's beginning."""
 
 
 @dataclass(slots=True)
-class Stream:
+class MpegStream:
     """Frames that are decoded together.
 
-    pieces: of the file, those of all frames but the first where that is no sound (`Xing`, `Info`, `VBRI`). frames:
-    their number, and stated: what that first frame says; 0 where it says nothing. delay, padding: samples that the
-    encoder put before and behind the sound. lost: bytes between the frames that belong to none and to no tag.
+    Attributes:
+        header: Of the first frame.
+        delay: Samples that the encoder put before the sound.
+        padding: Samples that the encoder put behind the sound.
+        pieces: Where the frames lie, without a first one that is no sound (`Xing`, `Info`, `VBRI`).
+        frames: Their number.
+        stated: Their number as that first frame states it; 0 where it does not.
+        lost_bytes: Bytes between the frames that belong to none and to no tag.
     """
 
     header: Header
@@ -59,9 +71,15 @@ class Stream:
     pieces: list[Piece] = field(default_factory=list)
     frames: int = 0
     stated: int = 0
-    lost: int = 0
+    lost_bytes: int = 0
 
     def add(self, at: int, size: int) -> None:
+        """Append a frame.
+
+        Args:
+            at: Its position in the file.
+            size: Its bytes.
+        """
         last = self.pieces[-1] if self.pieces else b""
         if isinstance(last, tuple) and last[1] == at:
             self.pieces[-1] = (last[0], at + size)
@@ -71,7 +89,14 @@ class Stream:
 
 
 def parse(four: bytes) -> Header | None:
-    """The header in four bytes, or None where they are none."""
+    """Read a frame header.
+
+    Args:
+        four: The four bytes.
+
+    Returns:
+        The header, or None where they are none.
+    """
     if len(four) < 4 or four[0] != 0xFF or four[1] < 0xE0:
         return None
     version, layer = four[1] >> 3 & 3, 4 - (four[1] >> 1 & 3)
@@ -89,29 +114,37 @@ def parse(four: bytes) -> Header | None:
     return Header(key, size, samples, rate, 4 + side)
 
 
-def streams(window: Window, first: int) -> list[Stream]:
-    """The streams of a file from position `first` on; [] where it is no MPEG audio."""
-    found: list[Stream] = []
+def find_streams(window: FileWindow, first: int) -> list[MpegStream]:
+    """Find the streams of a file.
+
+    Args:
+        window: The file.
+        first: Position to begin at.
+
+    Returns:
+        The streams; [] where it is no MPEG audio.
+    """
+    found: list[MpegStream] = []
     for at, header, lost in _frames(window, first):
-        opening = _opening(header, window.at(at, header.size))
+        opening = _opening(header, window.read(at, header.size))
         if opening is not None:
             found.append(opening)
             continue
         if not found or found[-1].header.key != header.key:
-            found.append(Stream(header))
-        found[-1].lost += lost if found[-1].frames else 0
+            found.append(MpegStream(header))
+        found[-1].lost_bytes += lost if found[-1].frames else 0
         found[-1].add(at, header.size)
     return [stream for stream in found if stream.frames]
 
 
-def _frames(window: Window, first: int) -> Iterator[tuple[int, Header, int]]:
+def _frames(window: FileWindow, first: int) -> Iterator[tuple[int, Header, int]]:
     """Position and header of every frame that is there in whole, and the bytes before it that belong to no frame."""
     at, limit, key = first, first + _HEAD, None
     while True:
-        if tag := id3_size(window.at(at, 10)):
+        if tag := id3_size(window.read(at, 10)):
             at, limit = at + tag, at + tag + _HEAD
             continue
-        header, lost = parse(window.at(at, 4)), 0
+        header, lost = parse(window.read(at, 4)), 0
         if header is None or header.key != key:
             found = _next(window, at, limit if key is None else window.size)
             if found is None:
@@ -123,50 +156,57 @@ def _frames(window: Window, first: int) -> Iterator[tuple[int, Header, int]]:
         at, key = at + header.size, header.key
 
 
-def _next(window: Window, at: int, limit: int) -> tuple[int, Header] | None:
+def _next(window: FileWindow, at: int, limit: int) -> tuple[int, Header] | None:
     """The next frame that is followed by frames of its kind, or by the end of the file."""
     while at < min(limit, window.size):
         at = window.find(b"\xff", at, min(limit, window.size))
         if at < 0:
             return None
-        header = parse(window.at(at, 4))
+        header = parse(window.read(at, 4))
         if header is not None and _followed(window, at, header):
             return at, header
         at += 1
     return None
 
 
-def _followed(window: Window, at: int, header: Header) -> bool:
+def _followed(window: FileWindow, at: int, header: Header) -> bool:
     place = at + header.size
     for _ in range(_CONFIRMED):
-        if place == window.size or window.at(place, 3) in (b"TAG", b"ID3", b"APE"):
+        if place == window.size or window.read(place, 3) in (b"TAG", b"ID3", b"APE"):
             return True
-        following = parse(window.at(place, 4))
+        following = parse(window.read(place, 4))
         if following is None or following.key != header.key:
             return False
         place += following.size
     return True
 
 
-def _opening(header: Header, frame: bytes) -> Stream | None:
+def _opening(header: Header, frame: bytes) -> MpegStream | None:
     """The stream that a first frame which is no sound opens; None of an ordinary frame."""
     if frame[36:40] == b"VBRI":
-        return Stream(header, stated=int.from_bytes(frame[50:54], "big"))
+        return MpegStream(header, stated=int.from_bytes(frame[50:54], "big"))
     at = header.tag
     if frame[at : at + 4] not in (b"Xing", b"Info"):
         return None
     flags = int.from_bytes(frame[at + 4 : at + 8], "big")
     if not flags & 1:
-        return Stream(header)
+        return MpegStream(header)
     encoder = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
     gaps = int.from_bytes(frame[encoder + 21 : encoder + 24], "big")
     stated = int.from_bytes(frame[at + 8 : at + 12], "big")
     delay, padding = (gaps >> 12) + _DECODER_DELAY, max(0, (gaps & 0xFFF) - _DECODER_DELAY)
-    return Stream(header, delay=delay, padding=padding, stated=stated)
+    return MpegStream(header, delay=delay, padding=padding, stated=stated)
 
 
 def id3_size(ten: bytes) -> int:
-    """Bytes of the ID3v2 tag that begins so; 0 where none does."""
+    """Measure the ID3v2 tag at the beginning of a file.
+
+    Args:
+        ten: The first ten bytes of the file.
+
+    Returns:
+        Bytes of the tag; 0 where there is none.
+    """
     if len(ten) < 10 or ten[:3] != b"ID3" or ten[3] == 0xFF or any(byte & 0x80 for byte in ten[6:10]):
         return 0
     size = 10 + sum(byte << shift for byte, shift in zip(ten[6:10], (21, 14, 7, 0), strict=True))

@@ -1,10 +1,10 @@
-"""From what a user gives (a path, a file object, a pipe) to a seekable binary file.
+"""Opens what a user passes (a path, a file object, a pipe) as a seekable binary file.
 
     regular file ──────────────────────────────▶ opened
     FIFO · /dev/fd/63 · device · socket · stream ─ read to its end, within bounds ─▶ temporary file
 
-Nothing waits for ever: a FIFO or socket that gives nothing for `STREAM_TIMEOUT` is an error. Nothing is read without
-end: what does not begin like audio is refused after its first bytes, and `MAX_STREAM_BYTES` are the most of a stream.
+Nothing blocks for ever: a FIFO or socket that sends nothing for `STREAM_TIMEOUT` is an error. Nothing is read without
+limit: what does not begin like audio is refused after its first bytes, a longer stream after `MAX_STREAM_BYTES`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import select
 import socket
 import stat
@@ -22,29 +21,33 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import AudioError
-from .decode import NotAudioError, opened
+from ..utils.descriptors import open_descriptor
+from .decode import NotAudioError, open_decoder
 from .hints import not_audio
 
 STREAM_TIMEOUT = 30.0
-"""A FIFO or socket named by its path that gives no byte for so long is given up."""
+"""Seconds to wait for a byte of a FIFO or socket named by its path."""
 MAX_STREAM_BYTES = 2 << 30
-"""Bytes that are read of what is no regular file: 2 GiB, 18 hours of 16-bit sound at 16 kHz."""
-_IN_MEMORY = 64 << 20
+"""Bytes to read of what is no regular file: 2 GiB, 18 hours of 16-bit sound at 16 kHz."""
+MAX_MEMORY = 64 << 20
+"""Bytes of a stream that are kept in memory; more go to a temporary file."""
 _HEAD = 1 << 20
 """Bytes of a stream from which it must be recognisable as audio."""
 _CHUNK = 1 << 16
-_DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/([0-9]+)")
 
 
 @contextlib.contextmanager
-def binary(source: Any) -> Generator[tuple[BinaryIO, str, bool]]:
-    """A path or binary file object as a seekable binary file.
+def open_binary(source: Any) -> Generator[tuple[BinaryIO, str, bool]]:
+    """Open a path or binary file object as a seekable binary file.
+
+    Args:
+        source: A path, or a binary file object, which stays open.
 
     Yields:
         The file, its name for messages, and whether that name is a path.
 
     Raises:
-        AudioError: It can't be opened or read, is empty, is opened as text, or gives nothing.
+        AudioError: It cannot be opened or read, is empty, is opened as text, or sends nothing.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -59,7 +62,14 @@ def binary(source: Any) -> Generator[tuple[BinaryIO, str, bool]]:
 
 
 def is_stream(source: Any) -> bool:
-    """Whether a path names what is no regular file and no folder: it can be read once only, in this process."""
+    """Check for a source that can be read once only, in this process: a pipe, a device, a socket.
+
+    Args:
+        source: A path or anything else.
+
+    Returns:
+        Whether it is a path that names neither a regular file nor a folder.
+    """
     if not isinstance(source, str | os.PathLike):
         return False
     try:
@@ -70,8 +80,16 @@ def is_stream(source: Any) -> bool:
 
 
 def save(source: Any, out: BinaryIO) -> None:
-    """Copy what a path or binary file object gives, read as `binary` reads it, to an open file."""
-    with binary(source) as (file, _, _):
+    """Copy a source to an open file.
+
+    Args:
+        source: As for `open_binary`.
+        out: Open for writing.
+
+    Raises:
+        AudioError: As for `open_binary`.
+    """
+    with open_binary(source) as (file, _, _):
         while block := file.read(_CHUNK):
             out.write(block)
 
@@ -130,8 +148,8 @@ def _check_content(file: BinaryIO, name: str) -> None:
 
 
 def _spooled(chunks: Iterator[bytes], name: str) -> BinaryIO:
-    """What a stream gives, in memory or in a temporary file."""
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed by the caller)
+    """Read a stream to its end, into memory or a temporary file."""
+    file = tempfile.SpooledTemporaryFile(MAX_MEMORY)  # noqa: SIM115 (closed by the caller)
     try:
         size, recognised = 0, False
         for chunk in chunks:
@@ -143,9 +161,8 @@ def _spooled(chunks: Iterator[bytes], name: str) -> BinaryIO:
                 _check_head(file, name)
                 recognised = True
             if size > MAX_STREAM_BYTES:
-                raise AudioError(
-                    f"{name}: gives more than {MAX_STREAM_BYTES >> 20} MiB and is read no further; give a shorter recording"
-                )
+                most = f"{MAX_STREAM_BYTES >> 20} MiB"
+                raise AudioError(f"{name}: gives more than {most} and is read no further; give a shorter recording")
     except BaseException:
         file.close()
         raise
@@ -158,7 +175,7 @@ def _check_head(file: Any, name: str) -> None:
     head = file.read(_HEAD)
     file.seek(0, io.SEEK_END)
     try:
-        with opened(io.BytesIO(head), name):
+        with open_decoder(io.BytesIO(head), name):
             return
     except NotAudioError as error:
         if head.startswith(b"ID3"):  # a tag with a large picture
@@ -168,10 +185,8 @@ def _check_head(file: Any, name: str) -> None:
 
 def _stream_of(path: Path, mode: int) -> Iterator[bytes]:
     """The bytes of a pipe, device or socket."""
-    named = _DESCRIPTOR.fullmatch(str(path))
-    number = int(named[1]) if named else 0 if str(path) == "/dev/stdin" else None
-    if number is not None:  # whoever opened it knows how long to wait for it
-        yield from _read_from(os.dup(number), None, path)
+    if (descriptor := open_descriptor(path)) is not None:  # no timeout: it was opened by whoever started this process
+        yield from _read_from(os.dup(descriptor), None, path)
         return
     if stat.S_ISSOCK(mode):
         with socket.socket(socket.AF_UNIX) as connection:
@@ -183,25 +198,25 @@ def _stream_of(path: Path, mode: int) -> Iterator[bytes]:
     yield from _read_from(os.open(path, os.O_RDONLY | flags), STREAM_TIMEOUT, path)
 
 
-def _read_from(descriptor: int, wait: float | None, path: Path) -> Iterator[bytes]:
-    """Bytes of an open descriptor to its end, which is closed."""
+def _read_from(descriptor: int, timeout: float | None, path: Path) -> Iterator[bytes]:
+    """Read a descriptor to its end, and close it."""
     with open(descriptor, "rb", buffering=0) as file:
         if file.isatty():
             raise AudioError(f"{path}: is a terminal; give a recording")
-        ready = _waiting(descriptor, wait)
-        while ready():
+        wait = _waiter(descriptor, timeout)
+        while wait():
             chunk = file.read(_CHUNK)
             if chunk == b"":
                 return
             if chunk:
                 yield chunk
-    raise AudioError(f"{path}: gave nothing for {wait:g} s: no program writes into it; start one, or give a file")
+    raise AudioError(f"{path}: gave nothing for {timeout:g} s: no program writes into it; start one, or give a file")
 
 
-def _waiting(descriptor: int, wait: float | None) -> Callable[[], bool]:
-    """A function that waits until something can be read, or the end was reached; False after `wait` seconds."""
+def _waiter(descriptor: int, timeout: float | None) -> Callable[[], bool]:
+    """A function that waits until something can be read, or the end was reached; False after `timeout` seconds."""
     if not hasattr(select, "poll"):
         return lambda: True
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return lambda: bool(poll.poll(None if wait is None else 1000 * wait))
+    return lambda: bool(poll.poll(None if timeout is None else 1000 * timeout))

@@ -1,4 +1,4 @@
-"""What an audit found, how grave it is, and the verdict."""
+"""What an audit found, how severe it is, and the verdict."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from ..utils import files
 from ..utils.reading import Record, read_json, shortened
 
 Severity = Literal["leak", "warning", "note"]
+"""How severe a finding is, the most severe first."""
+
 Verdict = Literal["clean", "declared", "leak"]
+"""The result of an audit."""
 
 AUDIT = "audit.json"
 """Name of an audit's file in a run folder."""
-_ANEW = "delete it, and run the same `duetto train` again, which audits"
+_REPAIR = "delete it, and run the same `duetto train` again, which audits"
 
 EXAMPLES = 5
+"""Most ids that a finding lists."""
 
 KINDS: dict[str, Severity] = {
     "leaking-protocol": "leak",
@@ -47,8 +51,11 @@ KINDS: dict[str, Severity] = {
     "padding-read": "note",
     "not-examined": "note",
 }
-"""Kind of finding → severity. `leak`: test data reached what was fitted or chosen, or a part that must be new is
-not; the figures are no results. `warning`: a figure must be read with this number beside it. `note`: to know."""
+"""Kind of finding → severity.
+
+`leak`: test data reached what was fitted or chosen, or a part that must be new is not; the figures are not results.
+`warning`: a figure must be read together with this finding. `note`: for information.
+"""
 
 OF_RUNS = frozenset(
     {
@@ -56,16 +63,20 @@ OF_RUNS = frozenset(
         "unknown-vectors", "unknown-weights", "speaker-normalisation", "padding-read",
     }
 )  # fmt: skip
-"""Kinds of finding that are of one system's run; others are of the split, or of either."""
+"""Kinds of finding that concern one system's run; others concern the split, or either."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that an audit found.
 
-    kind, severity: see `KINDS`. fold: its name; None where it concerns the whole corpus or run.
-    detail: a sentence. evidence: counts, and under `examples` up to 5 ids (of test utterances, where there
-    are any), with what each one equals under `twins`.
+    Attributes:
+        kind: A key of `KINDS`.
+        severity: Its value.
+        fold: Name of the fold; None where it concerns the whole corpus or run.
+        detail: A sentence.
+        evidence: Counts, and under `examples` up to 5 ids (of test utterances, where there are any), with what each
+            one equals under `twins`.
     """
 
     kind: str
@@ -75,18 +86,32 @@ class Finding:
     evidence: Mapping[str, Any]
 
 
-def found(kind: str, fold: str | None, detail: str, **evidence: Any) -> Finding:
-    """A finding of a known kind; lists in `evidence` are cut to the first 5."""
+def make_finding(kind: str, fold: str | None, detail: str, **evidence: Any) -> Finding:
+    """Make a finding of a known kind.
+
+    Args:
+        kind: A key of `KINDS`, which gives the severity.
+        fold: Name of the fold, or None.
+        detail: A sentence.
+        **evidence: Counts and ids; lists are cut to the first 5.
+
+    Returns:
+        The finding.
+    """
     cut = {key: list(value)[:EXAMPLES] if isinstance(value, list | tuple) else value for key, value in evidence.items()}
     return Finding(kind, KINDS[kind], fold, detail, cut)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found, the gravest first, and of what.
+    """The result of an audit.
 
-    protocol: its name, "" where there is none. folds, utterances: how many were examined. declared: whether the
-    user knows that the data leak (protocol `random`, or `--declare-leak`).
+    Attributes:
+        findings: Each once, the most severe first.
+        protocol: Name of the protocol; "" where there is none.
+        folds: How many folds were examined.
+        utterances: How many utterances were examined.
+        declared: Whether the user declared that the data leak (protocol `random`, or `--declare-leak`).
     """
 
     findings: tuple[Finding, ...]
@@ -103,37 +128,56 @@ class Audit:
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
-        """The findings that make figures worthless."""
+        """The findings that invalidate figures."""
         return tuple(finding for finding in self.findings if finding.severity == "leak")
 
     @property
     def verdict(self) -> Verdict:
-        """`leak`: there is one, and nobody said so; `declared`: there is one, and the user said so; else `clean`."""
+        """`leak`: there is one that was not declared; `declared`: there is one, declared by the user; else `clean`."""
         if not self.leaks:
             return "clean"
         return "declared" if self.declared else "leak"
 
     def summary(self) -> str:
-        """The verdict and how many findings of each severity, in one line."""
+        """Summarise the audit in one line.
+
+        Returns:
+            The verdict, and the number of findings of each severity.
+        """
         counts = Counter(finding.severity for finding in self.findings)
         parts = [f"{counts[s]} {s}{'s' if counts[s] != 1 else ''}" for s in get_args(Severity) if counts[s]]
         return f"{self.verdict}: {', '.join(parts) or 'nothing found'}"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, the verdict too, as JSON values."""
+        """Convert the audit to JSON values.
+
+        Returns:
+            All fields, and the verdict.
+        """
         return {"verdict": self.verdict, **asdict(self), "findings": [asdict(finding) for finding in self.findings]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], where: str) -> Audit:
-        """The inverse of `to_json`; `where` opens the error."""
-        record = Record(value, where, ModelError, _ANEW)
+        """Restore an audit from JSON values.
+
+        Args:
+            value: What `to_json` returned.
+            where: File, for error messages.
+
+        Returns:
+            The audit.
+
+        Raises:
+            ModelError: The values are not those of an audit.
+        """
+        record = Record(value, where, ModelError, _REPAIR)
         findings = tuple(_finding(record, item) for item in record.items_of("findings"))
         folds, utterances = (record.integer(key, low=0, high=sys.maxsize) for key in ("folds", "utterances"))
         return cls(findings, record.text("protocol"), folds, utterances, record.boolean("declared"))
 
 
 def _finding(audit: Record, value: Any) -> Finding:
-    """One of the findings in the file of an audit."""
+    """Restore one finding."""
     record = Record(value, f"{audit.where}: a finding", audit.error, audit.repair)
     kind, fold = record.text("kind"), record["fold"]
     if KINDS.get(kind) != record.text("severity"):
@@ -144,31 +188,54 @@ def _finding(audit: Record, value: Any) -> Finding:
 
 
 def save(audit: Audit, folder: Path) -> None:
-    """Write `folder`/audit.json, atomically."""
+    """Write an audit into a run folder, atomically.
+
+    Args:
+        audit: The audit.
+        folder: The run folder.
+    """
     files.write_text(folder / AUDIT, json.dumps(audit.to_json(), indent=1, ensure_ascii=False))
 
 
 def load(folder: Path) -> Audit | None:
-    """The audit that lies in a run folder; None where there is none."""
+    """Read the audit of a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The audit, or None where there is none.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
     path = folder / AUDIT
     if not path.is_file():
         return None
-    return Audit.from_json(read_json(path, error=ModelError, repair=_ANEW), str(path))
+    return Audit.from_json(read_json(path, error=ModelError, repair=_REPAIR), str(path))
 
 
 def merged(audits: Mapping[str, Audit]) -> tuple[Finding, ...]:
-    """The findings of several audits, by the system whose run each examined: each once, the gravest first.
+    """Merge the findings of several audits.
 
-    One that is of runs (`OF_RUNS`), or that not all of them have, names its systems in its evidence, under `systems`.
+    A finding that concerns a run (`OF_RUNS`), or that not all audits have, lists its systems in its evidence, under
+    `systems`.
+
+    Args:
+        audits: System → audit of its run.
+
+    Returns:
+        Each finding once, the most severe first.
     """
-    found: dict[str, tuple[Finding, list[str]]] = {}
+    by_content: dict[str, tuple[Finding, list[str]]] = {}
     for system, audit in audits.items():
         for finding in audit.findings:
-            found.setdefault(json.dumps(asdict(finding), sort_keys=True), (finding, []))[1].append(system)
-    told = [
+            content = json.dumps(asdict(finding), sort_keys=True)
+            by_content.setdefault(content, (finding, []))[1].append(system)
+    findings = [
         replace(finding, evidence={"systems": systems, **finding.evidence})
         if finding.kind in OF_RUNS or len(systems) < len(audits)
         else finding
-        for finding, systems in found.values()
+        for finding, systems in by_content.values()
     ]
-    return Audit(tuple(told), "", 0, 0).findings
+    return Audit(tuple(findings), "", 0, 0).findings

@@ -1,6 +1,6 @@
-"""The same sound under several names: recordings known by their samples, and cuts of one file that overlap.
+"""The same audio under several names: recordings identified by their samples, and overlapping cuts of one file.
 
-utterances ─ identify ─▶ Sounds: cut → key; equal keys, equal samples
+utterances ─ recording_keys ─▶ RecordingKeys: cut → key; equal keys, equal samples
 """
 
 from __future__ import annotations
@@ -19,42 +19,63 @@ from ..errors import AudioError
 from ..utils.progress import Progress
 
 OVERLAP = 0.5
-"""Share of the shorter of two cuts of one file from which they count as the same sound. People who talk at once
-overlap by less."""
+"""Share of the shorter of two cuts of one file from which they count as the same audio. Speakers who talk at the same
+time overlap by less."""
 
 _SAME_LENGTH = 0.001
-"""Seconds: where no other cut is as long, to within the rounding of a cut to samples, none has the same samples."""
+"""Seconds by which equal lengths may differ, through rounding to samples; cuts of other lengths have other samples."""
 
 Cut = tuple[Path, float | None, float | None]
+"""File, start, end."""
 
 
 @dataclass(frozen=True)
-class Sounds:
-    """keys: cut → what is equal for equal samples. unread: cut → why it could not be read; such a cut is known
-    by its place alone."""
+class RecordingKeys:
+    """Keys that identify the audio of utterances.
+
+    Attributes:
+        keys: Cut → a string that is equal for equal samples.
+        unread: Cut → why it could not be read; such a cut is identified by its file and times alone.
+    """
 
     keys: Mapping[Cut, str]
     unread: Mapping[Cut, str]
 
     def key(self, utterance: Utterance) -> str:
-        """Equal for utterances of the same sound."""
-        return self.keys[cut(utterance)]
+        """Look up the key of an utterance.
+
+        Args:
+            utterance: One of those that were identified.
+
+        Returns:
+            A string that is equal for utterances with the same audio.
+        """
+        return self.keys[_cut(utterance)]
 
 
-def cut(utterance: Utterance) -> Cut:
-    """Where the sound of an utterance lies."""
+def _cut(utterance: Utterance) -> Cut:
     return utterance.audio.absolute(), utterance.start, utterance.end
 
 
-def identify(utterances: Iterable[Utterance], *, read: bool = True, progress: Progress | None = None) -> Sounds:
-    """Know every recording by its decoded samples, so that neither name, container nor header hides a copy.
+def recording_keys(
+    utterances: Iterable[Utterance], *, read: bool = True, progress: Progress | None = None
+) -> RecordingKeys:
+    """Identify every recording by its decoded samples, so that neither name, container nor header hides a copy.
 
-    Only recordings as long as another one are decoded; the header tells. read: False compares places alone.
-    A copy at another rate, level or with lossy coding has other samples and is not recognised.
+    Only recordings of equal length, according to their headers, are decoded. A copy at another sample rate or level,
+    or with lossy coding, has other samples and is not recognised.
+
+    Args:
+        utterances: The utterances.
+        read: Whether to read the recordings; without it, only files and times are compared.
+        progress: Called after each recording.
+
+    Returns:
+        The keys of all utterances.
     """
-    keys: dict[Cut, str] = {c: repr(c) for c in map(cut, utterances)}
+    keys: dict[Cut, str] = {c: repr(c) for c in map(_cut, utterances)}
     if not read:
-        return Sounds(keys, {})
+        return RecordingKeys(keys, {})
     unread: dict[Cut, str] = {}
     lengths = _lengths(keys, unread)
     candidates = _of_equal_length(lengths)
@@ -67,11 +88,11 @@ def identify(utterances: Iterable[Utterance], *, read: bool = True, progress: Pr
             unread[place] = str(error)
         if progress is not None:
             progress(done, len(candidates))
-    return Sounds(keys, unread)
+    return RecordingKeys(keys, unread)
 
 
 def _lengths(cuts: Iterable[Cut], unread: dict[Cut, str]) -> dict[Cut, float]:
-    """Seconds of every cut, from the header; those that have none are noted in `unread`."""
+    """Seconds of every cut, from the header; enters those that cannot be read in `unread`."""
     lengths: dict[Cut, float] = {}
     files: dict[Path, float | str] = {}
     for place in cuts:
@@ -101,7 +122,14 @@ def _of_equal_length(lengths: Mapping[Cut, float]) -> list[Cut]:
 
 
 def overlaps(members: Iterable[tuple[str, Utterance]]) -> Iterator[tuple[tuple[str, Utterance], tuple[str, Utterance]]]:
-    """Pairs of (part, utterance) of different parts whose cuts of one file share `OVERLAP` of the shorter one."""
+    """Find cuts of one file, in different parts, that share at least `OVERLAP` of the shorter one.
+
+    Args:
+        members: (part, utterance) of one fold.
+
+    Yields:
+        Pairs of (part, utterance).
+    """
     by_file: dict[Path, list[tuple[str, Utterance]]] = defaultdict(list)
     for part, utterance in members:
         by_file[utterance.audio.absolute()].append((part, utterance))

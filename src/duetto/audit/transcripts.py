@@ -1,4 +1,4 @@
-"""Transcripts that stand, verbatim or nearly, on both sides of a split.
+"""Transcripts that are, verbatim or nearly, on both sides of a split.
 
 Two transcripts are near-duplicates where the Jaccard index of their word sets, |A ∩ B| / |A ∪ B|, is at least 0.7.
 They are found without comparing all pairs: with the words of every set ordered from the rarest to the most
@@ -17,20 +17,24 @@ from fractions import Fraction
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..splits import Fold
-from .findings import Finding, found
+from .findings import Finding, make_finding
 
 NEAR = Fraction(7, 10)
 """Jaccard index from which two transcripts count as near-duplicates. A fraction: 0.7 · |A| must not round."""
 
 FEWEST_WORDS = 5
-"""Different words that a transcript needs before a near-duplicate of it says anything: everybody says "okay" and
-"I don't know"."""
+"""Distinct words that a transcript needs before a near-duplicate of it means anything: everybody says "okay" and "I
+don't know"."""
 
 
 @dataclass(frozen=True)
-class Twins:
-    """nearest: number of a query → number of its most similar set in the pool, for those that have a
-    near-duplicate. comparisons: pairs of sets that were compared to find them."""
+class NearDuplicates:
+    """Near-duplicates of queries in a pool.
+
+    Attributes:
+        nearest: Number of a query → number of its most similar set in the pool, for queries that have a near-duplicate.
+        comparisons: Pairs of sets that were compared to find them.
+    """
 
     nearest: dict[int, int]
     comparisons: int
@@ -38,10 +42,16 @@ class Twins:
 
 def near_duplicates(
     queries: Sequence[frozenset[str]], pool: Sequence[frozenset[str]], threshold: Fraction = NEAR
-) -> Twins:
-    """For every query its most similar set of the pool, where their Jaccard index is `threshold` (> 0) or more.
+) -> NearDuplicates:
+    """Find for every query its most similar set of the pool.
 
-    Of equally similar sets, the first. An empty set resembles none.
+    Args:
+        queries: Sets of words. An empty set resembles none.
+        pool: Sets of words; of equally similar ones, the first is found.
+        threshold: Least Jaccard index, above 0.
+
+    Returns:
+        The near-duplicates.
     """
     first: dict[frozenset[str], int] = {}
     for number, words in enumerate(pool):
@@ -60,9 +70,9 @@ def near_duplicates(
             candidates = {c for c in candidates if _sizes_allow(len(words), len(c), threshold)}
             comparisons += len(candidates)
             known[words] = _most_similar(words, candidates, first, threshold)
-        if (twin := known[words]) is not None:
-            nearest[number] = twin
-    return Twins(nearest, comparisons)
+        if (match := known[words]) is not None:
+            nearest[number] = match
+    return NearDuplicates(nearest, comparisons)
 
 
 def _sizes_allow(a: int, b: int, threshold: Fraction) -> bool:
@@ -87,36 +97,50 @@ def _most_similar(
 
 
 def _prefix(words: frozenset[str], frequency: Counter[str], threshold: Fraction) -> list[str]:
-    """The words of which a near-duplicate must have one: the rarest of the set."""
+    """The rarest words of a set, of which every near-duplicate has at least one."""
     ordered = sorted(words, key=lambda word: (frequency.get(word, 0), word))
     least = -(-len(words) * threshold.numerator // threshold.denominator)  # ⌈t·|A|⌉
     return ordered[: len(words) - least + 1] if words else []
 
 
+Transcript = tuple[str, ...]
+"""The tokens of an utterance."""
+
+
 def check(fold: Fold) -> Iterator[Finding]:
-    """Transcripts of test data that training or development data hold too."""
-    pool = [(u, said) for u in (*fold.train, *fold.development) if (said := tuple(tokens(u)))]
-    test = [(u, said) for u in fold.test if (said := tuple(tokens(u)))]
+    """Find transcripts of test data that training or development data hold too.
+
+    Args:
+        fold: The fold.
+
+    Yields:
+        The findings.
+    """
+    pool, test = _transcribed((*fold.train, *fold.development)), _transcribed(fold.test)
     yield from _verbatim(fold.name, test, pool)
-    yield from _near(fold.name, [(u, s) for u, s in test if len(set(s)) >= FEWEST_WORDS], pool)
+    yield from _near(fold.name, [(u, words) for u, words in test if len(set(words)) >= FEWEST_WORDS], pool)
 
 
-_Said = tuple[Utterance, tuple[str, ...]]
+def _transcribed(utterances: Iterable[Utterance]) -> list[tuple[Utterance, Transcript]]:
+    """The utterances that have words, with these."""
+    return [(utterance, words) for utterance in utterances if (words := tuple(tokens(utterance)))]
 
 
-def _verbatim(fold: str, test: Sequence[_Said], pool: Sequence[_Said]) -> Iterator[Finding]:
+def _verbatim(
+    fold: str, test: Sequence[tuple[Utterance, Transcript]], pool: Sequence[tuple[Utterance, Transcript]]
+) -> Iterator[Finding]:
     first: dict[tuple[str, ...], str] = {}
-    for utterance, said in pool:
-        first.setdefault(said, utterance.id)
-    pairs = [(u.id, first[said]) for u, said in test if said in first]
+    for utterance, words in pool:
+        first.setdefault(words, utterance.id)
+    pairs = [(u.id, first[words]) for u, words in test if words in first]
     if not pairs:
         return
-    short = sum(said in first and len(set(said)) < FEWEST_WORDS for _, said in test)
-    yield found(
+    short = sum(words in first and len(set(words)) < FEWEST_WORDS for _, words in test)
+    yield make_finding(
         "same-transcript",
         fold,
-        f"{share(len(pairs), len(test))} say word for word what a training or development utterance says, "
-        f"{short} of them in fewer than {FEWEST_WORDS} different words",
+        f"{share(len(pairs), len(test))} have word for word the transcript of a training or development "
+        f"utterance, {short} of them with fewer than {FEWEST_WORDS} different words",
         utterances=len(pairs),
         of=len(test),
         share=round(len(pairs) / len(test), 4),
@@ -126,15 +150,17 @@ def _verbatim(fold: str, test: Sequence[_Said], pool: Sequence[_Said]) -> Iterat
     )
 
 
-def _near(fold: str, test: Sequence[_Said], pool: Sequence[_Said]) -> Iterator[Finding]:
-    twins = near_duplicates([frozenset(s) for _, s in test], [frozenset(s) for _, s in pool])
-    if not twins.nearest:
+def _near(
+    fold: str, test: Sequence[tuple[Utterance, Transcript]], pool: Sequence[tuple[Utterance, Transcript]]
+) -> Iterator[Finding]:
+    nearest = near_duplicates([frozenset(s) for _, s in test], [frozenset(s) for _, s in pool]).nearest
+    if not nearest:
         return
-    # Examples that are not verbatim come first: the others stand in the finding above.
-    spoken = {said for _, said in pool}
-    pairs = sorted(twins.nearest.items(), key=lambda pair: test[pair[0]][1] in spoken)
-    verbatim = sum(test[number][1] in spoken for number in twins.nearest)
-    yield found(
+    # Examples that are not verbatim come first: `_verbatim` reports the others.
+    transcripts = {words for _, words in pool}
+    pairs = sorted(nearest.items(), key=lambda pair: test[pair[0]][1] in transcripts)
+    verbatim = sum(test[number][1] in transcripts for number in nearest)
+    yield make_finding(
         "near-transcript",
         fold,
         f"{share(len(pairs), len(test))} with {FEWEST_WORDS} or more different words have a near-duplicate among "
@@ -150,5 +176,13 @@ def _near(fold: str, test: Sequence[_Said], pool: Sequence[_Said]) -> Iterator[F
 
 
 def share(part: int, whole: int) -> str:
-    """`264 of 1,241 test utterances (21.3 %)`."""
+    """Format a share of the test data: `264 of 1,241 test utterances (21.3 %)`.
+
+    Args:
+        part: Number of utterances.
+        whole: Number of all test utterances.
+
+    Returns:
+        The text.
+    """
     return f"{part:,} of {whole:,} test utterances ({100 * part / whole:.1f} %)"

@@ -1,9 +1,9 @@
-"""What every classical baseline shares: what it reads, how it answers, how it chooses a setting.
+"""What all classical baselines share: their inputs and output, and how a setting is chosen.
 
-    Fold + Inputs ─ Method.answer ─▶ Answers(test_logits, development_logits)
+    Fold + BaselineInputs ─ Baseline.fit_predict ─▶ BaselineOutput(test_logits, development_logits)
 
-Everything that is fitted sees `fold.train`; every setting is chosen on `fold.development`; test data are only
-answered.
+Everything that is fitted sees `fold.train` only; every setting is chosen on `fold.development`; test data are only
+classified.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from ..errors import ConfigurationError
 from ..splits import Fold
 
 FLOOR = 30.0
-"""How far below an utterance's other logits that of a class stands which training data lack."""
+"""How far the logit of a class without training data lies below the utterance's other logits."""
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What baselines read, by utterance id.
+class BaselineInputs:
+    """What baselines read, by utterance id; None for what no baseline in use reads.
 
-    frames: (frames, 34) short-term features; None where no baseline hears.
-    tokens: normalised words (`data.text.tokens`), possibly none; None where no baseline reads.
+    Attributes:
+        frames: Utterance id → (frames, 34) short-term features.
+        tokens: Utterance id → normalised words (`data.text.tokens`), possibly none.
     """
 
     frames: Mapping[str, np.ndarray] | None = None
@@ -36,10 +37,14 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Logits (n, classes) float64, finite, of the test and the development data, each in the fold's order.
+class BaselineOutput:
+    """The predictions of a fitted baseline on one fold.
 
-    chosen: the settings that development data chose. notes: whatever else a reader of the result should know.
+    Attributes:
+        test_logits: (n, classes) float64, finite, in the fold's order.
+        development_logits: (n, classes) float64, finite, in the fold's order.
+        chosen: The settings that were chosen on development data.
+        notes: What else a reader of the result should know.
     """
 
     test_logits: np.ndarray
@@ -48,17 +53,26 @@ class Answers:
     notes: tuple[str, ...] = ()
 
 
-class Method(Protocol):
-    """A frozen dataclass: its fields are all that configures the baseline."""
+class Classifier(Protocol):
+    """A frozen dataclass whose fields are the whole configuration of a baseline."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
-        """Fit on training data, choose on development data, answer both development and test data.
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
+        """Fit on training data, choose settings on development data, classify development and test data.
 
-        classes: in the order of the logits. The same seed gives the same numbers.
-        Errors: `ConfigurationError` for inputs that are lacking, empty or not finite, for a training part
-        with fewer than two classes or an empty development part; `MissingExtraError` without the extra `train`.
+        Args:
+            fold: The three parts.
+            inputs: Of all their utterances.
+            classes: In the order of the logits.
+            seed: The same seed gives the same numbers.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            ConfigurationError: Inputs are missing, empty or not finite.
+            MissingExtraError: The extra `train` is not installed.
         """
         ...
 
@@ -67,29 +81,49 @@ class Method(Protocol):
 class Baseline:
     """One classical system.
 
-    name: unique among baselines and systems. title: a line for tables. needs: `frames`, `words` or both.
-    source: the publication it follows. reconstruction: what is ours because the source could not be read; empty
-    where nothing is. paper_ua: the figure in the paper's table 2, in percent, where there is one.
+    Attributes:
+        name: Unique among baselines and systems.
+        title: A line for tables.
+        needs: `frames`, `words` or both.
+        source: The publication it follows.
+        method: The classifier and its settings.
+        reconstruction: What is ours because the source could not be read; empty where nothing is.
+        paper_ua: The figure in the paper's table 2, in percent, where there is one.
     """
 
     name: str
     title: str
     needs: tuple[str, ...]
     source: str
-    method: Method
+    method: Classifier
     reconstruction: str = ""
     paper_ua: float | None = None
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int = 0) -> Answers:
-        """See `Method.answer`; the inputs that are needed, the parts and the classes are checked first."""
-        check(fold)
-        for need, given in (("frames", inputs.frames), ("words", inputs.tokens)):
-            if need in self.needs and given is None:
-                raise ConfigurationError(f"baseline {self.name!r} reads {need}; give Inputs its {need}")
-        return self.method.answer(fold, inputs, classes, seed)
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int = 0) -> BaselineOutput:
+        """Validate fold and inputs, and call `Classifier.fit_predict`.
+
+        Args:
+            fold: The three parts.
+            inputs: Of all their utterances.
+            classes: In the order of the logits.
+            seed: The same seed gives the same numbers.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            ConfigurationError: The training part has fewer than two classes, the development part has none of them, or
+                inputs are missing, empty or not finite.
+            MissingExtraError: The extra `train` is not installed.
+        """
+        _check(fold)
+        for need, values in (("frames", inputs.frames), ("words", inputs.tokens)):
+            if need in self.needs and values is None:
+                raise ConfigurationError(f"baseline {self.name!r} reads {need}; give BaselineInputs its {need}")
+        return self.method.fit_predict(fold, inputs, classes, seed)
 
 
-def check(fold: Fold) -> None:
+def _check(fold: Fold) -> None:
     """Refuse a fold on which nothing can be fitted or chosen."""
     labels = {u.label for u in fold.train}
     if len(labels) < 2:
@@ -104,12 +138,30 @@ def check(fold: Fold) -> None:
 
 
 def parts(fold: Fold) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...], tuple[Utterance, ...]]:
-    """Training, development and test data."""
+    """List the parts of a fold.
+
+    Args:
+        fold: The fold.
+
+    Returns:
+        Training, development and test data.
+    """
     return fold.train, fold.development, fold.test
 
 
 def targets(utterances: Sequence[Utterance], classes: Sequence[str]) -> np.ndarray:
-    """Class numbers (n,) int64."""
+    """Number the classes of utterances.
+
+    Args:
+        utterances: With labels.
+        classes: In the order of their numbers.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        ConfigurationError: A label is not among the classes.
+    """
     numbers = {label: number for number, label in enumerate(classes)}
     unknown = next((u for u in utterances if u.label not in numbers), None)
     if unknown is not None:
@@ -119,14 +171,25 @@ def targets(utterances: Sequence[Utterance], classes: Sequence[str]) -> np.ndarr
     return np.array([numbers[str(u.label)] for u in utterances], np.int64)
 
 
-def frames(inputs: Inputs, utterances: Sequence[Utterance]) -> list[np.ndarray]:
-    """The frames of each utterance, (frames, dim) with at least one frame, finite."""
-    given = inputs.frames or {}
+def frames(inputs: BaselineInputs, utterances: Sequence[Utterance]) -> list[np.ndarray]:
+    """Look up the frames of utterances.
+
+    Args:
+        inputs: Of all utterances.
+        utterances: To look up.
+
+    Returns:
+        (frames, dim) of each, finite, with at least one frame.
+
+    Raises:
+        ConfigurationError: Frames are missing, of another shape, or not finite.
+    """
+    available = inputs.frames or {}
     found = []
     for utterance in utterances:
-        if utterance.id not in given:
+        if utterance.id not in available:
             raise ConfigurationError(f"utterance {utterance.id!r} has no features; extract them first: duetto features")
-        array = np.asarray(given[utterance.id])
+        array = np.asarray(available[utterance.id])
         if array.ndim != 2 or not array.size:
             raise ConfigurationError(
                 f"utterance {utterance.id!r} has features of shape {array.shape}; (frames ≥ 1, features) is required"
@@ -137,27 +200,52 @@ def frames(inputs: Inputs, utterances: Sequence[Utterance]) -> list[np.ndarray]:
     return found
 
 
-def tokens(inputs: Inputs, utterances: Sequence[Utterance]) -> list[Sequence[str]]:
-    """The words of each utterance; an empty transcript has none, a missing entry is an error."""
-    given = inputs.tokens or {}
-    lacking = next((u.id for u in utterances if u.id not in given), None)
-    if lacking is not None:
-        raise ConfigurationError(f"utterance {lacking!r} has no entry among the words; give it an empty list")
-    return [given[u.id] for u in utterances]
+def tokens(inputs: BaselineInputs, utterances: Sequence[Utterance]) -> list[Sequence[str]]:
+    """Look up the words of utterances.
+
+    Args:
+        inputs: Of all utterances.
+        utterances: To look up.
+
+    Returns:
+        The normalised words of each, none for an empty transcript.
+
+    Raises:
+        ConfigurationError: An utterance has no entry.
+    """
+    available = inputs.tokens or {}
+    missing = next((u.id for u in utterances if u.id not in available), None)
+    if missing is not None:
+        raise ConfigurationError(f"utterance {missing!r} has no entry among the words; give it an empty list")
+    return [available[u.id] for u in utterances]
 
 
 def best(logits: Sequence[np.ndarray], target: np.ndarray) -> int:
-    """Place of the candidate with the highest UA on development data, the first of equals (`metrics.TIES`).
+    """Choose the candidate with the highest UA on development data, the first of equals (`metrics.TIE_TOLERANCE`).
 
-    logits: of each candidate, (n, classes); the simplest candidate should come first.
+    Args:
+        logits: (n, classes) of each candidate; the simplest candidate should come first.
+        target: (n,) class numbers.
+
+    Returns:
+        The candidate's index.
     """
-    return metrics.first_best([metrics.unweighted_accuracy(target, metrics.answers(x), x.shape[1]) for x in logits])
+    return metrics.best_index(
+        [metrics.unweighted_accuracy(target, metrics.predicted_classes(x), x.shape[1]) for x in logits]
+    )
 
 
-def columns(values: np.ndarray, present: Sequence[int] | np.ndarray, n_classes: int) -> np.ndarray:
-    """Logits (n, classes) from scores (n, present classes); a class without training data stays `FLOOR` below.
+def to_logits(values: np.ndarray, present: Sequence[int] | np.ndarray, n_classes: int) -> np.ndarray:
+    """Make logits of all classes from scores of the classes with training data.
 
-    Binary classifiers give one score an utterance, (n,), in favour of the second class: it counts for both.
+    Args:
+        values: (n, present classes) scores; or (n,) of a binary classifier, in favour of the second class, which are
+            split evenly between both.
+        present: Numbers of the classes with training data; the logits of the others lie `FLOOR` below.
+        n_classes: Number of all classes.
+
+    Returns:
+        (n, classes) float64.
     """
     scores = np.asarray(values, np.float64)
     if scores.ndim == 1:

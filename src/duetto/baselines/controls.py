@@ -1,11 +1,11 @@
-"""Controls: what can be reached without listening. A result means something only beside them.
+"""Controls: what can be reached without speech. A result can only be judged in comparison with them.
 
     majority   the most frequent class of the training part, always
     scenario   the most frequent training class of the utterance's scenario; on IEMOCAP's session 5 this
                alone reaches UA 66.9 %, the headline of the paper
     tfidf      TF-IDF of words and word pairs → logistic regression on the transcript
 
-Each is fitted on training data and answers with log-probabilities, so that it is scored like any system.
+Each is fitted on training data and returns log-probabilities, so that it is scored like any system.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..data.text import normalise, tokens
 from ..data.utterance import Utterance
 from ..errors import MissingExtraError
 from ..splits import Fold
+from .base import FLOOR
 
 
 def _log_shares(counts: Counter[str], classes: Sequence[str]) -> np.ndarray:
@@ -28,18 +29,34 @@ def _log_shares(counts: Counter[str], classes: Sequence[str]) -> np.ndarray:
 
 
 def majority(fold: Fold, classes: Sequence[str]) -> np.ndarray:
-    """Log-probabilities (test, classes): the class shares of the training part."""
+    """Compute log-probabilities: the class shares of the training part.
+
+    Args:
+        fold: Training and test data.
+        classes: In the order of the columns.
+
+    Returns:
+        (test, classes).
+    """
     shares = _log_shares(Counter(str(u.label) for u in fold.train), classes)
     return np.tile(shares, (len(fold.test), 1))
 
 
 def scenario(fold: Fold, classes: Sequence[str]) -> np.ndarray:
-    """Log-probabilities (test, classes): class shares of the scenario in training; of all for a new one."""
+    """Compute log-probabilities: class shares of the scenario in training data, of all data for an unseen scenario.
+
+    Args:
+        fold: Training and test data.
+        classes: In the order of the columns.
+
+    Returns:
+        (test, classes).
+    """
     counts: dict[str | None, Counter[str]] = defaultdict(Counter)
     for utterance in fold.train:
         counts[utterance.scenario][str(utterance.label)] += 1
-    everything = sum(counts.values(), Counter())
-    return np.stack([_log_shares(counts.get(u.scenario) or everything, classes) for u in fold.test])
+    overall = sum(counts.values(), Counter())
+    return np.stack([_log_shares(counts.get(u.scenario) or overall, classes) for u in fold.test])
 
 
 def _document(utterance: Utterance) -> str:
@@ -47,8 +64,20 @@ def _document(utterance: Utterance) -> str:
 
 
 def tfidf(fold: Fold, classes: Sequence[str]) -> np.ndarray:
-    """Log-probabilities (test, classes) of logistic regression (C = 4, balanced classes) on TF-IDF of
-    1–2-grams with sublinear term frequency; settings fixed beforehand."""
+    """Compute log-probabilities of logistic regression on TF-IDF of 1–2-grams with sublinear term frequency.
+
+    C = 4, classes weighted by inverse frequency; these settings were fixed beforehand.
+
+    Args:
+        fold: Training and test data.
+        classes: In the order of the columns.
+
+    Returns:
+        (test, classes).
+
+    Raises:
+        MissingExtraError: The extra `train` is not installed.
+    """
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
@@ -63,10 +92,10 @@ def tfidf(fold: Fold, classes: Sequence[str]) -> np.ndarray:
         LogisticRegression(C=4.0, class_weight="balanced", max_iter=1000),
     )
     model.fit(documents, [str(u.label) for u in fold.train])
-    answers = np.full((len(fold.test), len(classes)), -30.0)
+    log_probabilities = np.full((len(fold.test), len(classes)), -FLOOR)
     columns = [list(classes).index(label) for label in model.classes_]
-    answers[:, columns] = np.maximum(model.predict_log_proba([_document(u) for u in fold.test]), -30.0)
-    return answers
+    log_probabilities[:, columns] = np.maximum(model.predict_log_proba([_document(u) for u in fold.test]), -FLOOR)
+    return log_probabilities
 
 
 CONTROLS: dict[str, tuple[str, Callable[[Fold, Sequence[str]], np.ndarray]]] = {
@@ -74,4 +103,4 @@ CONTROLS: dict[str, tuple[str, Callable[[Fold, Sequence[str]], np.ndarray]]] = {
     "scenario": ("Scenario only, no speech", scenario),
     "tfidf": ("TF-IDF + logistic regression, transcript", tfidf),
 }
-"""Name → title and control."""
+"""Name → title, and function of a fold and the classes."""

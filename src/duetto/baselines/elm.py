@@ -1,4 +1,4 @@
-"""DNN-ELM: a network judges short segments, an extreme learning machine the utterance from their statistics.
+"""DNN-ELM: a network classifies short segments, an extreme learning machine the utterance from their statistics.
 
     (frames, 34) ─ 3 frames around each ─▶ segments ─ DNN 3 × 256 ReLU ─▶ posteriors (segments, classes)
     posteriors ─ max, min, mean, share above 0.2 of each class ─▶ (4 · classes,) ─ RBF-ELM ─▶ scores (classes,)
@@ -10,7 +10,8 @@ Han, Yu & Tashev, "Speech Emotion Recognition Using Deep Neural Network and Extr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ..features.short_term import NAMES
 from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base, functionals
-from .base import Answers, Inputs
+from .base import Baseline, BaselineInputs, BaselineOutput
 
 _ENERGY = NAMES.index("energy")
 
@@ -29,8 +30,12 @@ _ENERGY = NAMES.index("energy")
 class Elm:
     """An extreme learning machine with radial basis functions (Huang, Zhu & Siew 2006).
 
-    h_k(x) = exp(−‖x − centre_k‖² / width), scores h(x) · weights. centres (hidden, d) are training examples drawn
-    at random and never trained, weights (hidden, classes) the ridge solution.
+    h_k(x) = exp(−‖x − centre_k‖² / width), scores h(x) · weights.
+
+    Attributes:
+        centres: (hidden, d) training examples drawn at random, which are not trained.
+        width: Of the basis functions.
+        weights: (hidden, classes) solution of a ridge regression.
     """
 
     centres: np.ndarray
@@ -48,10 +53,23 @@ class Elm:
         rng: np.random.Generator,
         importance: np.ndarray | None = None,
     ) -> Elm:
-        """Weights that minimise Σ importance_i · ‖h(x_i) · weights − target_i‖² + ‖weights‖² / cost.
+        """Fit the weights: minimise Σ importance_i · ‖h(x_i) · weights − target_i‖² + ‖weights‖² / cost.
 
-        x: (n, d), n ≥ 1. target: (n, classes). hidden: units, at most n. importance: (n,), by default 1.
         The width is the median squared distance between two centres (1 where all are equal).
+
+        Args:
+            x: (n, d), n ≥ 1.
+            target: (n, classes).
+            hidden: Units, at most n.
+            cost: Inverse strength of the regularisation.
+            rng: Draws the centres.
+            importance: (n,), 1 by default.
+
+        Returns:
+            The fitted machine.
+
+        Raises:
+            ConfigurationError: There is no example, no unit, or `cost` is not positive.
         """
         if not len(x) or hidden < 1 or cost <= 0:
             raise ConfigurationError(
@@ -62,55 +80,102 @@ class Elm:
         centres = x[rng.permutation(len(x))[:hidden]]
         distances = _squared_distances(centres, centres)[np.triu_indices(len(centres), 1)]
         width = float(np.median(distances)) if distances.size else 0.0
-        layer = cls(centres, width if width > 0 else 1.0, np.empty((len(centres), 0)))
-        h = layer.hidden(x)
+        unfitted = cls(centres, width if width > 0 else 1.0, np.empty((len(centres), 0)))
+        h = unfitted.hidden(x)
         weighted = h.T if importance is None else h.T * importance
         weights = np.linalg.solve(weighted @ h + np.eye(h.shape[1]) / cost, weighted @ target)
-        return cls(centres, layer.width, weights)
+        return replace(unfitted, weights=weights)
 
     def hidden(self, x: np.ndarray) -> np.ndarray:
-        """Activations (n, hidden) in (0, 1]."""
+        """Compute the activations of the hidden units.
+
+        Args:
+            x: (n, d).
+
+        Returns:
+            (n, hidden) in (0, 1].
+        """
         return np.exp(-_squared_distances(np.asarray(x, np.float64), self.centres) / self.width)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Scores (n, classes) of x (n, d)."""
+        """Compute the scores of the classes.
+
+        Args:
+            x: (n, d).
+
+        Returns:
+            (n, classes).
+        """
         return self.hidden(x) @ self.weights
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """‖a_i − b_j‖², (len(a), len(b)); by the sum of squares, which loses nothing where two are equal."""
+    """‖a_i − b_j‖², (len(a), len(b)); as a sum of squares, which is exactly 0 for equal vectors."""
     return np.square(a[:, None] - b[None]).sum(-1)
 
 
 def segments(frames: np.ndarray, context: int) -> np.ndarray:
-    """Every frame with `context` frames on each side, (frames, (2 · context + 1) · dim); the first and the last
-    frame are repeated beyond the ends, so that an utterance of one frame has one segment."""
+    """Join every frame with its neighbours.
+
+    The first and the last frame are repeated beyond the ends, so that an utterance of one frame has one segment.
+
+    Args:
+        frames: (frames, dim).
+        context: Frames on each side.
+
+    Returns:
+        (frames, (2 · context + 1) · dim).
+    """
     padded = np.pad(frames, ((context, context), (0, 0)), mode="edge")
     return np.concatenate([padded[i : i + len(frames)] for i in range(2 * context + 1)], axis=1)
 
 
 def loudest(frames: np.ndarray, share: float) -> np.ndarray:
-    """Indices of the `share` of frames with most energy, the first of equals, at least one, in the order of time."""
+    """Select the frames with the most energy, the first of equals.
+
+    Args:
+        frames: (frames, 34) short-term features.
+        share: Share of the frames to select, at least one frame.
+
+    Returns:
+        Their indices in order of time.
+    """
     count = max(1, round(share * len(frames)))
-    # To 1e-6: a steady sound has frames of equal energy, and rounding would choose among them.
+    # Rounded to 1e-6: a steady sound has frames of equal energy, and rounding error would choose among them.
     mantissa, exponent = np.frexp(frames[:, _ENERGY].astype(np.float64))
     return np.sort(np.argsort(-np.ldexp(np.round(mantissa, 6), exponent), kind="stable")[:count])
 
 
 def statistics(posteriors: np.ndarray, threshold: float) -> np.ndarray:
-    """(segments, classes) → (4 · classes,): max, min, mean over segments, and the share above `threshold`."""
+    """Compute max, min, mean over segments, and the share of segments above a threshold.
+
+    Args:
+        posteriors: (segments, classes).
+        threshold: Of the share.
+
+    Returns:
+        (4 · classes,).
+    """
     above = (posteriors > threshold).mean(0)
     return np.concatenate([posteriors.max(0), posteriors.min(0), posteriors.mean(0), above])
 
 
 @dataclass(frozen=True)
 class DnnElm:
-    """context: frames on each side of a segment's centre; 1 makes 0.3 s, the nearest to the published 25 frames of
-    10 ms. loudest: share of each utterance's segments that are used, those with most energy.
-    layers: hidden units of the network. epochs: at most; the one with the least loss on development segments is
-    taken. most_segments: training segments at most, of every class alike. threshold: of the fourth statistic.
-    hidden: units of the ELM. costs: candidates for its regularisation, the most regular first; the best UA on
-    development data decides.
+    """A DNN on segments, and an ELM on the statistics of its posteriors.
+
+    Attributes:
+        context: Frames on each side of a segment's centre; 1 makes 0.3 s, the nearest to the published 25 frames of
+            10 ms.
+        loudest: Share of each utterance's segments that are used, those with the most energy.
+        layers: Hidden units of the network.
+        epochs: At most; the epoch with the lowest loss on development segments is used.
+        learning_rate: Of the network.
+        batch_size: Segments per batch.
+        most_segments: Training segments at most, the same number of every class.
+        threshold: Of the fourth statistic.
+        hidden: Units of the ELM.
+        costs: Candidates for its regularisation, the most regularised first; the best UA on development data decides.
     """
 
     context: int = 1
@@ -124,43 +189,67 @@ class DnnElm:
     hidden: int = 120
     costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
-    def answer(self, fold: Fold, inputs: Inputs, classes: Sequence[str], seed: int) -> Answers:
-        """See `base.Method`. The seed draws segments, weights, batches and centres."""
+    def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
+        """See `base.Classifier`.
+
+        Args:
+            fold: The three parts.
+            inputs: With frames.
+            classes: In the order of the logits.
+            seed: Of segments, weights, batches and centres.
+
+        Returns:
+            The predictions.
+
+        Raises:
+            ConfigurationError: The frames are not short-term features.
+        """
         rng = np.random.default_rng(seed)
-        read = [base.frames(inputs, part) for part in base.parts(fold)]
-        if (columns := read[0][0].shape[1]) != len(NAMES):
-            raise ConfigurationError(f"DNN-ELM reads the {len(NAMES)} short-term features, not {columns}")
-        normaliser = Normaliser.fit(read[0], len(NAMES))
-        cut = [[self._cut(x, normaliser) for x in part] for part in read]
-        target = [base.targets(part, classes) for part in (fold.train, fold.development)]
-        present, dense = np.unique(target[0], return_inverse=True)
-        known = [(s, np.searchsorted(present, c)) for s, c in zip(cut[1], target[1], strict=True) if c in present]
-        network, epoch = self._network(cut[0], dense, [s for s, _ in known], np.array([c for _, c in known]), rng)
-        x = [np.stack([self._describe(network, s) for s in part]) if part else np.empty((0, 0)) for part in cut]
+        cut = self._segments(fold, inputs)
+        train_target, development_target = (base.targets(part, classes) for part in (fold.train, fold.development))
+        present, dense = np.unique(train_target, return_inverse=True)
+        usable = np.isin(development_target, present)
+        network, epoch = self._network(
+            cut[0],
+            dense,
+            [s for s, use in zip(cut[1], usable, strict=True) if use],
+            np.searchsorted(present, development_target[usable]),
+            rng,
+        )
+        x = [np.stack([self._statistics(network, s) for s in part]) if part else np.empty((0, 0)) for part in cut]
         train, development, test = functionals.standardised(x[0], x[1], x[2].reshape(-1, x[0].shape[1]))
-        share = np.bincount(dense)[dense]
-        wanted = np.where(dense[:, None] == np.arange(len(present)), 1.0, -1.0)
-        centres = int(rng.integers(2**32))
-        machines = [
-            Elm.fit(train, wanted, hidden=self.hidden, cost=cost, rng=np.random.default_rng(centres),
-                    importance=len(dense) / share / len(present))
-            for cost in self.costs
-        ]  # fmt: skip
-        answers = [base.columns(machine(development), present, len(classes)) for machine in machines]
-        chosen = base.best(answers, target[1])
-        return Answers(
-            base.columns(machines[chosen](test), present, len(classes)),
-            answers[chosen],
+        machines = self._machines(train, dense, len(present), int(rng.integers(2**32)))
+        logits = [base.to_logits(machine(development), present, len(classes)) for machine in machines]
+        chosen = base.best(logits, development_target)
+        return BaselineOutput(
+            base.to_logits(machines[chosen](test), present, len(classes)),
+            logits[chosen],
             (f"DNN epoch {epoch} of {self.epochs}", f"ELM cost {self.costs[chosen]:g}"),
         )
 
-    def _cut(self, frames: np.ndarray, normaliser: Normaliser) -> np.ndarray:
-        """The segments of one utterance that are used."""
-        return segments(normaliser(frames), self.context)[loudest(frames, self.loudest)].astype(np.float32)
+    def _segments(self, fold: Fold, inputs: BaselineInputs) -> list[list[np.ndarray]]:
+        """The segments of each utterance of each part that are used."""
+        frames = [base.frames(inputs, part) for part in base.parts(fold)]
+        if (columns := frames[0][0].shape[1]) != len(NAMES):
+            raise ConfigurationError(f"DNN-ELM reads the {len(NAMES)} short-term features, not {columns}")
+        normaliser = Normaliser.fit(frames[0], len(NAMES))
+        return [
+            [segments(normaliser(x), self.context)[loudest(x, self.loudest)].astype(np.float32) for x in part]
+            for part in frames
+        ]
 
-    def _describe(self, network, cut: np.ndarray) -> np.ndarray:
-        """Statistics of the posteriors of one utterance."""
+    def _statistics(self, network: Any, cut: np.ndarray) -> np.ndarray:
+        """Statistics of the posteriors of one utterance's segments."""
         return statistics(network.predict_proba(cut), self.threshold)
+
+    def _machines(self, x: np.ndarray, target: np.ndarray, n_classes: int, seed: int) -> list[Elm]:
+        """An ELM of each cost, all with the same centres; every class has the same weight."""
+        importance = len(target) / np.bincount(target)[target] / n_classes
+        signs = np.where(target[:, None] == np.arange(n_classes), 1.0, -1.0)
+        return [
+            Elm.fit(x, signs, hidden=self.hidden, cost=cost, rng=np.random.default_rng(seed), importance=importance)
+            for cost in self.costs
+        ]
 
     def _network(
         self,
@@ -169,17 +258,14 @@ class DnnElm:
         development: Sequence[np.ndarray],
         development_target: np.ndarray,
         rng: np.random.Generator,
-    ):
-        """A trained `MLPClassifier` and its epoch, from 1."""
+    ) -> tuple[Any, int]:
+        """Train an `MLPClassifier`; return it with the weights of its best epoch, and that epoch, from 1."""
         try:
             from sklearn.neural_network import MLPClassifier
         except ImportError as error:
             raise MissingExtraError("The DNN-ELM baseline", "train") from error
-        x, y = np.concatenate(train), np.repeat(target, [len(s) for s in train])
-        most = self.most_segments // (int(y.max()) + 1)
-        kept = np.concatenate([rng.permutation(np.flatnonzero(y == c))[:most] for c in range(int(y.max()) + 1)])
-        x, y = x[kept], y[kept]
-        checked = np.concatenate(development)
+        x, y = self._balanced(np.concatenate(train), np.repeat(target, [len(s) for s in train]), rng)
+        held_out = np.concatenate(development)
         truth = np.repeat(development_target, [len(s) for s in development])
         network = MLPClassifier(
             self.layers,
@@ -190,9 +276,27 @@ class DnnElm:
         least, best, epoch = np.inf, ([], []), 0
         for number in range(1, self.epochs + 1):
             network.partial_fit(x, y, classes=np.unique(y))
-            loss = metrics.negative_log_likelihood(network.predict_proba(checked), truth)
-            if not epoch or metrics.first_best([-least, -loss]):
+            loss = metrics.negative_log_likelihood(network.predict_proba(held_out), truth)
+            if not epoch or metrics.best_index([-least, -loss]):
                 least, epoch = loss, number
                 best = [w.copy() for w in network.coefs_], [b.copy() for b in network.intercepts_]
         network.coefs_, network.intercepts_ = best
         return network, epoch
+
+    def _balanced(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """At most `most_segments` segments, drawn at random, and equally many of every class where there are enough."""
+        n_classes = int(y.max()) + 1
+        most = self.most_segments // n_classes
+        kept = np.concatenate([rng.permutation(np.flatnonzero(y == c))[:most] for c in range(n_classes)])
+        return x[kept], y[kept]
+
+
+BASELINE = Baseline(
+    name="dnn-elm",
+    title="DNN-ELM",
+    needs=("frames",),
+    source="Han, Yu & Tashev, Speech emotion recognition using deep neural network and extreme learning machine, "
+    "INTERSPEECH 2014",
+    method=DnnElm(),
+    reconstruction="features, segments of 0.3 s, the share of loud segments and the form of the ELM",
+)

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+import duetto
+
 from ..errors import DuettoError, MissingExtraError
 from . import output, streams
 
@@ -20,11 +22,11 @@ COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
     "predict": "predict:predict",
     "corpus": "corpus:app",
-    "features": "corpus:features",
+    "features": "features:features",
     "align": "align:align",
     "audit": "audit:audit",
     "train": "train:train",
-    "evaluate": "train:evaluate",
+    "evaluate": "evaluate:evaluate",
     "reproduce": "reproduce:reproduce",
     "export": "export:export",
     "speech2vec": "speech2vec:app",
@@ -70,7 +72,7 @@ def _load(name: str) -> Any:
 app = typer.Typer(
     name="duetto",
     cls=_Commands,
-    help="Speech emotion recognition from two voices of one utterance: how it is said, and what is said.",
+    help="Speech emotion recognition from acoustics and words.",
     epilog="Start with: duetto predict FILE.wav    With the extras train and synth: duetto demo --out demo    "
     "Every command has --help with examples.",
     no_args_is_help=True,
@@ -82,9 +84,7 @@ app = typer.Typer(
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        output.echo(f"duetto {version('duetto')}")
+        output.echo(f"duetto {duetto.__version__}")
         raise typer.Exit
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..asr.annotate import Missing, find_words, language_of
-from ..asr.engines import Engine
+from ..asr.annotate import MissingTranscript, find_words, language_model_of
+from ..asr.engines import RecogniserConfig
 from ..data.manifest import read_manifest, write_manifest
 from ..utils.progress import bar
 from .output import echo
@@ -19,44 +19,44 @@ def align(
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, with the words of every utterance.")],
     by: Annotated[
         str,
-        typer.Option(help="transcript (forced alignment), recognise (whatever the transcript says), or segment."),
+        typer.Option(help="transcript (forced alignment), recognise (ignore the transcript), or segment."),
     ] = "transcript",
-    missing: Annotated[Missing, typer.Option(help="What to do without a transcript.")] = "recognise",
+    missing: Annotated[MissingTranscript, typer.Option(help="For utterances without a transcript.")] = "recognise",
     language: Annotated[
         Path | None,
-        typer.Option(help="Manifest whose sentences the recogniser shall expect; training part only!"),
+        typer.Option(help="Manifest to build the language model from; give the training part only."),
     ] = None,
     asr: Annotated[str, typer.Option(help="Speech recogniser: pocketsphinx, or whisper=FOLDER.")] = "pocketsphinx",
     anew: Annotated[
         bool,
-        typer.Option("--anew", help="Align anew where there are timed words."),
+        typer.Option("--anew", help="Align again where words have times already."),
     ] = False,
-    cache: Annotated[Path | None, typer.Option(help="Answers already found; beside OUT by default.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Folder of intermediate results; beside OUT by default.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
 ) -> None:
-    """Find the words of every utterance and their times. Resumable; says what it could not align.
+    """Find the words of every utterance and their times. Resumable; prints what it could not align.
 
-    Exit status 1 where an utterance got no words.
+    Exit status 1 if an utterance has no words in the end.
 
     Examples:
 
         duetto align lj.jsonl -o lj-aligned.jsonl --workers 2
 
-        duetto align test.jsonl -o heard.jsonl --by recognise --language train.jsonl
+        duetto align test.jsonl -o recognised.jsonl --by recognise --language train.jsonl
 
         duetto align any-language.jsonl -o segments.jsonl --by segment
     """
     if out.resolve() == manifest.resolve():
         raise typer.BadParameter("OUT is the manifest itself; its words would be lost")
     name, _, model = asr.partition("=")
-    expected = None if language is None else language_of(read_manifest(language))
+    expected = None if language is None else language_model_of(read_manifest(language))
     with bar("words") as progress:
         found, report = find_words(
             read_manifest(manifest),
             by=by,
             missing=missing,
-            engine=Engine(name, expected, model or None),
-            anew=anew,
+            asr=RecogniserConfig(name, expected, model or None),
+            realign=anew,
             workers=workers,
             cache_folder=cache or out.parent / "words",
             progress=progress,

@@ -1,4 +1,4 @@
-"""`duetto audit`."""
+"""`duetto audit`: leaks in the split of a manifest, or in a run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def audit(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="Manifest that the run was trained on.")] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="As in `duetto train`; its features show what a normalisation was fitted on.")
+        Path | None, typer.Option(help="As in `duetto train`; its features show what a normalisation was fitted to.")
     ] = None,
     sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Read recordings, to find copies.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
 ) -> None:
-    """Find what test data share with the data that a system is fitted or chosen on.
+    """Find what test data share with the data that a system is fitted to or chosen on.
 
-    Speakers, sessions, scenarios, transcripts, recordings; of a run also its normalisation, vocabulary and choice of
-    epoch. Exit status 1 where there is a leak, declared or not; warnings and notes leave it 0.
+    Checks speakers, sessions, scenarios, transcripts and recordings; of a run also its normalisation, vocabulary and
+    choice of epoch. Exit status 1 where there is a leak, declared or not; warnings and notes leave it 0.
 
     Examples:
 
@@ -44,25 +44,23 @@ def audit(
         raise typer.BadParameter("give a manifest with --protocol NAME, or a run folder without it")
     if manifest is not None and not target.is_dir():
         raise typer.BadParameter("--manifest belongs to a run folder")
+    result = _audit(target, protocol, manifest, cache, sound)
+    if as_json:
+        json_line(result.to_json())
+    else:
+        _print(result)
+    if result.leaks:
+        raise typer.Exit(1)
+
+
+def _audit(target: Path, protocol: str | None, manifest: Path | None, cache: Path | None, sound: bool) -> Audit:
     with bar("compare recordings") as progress:
         if protocol is not None:
-            found = audits.audit_folds(
-                splits.folds(protocol, read_manifest(target)), protocol, sound=sound, progress=progress
-            )
-        else:
-            found = audits.audit_run(
-                target,
-                None if manifest is None else read_manifest(manifest),
-                features=_features(manifest, cache),
-                sound=sound,
-                progress=progress,
-            )
-    if as_json:
-        json_line(found.to_json())
-    else:
-        _show(found)
-    if found.leaks:
-        raise typer.Exit(1)
+            folds = splits.folds(protocol, read_manifest(target))
+            return audits.audit_folds(folds, protocol, sound=sound, progress=progress)
+        utterances = None if manifest is None else read_manifest(manifest)
+        features = _features(manifest, cache)
+        return audits.audit_run(target, utterances, features=features, sound=sound, progress=progress)
 
 
 def _features(manifest: Path | None, cache: Path | None) -> Path | None:
@@ -70,12 +68,12 @@ def _features(manifest: Path | None, cache: Path | None) -> Path | None:
     return None if folder is None else folder / "features"
 
 
-def _show(found: Audit) -> None:
+def _print(result: Audit) -> None:
     console = Console()
-    for finding in found.findings:
+    for finding in result.findings:
         console.print(_line(finding), markup=False, highlight=False, soft_wrap=True)
-    what = f"protocol {found.protocol}, {found.folds} fold(s), {found.utterances:,} utterances"
-    console.print(f"{found.summary()} ({what})", markup=False, highlight=False, soft_wrap=True)
+    what = f"protocol {result.protocol}, {result.folds} fold(s), {result.utterances:,} utterances"
+    console.print(f"{result.summary()} ({what})", markup=False, highlight=False, soft_wrap=True)
 
 
 def _line(finding: Finding) -> str:

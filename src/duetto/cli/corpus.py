@@ -1,8 +1,7 @@
-"""`duetto corpus check | manifest | synthesise` and `duetto features`."""
+"""`duetto corpus check | manifest | synthesise`."""
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -11,19 +10,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .. import audio, corpora, synthetic
+from .. import corpora, synthetic
 from ..corpora import validate
-from ..data.manifest import read_manifest, write_manifest
-from ..data.utterance import Utterance
-from ..errors import AudioError, DuettoError
-from ..features.registry import FEATURES, feature_spec
-from ..features.store import extract_corpus
+from ..data.manifest import write_manifest
+from ..errors import DuettoError
 from ..utils.progress import bar
-from ..utils.reading import printable
 from .output import Console, echo, json_line
-from .predict import source_of
 
-app = typer.Typer(help="Corpus folders: examine, turn into a manifest, or make a synthetic one.", no_args_is_help=True)
+app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
 
 Kind = Annotated[str, typer.Argument(help="Kind of corpus: " + ", ".join(corpora.CORPORA))]
 
@@ -35,7 +29,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every recording, not only its header.")] = False,
 ) -> None:
-    """Examine a corpus folder: counts per class and session, and everything that is wrong with it.
+    """Check a corpus folder: counts per class and session, and everything that is wrong with it.
 
     Exit status 1 where there is an error; notes need no action.
 
@@ -46,30 +40,30 @@ def check(
         duetto corpus check ravdess /data/ravdess --deep --json
     """
     with bar("check recordings") as progress:
-        checkup = validate.check(kind, path, decode=deep, progress=progress)
+        report = validate.check(kind, path, decode=deep, progress=progress)
     if as_json:
-        json_line(checkup.record())
+        json_line(report.record())
     else:
-        _show(checkup)
-    if not checkup.healthy:
+        _print(report)
+    if not report.healthy:
         raise typer.Exit(1)
 
 
-def _show(checkup: validate.ValidationReport) -> None:
+def _print(report: validate.ValidationReport) -> None:
     console = Console()
-    console.print(f"{checkup.utterances} utterances, {checkup.selected} with a class", highlight=False)
-    for title, counts in (("class", checkup.by_label), ("session", checkup.by_session)):
+    console.print(f"{report.utterances} utterances, {report.selected} with a class", highlight=False)
+    for title, counts in (("class", report.by_label), ("session", report.by_session)):
         if counts:
             table = Table(title, "utterances", box=None, pad_edge=False)
             for name, number in counts.items():
                 table.add_row(escape(name), str(number))
             console.print(table)
-    for problem in checkup.problems:
+    for problem in report.problems:
         console.print(
             f"{problem.severity}: {problem.kind}: {problem.id}: {problem.detail}", markup=False, soft_wrap=True
         )
-    verdict = f"{len(checkup.errors)} errors, {len(checkup.notes)} notes"
-    console.print("healthy: " + verdict if checkup.healthy else "NOT healthy: " + verdict, highlight=False)
+    verdict = f"{len(report.errors)} errors, {len(report.notes)} notes"
+    console.print("healthy: " + verdict if report.healthy else "NOT healthy: " + verdict, highlight=False)
 
 
 @app.command()
@@ -104,9 +98,9 @@ def manifest(
 def synthesise(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     size: Annotated[int, typer.Option(help="Utterances of the four classes.")] = 600,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 0,
-    leak: Annotated[float, typer.Option(help="0–1: how far scenario and wording betray the emotion.")] = 0.0,
-    unseen_voices: Annotated[bool, typer.Option(help="Give session 5 voices unlike all others.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
+    leak: Annotated[float, typer.Option(help="0–1: how much scenario and wording reveal the emotion.")] = 0.0,
+    unseen_voices: Annotated[bool, typer.Option(help="Give session 5 voices that differ from all others.")] = False,
 ) -> None:
     """Write a SYNTHETIC corpus in the shape of IEMOCAP, whose best possible accuracies are known.
 
@@ -114,62 +108,6 @@ def synthesise(
 
         duetto corpus synthesise synthetic --size 600 && duetto corpus check synthetic synthetic
     """
-    with bar("speak") as progress:
+    with bar("synthesise") as progress:
         synthetic.write(out, size=size, seed=seed, leak=leak, unseen_test_voices=unseen_voices, progress=progress)
     echo(f"{out}: a synthetic corpus of {size} utterances; see {out / synthetic.MARKER}", err=True)
-
-
-def features(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(help="One manifest (.jsonl), or recordings; - is standard input.", readable=False),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Feature folder; what it holds is not computed again.")],
-    mode: Annotated[str, typer.Option(help="What to compute: " + ", ".join(FEATURES))] = "corrected",
-    workers: Annotated[int, typer.Option(help="Processes; 0 for one a core.")] = 0,
-) -> None:
-    """Compute the features of every utterance into a memory-mapped folder. Resumable.
-
-    Modes: corrected and pyaudioanalysis (bug-compatible) are the 34 short-term features; spectrogram and waveform are
-    what the convolutional systems hear.
-
-    A recording that cannot be read is skipped and named; the exit status is then 1.
-
-    Examples:
-
-        duetto features iemocap.jsonl -o features
-
-        duetto features a.wav b.flac -o features --mode pyaudioanalysis
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        utterances, failed = _utterances(sources, Path(folder))
-        with bar("features") as progress:
-            store = extract_corpus(utterances, out, feature_spec(mode).extractor, workers=workers, progress=progress)
-    failed |= {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
-    for utterance_id, reason in failed.items():
-        echo(f"skipped {utterance_id}: {reason}", err=True)
-    total = len(utterances) + sum(name not in {u.id for u in utterances} for name in failed)
-    echo(f"{out}: {total - len(failed)} of {total} utterances, {len(failed)} skipped", err=True)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _utterances(sources: list[Path], folder: Path) -> tuple[list[Utterance], dict[str, str]]:
-    """What to compute features of, and why not of the rest: what is no regular file is copied into `folder`."""
-    if len(sources) == 1 and sources[0].suffix == ".jsonl":
-        return read_manifest(sources[0]), {}
-    if any(path.suffix == ".jsonl" for path in sources):
-        raise typer.BadParameter("a manifest stands alone: give one .jsonl file, or recordings")
-    utterances, failed = [], {}
-    for number, path in enumerate(sources):
-        file = path
-        if str(path) == "-" or audio.is_stream(path):
-            file = folder / str(number)
-            try:
-                with file.open("wb") as out:
-                    audio.save(source_of(path), out)
-            except AudioError as error:
-                failed[printable(str(path))] = str(error)
-                continue
-        utterances.append(Utterance(printable(str(path)), file))
-    return utterances, failed

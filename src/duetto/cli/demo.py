@@ -13,14 +13,14 @@ from .predict import show
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; the same command resumes it.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; the same command resumes it.")] = Path(
         "demo"
     ),
-    size: Annotated[int, typer.Option(help="Utterances of synthetic speech.")] = 1200,
+    size: Annotated[int, typer.Option(help="Number of synthetic utterances.")] = 1200,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each system.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train side by side.")] = 2,
 ) -> None:
-    """Run the main job on synthetic speech: corpus, features, training, report, prediction.
+    """Run the whole pipeline on synthetic speech: corpus, features, training, report, prediction.
 
     Example:
 
@@ -36,12 +36,12 @@ def demo(
             return bars(description)
 
         finished = run(out, size=size, seeds=seeds, workers=workers, step=step)
-    echo("\nSYNTHETIC speech: these figures say nothing about people.\n")
-    echo(report.markdown(finished.results))
-    best = ", ".join(f"{name} {value:.1f}" for name, value in finished.ceilings.items())
-    echo(f"\nbest possible UA on these test utterances: {best}\n")
-    echo("one recording, chosen by rule: the first of the test whose emotion takes voice and words to find")
+    echo("\nSYNTHETIC speech: these figures state nothing about people.\n")
+    echo(report.markdown(finished.scored))
+    ceilings = ", ".join(f"{name} {value:.1f}" for name, value in finished.ceilings.items())
+    echo(f"\nbest possible UA on these test utterances: {ceilings}\n")
+    echo("an example: the first test utterance whose emotion can be found only from audio and words together")
     show(finished.recording, finished.prediction)
-    decisions = ", ".join(f"{way} {label}" for way, label in finished.decisions.items())
-    echo(f"  planted emotion: {finished.label}; best possible decision from its {decisions}")
+    decisions = ", ".join(f"{source} {label}" for source, label in finished.decisions.items())
+    echo(f"  true emotion: {finished.label}; best possible decision from its {decisions}")
     echo(f"\nreport: {finished.report}")

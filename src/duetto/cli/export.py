@@ -12,19 +12,19 @@ from .output import echo
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder of `duetto train`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must not be there, or be empty.")],
-    fold: Annotated[int | None, typer.Option(help="Number of the fold, from 0 on; the first by default.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; must not exist, or be empty.")],
+    fold: Annotated[int | None, typer.Option(help="Number of the fold, from 0; the first by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training; the run's first by default.")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
     verify: Annotated[
-        list[Path] | None, typer.Option(help="A recording to verify the graph on, too; may be repeated.")
+        list[Path] | None, typer.Option(help="A recording to verify the graph on as well; may be repeated.")
     ] = None,
 ) -> None:
-    """Write all that prediction needs into one folder, and verify it against the trained model.
+    """Export a trained model to ONNX, with all that prediction needs, and verify it.
 
-    The graph is made from the trained weights and asked on inputs of every length, and on the recordings given: its
-    answers have to be those of the PyTorch model, to rounding. README.md in the folder holds what is known of the
-    system. Baselines keep no model and can't be exported.
+    The ONNX graph is run on random inputs of many lengths, and on the given recordings: its logits must equal those of
+    the PyTorch model up to rounding. README.md in the folder is the model card. Baselines store no model and cannot be
+    exported.
 
     Examples:
 
@@ -36,10 +36,10 @@ def export(
 
         duetto predict call.wav --model fusion
     """
-    from ..experiments import export as library  # here: it needs PyTorch
+    from ..experiments import export as exporter  # late: needs PyTorch
 
-    exported = library.export(run, out, fold=fold, seed=seed, int8=int8, recordings=verify or [])
+    exported = exporter.export(run, out, fold=fold, seed=seed, int8=int8, recordings=verify or [])
     echo(f"exported: {exported.part} → {out}")
-    echo(f"verified: {library.verification_line(exported)}")
+    echo(f"verified: {exporter.verification_line(exported)}")
     if exported.int8:
-        echo(f"8-bit weights: {library.quantisation_line(exported.int8)}")
+        echo(f"8-bit weights: {exporter.quantisation_line(exported.int8)}")

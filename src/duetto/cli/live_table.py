@@ -1,4 +1,4 @@
-"""A live table of long work on many systems; plain lines where standard error is no terminal."""
+"""A live table of long work on many systems; plain lines where standard error is not a terminal."""
 
 from __future__ import annotations
 
@@ -22,18 +22,23 @@ _FRAME = 0.1
 """Seconds between two drawings."""
 
 
-class Board:
-    """Rows are systems; columns what is being done, how far it is, and the UA so far. Use it as a context manager."""
+class LiveTable:
+    """One row per system: state, progress, and UA so far. A context manager that is called with each event.
+
+    Args:
+        names: Systems, in the order of the rows.
+        console: Where to draw; standard error by default.
+    """
 
     def __init__(self, names: tuple[str, ...], console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self.events: dict[str, Event | None] = dict.fromkeys(names)
-        self.current = ""
+        self._events: dict[str, Event | None] = dict.fromkeys(names)
+        self._current = ""
         self._drawn = 0.0
         live = Live(console=self.console, auto_refresh=False)
         self._live = live if self.console.is_terminal else None
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> LiveTable:
         self._context: AbstractContextManager[object] = self._live or nullcontext()
         self._context.__enter__()
         return self
@@ -44,9 +49,13 @@ class Board:
         self._context.__exit__(None, None, None)
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event, and show it."""
-        before, self.events[event.system] = self.events.get(event.system), event
-        self.current = event.system
+        """Record an event and show it.
+
+        Args:
+            event: The event.
+        """
+        before, self._events[event.system] = self._events.get(event.system), event
+        self._current = event.system
         if self._live is None:
             if before is None or before.state != event.state:
                 self.console.print(_line(event), markup=False, highlight=False, soft_wrap=True)
@@ -55,16 +64,20 @@ class Board:
             self._live.update(self.table(), refresh=True)
 
     def table(self) -> Table:
-        """As many rows as the terminal has, the system that is being trained among them."""
+        """Draw as many rows as the terminal has, the system at work among them.
+
+        Returns:
+            The table.
+        """
         table = Table(box=None, pad_edge=False)
         for name, justify in (("System", "left"), ("State", "left"), ("Progress", "left"), ("UA %", "right")):
             table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         room = max(3, self.console.height - 3)
-        names = list(self.events)
-        place = names.index(self.current) if self.current in self.events else 0
+        names = list(self._events)
+        place = names.index(self._current) if self._current in self._events else 0
         first = max(0, min(place - room // 2, len(names) - room))
         for name in names[first : first + room]:
-            table.add_row(name, *_cells(self.events[name]))
+            table.add_row(name, *_cells(self._events[name]))
         return table
 
 

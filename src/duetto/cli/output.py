@@ -17,8 +17,7 @@ import typer
 from rich.segment import Segment
 from rich.text import Text
 
-from ..utils.reading import printable
-from ..utils.text import to_json
+from ..utils.text import printable, to_json
 
 
 def log(level: int) -> None:

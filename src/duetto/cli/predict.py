@@ -1,4 +1,4 @@
-"""`duetto predict`: recordings in, emotions out."""
+"""`duetto predict`: the emotion of recordings."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .output import echo, json_line
 
 Recordings = Annotated[
     list[Path],
-    typer.Argument(  # readable: whether one can be read is that recording's error, not the end of the batch
-        help="Recordings: wav, flac, ogg, opus or mp3, at any rate; - is standard input.", readable=False
+    typer.Argument(  # not checked here: a file that cannot be read is an error of that recording alone
+        help="Recordings: wav, flac, ogg, opus or mp3, at any sample rate; - is standard input.", readable=False
     ),
 ]
 
@@ -33,7 +33,9 @@ def predict(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="A run folder, an exported folder, or one that comes along: " + ", ".join(PRETRAINED)
+            "--model",
+            "-m",
+            help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
         ),
     ] = DEFAULT,
     transcript: Annotated[
@@ -43,18 +45,18 @@ def predict(
         Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
     ] = None,
     asr: Annotated[
-        str, typer.Option(help="What finds the words: corpus, general, segments, or whisper=FOLDER.")
+        str, typer.Option(help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.")
     ] = "corpus",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Recordings at a time; as many as there are cores by default.")
+        int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")] = False,
 ) -> None:
-    """Tell the emotion of each recording, with probabilities.
+    """Recognise the emotion of each recording, with probabilities.
 
-    A system that reads words finds them in the recording by itself; --transcript aligns a given text instead.
-    The answer lists the words with their times, and says how they were found. A bad recording is reported and
-    the others go on; the exit status is then 1.
+    A system that reads words finds them in the recording; --transcript aligns a given text instead. The output lists
+    the words with their times, and how they were found. A recording that cannot be read is reported, the others are
+    still processed, and the exit status is 1.
 
     Examples:
 
@@ -64,63 +66,76 @@ def predict(
 
         duetto predict call.wav --model runs/fusion --transcript "oh that is lovely"
 
-        duetto predict calls/*.flac --model runs/acoustic --json > answers.jsonl
+        duetto predict calls/*.flac --model runs/acoustic --json > predictions.jsonl
 
         ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
     if (transcript is not None or words is not None) and len(files) > 1:
         raise typer.BadParameter("--transcript and --words describe one recording; give one file")
     if transcript is not None and words is not None:
-        raise typer.BadParameter("--transcript and --words both say what is said; give one")
-    system = Recogniser(model, asr=asr)
-    if system.terms:
-        echo(f"model {system.name}: {system.terms}", err=True)
+        raise typer.BadParameter("--transcript and --words both state what is said; give one")
+    recogniser = Recogniser(model, asr=asr)
+    if recogniser.terms:
+        echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
     given = None if words is None else _read_words(words)
     if transcript is None and given is None:
-        answers = system.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
+        workers = min(workers or cores(), len(files))
+        outcomes = recogniser.predict_many(map(source_of, files), workers=workers)
     else:
-        answers = iter([system.attempt(source_of(files[0]), transcript=transcript, words=given)])
-    failed = _tell(files, answers, as_json)
+        outcomes = iter([recogniser.attempt(source_of(files[0]), transcript=transcript, words=given)])
+    failed = _print_all(files, outcomes, as_json)
     if failed:
-        echo(f"{failed} of {len(files)} recordings have no answer", err=True)
+        echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
         raise typer.Exit(1)
 
 
 def source_of(file: Path) -> Path | BinaryIO:
-    """What an argument stands for: `-` is standard input."""
+    """Resolve an argument.
+
+    Args:
+        file: A path; `-` is standard input.
+
+    Returns:
+        The path, or the stream.
+    """
     return sys.stdin.buffer if str(file) == "-" else file
 
 
-def _tell(files: list[Path], answers: Iterator[Prediction | DuettoError], as_json: bool) -> int:
-    """Print the answers as they come; the number of recordings that have none."""
+def _print_all(files: list[Path], outcomes: Iterator[Prediction | DuettoError], as_json: bool) -> int:
+    """Print the outcomes as they come; return the number of recordings without a prediction."""
     failed = 0
     with bar("recordings", enabled=len(files) > 1) as progress:
-        for done, (file, answer) in enumerate(zip(files, answers, strict=True), 1):
-            if isinstance(answer, DuettoError):
+        for done, (file, outcome) in enumerate(zip(files, outcomes, strict=True), 1):
+            if isinstance(outcome, DuettoError):
                 failed += 1
-                echo(f"error: {answer}", err=True)
+                echo(f"error: {outcome}", err=True)
             elif as_json:
-                json_line(answer.to_json(name_of(file)))
+                json_line(outcome.to_json(name_of(file)))
             else:
-                show(file, answer)
+                show(file, outcome)
             if progress:
                 progress(done, len(files))
     return failed
 
 
 def show(file: Path, prediction: Prediction) -> None:
-    """Print one prediction for a person."""
+    """Print one prediction as text.
+
+    Args:
+        file: The recording.
+        prediction: Of the recording.
+    """
     echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label}", bold=True)
     width = max(map(len, prediction.probabilities))
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        echo(f"  words ({prediction.words_from}): {_listed(prediction.words)}")
+        echo(f"  words ({prediction.words_from}): {_format_words(prediction.words)}")
     for warning in prediction.warnings:
         echo(f"  warning: {file}: {warning}", err=True)
 
 
-def _listed(words: tuple[Word, ...]) -> str:
+def _format_words(words: tuple[Word, ...]) -> str:
     return "  ".join(
         (word.word or "–") if word.start is None else f"{word.word or '–'} {word.start:.2f}–{word.end:.2f}"
         for word in words

@@ -10,13 +10,17 @@ import typer
 from .. import splits
 from ..corpora import CORPORA
 from ..embeddings import vectors as word_vectors
-from .live_table import Board
+from .live_table import LiveTable
 from .output import echo
 
 if TYPE_CHECKING:
     from ..recipes.reproduce import Options
 
 _PROTOCOLS = ", ".join(splits.PROTOCOLS)
+_LEAKING = "best-on-test"
+
+Corpus = Annotated[str, typer.Option(help=f"KIND:PATH; kinds are {', '.join(CORPORA)}.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; the same command resumes it.")]
 Systems = Annotated[
     list[str] | None,
     typer.Option(
@@ -24,13 +28,19 @@ Systems = Annotated[
         "joined by commas. Default: all that the corpus allows."
     ),
 ]
+Protocol = Annotated[str, typer.Option(help=f"How to split for the tables: {_PROTOCOLS}.")]
 Protocols = Annotated[
     list[str] | None,
     typer.Option(help="Also compare the systems under these protocols, side by side; given as --systems."),
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Of each training, instead of 20: to try it out.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each system.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of each training, instead of 20: for a quick try.")]
 Epoch = Annotated[
     str, typer.Option(help="Which epoch counts: development, last; best-on-test adds a LEAKING row to each system.")
+]
+Padding = Annotated[str | None, typer.Option(help="packed; pre or post as Keras without masking.")]
+Features = Annotated[
+    str | None, typer.Option(help="corrected or pyaudioanalysis, for systems that read short-term features.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -39,39 +49,43 @@ Settings = Annotated[
         help="Change a key of every trained system, KEY=VALUE; may be repeated. Not encoders, embeddings or word_dim.",
     ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse --vectors with words doubled, empty or no UTF-8.")]
-Brought = Annotated[
+UserVectors = Annotated[
     list[str] | None,
     typer.Option(help="speech2vec=PATH, word2vec=PATH: a folder of 50.vec … 300.vec, or a file; may be repeated."),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse --vectors with duplicate or empty words, or invalid UTF-8.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")]
+Accelerator = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
+Force = Annotated[bool, typer.Option("--force", help="Use the corpus even if it has errors.")]
+DeclareLeak = Annotated[bool, typer.Option("--declare-leak", help="As in `duetto train`.")]
 
 
 def reproduce(
-    corpus: Annotated[str, typer.Option(help=f"KIND:PATH; kinds are {', '.join(CORPORA)}.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; the same command resumes it.")],
+    corpus: Corpus,
+    out: Out,
     systems: Systems = None,
-    protocol: Annotated[str, typer.Option(help=f"How the tables split: {_PROTOCOLS}.")] = "session5",
+    protocol: Protocol = "session5",
     protocols: Protocols = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each system.")] = 5,
+    seeds: Seeds = 5,
     epochs: Epochs = None,
     epoch: Epoch = "development",
-    padding: Annotated[str | None, typer.Option(help="packed; pre or post as Keras without masking.")] = None,
-    features: Annotated[
-        str | None, typer.Option(help="corrected, or pyaudioanalysis, of systems that hear these.")
-    ] = None,
+    padding: Padding = None,
+    features: Features = None,
     settings: Settings = None,
-    vectors: Brought = None,
+    vectors: UserVectors = None,
     strict: Strict = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
-    force: Annotated[bool, typer.Option("--force", help="Go on with a corpus in which something is wrong.")] = False,
-    declare_leak: Annotated[bool, typer.Option("--declare-leak", help="As in `duetto train`.")] = False,
+    workers: Workers = 1,
+    accelerator: Accelerator = "cpu",
+    force: Force = False,
+    declare_leak: DeclareLeak = False,
 ) -> None:
     """Measure the paper's tables on a corpus: every system, with the paper's figures and controls beside it.
 
-    The corpus is examined first; then features, word times and vectors are made once and shared; then every system
-    is trained with every seed. Stop it at any time: the same command goes on. The folder then holds tables.json,
-    tables.md and report.html. Exit status 1 where a system failed.
+    The corpus is validated first; then features, word times and vectors are made once and shared; then every system
+    is trained with every seed. It can be stopped at any time: the same command resumes it. The folder then holds
+    tables.json, tables.md and report.html. Exit status 1 where a system failed.
 
     Examples:
 
@@ -85,18 +99,15 @@ def reproduce(
     """
     from ..recipes.reproduce import Options
 
-    leaking = epoch == "best-on-test"
-    changes = {"padding": padding, "features": features, "epoch_choice": "development" if leaking else epoch}
-    changed = [f"{key}={value}" for key, value in changes.items() if value not in (None, "development")]
     options = Options(
         systems=_names(systems) or ("all",),
         protocol=_protocol(protocol),
         protocols=tuple(map(_protocol, _names(protocols))),
         seeds=seeds,
         epochs=epochs,
-        settings=(*changed, *(settings or ())),
-        best_on_test=leaking,
-        vectors=dict(map(_brought, vectors or ())),
+        settings=(*_shortcuts(epoch, padding, features), *(settings or ())),
+        best_on_test=epoch == _LEAKING,
+        vectors=dict(map(_user_vectors, vectors or ())),
         workers=workers,
         accelerator=accelerator,
         force=force,
@@ -106,7 +117,7 @@ def reproduce(
 
 
 def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
-    """Show the work while it runs, then the tables."""
+    """Show a live table while systems are trained, then print the tables."""
     from ..recipes.reproduce import run, select
 
     kind, colon, path = corpus.partition(":")
@@ -115,8 +126,8 @@ def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
     for given in options.vectors.values() if strict else ():
         for file in sorted(given.glob("*.vec")) if given.is_dir() else [given]:
             word_vectors.load(file, strict=True)
-    with Board(("corpus", *select(options.systems))) as board:
-        finished = run(kind, Path(path), out, options, watch=board)
+    with LiveTable(("corpus", *select(options.systems))) as live_table:
+        finished = run(kind, Path(path), out, options, watch=live_table)
     echo(finished.text)
     for file in finished.files:
         echo(f"wrote {file}", err=True)
@@ -124,6 +135,13 @@ def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
         echo(f"failed: {name}: {reason}", err=True)
     if finished.failed:
         raise typer.Exit(1)
+
+
+def _shortcuts(epoch: str, padding: str | None, features: str | None) -> list[str]:
+    """Settings KEY=VALUE of the options that have a name of their own; a system keeps its own where none is given."""
+    choice = None if epoch in (_LEAKING, "development") else epoch
+    values = {"padding": padding, "features": features, "epoch_choice": choice}
+    return [f"{key}={value}" for key, value in values.items() if value is not None]
 
 
 def _names(values: list[str] | None) -> tuple[str, ...]:
@@ -136,7 +154,7 @@ def _protocol(name: str) -> str:
     return name
 
 
-def _brought(value: str) -> tuple[str, Path]:
+def _user_vectors(value: str) -> tuple[str, Path]:
     kind, _, path = value.partition("=")
     if kind not in ("speech2vec", "word2vec") or not Path(path).exists():
         raise typer.BadParameter(f"--vectors {value!r}: give speech2vec=PATH or word2vec=PATH, a folder or a file")

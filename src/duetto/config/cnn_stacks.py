@@ -1,12 +1,12 @@
-"""The layers of the CNN encoders, as plain data: `models.cnn` trains them, `models.onnx.cnn` builds their graphs.
+"""The layers of the convolutional encoders, as plain data: PyTorch trains them, ONNX graphs repeat them.
 
     waveform     (samples)       ─ convolutions, poolings ─▶ (channels, steps)          ┐
     spectrogram  (bands, frames) ─ convolutions, poolings ─▶ (channels · bands, steps)  ┴ mean over the steps
 
-A layer of stride s maps n steps to ⌈n / s⌉: step t exists where its stride begins within the sequence, and whatever
-lies beyond the end counts as zero. So a sequence of any length has a step, and the output does not depend on the
-padding of the batch. A layer's own `padding` puts zeros before the first step; along the bands of a spectrogram it puts
-them on both sides, and there a pooling takes whole windows only.
+A layer of stride s turns n steps into ⌈n / s⌉: step t exists if its stride begins within the sequence, and everything
+beyond the end of the sequence counts as zero. One sample therefore gives one step, every length works, and padding
+never changes the output. A layer's `padding` zeros come before the first step; along the bands of a spectrogram they
+stand on both sides, and there a pooling covers whole windows only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution and a ReLU.
+    """A convolution followed by a ReLU.
 
     Attributes:
         channels: Output channels.
-        kernel: Kernel size in steps, and in bands of an image.
-        stride: Stride in steps, and in bands of an image.
+        kernel: Size in steps, and in bands for images.
+        stride: In steps, and in bands for images.
         padding: Zeros before the first step, and on both sides of the bands.
     """
 
@@ -33,11 +33,11 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Pooling:
-    """Max pooling.
+    """The maximum of `kernel` steps (and bands), at every `stride`-th.
 
     Attributes:
-        kernel: Window in steps, and in bands of an image.
-        stride: Stride in steps, and in bands of an image.
+        kernel: Size in steps, and in bands for images.
+        stride: In steps, and in bands for images.
     """
 
     kernel: int
@@ -46,13 +46,13 @@ class Pooling:
 
 @dataclass(frozen=True)
 class Stack:
-    """The layers of one encoder.
+    """The layers of an encoder.
 
     Attributes:
         layers: In order.
-        features: Its input, a key of `features.registry.FEATURES`.
-        image: Whether layers slide along the bands too.
-        copies: Input channels, all equal.
+        features: The key of its frames in `features.registry.FEATURES`.
+        image: Whether the kernels also move along the bands.
+        copies: How often the input is repeated as channels.
     """
 
     layers: tuple[Convolution | Pooling, ...]
@@ -61,8 +61,21 @@ class Stack:
     copies: int = 1
 
 
+def _alexnet(first: int, second: int, *others: int) -> tuple[Convolution | Pooling, ...]:
+    """AlexNet's kernels, strides and poolings with these numbers of channels (Krizhevsky 2014)."""
+    pooling = Pooling(kernel=3, stride=2)
+    return (
+        Convolution(first, kernel=11, stride=4, padding=2),
+        pooling,
+        Convolution(second, kernel=5, padding=2),
+        pooling,
+        *(Convolution(channels, kernel=3, padding=1) for channels in others),
+        pooling,
+    )
+
+
 STACKS: dict[str, Stack] = {
-    # Bertero & Fung 2017: filters of 25 ms on raw sound, pooled in time. The second layer is ours: it sees 0.2 s.
+    # Bertero & Fung 2017: filters of 25 ms on raw sound, pooled in time. The second layer is ours; it spans 0.2 s.
     "waveform-cnn": Stack(
         (
             Convolution(64, kernel=400, stride=80, padding=160),
@@ -73,62 +86,39 @@ STACKS: dict[str, Stack] = {
         features="waveform",
         image=False,
     ),
-    # Badshah et al. 2017: three convolutions of these channels and kernels, with poolings.
-    "spectrogram-cnn": Stack(
-        (
-            Convolution(120, kernel=11, stride=4, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(256, kernel=5, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(384, kernel=3, padding=1),
-            Pooling(kernel=3, stride=2),
-        ),
-        features="spectrogram",
-    ),
-    # torchvision's AlexNet, `features.*` (Krizhevsky 2014); weights have the same shapes and names.
-    "alexnet": Stack(
-        (
-            Convolution(64, kernel=11, stride=4, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(192, kernel=5, padding=2),
-            Pooling(kernel=3, stride=2),
-            Convolution(384, kernel=3, padding=1),
-            Convolution(256, kernel=3, padding=1),
-            Convolution(256, kernel=3, padding=1),
-            Pooling(kernel=3, stride=2),
-        ),
-        features="spectrogram",
-        copies=3,
-    ),
+    # Badshah et al. 2017: three convolutions with these channels and kernels, and poolings.
+    "spectrogram-cnn": Stack(_alexnet(120, 256, 384), features="spectrogram"),
+    # torchvision's AlexNet, `features.*` (Krizhevsky 2014): its weights fit, including their names.
+    "alexnet": Stack(_alexnet(64, 192, 384, 256, 256), features="spectrogram", copies=3),
 }
-"""Value of `Experiment.acoustic_encoder` → its layers."""
+"""Name of a convolutional encoder → its layers."""
 
 
 def layer_numbers(stack: Stack) -> tuple[int, ...]:
     """Number the layers as torchvision does: a convolution and its ReLU take two numbers, a pooling one.
 
     Args:
-        stack: An encoder.
+        stack: The layers.
 
     Returns:
-        The number of each of its layers.
+        The number of each layer.
     """
-    taken, result = 0, []
+    used, result = 0, []
     for layer in stack.layers:
-        result.append(taken)
-        taken += 2 if isinstance(layer, Convolution) else 1
+        result.append(used)
+        used += 2 if isinstance(layer, Convolution) else 1
     return tuple(result)
 
 
 def bands_left(stack: Stack, bands: int) -> int:
-    """Count the bands after all layers.
+    """Count the bands that are left after all layers.
 
     Args:
-        stack: An encoder.
-        bands: Bands of its input.
+        stack: The layers.
+        bands: Bands of the input.
 
     Returns:
-        Bands of its output; 1 for an encoder of waveforms.
+        Their number; 1 for a stack that does not move along bands.
     """
     for layer in stack.layers if stack.image else ():
         padding = 2 * layer.padding if isinstance(layer, Convolution) else 0

@@ -20,6 +20,7 @@ from ..errors import ConfigurationError
 from ..features.registry import FEATURES
 from ..utils.reading import read_toml, shortened
 from .cnn_stacks import STACKS
+from .encoders import ACOUSTIC_ENCODERS, WORD_ENCODERS
 from .fields import Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
 
 SYSTEMS: dict[str, Path] = {
@@ -121,7 +122,7 @@ class Experiment:
 
     # model
 
-    acoustic_encoder: Annotated[str, one_of(("bilstm", "statistics", *STACKS))] = "bilstm"
+    acoustic_encoder: Annotated[str, one_of(ACOUSTIC_ENCODERS)] = "bilstm"
     """The paper's `bilstm` (section 2.3), `statistics` (mean and standard deviation over time,
     `models.encoders.StatisticsEncoder`), or a CNN of `config.cnn_stacks.STACKS`."""
 
@@ -129,7 +130,7 @@ class Experiment:
     """Path of a safetensors file with initial weights of the CNN, such as torchvision's for `alexnet`; empty for random
     initial weights."""
 
-    word_encoder: Literal["bilstm", "mcnn"] = "bilstm"
+    word_encoder: Annotated[str, one_of(WORD_ENCODERS)] = "bilstm"
     """The paper's `bilstm` (section 2.4), or the multi-resolution CNN `mcnn` (`models.multiresolution_cnn`)."""
 
     pooling: Literal["last", "attention"] = "last"

@@ -9,7 +9,7 @@ dataclass ─ field_types ─▶ {name: FieldType} ─▶ convert (a TOML or JSO
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -45,17 +45,16 @@ def whole(low: int, high: int) -> Condition:
     return Condition(lambda value: low <= value <= high, f"give a whole number from {low} to {high}")
 
 
-def one_of(choices: Iterable[str]) -> Condition:
+def one_of(choices: Collection[str]) -> Condition:
     """One of several strings.
 
     Args:
-        choices: The valid strings.
+        choices: The valid strings, such as the keys of a registry.
 
     Returns:
         The condition.
     """
-    valid = tuple(choices)
-    return Condition(lambda value: value in valid, f"choose from {', '.join(valid)}")
+    return Condition(lambda value: value in choices, f"choose from {', '.join(choices)}")
 
 
 Positive = Annotated[float, Condition(lambda value: 0 < value < math.inf, "give a number above 0")]

@@ -1,26 +1,27 @@
-"""Files that say when each word was spoken → `Word`s in order, lower-cased, in seconds.
+"""Readers of alignment files: the times of words → `Word`s in order, lower-cased, in seconds.
 
     .wdseg     (Sphinx-3; IEMOCAP)                          ─┐
     .TextGrid  (Praat, Montreal Forced Aligner)              ├─▶ tuple[Word, ...]
     .ctm       (NIST, Kaldi, NeMo; many utterances a file)   │
     .alignment.txt (condensed; LibriSpeech, many utterances) ─┘
 
-Silences and noises are left out. Words come in order of time and do not overlap: an overlap of up to
-`TOLERANCE` is rounding and kept as it is, a longer one is an error, as are negative times and words
-that end before they start. Every error names file and line.
+Silences and noises are left out. Words are in order of time and do not overlap: an overlap of up to `TOLERANCE` is
+taken as rounding and kept, a longer one is an error, as are negative times and words that end before they start.
+Every error names file and line.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ..data.utterance import Word
 from ..errors import CorpusError
 from ..utils.reading import shortened
-from .parsing import read_lines, read_text
+from .parsing import Problem, Report, read_lines, read_text
 
 WDSEG_RATE = 100
 """Frames per second of Sphinx-3."""
@@ -36,11 +37,12 @@ FILLERS = frozenset(
         "<b>",  # NeMo: the blank of its network
     }
 )
-"""Marks of silence and noise (compared in lower case); `++BREATHING++` and its like are recognised by form."""
+"""Tokens of silence and noise, in lower case; those of the form `++BREATHING++` are matched besides."""
 
 NOT_SPOKEN = frozenset({"non-lex", "misc", "noscore"})
-"""Types of a CTM line whose token is no word."""
+"""Types of a CTM line whose token is not a word."""
 
+_Words = TypeVar("_Words")
 _VARIANT = re.compile(r"\(\d+\)$")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[-+]?\d+,\d+", re.ASCII)  # as programs write numbers in a German locale
@@ -66,7 +68,7 @@ def _word(text: str, start: float, end: float, where: str, confidence: float | N
 
 
 def _in_order(words: Iterable[tuple[Word, str]]) -> tuple[Word, ...]:
-    """The words, given each with its file:line, if none begins before the one before it has ended."""
+    """The words of (word, file:line) pairs, if each begins after the end of the word before it."""
     ordered: list[Word] = []
     ended, before = 0.0, ""
     for word, where in words:
@@ -81,12 +83,45 @@ def _in_order(words: Iterable[tuple[Word, str]]) -> tuple[Word, ...]:
     return tuple(ordered)
 
 
-def read_wdseg(path: str | Path) -> tuple[Word, ...]:
-    """Words of a Sphinx-3 `.wdseg` file.
+def read_if_valid(
+    read: Callable[[Path], _Words], file: Path, report: Report, identifier: str, consequence: str
+) -> _Words | None:
+    """Read an alignment file that a corpus can do without.
 
-    A header `SFrm EFrm SegAScr Word`, one row a segment, and a last line `Total score: …`. Frames count
-    from 0 at 100 a second and both ends are included, so a word ends at (EFrm + 1) / 100 s. The mark of a
-    second pronunciation, `WORD(2)`, is removed.
+    Args:
+        read: `read_wdseg`, `read_textgrid` or `read_condensed`.
+        file: The file; need not exist.
+        report: Called with a `bad-alignment` problem where the file cannot be read.
+        identifier: Id of that problem.
+        consequence: What the problem entails, for its message.
+
+    Returns:
+        What `read` returns; None where the file is missing or cannot be read.
+    """
+    if not file.is_file():
+        return None
+    try:
+        return read(file)
+    except CorpusError as error:
+        report(Problem("bad-alignment", identifier, f"{error} ({consequence})"))
+        return None
+
+
+def read_wdseg(path: str | Path) -> tuple[Word, ...]:
+    """Read a Sphinx-3 `.wdseg` file.
+
+    A header `SFrm EFrm SegAScr Word`, one row per segment, and a last line `Total score: …`. Frames count from 0 at
+    100 per second and both ends are included, so a word ends at (EFrm + 1) / 100 s. The number of a second
+    pronunciation, `WORD(2)`, is removed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The words of the utterance.
+
+    Raises:
+        CorpusError: A line cannot be parsed, words overlap, or the file is truncated.
     """
     path = Path(path)
     lines = read_lines(path)
@@ -111,11 +146,20 @@ def read_wdseg(path: str | Path) -> tuple[Word, ...]:
 
 
 def read_ctm(path: str | Path) -> dict[str, tuple[Word, ...]]:
-    """Utterance id → words of a `.ctm` file (NIST SCTK, infmts.htm; Kaldi; NeMo's aligner).
+    """Read a `.ctm` file (NIST SCTK, infmts.htm; Kaldi; NeMo's aligner).
 
     A line is `utterance channel start duration word [confidence [type [speaker]]]`, in seconds; `;;` begins a comment.
-    Lines of one utterance may come in any order. A confidence outside 0–1 (a log-likelihood) or `NA` is not kept; the
+    Lines of one utterance may be in any order. A confidence outside 0–1 (a log-likelihood) or `NA` is dropped; the
     types in `NOT_SPOKEN` are left out. Of alternatives (`<ALT_BEGIN>`, `<ALT>`, `<ALT_END>`) the first is read.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Utterance id → words.
+
+    Raises:
+        CorpusError: A line cannot be parsed, words overlap, or an utterance has two channels.
     """
     path = Path(path)
     found: dict[str, list[tuple[Word, str]]] = {}
@@ -129,14 +173,8 @@ def read_ctm(path: str | Path) -> dict[str, tuple[Word, ...]]:
         if len(columns) == 5 and (mark := columns[4].upper()) in ("<ALT_BEGIN>", "<ALT>", "<ALT_END>"):
             skipping = mark == "<ALT>"
             continue
-        if not 5 <= len(columns) <= 8 or not all(_NUMBER.fullmatch(column) for column in columns[2:4]):
-            form = "utterance channel start duration word [confidence [type [speaker]]]"
-            raise CorpusError(f"{where}: {shortened(line.strip(), 60)} is no CTM line: {form}")
+        _require_ctm(columns, line, where)
         name, channel, text = columns[0], columns[1], columns[4]
-        if "<space>" in text:  # NeMo writes segments and words into files of the same form
-            raise CorpusError(
-                f"{where}: {shortened(text, 60)} is a segment of several words; give the CTM of the words"
-            )
         if channels.setdefault(name, channel) != channel:
             raise CorpusError(f"{where}: {name!r} has channels {channels[name]} and {channel}; give each its own id")
         words = found.setdefault(name, [])
@@ -147,6 +185,16 @@ def read_ctm(path: str | Path) -> dict[str, tuple[Word, ...]]:
     return {name: _in_order(sorted(words, key=lambda item: item[0].start or 0.0)) for name, words in found.items()}
 
 
+def _require_ctm(columns: list[str], line: str, where: str) -> None:
+    if not 5 <= len(columns) <= 8 or not all(_NUMBER.fullmatch(column) for column in columns[2:4]):
+        form = "utterance channel start duration word [confidence [type [speaker]]]"
+        raise CorpusError(f"{where}: {shortened(line.strip(), 60)} is no CTM line: {form}")
+    if "<space>" in columns[4]:  # NeMo writes segments and words into files of the same form
+        raise CorpusError(
+            f"{where}: {shortened(columns[4], 60)} is a segment of several words; give the CTM of the words"
+        )
+
+
 def _confidence(columns: list[str]) -> float | None:
     if len(columns) < 6 or not _NUMBER.fullmatch(columns[5]):
         return None
@@ -155,10 +203,19 @@ def _confidence(columns: list[str]) -> float | None:
 
 
 def read_condensed(path: str | Path) -> dict[str, tuple[Word, ...]]:
-    """Utterance id → words of an `.alignment.txt` file of the LibriSpeech Alignments (C. Jemine, 2018).
+    """Read an `.alignment.txt` file of the LibriSpeech Alignments (C. Jemine, 2018).
 
-    A line is `id ",GO,,DO," "0.490,0.890,1.270,1.380,1.490"`: the words, an empty one for each silence, and
-    the second at which each ends; a word starts where the one before it ended.
+    A line is `id ",GO,,DO," "0.490,0.890,1.270,1.380,1.490"`: the words, an empty one for each silence, and the
+    second at which each ends; a word starts where the one before it ended.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Utterance id → words.
+
+    Raises:
+        CorpusError: A line cannot be parsed, or an utterance is listed twice.
     """
     path = Path(path)
     found: dict[str, tuple[Word, ...]] = {}
@@ -183,12 +240,21 @@ def read_condensed(path: str | Path) -> dict[str, tuple[Word, ...]]:
 
 
 def read_textgrid(path: str | Path, tier: str = "words") -> tuple[Word, ...]:
-    """Words of one interval tier of a Praat `.TextGrid`, long or short form, in UTF-8 or UTF-16.
+    """Read one interval tier of a Praat `.TextGrid`, long or short form, in UTF-8 or UTF-16.
 
-    The tier is found by name in any case; `words` also matches `word`, `speaker - words` (as the Montreal
-    Forced Aligner names it where it knows the speaker), and the only interval tier of a file. Intervals that
-    are empty or marked as silence are left out. Praat reads a TextGrid as a sequence of numbers and quoted
-    strings, whatever stands between them, and so does this function, which also takes decimal commas.
+    Empty intervals and those marked as silence are left out. Like Praat, this function reads a TextGrid as a sequence
+    of numbers and quoted strings and ignores what is between them; it also accepts decimal commas.
+
+    Args:
+        path: The file.
+        tier: Name of the tier, in upper or lower case. `words` also matches `word`, `speaker - words` (the Montreal
+            Forced Aligner's name where it was given the speaker), and the only interval tier of a file.
+
+    Returns:
+        The words of the utterance.
+
+    Raises:
+        CorpusError: The file is damaged, has no such tier, or words overlap.
     """
     path = Path(path)
     reader = _Tokens(path)
@@ -232,7 +298,7 @@ def _tier(reader: _Tokens) -> tuple[str, list[tuple[float, float, str, str]] | N
 
 
 class _Tokens:
-    """The numbers, strings and flags of a TextGrid, each with its file:line; all else between them is skipped."""
+    """The numbers, strings and flags of a TextGrid, each with its file:line; anything between them is skipped."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -268,7 +334,7 @@ class _Tokens:
         return float(value), where
 
     def span(self) -> None:
-        """Pass over the xmin and xmax of a grid or tier."""
+        """Skip the xmin and xmax of a grid or tier."""
         self.number()
         self.number()
 

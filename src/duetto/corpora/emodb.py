@@ -5,7 +5,7 @@ Interspeech 2005, 1517–1520. Freely available; read the terms at its source (h
 
     wav/03a01Fa.wav    speaker 03, sentence a01, Freude (happiness), take a
 
-Every name is read by `NAME`. Each sentence is spoken in every emotion, so the words tell nothing: a system
+`NAME` parses every file name. Each sentence is spoken in every emotion, so the words carry no information: a system
 that reads them must score at chance. `scenario` is the sentence. There are no sessions.
 """
 
@@ -14,11 +14,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..data.labels import label_map
+from ..data.labels import LabelMap
 from ..data.utterance import Utterance
-from .parsing import Collector, Problem, Report, audio_below, refuse, require_folder
+from .corpus import Corpus
+from .parsing import Collector, Problem, Report, audio_below, require_folder
 
 NAME = re.compile(r"(?P<speaker>\d{2})(?P<sentence>[ab]\d{2})(?P<emotion>[WLEAFTN])(?P<take>[a-z]?)")
+"""A file name: speaker, sentence, emotion, take."""
 
 EMOTIONS = {
     "W": "anger (Wut)",
@@ -29,11 +31,21 @@ EMOTIONS = {
     "T": "sadness (Trauer)",
     "N": "neutral",
 }
+"""Letter of the German emotion word → emotion."""
+
+LABEL_MAPS = {"four": {"W": "angry", "F": "happy", "N": "neutral", "T": "sad"}}
+"""Label set → letter → class."""
 
 GENDERS = {
     "03": "male", "08": "female", "09": "female", "10": "male", "11": "male",
     "12": "male", "13": "female", "14": "female", "15": "male", "16": "female",
 }  # fmt: skip
+"""Speaker → gender."""
+
+KNOWN_SPEAKERS = {
+    "03": 49, "08": 58, "09": 43, "10": 38, "11": 55, "12": 35, "13": 61, "14": 69, "15": 56, "16": 71,
+}  # fmt: skip
+"""Speaker → utterances in the release, 535 in all."""
 
 SENTENCES = {
     "a01": "Der Lappen liegt auf dem Eisschrank.",
@@ -47,17 +59,24 @@ SENTENCES = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+"""Code of a sentence → its text."""
 
 
-def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
-    """All utterances below a folder, sorted by id; a recording with a foreign name is a CorpusError."""
-    return scan(Path(path), labels, refuse)
+def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
+    """Read all utterances of EmoDB.
 
+    Args:
+        path: The folder wav/, or one above it.
+        labels: Map from emotion letters to classes.
+        report: Called with each problem.
 
-def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
-    """All utterances; everything wrong goes to `report`."""
-    classes = label_map(labels, "emodb")
-    found = Collector(report)
+    Returns:
+        All utterances, sorted by id.
+
+    Raises:
+        CorpusError: The folder does not exist.
+    """
+    collector = Collector(report)
     for audio in audio_below(require_folder(path, "EmoDB")):
         match = NAME.fullmatch(audio.stem)
         if match is None or match["speaker"] not in GENDERS or match["sentence"] not in SENTENCES:
@@ -71,12 +90,21 @@ def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
         utterance = Utterance(
             id=audio.stem,
             audio=audio,
-            label=classes.get(match["emotion"]),
+            label=labels.get(match["emotion"]),
             raw_label=match["emotion"],
             speaker=match["speaker"],
             scenario=match["sentence"],
             text=SENTENCES[match["sentence"]],
             gender=GENDERS[match["speaker"]],
         )
-        found.add(utterance, str(audio))
-    return found.sorted(f"{path}: no recording in it or below; EmoDB is a folder wav/ of files like 03a01Fa.wav")
+        collector.add(utterance, str(audio))
+    return collector.sorted(f"{path}: no recording in it or below; EmoDB is a folder wav/ of files like 03a01Fa.wav")
+
+
+CORPUS = Corpus(
+    title="EmoDB",
+    read=read,
+    label_maps=LABEL_MAPS,
+    transcribed=True,
+    speakers=KNOWN_SPEAKERS,
+)

@@ -8,11 +8,10 @@ books", ICASSP 2015, 5206–5210. Licence: CC BY 4.0 (https://www.openslr.org/12
     dev-clean/84/121123/84-121123.trans.txt      id and words of each utterance
     dev-clean/84/121123/84-121123.alignment.txt  end of each word, or a TextGrid an utterance (optional)
 
-Any part of the tree may be given, down to one chapter. Every id is read by `NAME`; `scenario` is the chapter.
-Times of words come from the LibriSpeech Alignments (C. Jemine, made with the Montreal Forced Aligner,
-https://github.com/CorentinJ/librispeech-alignments) where they were unpacked into the tree: the condensed form
-first, else the TextGrid, whose `<unk>` are filled from the transcript. An utterance without either has
-`words=None`.
+Any part of the tree can be read, down to one chapter. `NAME` parses every id; `scenario` is the chapter. Times of
+words come from the LibriSpeech Alignments (C. Jemine, made with the Montreal Forced Aligner,
+https://github.com/CorentinJ/librispeech-alignments) where they were unpacked into the tree: from the condensed file,
+else from the TextGrid, whose `<unk>` are filled in from the transcript. An utterance without either has `words=None`.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ import dataclasses
 import re
 from pathlib import Path
 
-from ..data.labels import classes
+from ..data.labels import LabelMap
 from ..data.utterance import Utterance, Word
-from ..errors import CorpusError
 from . import alignments
+from .corpus import Corpus
 from .parsing import (
     APPLE_DOUBLE,
+    GENDERS,
     Collector,
     Problem,
     Report,
@@ -34,31 +34,44 @@ from .parsing import (
     expected_audio,
     files_below,
     read_lines,
-    refuse,
     require_folder,
 )
 
 NAME = re.compile(r"(?P<speaker>[0-9]{1,9})-(?P<chapter>[0-9]{1,9})-(?P<number>\d{4})")
+"""An id: speaker, chapter, number."""
+
+KNOWN_SUBSETS = {
+    "dev-clean": 2703, "dev-other": 2864, "test-clean": 2620, "test-other": 2939,
+    "train-clean-100": 28_539, "train-clean-360": 104_014, "train-other-500": 148_688,
+}  # fmt: skip
+"""Subset → utterances in the release."""
 
 _SPEAKER = re.compile(r"(?P<speaker>\d+)\s*\|\s*(?P<sex>[FM])\s*\|.*")
-_GENDERS = {"F": "female", "M": "male"}
 
 
-def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
-    """All utterances of the chapters below a folder, sorted by id; a line that cannot be read is a CorpusError."""
-    return scan(Path(path), labels, refuse)
+def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
+    """Read all utterances of the chapters below a folder.
 
+    Args:
+        path: LibriSpeech, a subset, a speaker, or a chapter.
+        labels: Unused: the corpus has no emotion labels.
+        report: Called with each problem.
 
-def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
-    """All utterances; everything wrong goes to `report`."""
-    classes(labels)
+    Returns:
+        All utterances, sorted by id.
+
+    Raises:
+        CorpusError: The folder does not exist.
+    """
     require_folder(path, "LibriSpeech")
     genders = _genders(path, report)
-    found = Collector(report)
+    collector = Collector(report)
     for file in files_below(path):
         if file.name.endswith(".trans.txt") and not file.name.startswith(APPLE_DOUBLE):
-            _scan_chapter(file, genders, found, report)
-    return found.sorted(f"{path}: no *.trans.txt in it or below; give LibriSpeech, one of its subsets, or a chapter")
+            _read_chapter(file, genders, collector, report)
+    return collector.sorted(
+        f"{path}: no *.trans.txt in it or below; give LibriSpeech, one of its subsets, or a chapter"
+    )
 
 
 def _genders(path: Path, report: Report) -> dict[str, str]:
@@ -80,11 +93,11 @@ def _genders(path: Path, report: Report) -> dict[str, str]:
             )
             report(Problem("bad-line", f"line {number}", detail))
             continue
-        genders[match["speaker"]] = _GENDERS[match["sex"]]
+        genders[match["speaker"]] = GENDERS[match["sex"]]
     return genders
 
 
-def _scan_chapter(file: Path, genders: dict[str, str], found: Collector, report: Report) -> None:
+def _read_chapter(file: Path, genders: dict[str, str], collector: Collector, report: Report) -> None:
     folder = file.parent
     recordings = audio_in(folder, report)
     condensed = _condensed(file.with_name(file.name.removesuffix(".trans.txt") + ".alignment.txt"), report)
@@ -107,31 +120,25 @@ def _scan_chapter(file: Path, genders: dict[str, str], found: Collector, report:
             words=_textgrid(folder / f"{name}.TextGrid", text, report) if words is None else words,
             gender=genders.get(match["speaker"]),
         )
-        found.add(utterance, f"{file}:{number}")
+        collector.add(utterance, f"{file}:{number}")
 
 
 def _condensed(file: Path, report: Report) -> dict[str, tuple[Word, ...]]:
-    if not file.is_file():
-        return {}
-    try:
-        return alignments.read_condensed(file)
-    except CorpusError as error:
-        report(Problem("bad-alignment", file.name, f"{error} (the chapter is used without its word times)"))
-        return {}
+    without = "the chapter is used without its word times"
+    return alignments.read_if_valid(alignments.read_condensed, file, report, file.name, without) or {}
 
 
 def _textgrid(file: Path, text: str, report: Report) -> tuple[Word, ...] | None:
-    if not file.is_file():
-        return None
-    try:
-        words = alignments.read_textgrid(file)
-    except CorpusError as error:
-        report(Problem("bad-alignment", file.stem, f"{error} (the utterance is used without its word times)"))
-        return None
-    spoken = text.lower().split()
-    if len(spoken) != len(words):
+    """The words of an utterance's TextGrid, its `<unk>` replaced by the transcript's words where both are as many."""
+    without = "the utterance is used without its word times"
+    words = alignments.read_if_valid(alignments.read_textgrid, file, report, file.stem, without)
+    transcript = text.lower().split()
+    if words is None or len(transcript) != len(words):
         return words
     return tuple(
-        dataclasses.replace(word, word=heard) if word.word == "<unk>" else word
-        for word, heard in zip(words, spoken, strict=True)
+        dataclasses.replace(word, word=token) if word.word == "<unk>" else word
+        for word, token in zip(words, transcript, strict=True)
     )
+
+
+CORPUS = Corpus(title="LibriSpeech", read=read, transcribed=True, subsets=KNOWN_SUBSETS)

@@ -1,7 +1,7 @@
-"""What every corpus parser shares: problems and how they are reported, folders, text, recordings.
+"""What all corpus readers share: problems and how they are reported, folders, text files, recordings.
 
-A parser walks its folder once and hands everything that is wrong to a `report` function. `parse`
-passes `refuse`, which raises at the first error; the doctor passes `list.append` and gets them all.
+A reader walks its folder once and passes everything that is wrong to a `report` function. Calling a corpus passes
+`refuse`, which raises at the first error; validation passes `list.append` and gets all of them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ APPLE_DOUBLE = "._"
 class Problem:
     """One thing that is wrong with a corpus folder.
 
-    kind: a short name to count by, such as `missing-audio`. id: the utterance, dialogue, folder or file
-    it concerns. detail: what was found, what was expected, what to do. severity: a `note` needs no action.
+    Attributes:
+        kind: A short name to count by, such as `missing-audio`.
+        id: The utterance, dialogue, folder or file it concerns.
+        detail: What was found, what was expected, what to do.
+        severity: `error`, or `note` for what needs no action.
     """
 
     kind: str
@@ -46,14 +49,23 @@ class Problem:
 
 
 Report = Callable[[Problem], None]
-Scan = Callable[[Path, str, Report], list[Utterance]]
-"""(path, label set, report) → utterances, sorted by id; raises CorpusError where there is no corpus at all."""
+"""Receives each problem as it is found."""
+
+GENDERS = {"F": "female", "M": "male"}
+"""Letter that several corpora use for a speaker's gender → `Utterance.gender`."""
 
 _USABLE = frozenset({"bad-alignment"})
 
 
 def refuse(problem: Problem) -> None:
-    """Raise an error as CorpusError; log a note, and an error that leaves the utterance usable."""
+    """Raise an error; log a note, or an error that leaves the utterance usable.
+
+    Args:
+        problem: What a reader found.
+
+    Raises:
+        CorpusError: The problem is an error that makes the utterance unusable.
+    """
     if problem.severity == "note" or problem.kind in _USABLE:
         _log.warning("%s", problem.detail)
         return
@@ -61,7 +73,11 @@ def refuse(problem: Problem) -> None:
 
 
 class Collector:
-    """Gathers utterances, and reports an id that comes twice (the first is kept)."""
+    """Collects utterances, and reports duplicate ids (the first utterance is kept).
+
+    Args:
+        report: Called with each problem.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -69,7 +85,12 @@ class Collector:
         self._where: dict[str, str] = {}
 
     def add(self, utterance: Utterance, where: str) -> None:
-        """Keep an utterance; `where` is its file, or file:line."""
+        """Add an utterance.
+
+        Args:
+            utterance: The utterance.
+            where: Its file, or file:line, for messages.
+        """
         if utterance.id in self._where:
             first = self._where[utterance.id]
             detail = f"{where}: id {utterance.id!r} comes from {first} already; remove one of the two"
@@ -78,15 +99,33 @@ class Collector:
         self._where[utterance.id] = where
         self._utterances.append(utterance)
 
-    def sorted(self, otherwise: str) -> list[Utterance]:
-        """All utterances by id; without any, `otherwise` is reported as the error it is."""
+    def sorted(self, message_if_empty: str) -> list[Utterance]:
+        """Return all utterances, sorted by id.
+
+        Args:
+            message_if_empty: Reported as an error where there are none.
+
+        Returns:
+            The utterances.
+        """
         if not self._utterances:
-            self._report(Problem("empty-corpus", "", otherwise))
+            self._report(Problem("empty-corpus", "", message_if_empty))
         return sorted(self._utterances, key=lambda utterance: utterance.id)
 
 
 def require_folder(path: Path, corpus: str) -> Path:
-    """The folder itself, or a CorpusError that says what is there instead."""
+    """Require that a path is a folder.
+
+    Args:
+        path: The folder of a corpus.
+        corpus: Name of the corpus, for messages.
+
+    Returns:
+        The path.
+
+    Raises:
+        CorpusError: It is a file, does not exist, or cannot be accessed.
+    """
     try:
         if path.is_dir():
             return path
@@ -99,11 +138,14 @@ def require_folder(path: Path, corpus: str) -> Path:
 
 
 def read_text(path: Path, report: Report | None = None) -> str:
-    """The content of a text file: UTF-8 or UTF-16 by its byte-order mark, UTF-8 without one, else Windows-1252.
+    """Read a text file: UTF-8 or UTF-16 by its byte-order mark, UTF-8 without one, else Windows-1252.
 
     Args:
         path: The file, of at most `MANIFEST_LIMIT` bytes.
-        report: Gets a note where the file is in Windows-1252; logged without it.
+        report: Called with a note where the file is in Windows-1252; the note is logged without it.
+
+    Returns:
+        The text.
 
     Raises:
         CorpusError: The file cannot be read, or is not in the encoding of its byte-order mark.
@@ -120,30 +162,60 @@ def read_text(path: Path, report: Report | None = None) -> str:
 
 
 def read_lines(path: Path, report: Report | None = None) -> list[str]:
-    """Lines of a text file (`read_text`) without their ends."""
+    """Read the lines of a text file (`read_text`).
+
+    Args:
+        path: The file.
+        report: As in `read_text`.
+
+    Returns:
+        The lines without their ends.
+
+    Raises:
+        CorpusError: As in `read_text`.
+    """
     return lines_of(read_text(path, report))
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines of a text without their ends. Only CR, LF and CRLF end one, so that numbers agree with an editor's."""
+    """Split a text into lines. Only CR, LF and CRLF end one, so that line numbers agree with an editor's.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The lines without their ends.
+    """
     lines = re.split(r"\r\n|\r|\n", text)
     return lines[:-1] if lines and lines[-1] == "" else lines
 
 
 def is_audio(path: Path) -> bool:
-    """Whether a file's name is that of a recording."""
+    """Return whether a file's name is that of a recording.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether it has a suffix of `AUDIO_SUFFIXES` and is no macOS companion file.
+    """
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(APPLE_DOUBLE)
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and below it, sorted; linked folders are followed.
+    """List all files in a folder and below it; linked folders are followed.
 
-    A folder that can be reached by several ways is read once, by the first in alphabetical order, so that a link to a
-    folder above it does not go round for ever. A link to nothing counts as a file: what lacks is for the doctor to
-    report.
+    A folder that can be reached on several paths is read once, on the first in alphabetical order, so that a link to a
+    folder above it causes no endless loop. A broken link counts as a file: validation reports what is missing.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The files, sorted.
 
     Raises:
-        CorpusError: A folder can't be listed.
+        CorpusError: A folder cannot be listed.
     """
     found: list[Path] = []
     visited: set[tuple[int, int]] = set()
@@ -169,14 +241,27 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def audio_below(folder: Path) -> list[Path]:
-    """All recordings in a folder and below it (`files_below`)."""
+    """List all recordings in a folder and below it (`files_below`).
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The recordings, sorted.
+    """
     return [path for path in files_below(folder) if is_audio(path)]
 
 
 def audio_in(folder: Path, report: Report) -> dict[str, Path]:
-    """Stem → recording, for the files of one folder; {} where there is no such folder.
+    """Find the recordings of one folder by their stems.
 
-    A stem with two recordings (a.wav, a.flac) gets the first in `AUDIO_SUFFIXES`, and a note.
+    Args:
+        folder: The folder; need not exist.
+        report: Called with a note where a stem has two recordings (a.wav, a.flac): the first in the order of
+            `AUDIO_SUFFIXES` is used.
+
+    Returns:
+        Stem → recording.
     """
     found: dict[str, Path] = {}
     if not folder.is_dir():
@@ -195,12 +280,29 @@ def _preference(path: Path) -> tuple[int, str]:
 
 
 def expected_audio(found: Mapping[str, Path], folder: Path, stem: str) -> Path:
-    """The recording of a stem, or where it should lie: its absence is the doctor's to report."""
+    """Return the recording of a stem, or the path where it should be; validation reports it as missing.
+
+    Args:
+        found: Stem → recording, from `audio_in`.
+        folder: Folder of the recordings.
+        stem: Stem of the file.
+
+    Returns:
+        The path.
+    """
     return found.get(stem, folder / f"{stem}.wav")
 
 
 def some(names: Iterable[str], limit: int = 3) -> str:
-    """`a, b, c and 4 more`."""
+    """Abbreviate a list: `a, b, c and 4 more`.
+
+    Args:
+        names: The names, in any order.
+        limit: How many to list.
+
+    Returns:
+        The first of them in alphabetical order, and the number of the rest.
+    """
     ordered = sorted(names)
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return ", ".join(ordered[:limit]) + more

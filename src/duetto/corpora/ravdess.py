@@ -6,9 +6,9 @@ PLoS ONE 13(5) (2018), e0196391. Licence: CC BY-NC-SA 4.0 (https://zenodo.org/re
     Actor_12/03-01-06-01-02-01-12.wav
         audio-only, speech, fearful, normal intensity, sentence 02, first repetition, actor 12
 
-Every name is read by `NAME`; odd actors are male, even ones female. `scenario` is the sentence; both are
-spoken in every emotion, so the words tell nothing. Five recordings are stereo, which decoding mixes down.
-There are no sessions. Song and the sound of the videos are not speech recordings: they are skipped, with a note.
+`NAME` parses every file name; odd actors are male, even ones female. `scenario` is the sentence; both are spoken in
+every emotion, so the words carry no information. Five recordings are stereo, which decoding mixes down. There are no
+sessions. Songs and the audio of the videos are skipped, with a note.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..data.labels import label_map
+from ..data.labels import LabelMap
 from ..data.utterance import Utterance
-from .parsing import Collector, Problem, Report, audio_below, refuse, require_folder, some
+from .corpus import Corpus
+from .parsing import Collector, Problem, Report, audio_below, require_folder, some
 
 NAME = re.compile(
     r"(?P<modality>0[123])-(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-"
     r"(?P<statement>0[12])-(?P<repetition>0[12])-(?P<actor>0[1-9]|1\d|2[0-4])"
 )
+"""A file name: seven two-digit codes."""
 
 EMOTIONS = {
     "01": "neutral",
@@ -35,19 +37,33 @@ EMOTIONS = {
     "07": "disgust",
     "08": "surprised",
 }
+"""Code → emotion."""
+
+LABEL_MAPS = {"four": {"01": "neutral", "02": "neutral", "03": "happy", "04": "sad", "05": "angry"}}
+"""Label set → code of the emotion → class; calm (02) counts as neutral."""
+
+KNOWN_SPEAKERS = {f"{actor:02d}": 60 for actor in range(1, 25)}
+"""Actor → utterances in the release, 1,440 in all."""
 
 STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
+"""Code → sentence."""
 
 
-def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
-    """All speech recordings below a folder, sorted by id; one with a foreign name is a CorpusError."""
-    return scan(Path(path), labels, refuse)
+def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
+    """Read all utterances of RAVDESS' speech part.
 
+    Args:
+        path: The folder that holds Actor_01 … Actor_24.
+        labels: Map from emotion codes to classes.
+        report: Called with each problem.
 
-def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
-    """All utterances; everything wrong goes to `report`."""
-    classes = label_map(labels, "ravdess")
-    found = Collector(report)
+    Returns:
+        All utterances, sorted by id.
+
+    Raises:
+        CorpusError: The folder does not exist.
+    """
+    collector = Collector(report)
     other = []
     for audio in audio_below(require_folder(path, "RAVDESS")):
         match = NAME.fullmatch(audio.stem)
@@ -61,18 +77,30 @@ def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
         if (match["modality"], match["channel"]) != ("03", "01"):
             other.append(audio.stem)
             continue
-        utterance = Utterance(
-            id=audio.stem,
-            audio=audio,
-            label=classes.get(match["emotion"]),
-            raw_label=match["emotion"],
-            speaker=match["actor"],
-            scenario=match["statement"],
-            text=STATEMENTS[match["statement"]],
-            gender="male" if int(match["actor"]) % 2 else "female",
-        )
-        found.add(utterance, str(audio))
+        collector.add(_utterance(audio, match, labels), str(audio))
     if other:
         detail = f"{path}: {len(other)} recordings of song or video are skipped ({some(other)}); only 03-01 is speech"
         report(Problem("not-speech", path.name, detail, "note"))
-    return found.sorted(f"{path}: no speech recording in it or below; RAVDESS has folders Actor_01 … Actor_24")
+    return collector.sorted(f"{path}: no speech recording in it or below; RAVDESS has folders Actor_01 … Actor_24")
+
+
+def _utterance(audio: Path, match: re.Match[str], labels: LabelMap) -> Utterance:
+    return Utterance(
+        id=audio.stem,
+        audio=audio,
+        label=labels.get(match["emotion"]),
+        raw_label=match["emotion"],
+        speaker=match["actor"],
+        scenario=match["statement"],
+        text=STATEMENTS[match["statement"]],
+        gender="male" if int(match["actor"]) % 2 else "female",
+    )
+
+
+CORPUS = Corpus(
+    title="RAVDESS",
+    read=read,
+    label_maps=LABEL_MAPS,
+    transcribed=True,
+    speakers=KNOWN_SPEAKERS,
+)

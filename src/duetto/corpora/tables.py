@@ -1,22 +1,22 @@
-"""Any corpus, described in one file: a JSON manifest, the same as a table, or an audformat table.
+"""Any corpus that is described in one file: a JSON manifest, a table with the same keys, or an audformat table.
 
-The form is chosen by content, not by name:
+The form is detected from the content, not from the name:
 
     {"id": "a", "audio": "a.wav", "label": "happy"}          JSONL or a JSON array: `read_manifest`
     id,audio,label,speaker                                   table with the manifest's keys as columns
     file,start,end,emotion                                   audformat (https://audeering.github.io/audformat/)
 
-Tables: cells are separated by commas, semicolons or tabs, whichever the header is. A missing value is an empty cell or
-what pandas writes and reads as one (`MISSING`). `words` and `votes` are JSON in a cell, as in the manifest. A column
-without a name (pandas' index) is not read.
+Tables: cells are separated by commas, semicolons or tabs, as the header is. A missing value is an empty cell or what
+pandas reads or writes as one (`MISSING`). `words` and `votes` are JSON in a cell, as in the manifest. A column without
+a name (pandas' index) is ignored.
 
-`label` is a class of the label set. Other labels, under `label` or `raw_label`, become one by
-`label_map(labels, "manifest")`, in whatever case they are written; the label as it came is kept as `raw_label`.
+`label` is a class of the label set. Other labels, under `label` or `raw_label`, are mapped to one by
+`LABEL_MAPS`, upper or lower case; the original label is kept as `raw_label`.
 
 audformat: `file` is relative to the table's folder; `start` and `end` are seconds or `0 days 00:00:01.5`, and
 an empty cell or NaT means the file's own beginning or end. The label is the column `label`, else `emotion`. Columns
-with the name of a manifest key (speaker, gender, text, …) are kept, other columns are not read. The id is the file
-without its suffix, and its cut where it has one.
+with the name of a manifest key (speaker, gender, text, …) are kept, others ignored. The id is the file name without
+its suffix, followed by the cut where there is one.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data.labels import classes, described, label_map
+from ..data.labels import LabelMap
 from ..data.manifest import KEYS, from_line, from_record, records
 from ..data.utterance import Utterance
 from ..errors import CorpusError
 from ..utils.reading import parse_json, shortened, unreadable
-from .parsing import Collector, Problem, Report, lines_of, read_text, refuse, some
+from .corpus import Corpus
+from .parsing import Collector, Problem, Report, lines_of, read_text, some
 
 MISSING = frozenset(
     {
@@ -42,10 +43,23 @@ MISSING = frozenset(
         *("NA", "NULL", "NaN", "NaT", "None", "n/a", "nan", "null"),
     }
 )
-"""Cells that are a missing value: the list of `pandas.read_csv`, in this case, and NaT."""
+"""Cells that are a missing value: those of `pandas.read_csv`, in the same case, and NaT."""
 
 MISSING_TEXT = frozenset({"", "<NA>", "NaN", "NaT", "None", "nan"})
-"""The same for the transcript: what pandas and Python write. `null`, `none`, `NA` and `n/a` may have been said."""
+"""The same for a transcript: what pandas and Python write. `null`, `none`, `NA` and `n/a` may have been spoken."""
+
+LABEL_MAPS = {
+    "four": {
+        "angry": "angry",
+        "anger": "angry",
+        "happy": "happy",
+        "happiness": "happy",
+        "neutral": "neutral",
+        "sad": "sad",
+        "sadness": "sad",
+    },
+}
+"""Label set → label → class: a class by its own name, or by the noun that audformat databases use."""
 
 _TIMEDELTA = re.compile(
     r"(?:(?P<days>\d{1,9}) days?)?\s*(?:\+?(?P<hours>\d{1,9}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d(?:\.\d+)?))?",
@@ -58,54 +72,72 @@ _NUMBERS = ("start", "end")
 _STRUCTURES = ("words", "votes")
 _KEPT = ("speaker", "session", "scenario", "text", "gender")
 
-_Make = Callable[[dict[str, str]], dict[str, Any]]
+_ToRecord = Callable[[dict[str, str]], dict[str, Any]]
 
 
-def parse(path: str | Path, labels: str = "four") -> list[Utterance]:
-    """All utterances of a manifest, sorted by id; CorpusError names file and line of what cannot be read."""
-    return scan(Path(path), labels, refuse)
+def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
+    """Read all utterances of a manifest or table.
 
+    Args:
+        path: The file.
+        labels: Map from label names to classes.
+        report: Called with each problem.
 
-def scan(path: Path, labels: str, report: Report) -> list[Utterance]:
-    """All utterances; everything wrong goes to `report`."""
-    known, merged = classes(labels), label_map(labels, "manifest")
-    try:
-        if path.is_dir():
-            raise CorpusError(f"{path}: is a folder; give the manifest itself (JSONL or CSV), or the corpus' own kind")
-    except OSError as error:
-        raise CorpusError(f"{path}: {unreadable(error)}") from error
-    found = Collector(report)
+    Returns:
+        All utterances, sorted by id.
+
+    Raises:
+        CorpusError: The file cannot be read, is a folder, or is no manifest.
+    """
+    collector = Collector(report)
     unclassed: Counter[str] = Counter()
     for where, raw in _read(path, report):
-        utterance = _classed(raw, merged)
-        if utterance.label is not None and utterance.label not in known:
-            detail = (
-                f"{where}: label {utterance.label!r} of {utterance.id!r} is not in label set {labels!r}, whose "
-                f"names are {described(merged)}; name one of these, or put it under raw_label: the utterance is "
-                "then kept, without a class"
-            )
-            report(Problem("bad-label", utterance.id, detail))
+        utterance = _classed(raw, labels)
+        if utterance.label is not None and utterance.label not in labels.classes:
+            report(_bad_label(utterance, labels, where))
             continue
         if utterance.label is None and utterance.raw_label is not None:
             unclassed[utterance.raw_label] += 1
-        found.add(utterance, where)
+        collector.add(utterance, where)
     if unclassed:
-        listed = some((f"{label} ({count})" for label, count in unclassed.items()), 10)
-        detail = f"{path}: {unclassed.total()} utterances have a raw label without a class in {labels!r}: {listed}; "
-        report(Problem("unused-label", path.name, f"{detail}its names are {described(merged)}", "note"))
-    return found.sorted(f"{path}: no utterance in it; a manifest holds one a line")
+        report(_unused_labels(path, unclassed, labels))
+    return collector.sorted(f"{path}: no utterance in it; a manifest holds one a line")
 
 
-def _classed(utterance: Utterance, merged: dict[str, str]) -> Utterance:
-    """The utterance with a class of the label set in place of another name of it."""
+def _bad_label(utterance: Utterance, labels: LabelMap, where: str) -> Problem:
+    detail = (
+        f"{where}: label {utterance.label!r} of {utterance.id!r} is not in label set {labels.label_set!r}, whose "
+        f"names are {labels.describe()}; name one of these, or put it under raw_label: the utterance is "
+        "then kept, without a class"
+    )
+    return Problem("bad-label", utterance.id, detail)
+
+
+def _unused_labels(path: Path, unclassed: Counter[str], labels: LabelMap) -> Problem:
+    listed = some((f"{label} ({count})" for label, count in unclassed.items()), 10)
+    detail = (
+        f"{path}: {unclassed.total()} utterances have a raw label without a class in {labels.label_set!r}: {listed}; "
+        f"its names are {labels.describe()}"
+    )
+    return Problem("unused-label", path.name, detail, "note")
+
+
+def _classed(utterance: Utterance, labels: LabelMap) -> Utterance:
+    """The utterance, its label replaced by the class that it is another name of."""
     label, raw = utterance.label, utterance.raw_label
-    named = merged.get((label or raw or "").strip().lower())
+    named = labels.get((label or raw or "").strip().lower())
     if named is None or named == label:
         return utterance
     return replace(utterance, label=named, raw_label=raw or label)
 
 
 def _read(path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
+    """Yield file:line (or item) and utterance, of whichever form the file has."""
+    try:
+        if path.is_dir():
+            raise CorpusError(f"{path}: is a folder; give the manifest itself (JSONL or CSV), or the corpus' own kind")
+    except OSError as error:
+        raise CorpusError(f"{path}: {unreadable(error)}") from error
     text = read_text(path, report)
     first = text.lstrip()[:1]
     if not first:
@@ -129,7 +161,7 @@ def _read(path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
 
 
 def _table(path: Path, text: str) -> tuple[list[str], Any]:
-    """Header and rows of a table, its cells separated by the delimiter under which the header has what it needs."""
+    """Header and rows of a table, split at the first delimiter that gives a valid header."""
     lines = [line + "\n" for line in lines_of(text)]
     for delimiter in _DELIMITERS:
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -166,8 +198,10 @@ def _place(path: Path, where: str) -> str:
     return f"line {place}" if place.isdigit() else place.strip()
 
 
-def _rows(path: Path, header: list[str], rows: Any, report: Report, record: _Make) -> Iterator[tuple[str, Utterance]]:
-    """(file:line, utterance) of each row; `record` makes a manifest record of {column: cell}."""
+def _rows(
+    path: Path, header: list[str], rows: Any, report: Report, record: _ToRecord
+) -> Iterator[tuple[str, Utterance]]:
+    """Yield (file:line, utterance) of each row; `record` converts {column: cell} to a manifest record."""
     while True:
         where = f"{path}:{rows.line_num + 1}"
         try:
@@ -216,7 +250,7 @@ def _audformat_record(cells: dict[str, str]) -> dict[str, Any]:
 
 
 def _short(seconds: float) -> str:
-    """To the microsecond, so that two cuts never share an id, and without trailing zeros."""
+    """Seconds to the microsecond, so that two cuts never share an id, without trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 
@@ -230,3 +264,6 @@ def _time(cell: str) -> float | None:
         raise CorpusError(f"{shortened(cell)} is no time; write seconds (1.5), or 0 days 00:00:01.5, or NaT, from 0 on")
     days, hours, minutes = (int(match[part] or 0) for part in ("days", "hours", "minutes"))
     return days * 86400 + hours * 3600 + minutes * 60 + float(match["seconds"] or 0)
+
+
+CORPUS = Corpus(title="manifest", read=read, label_maps=LABEL_MAPS, is_file=True)

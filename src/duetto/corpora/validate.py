@@ -1,12 +1,12 @@
-"""The doctor: what a corpus folder holds, and everything that is wrong with it.
+"""Validation of a corpus folder: what it holds, and everything that is wrong with it.
 
     folder ─ scan ─▶ utterances ─ recordings, files that belong together, published counts ─▶ ValidationReport
 
-    checkup = check("iemocap", "/data/IEMOCAP_full_release")
-    checkup.selected, checkup.by_label, [problem.detail for problem in checkup.errors]
+    report = check("iemocap", "/data/IEMOCAP_full_release")
+    report.selected, report.by_label, [problem.detail for problem in report.errors]
 
-Nothing raises because a corpus is bad: each defect becomes a `Problem` that says what was found, what was
-expected and what to do. Notes (a subset, files that are ignored) need no action and leave the corpus healthy.
+A bad corpus raises nothing: each defect becomes a `Problem` that states what was found, what was expected and what to
+do. Notes (a subset, ignored files) need no action and leave the corpus healthy.
 """
 
 from __future__ import annotations
@@ -14,50 +14,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .. import audio
-from ..audio.timing import SAMPLE_RATE
-from ..data.labels import classes, described, label_map, selected
+from ..data.labels import classes, selected
 from ..data.utterance import Utterance
-from ..errors import AudioError, ConfigurationError, CorpusError
+from ..errors import AudioError, CorpusError
 from ..utils.progress import Progress
-from . import emodb, iemocap, iemocap_validate, librispeech, ljspeech, ravdess, tables
-from .parsing import Problem, Scan, some
+from . import find
+from .corpus import Corpus
+from .parsing import Problem, some
 
 __all__ = ["Problem", "ValidationReport", "check"]
-
-SCANS: dict[str, Scan] = {
-    "iemocap": iemocap.scan,
-    "emodb": emodb.scan,
-    "ravdess": ravdess.scan,
-    "ljspeech": ljspeech.scan,
-    "librispeech": librispeech.scan,
-    "manifest": tables.scan,
-    "synthetic": iemocap.scan_synthetic,
-}
-"""Kind of corpus → its parser in the form that reports every problem."""
-
-KNOWN_RATES = {"iemocap": 16_000, "synthetic": SAMPLE_RATE}
-"""Kind → samples per second of every recording (of any format)."""
-
-KNOWN_SPEAKERS: dict[str, dict[str, int]] = {
-    "emodb": {
-        "03": 49, "08": 58, "09": 43, "10": 38, "11": 55, "12": 35, "13": 61, "14": 69, "15": 56, "16": 71,
-    },
-    "ravdess": {f"{actor:02d}": 60 for actor in range(1, 25)},
-}  # fmt: skip
-"""Kind → speaker → utterances in the release (535 and 1,440 in all)."""
-
-KNOWN_SIZES = {"ljspeech": 13_100}
-"""Kind → utterances in the release, where parts of it are in common use."""
-
-KNOWN_SUBSETS = {
-    "dev-clean": 2703, "dev-other": 2864, "test-clean": 2620, "test-other": 2939,
-    "train-clean-100": 28_539, "train-clean-360": 104_014, "train-other-500": 148_688,
-}  # fmt: skip
-"""LibriSpeech subset → utterances."""
 
 PAST_END = 0.1
 """Seconds the last word may end after its recording: the last analysis frames of an aligner overhang."""
@@ -67,8 +37,14 @@ PAST_END = 0.1
 class ValidationReport:
     """What is in a corpus folder, and what is wrong with it.
 
-    utterances: all that were read. selected: those that have a class, and by_label, by_session: how many of
-    these each class and session has ({} without labels, without sessions). by_raw_label, by_speaker: of all.
+    Attributes:
+        utterances: Number of all utterances that were read.
+        selected: Number of those with a class.
+        by_label: Class → selected utterances; empty without labels.
+        by_session: Session → selected utterances; empty without sessions.
+        problems: Errors first, then notes.
+        by_raw_label: Raw label → utterances.
+        by_speaker: Speaker → utterances.
     """
 
     utterances: int
@@ -91,11 +67,15 @@ class ValidationReport:
 
     @property
     def healthy(self) -> bool:
-        """Whether there is no error; the exit status of `duetto corpus check` is 1 where there is one."""
+        """Whether there is no error; `duetto corpus check` exits with status 1 where there is one."""
         return not self.errors
 
     def record(self) -> dict[str, Any]:
-        """The checkup as a JSON object: the fields of this class, each problem with kind, id, detail, severity."""
+        """Return the report as a JSON object.
+
+        Returns:
+            The fields of this class; each problem has kind, id, detail and severity.
+        """
         return asdict(self)
 
 
@@ -108,56 +88,73 @@ def check(
     decode: bool = False,
     progress: Progress | None = None,
 ) -> ValidationReport:
-    """Examine a corpus folder (or manifest).
+    """Validate a corpus folder or manifest.
 
-    known: compare with the published counts of the release; leave off for a part of it.
-    decode: decode every recording, not only its header (minutes for a large corpus): finds damaged, silent
-        and clipped ones. progress: told of each recording.
-    Raises ConfigurationError for an unknown kind or label set, and nothing for a bad corpus.
+    Args:
+        kind: A key of `corpora.CORPORA`.
+        path: The corpus folder, or its file.
+        labels: Label set.
+        known: Whether to compare with the published counts of the release; leave off for a part of it.
+        decode: Whether to decode every recording, which finds damaged, silent and clipped ones but takes minutes.
+        progress: Called after each recording.
+
+    Returns:
+        The counts and the problems. A bad corpus raises nothing.
+
+    Raises:
+        ConfigurationError: The kind or the label set does not exist.
     """
-    if kind not in SCANS:
-        raise ConfigurationError(f"corpus kind {kind!r} is not known; choose from {', '.join(SCANS)}")
+    corpus = find(kind)
     path = Path(path)
-    problems: list[Problem] = []
-    utterances: list[Utterance] = []
+    problems, utterances = list[Problem](), list[Utterance]()
     try:
-        utterances = SCANS[kind](path, labels, problems.append)
+        utterances = corpus.scan(path, labels, problems.append)
     except CorpusError as error:
-        what = "bad-manifest" if kind == "manifest" else "wrong-root"
+        what = "bad-manifest" if corpus.is_file else "wrong-root"
         problems.append(Problem(what, path.name or str(path), str(error)))
     else:
         reported = {problem.id for problem in problems}
-        if kind in ("iemocap", "synthetic"):
-            problems.extend(iemocap_validate.check(path, utterances, reported, known))
-        else:
-            problems.extend(_unknown_speakers(utterances))
-            problems.extend(_unlabelled(kind, utterances))
-            problems.extend(_missing_text(kind, utterances))
-            problems.extend(_counts(kind, path, utterances) if known else ())
-        problems.extend(_without_class(kind, utterances, labels))
-        problems.extend(_recordings(utterances, reported, KNOWN_RATES.get(kind), decode, progress))
-    return _checkup(utterances, problems, labels)
+        check_tree = corpus.check or partial(_common_checks, corpus)
+        problems.extend(check_tree(path, utterances, reported, known))
+        problems.extend(_without_class(corpus, utterances, labels))
+        problems.extend(_recordings(utterances, reported, corpus.sample_rate, decode, progress))
+    return _report(utterances, problems, labels)
 
 
-def _checkup(utterances: Sequence[Utterance], problems: Iterable[Problem], labels: str) -> ValidationReport:
+def _report(utterances: Sequence[Utterance], problems: Iterable[Problem], labels: str) -> ValidationReport:
     chosen = selected(utterances)
     by_label = Counter(utterance.label for utterance in chosen)
     return ValidationReport(
         utterances=len(utterances),
         selected=len(chosen),
         by_label={label: by_label[label] for label in classes(labels)} if chosen else {},
-        by_session=_tally(utterance.session for utterance in chosen),
+        by_session=_count(utterance.session for utterance in chosen),
         problems=tuple(sorted(problems, key=lambda problem: problem.severity)),
-        by_raw_label=_tally(utterance.raw_label for utterance in utterances),
-        by_speaker=_tally(utterance.speaker for utterance in utterances),
+        by_raw_label=_count(utterance.raw_label for utterance in utterances),
+        by_speaker=_count(utterance.speaker for utterance in utterances),
     )
 
 
-def _tally(values: Iterable[str | None]) -> dict[str, int]:
+def _count(values: Iterable[str | None]) -> dict[str, int]:
     return dict(sorted(Counter(value for value in values if value is not None).items()))
 
 
-def _lacking(
+def _common_checks(
+    corpus: Corpus,
+    path: Path,
+    utterances: Sequence[Utterance],
+    reported: Collection[str],
+    known: bool,
+) -> Iterator[Problem]:
+    """The checks of a corpus that has none of its own: speakers, labels, transcripts, published counts."""
+    yield from _missing_speakers(utterances)
+    yield from _missing_labels(corpus, utterances)
+    yield from _missing_transcripts(corpus, utterances)
+    if known:
+        yield from _counts(corpus, path, utterances)
+
+
+def _missing(
     kind: str, lacking: Sequence[Utterance], total: int, what: str, effect: str, severe: bool = False
 ) -> Iterator[Problem]:
     """One note where every utterance lacks something, else one problem for each that does."""
@@ -169,63 +166,55 @@ def _lacking(
         yield Problem(kind, utterance.id, detail, "error" if severe else "note")
 
 
-def _unknown_speakers(utterances: Sequence[Utterance]) -> Iterator[Problem]:
+def _missing_speakers(utterances: Sequence[Utterance]) -> Iterator[Problem]:
     lacking = [utterance for utterance in utterances if utterance.speaker is None]
     effect = "name it, or no split can keep speakers apart"
-    return _lacking("missing-speaker", lacking, len(utterances), "speaker", effect, severe=True)
+    return _missing("missing-speaker", lacking, len(utterances), "speaker", effect, severe=True)
 
 
-def _unlabelled(kind: str, utterances: Sequence[Utterance]) -> Iterator[Problem]:
-    if kind in ("ljspeech", "librispeech"):
+def _missing_labels(corpus: Corpus, utterances: Sequence[Utterance]) -> Iterator[Problem]:
+    if not corpus.label_maps:
         return iter(())
     lacking = [utterance for utterance in utterances if utterance.label is None and utterance.raw_label is None]
     effect = "it is left out of training and evaluation; label it, or remove it"
-    return _lacking("missing-label", lacking, len(utterances), "label", effect, severe=True)
+    return _missing("missing-label", lacking, len(utterances), "label", effect, severe=True)
 
 
-def _without_class(kind: str, utterances: Sequence[Utterance], labels: str) -> Iterator[Problem]:
-    """An error where there are labels, and none of them has a class."""
+def _missing_transcripts(corpus: Corpus, utterances: Sequence[Utterance]) -> Iterator[Problem]:
+    lacking = [utterance for utterance in utterances if utterance.text is None and utterance.words is None]
+    effect = "its words will be recognised from the speech"
+    return _missing("missing-transcript", lacking, len(utterances), "transcript", effect, corpus.transcribed)
+
+
+def _without_class(corpus: Corpus, utterances: Sequence[Utterance], labels: str) -> Iterator[Problem]:
+    """An error where utterances have raw labels, but none of these has a class."""
     raw = Counter(utterance.raw_label for utterance in utterances if utterance.raw_label is not None)
     if not raw or selected(utterances):
         return
-    mapped = label_map(labels, "iemocap" if kind == "synthetic" else kind)
     detail = (
         f"none of {len(utterances)} utterances has a class of {labels!r}; their labels are "
-        f"{some((f'{label} ({count})' for label, count in raw.items()), 10)}; known are {described(mapped)}"
+        f"{some((f'{label} ({count})' for label, count in raw.items()), 10)}; "
+        f"known are {corpus.label_map(labels).describe()}"
     )
     yield Problem("no-class", "", f"{detail}. Rename them: there is nothing to train or evaluate on")
 
 
-def _missing_text(kind: str, utterances: Sequence[Utterance]) -> Iterator[Problem]:
-    lacking = [utterance for utterance in utterances if utterance.text is None and utterance.words is None]
-    effect = "its words will be recognised from the speech"
-    severe = kind in ("ljspeech", "librispeech")
-    return _lacking("missing-transcript", lacking, len(utterances), "transcript", effect, severe)
-
-
-def _counts(kind: str, path: Path, utterances: Sequence[Utterance]) -> Iterator[Problem]:
+def _counts(corpus: Corpus, path: Path, utterances: Sequence[Utterance]) -> Iterator[Problem]:
     """Differences from the published size of a release."""
-    total = len(utterances)
-    if kind in KNOWN_SPEAKERS:
-        found = _tally(utterance.speaker for utterance in utterances)
-        for speaker, count in KNOWN_SPEAKERS[kind].items():
-            if found.get(speaker, 0) != count:
-                detail = f"{path}: speaker {speaker} has {found.get(speaker, 0)} utterances, {count} in the release"
-                yield Problem("count", speaker, f"{detail}; unpack the corpus again")
-    if kind in KNOWN_SIZES and total != KNOWN_SIZES[kind]:
-        detail = f"{path}: a part of the corpus: {total} utterances of {KNOWN_SIZES[kind]}"
+    found = _count(utterance.speaker for utterance in utterances)
+    for speaker, count in corpus.speakers.items():
+        if found.get(speaker, 0) != count:
+            detail = f"{path}: speaker {speaker} has {found.get(speaker, 0)} utterances, {count} in the release"
+            yield Problem("count", speaker, f"{detail}; unpack the corpus again")
+    if corpus.size is not None and len(utterances) != corpus.size:
+        detail = f"{path}: a part of the corpus: {len(utterances)} utterances of {corpus.size}"
         yield Problem("count", path.name, detail, "note")
-    if kind == "librispeech":
-        subsets = Counter(
-            part
-            for utterance in utterances
-            for part in utterance.audio.absolute().parts[-4:-1]
-            if part in KNOWN_SUBSETS
-        )
-        for subset, count in sorted(subsets.items()):
-            if count != KNOWN_SUBSETS[subset]:
-                detail = f"{path}: {subset} is here in part: {count} utterances of {KNOWN_SUBSETS[subset]}"
-                yield Problem("count", subset, detail, "note")
+    # The subset's folder holds the speaker's, and that the chapter's.
+    folders = (part for u in utterances for part in u.audio.absolute().parts[-4:-1] if part in corpus.subsets)
+    for subset, count in sorted(Counter(folders).items()):
+        if count != corpus.subsets[subset]:
+            detail = f"{path}: {subset} is here in part: {count} utterances of {corpus.subsets[subset]}"
+            yield Problem("count", subset, detail, "note")
 
 
 def _recordings(
@@ -235,15 +224,15 @@ def _recordings(
     decode: bool,
     progress: Progress | None,
 ) -> Iterator[Problem]:
-    """Problems of the recordings: missing, unreadable, of the wrong rate, cut beyond their end, used twice."""
+    """Problems of the recordings: missing, unreadable, wrong sample rate, cut beyond the end, used twice."""
     durations: dict[Path, float | None] = {}
     users: dict[tuple[Path, float | None, float | None], str] = {}
-    gone: dict[Path, list[str]] = {}
+    missing_folders: dict[Path, list[str]] = {}
     for done, utterance in enumerate(utterances, 1):
         file = utterance.audio
         first = file not in durations
         if first and not file.parent.is_dir():
-            gone.setdefault(file.parent, []).append(utterance.id)
+            missing_folders.setdefault(file.parent, []).append(utterance.id)
         elif first:
             yield from _recording(utterance, rate, durations)
         cut = (file, utterance.start, utterance.end)
@@ -255,15 +244,15 @@ def _recordings(
             yield from _decoded(utterance) if decode else ()
         if progress is not None:
             progress(done, len(utterances))
-    for folder, names in sorted(gone.items()):
+    for folder, names in sorted(missing_folders.items()):
         whole = f"{folder.as_posix()}/"
-        if not any(f"/{name}/" in whole for name in reported if "/" in name):  # Session3/sentences/wav, say
+        if not any(f"/{name}/" in whole for name in reported if "/" in name):  # such as Session3/sentences/wav
             detail = f"{folder}: no such folder, so the recordings of {some(names)} are missing; restore it"
             yield Problem("missing-folder", folder.name, detail)
 
 
 def _recording(utterance: Utterance, rate: int | None, durations: dict[Path, float | None]) -> Iterator[Problem]:
-    """Problems of one file, whose length goes into `durations` (None where it cannot be read)."""
+    """Problems of one file; enters its length in `durations` (None where it cannot be read)."""
     file = utterance.audio
     durations[file] = None
     if not file.exists():

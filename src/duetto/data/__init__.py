@@ -1,1 +1,1 @@
-"""What a corpus is made of: utterances, their words and labels, manifests, the normalisation of text."""
+"""Utterances and their words and labels, manifests, the normalisation of text."""

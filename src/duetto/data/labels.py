@@ -1,10 +1,13 @@
-"""Label sets, and the maps from each corpus' own labels into them.
+"""Label sets: the classes of an experiment, and how a corpus' own labels map to them.
 
-A map names only the raw labels that have a class in the set; an utterance with any other raw label
-keeps it and gets `label=None`.
+A corpus states its maps itself (`corpora.corpus.Corpus.label_maps`). A map names only the raw labels that have a
+class in the set; an utterance with any other raw label keeps it and gets `label=None`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 from .utterance import Utterance
@@ -14,66 +17,90 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
 }
 """Label set → its classes, in the order of every logit, probability and confusion matrix."""
 
-LABEL_MAPS: dict[str, dict[str, dict[str, str]]] = {
-    "four": {
-        # Paper, section 3: happy is merged into excited, which leaves 5,531 utterances.
-        "iemocap": {"ang": "angry", "hap": "happy", "exc": "happy", "neu": "neutral", "sad": "sad"},
-        # The letters are those of the German emotion words: Wut, Freude, neutral, Trauer.
-        "emodb": {"W": "angry", "F": "happy", "N": "neutral", "T": "sad"},
-        # RAVDESS has both neutral (01) and calm (02); calm counts as neutral.
-        "ravdess": {"01": "neutral", "02": "neutral", "03": "happy", "04": "sad", "05": "angry"},
-        # Tables of other corpora: a class keeps its name; audformat databases name emotions by noun.
-        "manifest": {
-            "angry": "angry",
-            "anger": "angry",
-            "happy": "happy",
-            "happiness": "happy",
-            "neutral": "neutral",
-            "sad": "sad",
-            "sadness": "sad",
-        },
-    },
-}
-"""Label set → corpus → raw label → class."""
-
 
 def classes(label_set: str) -> tuple[str, ...]:
-    """The classes of a label set, in order."""
+    """Return the classes of a label set, in order.
+
+    Args:
+        label_set: A key of `LABEL_SETS`.
+
+    Returns:
+        The names of the classes.
+
+    Raises:
+        ConfigurationError: The label set does not exist.
+    """
     if label_set not in LABEL_SETS:
         raise ConfigurationError(f"label set {label_set!r} is not known; choose from {', '.join(LABEL_SETS)}")
     return LABEL_SETS[label_set]
 
 
-def label_map(label_set: str, corpus: str) -> dict[str, str]:
-    """Raw label → class, for one corpus."""
-    classes(label_set)
-    maps = LABEL_MAPS[label_set]
-    if corpus not in maps:
-        raise ConfigurationError(
-            f"label set {label_set!r} has no map for corpus {corpus!r}, only for {', '.join(maps)}"
-        )
-    return maps[corpus]
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """The map from one corpus' raw labels to the classes of a label set.
+
+    Attributes:
+        label_set: Name of the label set.
+        raw_labels: Raw label → class. Raw labels without a class are left out.
+    """
+
+    label_set: str
+    raw_labels: Mapping[str, str]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the label set, in order."""
+        return classes(self.label_set)
+
+    def get(self, raw_label: str) -> str | None:
+        """Return the class of a raw label.
+
+        Args:
+            raw_label: A label as the corpus writes it.
+
+        Returns:
+            The class, or None where the raw label has none in this set.
+        """
+        return self.raw_labels.get(raw_label)
+
+    def describe(self) -> str:
+        """Return the map as text: `angry: ang; happy: hap, exc; …`.
+
+        Returns:
+            Each class with its raw labels, on one line.
+        """
+        names: dict[str, list[str]] = {}
+        for raw, label in self.raw_labels.items():
+            names.setdefault(label, []).append(raw)
+        return "; ".join(f"{label}: {', '.join(raw)}" for label, raw in names.items())
 
 
-def described(mapped: Mapping[str, str]) -> str:
-    """A label map in words: `angry: ang; happy: hap, exc; …`."""
-    names: dict[str, list[str]] = {}
-    for raw, label in mapped.items():
-        names.setdefault(label, []).append(raw)
-    return "; ".join(f"{label}: {', '.join(raw)}" for label, raw in names.items())
+def check_labels(utterances: Sequence[Utterance], label_set: str) -> None:
+    """Require that every label is a class of the label set.
 
+    Args:
+        utterances: Utterances; those without a label are ignored.
+        label_set: A key of `LABEL_SETS`.
 
-def checked(utterances: Sequence[Utterance], label_set: str) -> None:
-    """A ConfigurationError for the first utterance whose label is no class of the set."""
+    Raises:
+        ConfigurationError: Names the first utterance whose label is not a class of the set.
+    """
     known = classes(label_set)
     for utterance in utterances:
         if utterance.label is not None and utterance.label not in known:
             raise ConfigurationError(
                 f"utterance {utterance.id!r} has label {utterance.label!r}, which is none of {', '.join(known)}; "
-                "correct it, or let duetto find its classes: duetto corpus manifest manifest OLD.jsonl -o NEW.jsonl"
+                "correct it, or let duetto map it to a class: duetto corpus manifest manifest OLD.jsonl -o NEW.jsonl"
             )
 
 
 def selected(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """The utterances that have a class."""
+    """Select the utterances that have a class.
+
+    Args:
+        utterances: Utterances of any corpus.
+
+    Returns:
+        Those whose label is not None, in the order given.
+    """
     return [utterance for utterance in utterances if utterance.label is not None]

@@ -7,8 +7,8 @@ One JSON object a line; only `id` and `audio` are required:
     {"id": "a", "audio": "a.wav", "label": "happy", "speaker": "f1", "text": "oh good",
      "words": [{"word": "oh", "start": 0.1, "end": 0.3}, {"word": "good", "start": 0.3, "end": 0.7}]}
 
-Relative audio paths are relative to the manifest's folder. Names that are no UTF-8 are written with escapes
-(`utils.text.name_of`). A JSON array of such objects is read as well.
+Relative audio paths are relative to the manifest's folder. File names that are not valid UTF-8 are written with
+escapes (`utils.text.name_of`). A JSON array of such objects is read as well.
 """
 
 from __future__ import annotations
@@ -33,14 +33,26 @@ _FORM = "a manifest holds one JSON object a line"
 
 
 MANIFEST_LIMIT = 4 << 30
-"""Bytes of a manifest; 1,000 hours of speech with the times of their words take about 0.7 GB."""
+"""Largest manifest, in bytes; 1,000 hours of speech with the times of their words take about 0.7 GB."""
 
 
 _TEXT_KEYS = ("label", "raw_label", "speaker", "session", "scenario", "text", "gender")
 
 
 def from_line(value: Any, folder: Path, where: str) -> Utterance:
-    """An `Utterance` from what `records` gives for one of them; `where` opens every error."""
+    """Parse one item of `records`.
+
+    Args:
+        value: A line of JSONL, or a decoded JSON value.
+        folder: Folder of the manifest, which relative audio paths are relative to.
+        where: File and line or item, for error messages.
+
+    Returns:
+        The utterance.
+
+    Raises:
+        CorpusError: The item is not a valid record.
+    """
     if isinstance(value, str):
         value = parse_json(value, where=where, error=CorpusError, repair=_FORM)
     if not isinstance(value, dict):
@@ -49,7 +61,19 @@ def from_line(value: Any, folder: Path, where: str) -> Utterance:
 
 
 def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utterance:
-    """An `Utterance` from one manifest record; `where` (file:line) opens every error."""
+    """Convert one manifest record to an utterance.
+
+    Args:
+        record: The decoded JSON object.
+        folder: Folder of the manifest, which relative audio paths are relative to.
+        where: File and line or item, for error messages.
+
+    Returns:
+        The utterance.
+
+    Raises:
+        CorpusError: A key is unknown or missing, or a value is not valid.
+    """
     unknown = sorted(set(record) - set(KEYS))
     if unknown:
         raise CorpusError(f"{where}: unknown key {shortened(unknown[0])}; known keys are {', '.join(KEYS)}")
@@ -76,7 +100,7 @@ def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utteranc
 
 
 def _audio(name: str, folder: Path) -> Path:
-    """The recording that a record names. Where that file is missing, a backslash separates folders, as on Windows."""
+    """The recording of a record. If that file is missing, backslashes are read as separators, as on Windows."""
     try:
         path = folder / path_of(name)
         encoded = os.fsencode(path)
@@ -91,7 +115,7 @@ def _audio(name: str, folder: Path) -> Path:
 
 
 def _encodes(text: str) -> bool:
-    """Whether a text has no half of a surrogate pair in it."""
+    """Whether a text is free of lone surrogates, so that it can be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -110,13 +134,23 @@ def _number(record: Mapping[str, Any], key: str) -> float | None:
 
 
 def parse_words(value: Any) -> tuple[Word, ...] | None:
-    """The words of a manifest record: a list of {"word": …, "start": …, "end": …}, or None."""
+    """Parse the words of a manifest record.
+
+    Args:
+        value: A list of `{"word": …, "start": …, "end": …}`, or None.
+
+    Returns:
+        The words, or None.
+
+    Raises:
+        CorpusError: The value is of another form.
+    """
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(w, dict) and isinstance(w.get("word"), str) for w in value):
         raise CorpusError('\'words\' must be a list of {"word": …, "start": …, "end": …}')
-    if odd := [w["source"] for w in value if not isinstance(w.get("source", ""), str)]:
-        raise CorpusError(f"'source' of a word must be a string, not {shortened(odd[0])}")
+    if invalid := [w["source"] for w in value if not isinstance(w.get("source", ""), str)]:
+        raise CorpusError(f"'source' of a word must be a string, not {shortened(invalid[0])}")
     if not all(_encodes(w["word"] + w.get("source", "")) for w in value):
         raise CorpusError("'words' holds half of a surrogate pair; write the character as UTF-8")
     return tuple(
@@ -130,9 +164,9 @@ def _votes(value: Any) -> dict[str, tuple[str, ...]] | None:
         return None
     if not isinstance(value, dict) or not all(isinstance(labels, list) for labels in value.values()):
         raise CorpusError("'votes' must map each annotator to a list of labels")
-    odd = [v for labels in value.values() for v in labels if not isinstance(v, str) and finite(v) is None]
-    if odd:
-        raise CorpusError(f"a label in 'votes' must be a string or a number, not {shortened(odd[0])}")
+    invalid = [v for labels in value.values() for v in labels if not isinstance(v, str) and finite(v) is None]
+    if invalid:
+        raise CorpusError(f"a label in 'votes' must be a string or a number, not {shortened(invalid[0])}")
     votes = {annotator: tuple(map(str, labels)) for annotator, labels in value.items()}
     if not all(_encodes("".join((annotator, *labels))) for annotator, labels in votes.items()):
         raise CorpusError("'votes' holds half of a surrogate pair; write the character as UTF-8")
@@ -140,7 +174,15 @@ def _votes(value: Any) -> dict[str, tuple[str, ...]] | None:
 
 
 def to_record(utterance: Utterance, folder: Path) -> dict[str, Any]:
-    """The manifest record of an utterance, without empty fields; `audio` relative to `folder` if below it."""
+    """Convert an utterance to its manifest record.
+
+    Args:
+        utterance: The utterance.
+        folder: Folder of the manifest; `audio` becomes relative to it if it is below.
+
+    Returns:
+        The record, without empty fields.
+    """
     audio = utterance.audio.absolute()
     inside = audio.is_relative_to(folder.absolute())
     record: dict[str, Any] = {
@@ -169,29 +211,39 @@ def _word_record(word: Word) -> dict[str, Any]:
 
 
 def records(text: str, path: Path) -> Iterator[tuple[str, Any]]:
-    """What a manifest holds for each utterance: a line of JSONL, or a member of a JSON array.
+    """Yield the items of a manifest: lines of JSONL, or members of a JSON array.
+
+    Args:
+        text: The manifest's text.
+        path: The manifest, for error messages.
 
     Yields:
-        file:line and the text of the line, or file and number of the member and its value; for `from_line`.
+        file:line and the line's text, or file and number of the member and its decoded value; for `from_line`.
 
     Raises:
-        CorpusError: The text begins with `[` and is no JSON array.
+        CorpusError: The text begins with `[` and is not a JSON array.
     """
     if text.lstrip()[:1] == "[":
         for number, value in enumerate(parse_json(text, where=str(path), error=CorpusError, repair=_FORM), 1):
             yield f"{path}: item {number}", value
         return
-    # Not splitlines: JSON may hold U+2028 unescaped, which that takes for a line end.
+    # Not splitlines, which also splits at U+2028: JSON may hold that unescaped.
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield f"{path}:{number}", line
 
 
 def read_manifest(path: str | Path) -> list[Utterance]:
-    """All utterances of a manifest (JSONL, or a JSON array of the same objects), in file order.
+    """Read a manifest (JSONL, or a JSON array of the same objects).
+
+    Args:
+        path: The manifest.
+
+    Returns:
+        Its utterances, in file order.
 
     Raises:
-        CorpusError: Names the file and the line or item of what cannot be read.
+        CorpusError: Names the file, and the line or item that cannot be read.
     """
     path = Path(path)
     repair = f"write one with: duetto corpus manifest KIND FOLDER -o {path.name}"
@@ -216,7 +268,12 @@ def read_manifest(path: str | Path) -> list[Utterance]:
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
-    """Write a JSONL manifest atomically."""
+    """Write a JSONL manifest atomically.
+
+    Args:
+        path: The manifest to write.
+        utterances: Its utterances, in the order of the lines.
+    """
     path = Path(path)
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for utterance in utterances:

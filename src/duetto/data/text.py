@@ -1,16 +1,19 @@
-"""The one normalisation of text: what is written → the words that are spoken.
+"""The one normalisation of text: written text → the tokens that are spoken.
 
 "Dr. Smith paid $20!" ─ normalise ─▶ ["dr", "smith", "paid", "twenty"]
+
+Whatever reads words (vocabularies, language models, encoders) takes them from `tokens` or `word_tokens`, and does not
+normalise again.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..utils.text import WINDOWS_1252
-from .utterance import Utterance
+from .utterance import Utterance, Word
 
 SPOKEN_SPELLINGS: dict[str, tuple[str, ...]] = {
     "okay": ("all", "right"),
@@ -62,19 +65,29 @@ _ORDINALS = {
 
 
 def normalise(text: str, *, spellings: Mapping[str, Sequence[str]] | None = None) -> list[str]:
-    """The spoken words of a text, in order: tokens over a–z and the apostrophe, in lower case.
+    """Split a text into tokens over a–z and the apostrophe, in lower case.
 
-    - Marks of what is no word are dropped: `[LAUGHTER]`, `<sil>`, `++NOISE++`, the variant number in `really(2)`.
-    - Curly quotes (also U+0091, U+0092: Windows-1252 decoded as Latin-1) become `'`; it is kept inside a word
+    - Markup of non-words is dropped: `[LAUGHTER]`, `<sil>`, `++NOISE++`, the variant number in `really(2)`.
+    - Curly quotes (also U+0091, U+0092: Windows-1252 decoded as Latin-1) become `'`, which is kept inside a word
       (`don't`) and before a clipped word (`'em`), and dropped as a quotation mark. Accents are removed (`café` →
-      `cafe`), hyphens and all other punctuation separate words.
-    - Numbers are spelled, since vectors and pronouncing dictionaries hold no digits: cardinals up to 999,999
+      `cafe`); hyphens and all other punctuation separate words.
+    - Numbers are spelled out, since vectors and pronouncing dictionaries hold no digits: cardinals up to 999,999
       (`1,200` → `one thousand two hundred`), ordinals (`3rd`), decimals (`2.5`); longer strings digit by digit.
       A year is spelled as a cardinal too. `&` and `%` become `and` and `percent`.
     - Letters of other scripts have no token.
 
-    spellings: token → the tokens that replace it, e.g. `SPOKEN_SPELLINGS`. One token may become several, so do
-        this to text only, not to words that carry times.
+    Normalising tokens again changes nothing.
+
+    Args:
+        text: Any text.
+        spellings: Token → the tokens that replace it, such as `SPOKEN_SPELLINGS`. One token may become several, so
+            apply this to text only, not to words with times.
+
+    Returns:
+        The tokens, in order.
+
+    >>> normalise("“Well-known”, she said: 3rd [LAUGHTER] really?")
+    ['well', 'known', 'she', 'said', 'third', 'really']
     """
     text = unicodedata.normalize("NFKD", text.translate(WINDOWS_1252).translate(_QUOTES)).lower().translate(_QUOTES)
     text = "".join(character for character in text if not unicodedata.combining(character))
@@ -126,8 +139,27 @@ def _ordinal(cardinal: str) -> str:
     return cardinal[:-1] + "ieth" if cardinal.endswith("y") else cardinal + "th"
 
 
+def word_tokens(words: Iterable[Word]) -> list[str]:
+    """Normalise words.
+
+    Args:
+        words: Words of any source.
+
+    Returns:
+        Their tokens, in order; a word can have none (`[noise]`) or several (`well-known`).
+    """
+    return [token for word in words for token in normalise(word.word)]
+
+
 def tokens(utterance: Utterance) -> list[str]:
-    """The words of an utterance, normalised: its `words` where there are any, else its transcript's."""
+    """Normalise the words of an utterance.
+
+    Args:
+        utterance: Its `words` are used where there are any, else its transcript.
+
+    Returns:
+        The tokens, in order.
+    """
     if utterance.words is not None:
-        return [token for word in utterance.words for token in normalise(word.word)]
+        return word_tokens(utterance.words)
     return normalise(utterance.text) if utterance.text else []

@@ -1,4 +1,4 @@
-"""`Utterance` and `Word`: what every corpus parser gives, and every later step takes.
+"""`Utterance` and `Word`: what every corpus reader returns, and every later step takes.
 
 folder ─ corpora ─▶ list[Utterance] ─ splits ─▶ list[Fold]
 """
@@ -17,10 +17,15 @@ from ..errors import CorpusError
 class Word:
     """One spoken word.
 
-    start, end: seconds from the beginning of the utterance; both None where the word is known only
-        from a transcript.
-    source: where it came from: `gold` (corpus), `aligned`, `recognised`, `segmented`, `text`.
-    confidence: 0–1 where a recogniser gave one.
+    Attributes:
+        word: Its spelling.
+        start: Seconds from the beginning of the utterance; None where only a transcript is known.
+        end: Seconds from the beginning of the utterance; None with `start`.
+        source: Where it came from: `gold` (corpus), `aligned`, `recognised`, `segmented`, `text`.
+        confidence: 0–1, where a speech recogniser gave one.
+
+    Raises:
+        CorpusError: The times or the confidence are not valid.
     """
 
     word: str
@@ -44,12 +49,25 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One utterance of a corpus: where its audio lies, and everything known about it.
+    """One utterance of a corpus: where its audio is, and everything known about it.
 
-    audio: file; `start`, `end` (seconds) cut the utterance out of it, or None for the whole file.
-    label: class of the chosen label set, None where the raw label has no class in it.
-    raw_label: the corpus' own label. votes: annotator → that annotator's labels.
-    scenario: what was spoken about or read; two utterances of one scenario may share their wording.
+    Attributes:
+        id: Unique within the corpus.
+        audio: The recording, which may hold other utterances too.
+        start: Seconds at which the utterance begins in `audio`; None for its beginning.
+        end: Seconds at which the utterance ends in `audio`; None for its end.
+        label: Class of the chosen label set; None where the raw label has no class in it.
+        raw_label: The corpus' own label.
+        speaker: Name of the speaker, unique within the corpus.
+        session: Name of the recording session.
+        scenario: What was spoken about or read; two utterances of one scenario may share their wording.
+        text: Transcript.
+        words: Words in order, with or without times.
+        gender: `female` or `male`.
+        votes: Annotator → that annotator's labels.
+
+    Raises:
+        CorpusError: The times are not valid.
     """
 
     id: str
@@ -83,6 +101,12 @@ class Utterance:
 
 
 def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """Utterances in the order of their ids, which they are brought into before anything is fitted to them: what is
-    trained must not depend on the order of a manifest's lines."""
+    """Sort utterances by id, so that nothing fitted to them depends on the order of a manifest's lines.
+
+    Args:
+        utterances: Utterances in any order.
+
+    Returns:
+        The same utterances, sorted.
+    """
     return sorted(utterances, key=lambda utterance: utterance.id)

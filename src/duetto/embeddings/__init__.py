@@ -1,1 +1,1 @@
-"""Words as vectors: vocabulary, vector files, word2vec, spoken words, benchmarks of similarity."""
+"""Words as vectors: vocabulary, vector files, word2vec, spoken words, similarity benchmarks, probing."""

@@ -1,8 +1,8 @@
-"""How well cosines of word vectors agree with people: Spearman's ρ on the 13 benchmarks of the Speech2Vec paper.
+"""Word similarity: Spearman's ρ of cosines and human judgements on the 13 benchmarks of the Speech2Vec paper.
 
     Vectors + folder of `word1 word2 score` files ─ evaluate ─▶ 13 × BenchmarkScore
 
-Published numbers for comparison are those of Chung & Glass, "Speech2Vec" (Interspeech 2018), table 1, skip-gram.
+Published scores for comparison are those of Chung & Glass, "Speech2Vec" (Interspeech 2018), table 1, skip-gram.
 Their repository's README shows others for MTurk-771 (Speech2Vec .557/.568/.552 at 50/100/200 dimensions), and a
 reproduction by Chen ("A Reality Check", arXiv 2209.10791) reached .08 on MEN and .15 on WS-353-SIM.
 """
@@ -36,7 +36,7 @@ BENCHMARKS: dict[str, str] = {
     "Rare-Word": "EN-RW-STANFORD.txt",
     "YP-130": "EN-YP-130.txt",
 }
-"""Benchmark → its file, as wordvectors.org (Faruqui & Dyer 2014) names it."""
+"""Benchmark → its file name at wordvectors.org (Faruqui & Dyer 2014)."""
 
 PUBLISHED_DIMENSIONS: tuple[int, ...] = (50, 100, 200)
 """Dimensions of the published scores."""
@@ -72,14 +72,19 @@ PUBLISHED_WORD2VEC = MappingProxyType({name: _by_dimension(text) for name, (_, t
 
 @dataclass(frozen=True)
 class BenchmarkScore:
-    """One benchmark.
+    """The score of one benchmark.
 
-    rho: Spearman's ρ between cosine and human score over the pairs of which both words have a vector; None where it
-        is not defined (fewer than 3 such pairs, or all cosines equal) or the file is missing.
-    ci95: 95 % confidence interval of ρ (see `confidence_interval`); None where ρ is None or fewer than 5 pairs.
-    pairs, pairs_used: pairs of the file, and those behind ρ; coverage: their ratio (0 where the file is missing).
-    published_speech2vec, published_word2vec: dimension → published ρ, for all the pairs of the benchmark.
-    missing: name of the file that was not found, else None.
+    Attributes:
+        name: Of the benchmark.
+        rho: Spearman's ρ of cosine and human score over the pairs of which both words have a vector; None if undefined
+            (fewer than 3 such pairs, or all cosines equal) or the file is missing.
+        ci95: 95 % confidence interval of ρ (`confidence_interval`); None if ρ is None or there are fewer than 5 pairs.
+        pairs_used: Pairs behind ρ.
+        pairs: Pairs in the file.
+        coverage: `pairs_used / pairs`; 0 if the file is missing.
+        published_speech2vec: Dimension → published ρ of Speech2Vec, over all pairs of the benchmark.
+        published_word2vec: Dimension → published ρ of word2vec.
+        missing: Name of the file if it was not found.
     """
 
     name: str
@@ -93,15 +98,29 @@ class BenchmarkScore:
     missing: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, for a JSON file."""
+        """Convert to a JSON object.
+
+        Returns:
+            All fields.
+        """
         return asdict(self)
 
 
 def evaluate(vectors: Vectors, folder: str | Path) -> list[BenchmarkScore]:
-    """Score vectors on all 13 benchmarks, in the paper's order; one whose file is absent is marked `missing`.
+    """Score vectors on all 13 benchmarks.
 
     A word is looked up as written, then in lower case. A pair of one word with itself counts, as in the published
-    evaluations. A folder without any of the files is a `ModelError`; so is a line that is not `word1 word2 score`.
+    evaluations.
+
+    Args:
+        vectors: To score.
+        folder: With the files of `BENCHMARKS`.
+
+    Returns:
+        A score for each benchmark, in the paper's order; one whose file is missing is marked.
+
+    Raises:
+        ModelError: The folder has none of the files, or a line is not `word1 word2 score`.
     """
     folder = Path(folder)
     if not any((folder / file).is_file() for file in BENCHMARKS.values()):
@@ -113,7 +132,17 @@ def evaluate(vectors: Vectors, folder: str | Path) -> list[BenchmarkScore]:
 
 
 def read_benchmark(path: str | Path) -> list[tuple[str, str, float]]:
-    """The pairs of a file of lines `word1 word2 score`; a broken line is a `ModelError` naming file and line."""
+    """Read a word-similarity file.
+
+    Args:
+        path: With lines `word1 word2 score`.
+
+    Returns:
+        The pairs and their scores.
+
+    Raises:
+        ModelError: The file cannot be read, has no pair, or a line is not valid.
+    """
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -143,7 +172,7 @@ def _score(name: str, vectors: Vectors, path: Path) -> BenchmarkScore:
     found = [
         (a, b, score)
         for first, second, score in pairs
-        if (a := _written(first, vectors)) is not None and (b := _written(second, vectors)) is not None
+        if (a := _as_in(first, vectors)) is not None and (b := _as_in(second, vectors)) is not None
     ]
     rho = None
     if len(found) >= 3:
@@ -153,12 +182,19 @@ def _score(name: str, vectors: Vectors, path: Path) -> BenchmarkScore:
     return BenchmarkScore(name, rho, ci95, len(found), len(pairs), len(found) / len(pairs), *published)
 
 
-def _written(word: str, vectors: Vectors) -> str | None:
+def _as_in(word: str, vectors: Vectors) -> str | None:
     return next((form for form in (word, word.lower()) if form in vectors), None)
 
 
 def ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """(n,) float64 ranks from 1; equal values share the mean of their ranks."""
+    """Rank values; ties get the mean of their ranks.
+
+    Args:
+        values: (n,).
+
+    Returns:
+        (n,) float64, from 1.
+    """
     array = np.asarray(values, dtype=np.float64)
     _, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
@@ -166,10 +202,17 @@ def ranks(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's rank correlation, −1 to 1: Pearson's correlation of the ranks, which is right with ties too.
+    """Compute Spearman's rank correlation: Pearson's correlation of the ranks, which handles ties.
 
-    NaN where it is not defined: fewer than 2 items, or all of one side equal. NaN in the input is a
-    `ConfigurationError`, and so are inputs of different lengths.
+    Args:
+        first: (n,).
+        second: (n,).
+
+    Returns:
+        −1 to 1; NaN if undefined (fewer than 2 items, or all values of one side equal).
+
+    Raises:
+        ConfigurationError: The shapes differ, or a value is NaN.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape:
@@ -184,10 +227,20 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def confidence_interval(rho: float, n: int) -> tuple[float, float]:
-    """95 % interval of Spearman's ρ over n ≥ 5 pairs, by Fisher's z-transform.
+    """Compute the 95 % confidence interval of Spearman's ρ by Fisher's z-transform.
 
-    The standard error of z is √((1 + ρ²/2) / (n − 3)) (Bonett & Wright 2000), close to the truth for |ρ| < .95.
-    It holds pairs to be independent; benchmarks repeat words, so it is rather too narrow. |ρ| = 1 gives (ρ, ρ).
+    The standard error of z is √((1 + ρ²/2) / (n − 3)) (Bonett & Wright 2000), accurate for |ρ| < .95. It assumes
+    independent pairs; benchmarks repeat words, so the interval is somewhat too narrow.
+
+    Args:
+        rho: Spearman's ρ.
+        n: Number of pairs, at least 5.
+
+    Returns:
+        Lower and upper bound; (ρ, ρ) if |ρ| = 1.
+
+    Raises:
+        ConfigurationError: `rho` or `n` is out of range.
     """
     if n < 5 or not -1 <= rho <= 1:
         raise ConfigurationError(f"ρ = {rho} over {n} pairs has no interval: −1 ≤ ρ ≤ 1 and 5 pairs are required")
@@ -200,15 +253,24 @@ def confidence_interval(rho: float, n: int) -> tuple[float, float]:
 def matched_auc(
     strata: list[NDArray[np.float64]], rng: np.random.Generator
 ) -> tuple[float, tuple[float, float], float]:
-    """AUC of matched items, its 95 % interval and a one-sided p.
+    """Compute the AUC of items against their matched controls.
 
-    strata: in each, first the item, then its own controls (at least one). The AUC is the share of its controls that
-    an item exceeds (ties count half), mean over strata; .5 is chance. The interval is a percentile bootstrap over
-    strata (2,000 draws), p a permutation test that exchanges item and controls within each stratum (9,999 draws).
+    The AUC is the fraction of its controls that an item exceeds (ties count half), mean over strata; .5 is chance.
+
+    Args:
+        strata: In each, first the item, then its own controls (at least one).
+        rng: Of bootstrap and permutations.
+
+    Returns:
+        The AUC; its 95 % interval (percentile bootstrap over strata, 2,000 draws); and a one-sided p (permutation of
+        item and controls within each stratum, 9,999 draws).
+
+    Raises:
+        ConfigurationError: There is no stratum, or one without controls.
     """
     if not strata or any(len(stratum) < 2 for stratum in strata):
         raise ConfigurationError("each stratum needs an item and at least one control, and there must be a stratum")
-    # Rounding lets values that differ by float32 arithmetic alone count as equal.
+    # After rounding, values that differ only by float32 arithmetic are equal.
     shares = [(ranks(np.round(stratum, 6)) - 1) / (len(stratum) - 1) for stratum in strata]
     wins = np.array([share[0] for share in shares])
     drawn = np.mean([share[rng.integers(0, len(share), 9_999)] for share in shares], axis=0)
@@ -220,11 +282,18 @@ def matched_auc(
 def partial_mantel(
     square: NDArray[np.floating], first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Spearman's ρ of `square` with `first`, with `second`, with `first` while `second` is held constant, and its p.
+    """Correlate similarities with two kinds of distances (Spearman), by a partial Mantel test.
 
-    square: (n, n) symmetric similarities; first, second: (n(n−1)/2,) distances in the order of `np.triu_indices(n, 1)`.
-    p is one-sided (a correlation at least as negative), by a partial Mantel test (Smouse, Long & Sokal 1986): the
-    items of `square` are permuted 499 times. All four are NaN where one of the three is constant.
+    Args:
+        square: (n, n) symmetric similarities.
+        first: (n(n−1)/2,) distances in the order of `np.triu_indices(n, 1)`.
+        second: Distances like `first`.
+        rng: Of the permutations.
+
+    Returns:
+        ρ of `square` with `first`; with `second`; with `first` controlling for `second`; and the one-sided p of the
+        latter (a correlation at least as negative; 499 permutations of the items of `square`; Smouse, Long & Sokal
+        1986). All four are NaN if one of the three is constant.
     """
     n = len(square)
     upper = np.triu_indices(n, 1)

@@ -1,6 +1,6 @@
-"""The spoken words of a corpus as stretches of MFCC: what Speech2Vec is trained on and embeds.
+"""The spoken words of a corpus as segments of MFCC: the input of Speech2Vec.
 
-utterances + (frames, 13) MFCC ─ Segments.of ─▶ Segments, one (frames, 13) for each spoken word
+utterances + (frames, 13) MFCC ─ Segments.of ─▶ Segments, an array (frames, 13) for each spoken word
 """
 
 from __future__ import annotations
@@ -10,22 +10,32 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..data.text import normalise
 from ..data.utterance import Utterance, Word
 from ..errors import ConfigurationError
+from ..features.mfcc import MfccConfig
 from ..features.spectrogram import STEP_SECONDS
+from ..features.store import FeatureStore, extract_corpus
+from ..utils.progress import Progress
 
 MAX_WORD_FRAMES = 100
-"""Frames of a spoken word that are used, from its beginning: 1 s."""
+"""Longest segment of a spoken word, 1 s; the rest of a longer word is cut off."""
 
 
 def word_frames(word: Word, available: int) -> tuple[int, int] | None:
-    """The frames [first, last) of a word in a recording of `available` frames, at most `MAX_WORD_FRAMES`.
+    """Locate a word in the frames of its recording.
 
-    None for a word without sound: without times, shorter than a frame, or outside the recording.
+    Args:
+        word: With times in seconds.
+        available: Frames of the recording.
+
+    Returns:
+        First frame and stop frame, at most `MAX_WORD_FRAMES` apart; None if the word has no times, is shorter than a
+        frame, or lies outside the recording.
     """
     if word.start is None or word.end is None:
         return None
@@ -33,13 +43,21 @@ def word_frames(word: Word, available: int) -> tuple[int, int] | None:
     return (first, min(last, first + MAX_WORD_FRAMES)) if first < last else None
 
 
-def words_of(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
-    """The MFCC of each word that has a sound, cut out of those of its recording, (frames, coefficients)."""
+def word_features(words: Iterable[Word], features: np.ndarray) -> list[np.ndarray]:
+    """Cut the features of each word out of those of its recording.
+
+    Args:
+        words: Of the recording; those that `word_frames` cannot locate are left out.
+        features: (frames, d).
+
+    Returns:
+        (frames, d) for each word.
+    """
     places = (word_frames(word, len(features)) for word in words)
     return [features[place[0] : place[1]] for place in places if place is not None]
 
 
-_NO_NEIGHBOURS = (
+NO_NEIGHBOURS = (
     "Speech2Vec needs utterances with at least two words that have times; "
     "align the corpus first: duetto align MANIFEST -o ALIGNED.jsonl"
 )
@@ -47,12 +65,18 @@ _NO_NEIGHBOURS = (
 
 @dataclass(frozen=True)
 class Segments:
-    """The spoken words of a corpus, in order: where each lies, and what it says.
+    """The spoken words of a corpus, in order: position and spelling of each.
 
-    frames: utterance id → (frames, 13) MFCC. ids: utterances. utterance, first, last (n,): word i is
-    frames[ids[utterance[i]]][first[i]:last[i]]. words (n,): normalised spelling, "" where there is none or it
-    is several words (`well-known`): such a word is heard in training, but belongs to no type.
-    dropped: reason → number of words that cannot be used. cut: how many were cut to 1 s.
+    Attributes:
+        frames: Utterance id → (frames, 13) MFCC.
+        ids: Of the utterances.
+        utterance: (n,) index into `ids`; word i is `frames[ids[utterance[i]]][first[i]:last[i]]`.
+        first: (n,) first frame.
+        last: (n,) stop frame.
+        words: n normalised spellings; "" if there is none or it is several words (`well-known`): such a word is used in
+            training, but belongs to no type.
+        dropped: Reason → number of words that cannot be used.
+        cut: Number of words that were cut to 1 s.
     """
 
     frames: Mapping[str, np.ndarray]
@@ -66,8 +90,15 @@ class Segments:
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], frames: Mapping[str, np.ndarray]) -> Segments:
-        """All words that have times. Words that lie outside the recording or are shorter than one 10 ms
-        frame are dropped and counted."""
+        """Collect the words that have times; those that `word_frames` cannot locate are dropped and counted.
+
+        Args:
+            utterances: With timed words.
+            frames: Utterance id → (frames, 13) MFCC.
+
+        Returns:
+            The words in order.
+        """
         rows: list[tuple[int, int, int]] = []
         words: list[str] = []
         dropped: Counter[str] = Counter()
@@ -88,8 +119,14 @@ class Segments:
         return cls(frames, ids, table[:, 0], table[:, 1], table[:, 2], tuple(words), dict(dropped), cut)
 
     def digest(self) -> str:
-        """Of what training reads: the words, where they lie, and the recordings. Each recording is known by
-        its number of frames and its first one, which any change of its sound moves (`mfcc.MfccConfig.centred`)."""
+        """Hash everything that training reads: the words, their positions, and the recordings.
+
+        A recording is identified by its number of frames and its first frame, which any change of the recording changes
+        since MFCC are centred (`mfcc.MfccConfig.centred`).
+
+        Returns:
+            32 hexadecimal digits.
+        """
         digest = hashlib.blake2b(json.dumps([self.ids, self.words]).encode(), digest_size=16)
         for column in (self.utterance, self.first, self.last):
             digest.update(column.tobytes())
@@ -107,11 +144,19 @@ class Segments:
 
     @property
     def lengths(self) -> np.ndarray:
+        """(n,) frames of each word."""
         return self.last - self.first
 
     def neighbours(self, centres: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """Every pair (position in `centres`, word) of a centre and a word up to `window` words away in
-        the same utterance: two arrays (pairs,)."""
+        """Pair centre words with the words around them in the same utterance.
+
+        Args:
+            centres: (m,) words.
+            window: Greatest distance, in words.
+
+        Returns:
+            Positions in `centres` and words, (pairs,) each.
+        """
         offsets = np.array([o for o in range(-window, window + 1) if o])
         other = centres[:, None] + offsets
         inside = (other >= 0) & (other < len(self))
@@ -126,13 +171,44 @@ def _frame(seconds: float | None) -> int:
 
 
 def _reason(word: Word, available: int) -> str:
-    """Why a word has no sound in a recording of so many frames."""
+    """Why a word cannot be located in a recording of `available` frames."""
     if word.start is None:
         return "without times"
     return "shorter than a frame" if _frame(word.start) < available else "outside the recording"
 
 
+def extract_mfcc(
+    utterances: Sequence[Utterance], folder: Path, *, workers: int = 0, progress: Progress | None = None
+) -> tuple[list[Utterance], FeatureStore]:
+    """Extract the MFCC that Speech2Vec reads, into a feature store.
+
+    Args:
+        utterances: Of the manifest.
+        folder: Of the store.
+        workers: Processes; 0 for one a core.
+        progress: Called with (done, total).
+
+    Returns:
+        The utterances whose recording can be read, and the store, whose `skipped` gives the reasons for the others.
+
+    Raises:
+        ConfigurationError: No recording can be read.
+    """
+    store = extract_corpus(utterances, folder, MfccConfig(), workers=workers, progress=progress)
+    readable = [utterance for utterance in utterances if utterance.id not in store.skipped]
+    if not readable:
+        raise ConfigurationError(f"none of {len(utterances)} recordings can be read")
+    return readable, store
+
+
 def require_times(utterances: Sequence[Utterance]) -> None:
-    """Raises `ConfigurationError` where no utterance has two words with times: before any feature is computed."""
+    """Check that utterances can train Speech2Vec, before features are computed.
+
+    Args:
+        utterances: Of the manifest.
+
+    Raises:
+        ConfigurationError: No utterance has two words with times.
+    """
     if not any(sum(w.start is not None for w in u.words or ()) > 1 for u in utterances):
-        raise ConfigurationError(_NO_NEIGHBOURS)
+        raise ConfigurationError(NO_NEIGHBOURS)

@@ -1,10 +1,12 @@
-"""Text → tokens → ids, and how much of a corpus a set of vectors covers.
+"""Vocabulary: tokens → ids, and how much of a corpus a set of vectors covers.
 
-    "Okay, it's 7-ish…" ─ normalise ─▶ ["okay", "it's", "seven", "ish"] ─ Vocabulary.encode ─▶ (4,) int64
+    ["okay", "it's", "seven", "ish"] ─ Vocabulary.encode ─▶ (4,) int64
 
-Tokens are written as the published Speech2Vec vectors write them: the letters a–z and the apostrophe.
+Tokens come from `data.text.normalise`, in the spelling of the published Speech2Vec vectors: the letters a–z and the
+apostrophe.
 
 Example:
+    >>> from duetto.data.text import normalise
     >>> words = Vocabulary.build([normalise("So good!"), normalise("so, so")])
     >>> words.words, words.encode(["so", "bad"]).tolist()
     (('so', 'good'), [2, 1])
@@ -24,17 +26,27 @@ from numpy.typing import NDArray
 from ..errors import ConfigurationError, ModelError
 
 PADDING_ID = 0
-"""Id that fills a batch; its embedding is always zero."""
+"""Id of padding; its embedding is always zero."""
 
 UNKNOWN_ID = 1
-"""Id of every word outside the vocabulary."""
+"""Id of all out-of-vocabulary words."""
 
 FIRST_WORD_ID = 2
 """Id of the first word of a vocabulary."""
 
 
 def count(token_lists: Iterable[Sequence[str]]) -> Counter[str]:
-    """How often each token occurs in all lists together."""
+    """Count the tokens of a corpus.
+
+    Args:
+        token_lists: A list of tokens for each utterance.
+
+    Returns:
+        Token → number of occurrences.
+
+    Raises:
+        ConfigurationError: An item is a text instead of a list of tokens.
+    """
     counts: Counter[str] = Counter()
     for tokens in token_lists:
         if isinstance(tokens, str):
@@ -45,9 +57,15 @@ def count(token_lists: Iterable[Sequence[str]]) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words and their ids: 0 is padding, 1 is every unknown word, `words[i]` has the id i + 2.
+    """Words and their ids: 0 is padding, 1 is any unknown word, `words[i]` has the id i + 2.
 
-    `len(vocabulary)` counts the two special ids too: it is the number of rows of an embedding table.
+    `len(vocabulary)` includes the two special ids: it is the number of rows of an embedding table.
+
+    Attributes:
+        words: Distinct and not empty.
+
+    Raises:
+        ModelError: `words` are not valid.
     """
 
     words: tuple[str, ...]
@@ -63,9 +81,17 @@ class Vocabulary:
 
     @classmethod
     def build(cls, token_lists: Iterable[Sequence[str]], min_count: int = 1) -> Vocabulary:
-        """The words seen at least `min_count` times, the most frequent first, equals in alphabetical order.
+        """Collect the words of a corpus, the most frequent first, ties in alphabetical order.
 
-        No tokens give a vocabulary without words, in which every word is unknown.
+        Args:
+            token_lists: A list of tokens for each utterance; none gives a vocabulary in which every word is unknown.
+            min_count: Fewest occurrences of a word.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            ConfigurationError: An argument is not valid.
         """
         if min_count < 1:
             raise ConfigurationError(f"min_count is {min_count}; a word must occur at least once: give 1 or more")
@@ -83,19 +109,43 @@ class Vocabulary:
         return word in self._ids
 
     def encode(self, tokens: Sequence[str]) -> NDArray[np.int64]:
-        """(n,) int64 ids of n tokens; a token outside the vocabulary gets `UNKNOWN_ID`."""
+        """Convert tokens to ids.
+
+        Args:
+            tokens: n tokens; those out of vocabulary get `UNKNOWN_ID`.
+
+        Returns:
+            (n,) int64.
+
+        Raises:
+            ConfigurationError: `tokens` is a text.
+        """
         if isinstance(tokens, str):
             raise ConfigurationError(f"a list of tokens is required, not the text {tokens[:40]!r}: normalise it first")
         ids = self._ids
         return np.array([ids.get(token, UNKNOWN_ID) for token in tokens], dtype=np.int64)
 
     def to_json(self) -> list[str]:
-        """The words, as a list for a JSON file."""
+        """Convert to a JSON value.
+
+        Returns:
+            The words.
+        """
         return list(self.words)
 
     @classmethod
     def from_json(cls, value: Any) -> Vocabulary:
-        """The vocabulary that `to_json` wrote; anything but a list of distinct words is a `ModelError`."""
+        """Read the value of `to_json`.
+
+        Args:
+            value: A list of distinct words.
+
+        Returns:
+            The vocabulary.
+
+        Raises:
+            ModelError: `value` is anything else.
+        """
         if not isinstance(value, list):
             raise ModelError(f"a vocabulary is a JSON list of words, not {type(value).__name__}")
         return cls(tuple(value))
@@ -103,10 +153,14 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a text has a vector.
+    """How many words of a text have a vector.
 
-    types, tokens: different words, and running words; known_types, known_tokens: those that have a vector.
-    unknown: the words without one and their counts, the most frequent first, equals in alphabetical order.
+    Attributes:
+        types: Distinct words.
+        known_types: Those that have a vector.
+        tokens: Running words.
+        known_tokens: Those that have a vector.
+        unknown: The words without a vector and their counts, the most frequent first, ties in alphabetical order.
     """
 
     types: int
@@ -117,16 +171,20 @@ class Coverage:
 
     @property
     def type_rate(self) -> float:
-        """Share of the different words that have a vector, 0–1; 1 where there is no word."""
+        """Fraction of the distinct words that have a vector, 0–1; 1 if there is no word."""
         return self.known_types / self.types if self.types else 1.0
 
     @property
     def token_rate(self) -> float:
-        """Share of the running words that have a vector, 0–1; 1 where there is no word."""
+        """Fraction of the running words that have a vector, 0–1; 1 if there is no word."""
         return self.known_tokens / self.tokens if self.tokens else 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """All fields and both rates, for a JSON file."""
+        """Convert to a JSON object.
+
+        Returns:
+            All fields and both rates.
+        """
         return {
             "types": self.types,
             "known_types": self.known_types,
@@ -139,9 +197,14 @@ class Coverage:
 
 
 def coverage(counts: Vocabulary | Mapping[str, int], known: Container[str]) -> Coverage:
-    """How many of the counted words stand in `known` (a `Vectors`, a set, …).
+    """Compute how many words are known.
 
-    counts: word → its count, as from `count`; for a `Vocabulary`, which holds no counts, each word counts once.
+    Args:
+        counts: Word → its count, from `count`; in a `Vocabulary`, which has no counts, each word counts once.
+        known: The known words: a `Vectors`, a set, ….
+
+    Returns:
+        The coverage of types and tokens.
     """
     table = dict.fromkeys(counts.words, 1) if isinstance(counts, Vocabulary) else counts
     unknown = sorted(((w, n) for w, n in table.items() if w not in known), key=lambda pair: (-pair[1], pair[0]))

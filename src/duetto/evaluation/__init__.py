@@ -1,4 +1,4 @@
-"""Predictions of one system over seeds and folds, and what may be said about them.
+"""Predictions of one system over seeds and folds, and the statistics on them.
 
     logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration
                                              two of them  ─▶ paired_bootstrap, mcnemar
@@ -11,7 +11,7 @@ resample draws as many speakers as there are, with replacement, with all their u
 
 from .bootstrap import FEW_SPEAKERS, LEVEL, RESAMPLES
 from .late_fusion import combine
-from .result import KINDS, SystemResult, from_utterances
+from .result import KINDS, SystemResult, from_folds, from_utterances
 from .statistics import (
     BINS,
     GROUPINGS,
@@ -26,6 +26,7 @@ from .statistics import (
     calibration,
     holm,
     mcnemar,
+    mean_ua,
     paired_bootstrap,
     summary,
 )
@@ -48,9 +49,11 @@ __all__ = [
     "breakdown",
     "calibration",
     "combine",
+    "from_folds",
     "from_utterances",
     "holm",
     "mcnemar",
+    "mean_ua",
     "paired_bootstrap",
     "summary",
 ]

@@ -1,4 +1,4 @@
-"""Late fusion of finished systems: the mean of what they hold to be likely."""
+"""Late fusion of finished systems: the mean of their calibrated posteriors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from .statistics import aligned
 
 
 def combine(results: Sequence[SystemResult], name: str, title: str = "", paper_ua: float | None = None) -> SystemResult:
-    """One system out of two or more that were tested on the same utterances, in any order.
+    """Combine two or more systems that were tested on the same utterances.
 
-    Its logits are the log of the mean of the members' calibrated posteriors, softmax(logits / temperature), each
-    member weighing the same: nothing is fitted, so test data decide nothing. Its temperature is 1. The members
-    meet seed by seed; one with a single seed, such as a baseline, meets every seed of the others. Folds and
-    groups are those of the first member. A member that leaks makes the combination a leak.
-    Errors: fewer than two members, other utterances, labels or classes, seeds that differ.
+    The logits are the log of the mean of the members' calibrated posteriors, softmax(logits / temperature), with equal
+    weights: nothing is fitted, so test data decide nothing. The temperature is 1. Members are combined seed by seed;
+    one with a single seed, such as a baseline, is combined with every seed of the others. Folds and groups are those of
+    the first member. A combination with a leak is a leak.
+
+    Args:
+        results: The members, each with its utterances in any order.
+        name: Short name of the combination.
+        title: Its name in tables.
+        paper_ua: The published figure, in percent.
+
+    Returns:
+        The combination.
+
+    Raises:
+        ConfigurationError: There are fewer than two members, or their utterances, labels, classes or seeds differ.
     """
     if len(results) < 2:
         raise ConfigurationError(f"system {name!r} combines {len(results)} results; give two or more")
@@ -49,7 +60,7 @@ def combine(results: Sequence[SystemResult], name: str, title: str = "", paper_u
 
 
 def _seeds(members: Sequence[SystemResult]) -> tuple[int, ...]:
-    """The seeds that all members with more than one share; the first member's where none has more."""
+    """The seeds of the members with more than one, which must be the same; the first member's where none has more."""
     several = [member for member in members if len(member.seeds) > 1] or [members[0]]
     for other in several[1:]:
         if other.seeds != several[0].seeds:
@@ -61,6 +72,6 @@ def _seeds(members: Sequence[SystemResult]) -> tuple[int, ...]:
 
 
 def _log_posteriors(result: SystemResult) -> NDArray[np.float64]:
-    """log softmax(logits / temperature), (seeds, n, classes); finite, however sure the system is."""
+    """log softmax(logits / temperature), (seeds, n, classes); finite, however confident the system is."""
     scaled = result.logits / result.temperature[:, result.fold, None]
     return scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""`SystemResult`: what one system answered for every test utterance, under every seed; and its file."""
+"""`SystemResult`: predictions of one system for every test utterance, under every seed; and their file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from .. import metrics
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError, ModelError
+from ..splits import Fold
 from ..utils import files
-from ..utils.reading import Record, parse_json, read_arrays
+from ..utils.arrays import read_arrays
+from ..utils.reading import Record, parse_json
 
 KINDS = ("system", "control", "leak")
+"""Kinds of results, in the order of a report."""
 _TEXT = ("ids", "speaker", "gender", "session", "style")
 _EACH = (*_TEXT, "target", "fold")
 _ARRAYS = (*_EACH, "logits", "temperature")
@@ -31,17 +34,26 @@ def _unknown() -> NDArray[np.str_]:
 
 @dataclass(frozen=True, eq=False)
 class SystemResult:
-    """What one system answered for every test utterance, under every seed.
+    """Predictions of one system for every test utterance, under every seed.
 
-    system: short name, unique in a report. title: name for people, by default `system`.
-    classes: names, in the order of the logits. ids: (n,) utterance ids, each once.
-    target: (n,) integers. logits: (seeds, n, classes), finite; the answer is that of `metrics.answers`.
-    seeds: one number a row of logits.
-    speaker, gender, session, style: (n,) strings, "" where unknown; may be left out.
-    fold: (n,) integers from 0, the fold in whose test data the utterance stood; by default all 0.
-    temperature: (seeds, folds), fitted on development data (`metrics.fit_temperature`); by default 1.
-    paper_ua: the published figure, in percent. kind: `system`; `control` (hears no speech, or is a known
-    reference); `leak` (saw test data in some way: its figure is no result).
+    Attributes:
+        system: Short name, unique in a report.
+        classes: Names, in the order of the logits.
+        ids: (n,) utterance ids, each once.
+        target: (n,) integers, indices of `classes`.
+        logits: (seeds, n, classes), finite; the answer is that of `metrics.predicted_classes`.
+        seeds: One number a row of logits.
+        speaker: (n,) strings, "" where unknown; may be left out, as the other groups.
+        gender: (n,) strings.
+        session: (n,) strings.
+        style: (n,) strings, such as `improvised`.
+        fold: (n,) integers from 0, the fold that tests the utterance; by default all 0.
+        temperature: (seeds, folds), fitted on development data (`metrics.fit_temperature`); by default 1.
+        title: Name in tables; by default `system`.
+        paper_ua: The published figure, in percent.
+        kind: `system`; `control` (uses no speech, or is a known reference); `leak` (used test data in some way: its
+            figure is not a result).
+        notes: Remarks for a reader of the result.
     """
 
     system: str
@@ -84,8 +96,8 @@ class SystemResult:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """Answers, (seeds, n)."""
-        return metrics.answers(self.logits)
+        """Predicted classes, (seeds, n)."""
+        return metrics.predicted_classes(self.logits)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -104,12 +116,23 @@ class SystemResult:
         return np.mean(matrices, axis=0)
 
     def subset(self, keep: NDArray[np.bool_] | NDArray[np.integer]) -> SystemResult:
-        """The result on the utterances that `keep` picks: (n,) booleans, or indices in the order wanted."""
+        """Select utterances.
+
+        Args:
+            keep: (n,) booleans, or indices in the order wanted.
+
+        Returns:
+            The result on these utterances.
+        """
         picked: dict[str, Any] = {name: getattr(self, name)[keep] for name in _EACH}
         return replace(self, logits=self.logits[:, keep], **picked)
 
     def save(self, path: str | Path) -> None:
-        """Write one npz file (no pickle), atomically."""
+        """Write one npz file (no pickle), atomically.
+
+        Args:
+            path: The file.
+        """
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
         header = np.array(json.dumps({"format": _FORMAT, **record}))
         with files.replacing(path) as temporary, temporary.open("wb") as file:
@@ -117,7 +140,17 @@ class SystemResult:
 
     @classmethod
     def load(cls, path: str | Path) -> SystemResult:
-        """Read what `save` wrote; a ModelError where the file is missing, damaged or of another kind."""
+        """Read a file that `save` wrote.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The result.
+
+        Raises:
+            ModelError: The file is missing, damaged or of another kind.
+        """
         path = Path(path)
         if not path.exists():
             raise ModelError(f"{path}: no such result file; `duetto train` writes one")
@@ -133,13 +166,13 @@ class SystemResult:
                 raise record.wrong(f"its {name} are of type {read[name].dtype}")
         try:
             arrays: dict[str, Any] = {name: read[name] for name in _ARRAYS}
-            return cls(**_described(record), **arrays)
+            return cls(**_fields(record), **arrays)
         except ConfigurationError as error:
             raise record.wrong(f"not a result file of format {_FORMAT}, or damaged ({error})") from error
 
 
-def _described(record: Record) -> dict[str, Any]:
-    """The fields of a result that are no arrays, from its file."""
+def _fields(record: Record) -> dict[str, Any]:
+    """The fields of a result that are not arrays, from its file."""
     seeds = record.items_of("seeds")
     if not all(isinstance(seed, int) and abs(seed) < 1 << 64 for seed in seeds):
         raise record.wrong("'seeds' must be a list of integers of up to 64 bits")
@@ -182,7 +215,7 @@ def _problems(result: SystemResult, n: int, folds: int) -> list[str]:
         ),
         (result.kind in KINDS, f"kind {result.kind!r} is not known; choose from {', '.join(KINDS)}"),
     ]
-    return [message for fine, message in checks if not fine]
+    return [message for valid, message in checks if not valid]
 
 
 def _within(values: NDArray[Any], size: int) -> bool:
@@ -197,7 +230,22 @@ def from_utterances(
     seeds: Sequence[int],
     **others: Any,
 ) -> SystemResult:
-    """A result whose ids, targets and groups are read from its utterances; `others` are fields by name."""
+    """Make a result, with ids, targets and groups from the utterances.
+
+    Args:
+        system: Short name of the system.
+        utterances: The test utterances, labelled.
+        classes: Names, in the order of the logits.
+        logits: (seeds, utterances, classes).
+        seeds: One number a row of `logits`.
+        others: Other fields of the result, by name.
+
+    Returns:
+        The result.
+
+    Raises:
+        ConfigurationError: An utterance has a label that is not a class, or the arrays do not fit together.
+    """
     index = {name: i for i, name in enumerate(classes)}
     for utterance in utterances:
         if utterance.label not in index:
@@ -219,3 +267,34 @@ def from_utterances(
         **groups,
         **others,
     )
+
+
+def from_folds(
+    system: str,
+    folds: Sequence[Fold],
+    classes: Sequence[str],
+    logits: NDArray[np.floating],
+    seeds: Sequence[int],
+    **others: Any,
+) -> SystemResult:
+    """Make a result over the test utterances of all folds, one fold after another.
+
+    Args:
+        system: Short name of the system.
+        folds: Folds whose test utterances do not overlap.
+        classes: Names, in the order of the logits.
+        logits: (seeds, utterances, classes).
+        seeds: One number a row of `logits`.
+        others: Other fields of the result, by name.
+
+    Returns:
+        The result.
+
+    Raises:
+        ConfigurationError: An utterance is tested in two folds; and as `from_utterances`.
+    """
+    tested = [u for fold in folds for u in fold.test]
+    if len({u.id for u in tested}) != len(tested):
+        raise ConfigurationError("an utterance is tested in two folds; the folds of a protocol must not overlap")
+    fold = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
+    return from_utterances(system, tested, classes, logits, seeds, fold=fold, **others)

@@ -1,4 +1,4 @@
-"""What may be said about results: scores with intervals, breakdowns, calibration, paired tests."""
+"""Statistics on results: scores with intervals, breakdowns, calibration, paired tests."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ from .bootstrap import RESAMPLES, clusters_of, draws, interval, tally
 from .result import SystemResult
 
 GROUPINGS = ("speaker", "gender", "session", "style", "fold")
+"""Fields of a result by which it can be broken down."""
 BINS = 15
+"""Bins of confidence in calibration."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One measure over seeds.
+    """One measure over seeds, in percent.
 
-    mean, std: over seeds; std (n - 1) is None with a single seed, where it is not defined.
-    ci95: 95% percentile interval of the mean over seeds, resampling speakers (see `Summary.unit`).
-    ci95_utterances: the same, resampling utterances as if they were independent.
-    seeds: the measure under each seed.
+    Attributes:
+        mean: Mean over seeds.
+        std: Standard deviation over seeds (n − 1); None with a single seed, where it is not defined.
+        ci95: 95% percentile interval of the mean over seeds, resampling speakers (see `Summary.unit`).
+        ci95_utterances: The same, resampling utterances as if they were independent.
+        seeds: The measure under each seed.
     """
 
     mean: float
@@ -39,7 +43,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Summary:
-    """UA, WA and macro-F1 in percent; `unit` is what was resampled, `clusters` how many of them there are."""
+    """Scores of one system.
+
+    Attributes:
+        ua: Unweighted accuracy.
+        wa: Weighted accuracy.
+        macro_f1: Macro-F1.
+        utterances: Number of test utterances.
+        unit: What was resampled: `speaker` or `utterance`.
+        clusters: Number of such units.
+        notes: What a reader of the intervals should know.
+    """
 
     ua: Score
     wa: Score
@@ -52,7 +66,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Group:
-    """Scores on the utterances of one speaker, gender, …; `absent` names classes that none of them has."""
+    """Scores on the utterances of one speaker, gender, …
+
+    Attributes:
+        name: Name of the group; `unknown` for utterances without one.
+        utterances: Number of utterances.
+        ua: Unweighted accuracy over the classes that occur.
+        wa: Weighted accuracy.
+        absent: Classes that do not occur.
+    """
 
     name: str
     utterances: int
@@ -63,10 +85,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Difference:
-    """a - b in one measure, percentage points, means over seeds; a negative value says b scores higher.
+    """Difference a − b of two systems in one measure, percentage points.
 
-    p: two-sided, from the resamples on either side of 0, and never below the smallest value that a sign test
-    on so many speakers can give, 2^(1 - speakers): two speakers cannot establish anything.
+    Attributes:
+        mean: Difference of the means over seeds; negative where b scores higher.
+        ci95: 95% percentile interval.
+        p: Two-sided, from the resamples on either side of 0, and never below the smallest value that a sign test on so
+            many speakers can give, 2^(1 − speakers): two speakers cannot establish anything.
+        unit: What was resampled: `speaker` or `utterance`.
+        clusters: Number of such units.
     """
 
     mean: float
@@ -78,7 +105,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Exact McNemar test: utterances that only a, or only b, has right (means over pairs of seeds), and p."""
+    """Exact McNemar test of two systems.
+
+    Attributes:
+        only_a: Utterances that only a classifies correctly, mean over pairs of seeds.
+        only_b: Utterances that only b classifies correctly.
+        p: Two-sided p.
+    """
 
     only_a: float
     only_b: float
@@ -87,11 +120,15 @@ class McNemar:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """ECE, NLL (nats) and Brier score, each (before, after) temperature, means over seeds; ECE over 15 bins.
+    """Calibration errors, each (before, after) temperature scaling, means over seeds.
 
-    ece_ci95: intervals as in `summary`. Resampling makes an ECE larger, so the resamples are first moved to have
-        their mean at the ECE found; bounds stay within 0–1.
-    curves: reliability before and after, over the utterances of all seeds.
+    Attributes:
+        ece: Expected calibration error over 15 bins.
+        ece_ci95: Intervals as in `summary`. Resampling makes an ECE larger, so the resamples are first shifted to have
+            their mean at the ECE found; bounds stay within 0–1.
+        nll: Negative log-likelihood, nats.
+        brier: Brier score.
+        curves: Reliability over the utterances of all seeds.
     """
 
     ece: tuple[float, float]
@@ -102,30 +139,66 @@ class Calibration:
 
 
 def summary(result: SystemResult, resamples: int = RESAMPLES, seed: int = 0) -> Summary:
-    """UA, WA and macro-F1 with intervals.
+    """Compute UA, WA and macro-F1 with intervals.
 
-    Every measure is computed on the utterances of all folds together. A resample that lacks a class is scored
-    on the classes it has (see `metrics.scores`). With fewer than two known speakers utterances are resampled
-    instead, and a note says so; an utterance without a speaker counts as a speaker of its own.
+    Every measure is computed on the utterances of all folds together. A resample that lacks a class is scored on the
+    classes it has (see `metrics.scores`). With fewer than two known speakers utterances are resampled instead, and a
+    note states it; an utterance without a speaker counts as a speaker of its own.
+
+    Args:
+        result: A result.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The scores.
     """
     own = np.arange(len(result.ids))
     clusters, unit, notes = clusters_of(result)
     size = len(result.classes)
-    point = metrics.scores(tally(result.target, result.predicted, np.zeros_like(own), size)[0][0])
     drawn = [
         metrics.scores(draws(*tally(result.target, result.predicted, by, size), resamples, seed))
         for by in (clusters, own)
     ]
     ua, wa, macro_f1 = (
-        _score(values, drawn[0][i].mean(1), drawn[1][i].mean(1), 100.0) for i, values in enumerate(point)
+        _score(values, drawn[0][i].mean(1), drawn[1][i].mean(1), 100.0) for i, values in enumerate(_by_seed(result))
     )
     return Summary(ua, wa, macro_f1, len(own), unit, int(clusters.max()) + 1, notes)
 
 
-def breakdown(result: SystemResult, by: str, resamples: int = RESAMPLES, seed: int = 0) -> list[Group]:
-    """Scores for each `speaker`, `gender`, `session`, `style` or `fold`, sorted; "unknown" comes last.
+def mean_ua(result: SystemResult) -> float:
+    """UA in percent, mean over seeds: that of `summary`, without its intervals.
 
-    UA is the mean over the classes that the group has. Intervals as in `summary`, within the group.
+    Args:
+        result: A result.
+
+    Returns:
+        The mean.
+    """
+    return float(np.mean((100.0 * _by_seed(result).ua).tolist()))
+
+
+def _by_seed(result: SystemResult) -> metrics.Scores:
+    """UA, WA and macro-F1 as fractions, (seeds,) each."""
+    together = np.zeros(len(result.ids), dtype=np.int64)
+    return metrics.scores(tally(result.target, result.predicted, together, len(result.classes))[0][0])
+
+
+def breakdown(result: SystemResult, by: str, resamples: int = RESAMPLES, seed: int = 0) -> list[Group]:
+    """Score each speaker, gender, session, style or fold by itself.
+
+    Args:
+        result: A result.
+        by: One of `GROUPINGS`.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The groups, sorted by name, `unknown` last. UA is the mean over the classes that the group has; intervals are
+        as in `summary`, within the group.
+
+    Raises:
+        ConfigurationError: `by` is not one of `GROUPINGS`.
     """
     if by not in GROUPINGS:
         raise ConfigurationError(f"cannot break down by {by!r}; choose from {', '.join(GROUPINGS)}")
@@ -144,10 +217,23 @@ def breakdown(result: SystemResult, by: str, resamples: int = RESAMPLES, seed: i
 def paired_bootstrap(
     a: SystemResult, b: SystemResult, measure: str = "ua", resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
-    """a - b in `ua`, `wa` or `macro_f1`, both scored on the same resamples of speakers (or utterances).
+    """Test a difference, with both systems scored on the same resamples of speakers (or utterances).
 
-    Two-sided p = 2 · (1 + resamples on the smaller side of 0) / (1 + resamples), ties counting for both sides,
-    at most 1. Both results must hold the same utterances, in any order.
+    Two-sided p = 2 · (1 + resamples on the smaller side of 0) / (1 + resamples), ties counting for both sides, at
+    most 1.
+
+    Args:
+        a: A result.
+        b: A result on the same utterances, in any order.
+        measure: `ua`, `wa` or `macro_f1`.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The difference a − b.
+
+    Raises:
+        ConfigurationError: The measure is unknown, or the results are not on the same utterances.
     """
     if measure not in metrics.Scores._fields:
         raise ConfigurationError(f"measure {measure!r} is not known; choose from {', '.join(metrics.Scores._fields)}")
@@ -170,16 +256,26 @@ def paired_bootstrap(
 
 
 def mcnemar(a: SystemResult, b: SystemResult) -> McNemar:
-    """Exact two-sided McNemar test on the utterances that exactly one of two systems has right.
+    """Test a difference in WA on the utterances that exactly one of two systems classifies correctly.
 
-    Under the hypothesis of equal WA each such utterance falls to either side with probability 1/2 (McNemar
-    1947). It takes utterances as independent and says nothing of other speakers. Every seed of a meets every
-    seed of b; with more than one pair, p is twice the median of their p, at most 1, which is valid however
-    the pairs depend on each other (Meinshausen, Meier and Bühlmann 2009, quantile 1/2).
+    If the WA are equal, each such utterance falls to either side with probability 1/2 (McNemar 1947). The test takes
+    utterances as independent and does not generalise to other speakers. Every seed of a is paired with every seed of
+    b; with more than one pair, p is twice the median of their p, at most 1, which is valid however the pairs depend on
+    each other (Meinshausen, Meier and Bühlmann 2009, quantile 1/2).
+
+    Args:
+        a: A result.
+        b: A result on the same utterances, in any order.
+
+    Returns:
+        The exact two-sided test.
+
+    Raises:
+        ConfigurationError: The results are not on the same utterances.
     """
     b = aligned(a, b)
-    right_a, right_b = a.predicted == a.target, b.predicted == b.target
-    pairs = [(int((x & ~y).sum()), int((y & ~x).sum())) for x in right_a for y in right_b]
+    correct_a, correct_b = a.predicted == a.target, b.predicted == b.target
+    pairs = [(int((x & ~y).sum()), int((y & ~x).sum())) for x in correct_a for y in correct_b]
     tests = [_binomial_p(*sorted(pair)) for pair in pairs]
     p = tests[0] if len(tests) == 1 else min(1.0, 2.0 * median(tests))
     only_a, only_b = np.mean(pairs, axis=0)
@@ -187,7 +283,14 @@ def mcnemar(a: SystemResult, b: SystemResult) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for having made them all (Holm 1979), in the order given; each at most 1."""
+    """Correct p-values for multiple comparisons (Holm 1979).
+
+    Args:
+        p_values: p of every comparison.
+
+    Returns:
+        Corrected p, in the same order, each at most 1.
+    """
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -197,7 +300,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def calibration(result: SystemResult, resamples: int = RESAMPLES, seed: int = 0) -> Calibration:
-    """How far the probabilities can be believed, before and after temperature."""
+    """Measure how well probabilities match frequencies, before and after temperature scaling.
+
+    Args:
+        result: A result.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The calibration errors.
+    """
     clusters, _, _ = clusters_of(result)
     target = np.tile(result.target, len(result.seeds))
     columns = []
@@ -234,24 +346,35 @@ def _score(
     return Score(float(np.mean(seeds)), spread, interval(unit * over_speakers), interval(unit * over_utterances), seeds)
 
 
-def aligned(a: SystemResult, b: SystemResult, to_be: str = "compared") -> SystemResult:
-    """b in the order of a's utterances; an error where they do not hold the same test. to_be: what cannot be done
-    with them then."""
+def aligned(a: SystemResult, b: SystemResult, purpose: str = "compared") -> SystemResult:
+    """Put b in the order of a's utterances.
+
+    Args:
+        a: A result.
+        b: A result on the same utterances, in any order.
+        purpose: Past participle that completes the error message: the results "cannot be {purpose}".
+
+    Returns:
+        b, reordered.
+
+    Raises:
+        ConfigurationError: Classes, utterances or their labels differ.
+    """
     names = f"{a.system!r} and {b.system!r}"
     if a.classes != b.classes:
-        raise ConfigurationError(f"{names} cannot be {to_be}: classes {a.classes} and {b.classes} differ")
+        raise ConfigurationError(f"{names} cannot be {purpose}: classes {a.classes} and {b.classes} differ")
     order = {name: i for i, name in enumerate(b.ids.tolist())}
     missing = sum(name not in order for name in a.ids.tolist())
     if missing or len(a.ids) != len(b.ids):
         raise ConfigurationError(
-            f"{names} cannot be {to_be}: they hold {len(a.ids)} and {len(b.ids)} utterances, "
+            f"{names} cannot be {purpose}: they hold {len(a.ids)} and {len(b.ids)} utterances, "
             f"{len(a.ids) - missing} of them in common. Test both on the same utterances"
         )
     index = np.array([order[name] for name in a.ids.tolist()])
     ordered = b.subset(index)
     if not np.array_equal(a.target, ordered.target):
         wrong = int((a.target != ordered.target).sum())
-        raise ConfigurationError(f"{names} cannot be {to_be}: {wrong} utterances have another label in each")
+        raise ConfigurationError(f"{names} cannot be {purpose}: {wrong} utterances have another label in each")
     return ordered
 
 

@@ -1,6 +1,7 @@
 """Classical baselines over folds × seeds, in a run folder that is compared like any other.
 
-    Baseline + folds + Inputs ─ run ─▶ RUN/run.json, RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
+    utterances ─ audited_split ─▶ folds ─ baseline_inputs ─▶ BaselineInputs
+    inputs × folds × seeds ─ Baseline.fit_predict ─▶ RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
 
 Temperatures are fitted on development data, as for every system. No model is kept: a baseline is there to be
 compared, not to predict.
@@ -11,20 +12,77 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .. import metrics, runs
-from ..baselines import Baseline, Inputs
+from .. import audit, metrics, runs
+from ..baselines import Baseline, BaselineInputs
 from ..baselines.base import targets
-from ..data.labels import classes
+from ..data import labels
+from ..data.text import tokens
+from ..data.utterance import Utterance
 from ..evaluation import SystemResult
 from ..features.content import Contents
+from ..report import run_summary
 from ..splits import LEAKING, Fold
 from ..utils.progress import Progress
+from .split import AuditedSplit, audited_split
+
+if TYPE_CHECKING:
+    from .workspace import Workspace  # imports PyTorch, which no baseline needs
+
+
+def run_baseline(
+    baseline: Baseline,
+    utterances: Sequence[Utterance],
+    protocol: str,
+    folder: Path,
+    workspace: Workspace,
+    *,
+    seeds: Sequence[int] = (0,),
+    declare_leak: bool = False,
+    split: AuditedSplit | None = None,
+) -> SystemResult:
+    """Fit and score a classical baseline on every fold of a protocol with every seed.
+
+    Args:
+        baseline: The baseline.
+        utterances: The corpus.
+        protocol: One of `splits.PROTOCOLS`.
+        folder: Run folder; one that holds the same run is resumed.
+        workspace: Caches features.
+        seeds: Each fold is fitted once with each.
+        declare_leak: Go on although the audit finds a leak; the result is marked as such.
+        split: `audited_split` of the same utterances and protocol, where it is at hand.
+
+    Returns:
+        The result. The run folder also holds the controls and the audit.
+
+    Raises:
+        ConfigurationError: The folds leak and that was not declared, or another process works in the folder.
+        CorpusError: A recording cannot be read.
+        ModelError: The folder holds another run.
+    """
+    if split is None:
+        progress = workspace.progress("audit the split")
+        split = audited_split(utterances, protocol, declare_leak=declare_leak, progress=progress)
+    with runs.locked(folder):
+        contents = workspace.contents(split.utterances)
+        runs.check(folder, runs.describe(baseline, protocol, split.folds, seeds, contents=contents))
+        inputs = BaselineInputs(
+            frames=workspace.short_term(split.utterances) if "frames" in baseline.needs else None,
+            tokens={u.id: tokens(u) for u in split.utterances} if "words" in baseline.needs else None,
+        )
+        progress = workspace.progress(f"train {baseline.name}")
+        given = {"seeds": seeds, "leak": split.leaks, "contents": contents, "progress": progress}
+        result = run(baseline, inputs, protocol, split.folds, folder, **given)
+        run_summary.save_controls(split.folds, result.classes, folder)
+        audit.save(split.audit, folder)
+    return result
 
 
 def run(
     baseline: Baseline,
-    inputs: Inputs,
+    inputs: BaselineInputs,
     protocol: str,
     folds: Sequence[Fold],
     folder: Path,
@@ -35,47 +93,62 @@ def run(
     contents: Contents | None = None,
     progress: Progress | None = None,
 ) -> SystemResult:
-    """Fit and score a baseline on every fold with every seed; resumes what the folder holds of the same run.
+    """Fit and score a baseline on folds that are given.
 
-    leak: the folds are known to leak (see `audit`), and so the result is marked. contents: digests of the recordings,
-    where the caller reads them too.
-    Errors: a folder that holds another run, and those of `baselines.base.Method.answer`.
+    Args:
+        baseline: The baseline.
+        inputs: What it reads of each utterance.
+        protocol: Name of the protocol that made the folds.
+        folds: Of the corpus.
+        folder: Run folder; one that holds the same run is resumed.
+        seeds: Each fold is fitted once with each.
+        label_set: Of the utterances.
+        leak: Mark the result as a leak.
+        contents: Digests of the recordings, where they are at hand.
+        progress: Counts fits.
+
+    Returns:
+        The result.
+
+    Raises:
+        ConfigurationError: See `baselines.base.Classifier.fit_predict`.
+        ModelError: The folder holds another run.
     """
-    labels = classes(label_set)
+    classes = labels.classes(label_set)
     runs.begin(folder, runs.describe(baseline, protocol, folds, seeds, contents=contents))
-    jobs = [(f, seed) for f in range(len(folds)) for seed in seeds]
-    notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
-    settings: Counter[str] = Counter()
-    for done, (f, seed) in enumerate(jobs, 1):
-        part = folder / runs.member(f, seed)
-        chosen, said = _outcome(baseline, inputs, folds[f], labels, part, seed)
-        settings.update(chosen)
-        notes += [f"{part.name}: {note}" for note in said]
+    jobs = [(folds[f], folder / runs.member(f, seed), seed) for f in range(len(folds)) for seed in seeds]
+    for done, (fold, part, seed) in enumerate(jobs, 1):
+        if not (part / runs.OUTCOME).is_file():
+            _fit(baseline, inputs, fold, classes, part, seed)
         if progress:
             progress(done, len(jobs))
-    counts = ", ".join(f"{setting} ({n} of {len(jobs)})" for setting, n in sorted(settings.items()))
-    notes += [f"chosen on development data: {counts}"] if counts else []
-    kind = "leak" if leak or protocol in LEAKING else "system"
     return runs.collect(
         baseline.name,
         baseline.title,
-        labels,
+        classes,
         folds,
         seeds,
         folder,
         paper_ua=baseline.paper_ua if runs.comparable(protocol, folds) else None,
-        kind=kind,
-        notes=tuple(notes),
+        kind="leak" if leak or protocol in LEAKING else "system",
+        notes=_notes(baseline, [part for _, part, _ in jobs]),
     )
 
 
-def _outcome(
-    baseline: Baseline, inputs: Inputs, fold: Fold, labels: tuple[str, ...], part: Path, seed: int
-) -> tuple[list[str], list[str]]:
-    """`Answers.chosen` and `Answers.notes` of one fold and seed, whose outcome then lies in `part`."""
+def _fit(
+    baseline: Baseline, inputs: BaselineInputs, fold: Fold, classes: tuple[str, ...], part: Path, seed: int
+) -> None:
+    """Fit on one fold with one seed, and save the outcome in the folder of both."""
+    answers = baseline.fit_predict(fold, inputs, classes, seed)
+    temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, classes))
     path = part / runs.OUTCOME
-    if not path.is_file():
-        answers = baseline.answer(fold, inputs, labels, seed)
-        temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, labels))
-        runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
-    return runs.noted(path, "chosen"), runs.noted(path, "notes")
+    runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
+
+
+def _notes(baseline: Baseline, parts: Sequence[Path]) -> tuple[str, ...]:
+    """What a reader of the result should know: reconstruction, notes of each fit, settings that were chosen."""
+    notes = [f"a reconstruction in part: {baseline.reconstruction}"] if baseline.reconstruction else []
+    notes += [f"{part.name}: {note}" for part in parts for note in runs.outcome_value(part / runs.OUTCOME, "notes")]
+    settings = Counter(chosen for part in parts for chosen in runs.outcome_value(part / runs.OUTCOME, "chosen"))
+    counts = ", ".join(f"{setting} ({n} of {len(parts)})" for setting, n in sorted(settings.items()))
+    return tuple([*notes, f"chosen on development data: {counts}"] if counts else notes)

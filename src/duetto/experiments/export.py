@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import inference, metrics, report, runs, training
-from ..asr.finder import LANGUAGE
+from ..asr.finder import LANGUAGE_MODEL_FILE
 from ..errors import ConfigurationError, ModelError
 from ..inference import GRAPH, SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, Session
 from ..inference.recogniser import Recogniser
@@ -29,7 +29,7 @@ from ..training.verification import TOLERANCE, answers_alone, drawn, verify
 from ..utils import files
 
 README = "README.md"
-_COPIED = (LANGUAGE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
+_COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
 """What an export takes from a run as it is, where the run has it; all else in it is made anew."""
 
 _PASSES = 3
@@ -148,9 +148,9 @@ def _verified(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> 
 
 def _heard(recogniser: Recogniser, recordings: Sequence[Path]) -> Inputs:
     """What the system hears in recordings, words included."""
-    found = [recogniser.hear(recording) for recording in recordings]
-    frames = [evidence.frames for evidence in found if evidence.frames is not None]
-    words = [evidence.words for evidence in found if evidence.words is not None]
+    found = [recogniser.prepare_inputs(recording) for recording in recordings]
+    frames = [inputs.frames for inputs in found if inputs.frames is not None]
+    words = [inputs.word_values for inputs in found if inputs.word_values is not None]
     return _unlabelled(frames or None, words or None)
 
 
@@ -167,7 +167,7 @@ def _quantised(folder: Path, checked: _Checked) -> Quantised:
     after, smaller, quicker = _timed(folder, inputs)
     temperature = Session(folder).temperature
     change = np.abs(metrics.softmax(after / temperature) - metrics.softmax(before / temperature)).max()
-    relabelled = float((metrics.answers(after) != metrics.answers(before)).mean())
+    relabelled = float((metrics.predicted_classes(after) != metrics.predicted_classes(before)).mean())
     return Quantised((size, smaller), (seconds, quicker), float(change), relabelled, checked.heard is None)
 
 

@@ -1,24 +1,17 @@
-"""The features and vectors of a corpus, computed once and shared by all systems that are trained on it.
+"""A folder that caches the features and word vectors of a corpus, shared by all systems trained on it.
 
-utterances ─ stores ─▶ short-term features, MFCC ─ training.word_embeddings ─▶ vectors ─▶ Sources of an experiment
+utterances ─ Workspace ─▶ Features (memory-mapped); FOLDER/features/, FOLDER/vectors/
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..audit import Audit
 from ..config.experiment import Experiment, teacher_of
-from ..data.text import tokens
 from ..data.utterance import Utterance
-from ..embeddings import vectors as word_vectors
-from ..embeddings.vectors import Vectors
-from ..embeddings.vocabulary import count, coverage
-from ..errors import ConfigurationError, CorpusError
+from ..errors import CorpusError
 from ..features.augmented import Augmented
 from ..features.content import Contents
 from ..features.extractor import Extractor
@@ -26,147 +19,176 @@ from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..features.short_term import ShortTermConfig
 from ..features.store import FeatureStore, extract_corpus
-from ..splits import Fold
-from ..training import Sources
-from ..training.word_embeddings import EmbeddingConfig, Embeddings
-from ..utils import files
+from ..training.word_embeddings import EmbeddingConfig
 from ..utils.progress import Progress
 
-Step = Callable[[str], "Progress | None"]
-"""Called with a description at the start of each step of long work; gives the step its progress callback."""
+StepProgress = Callable[[str], "Progress | None"]
+"""Begins a step of long work: called with its description, it returns the progress callback of that step, if any."""
 
 
 def silent(_: str) -> None:
-    """A `Step` that shows nothing."""
+    """Ignore a step or a notice."""
 
 
 @dataclass(frozen=True)
-class _Split:
-    """Utterances (kept, so that their identity stays theirs), their folds on one protocol, and the audit of these."""
+class Features:
+    """Features of a corpus that one system reads, by utterance id.
 
-    utterances: Sequence[Utterance]
-    labelled: list[Utterance]
-    folds: list[Fold]
-    checked: Audit
+    Attributes:
+        frames: Input of the acoustic encoder; None for systems without audio.
+        augmented: The same of each augmented copy.
+        mfcc: From which spoken words are embedded; None where no word is.
+        teacher: Features that the teacher of a distilled system reads.
+    """
+
+    frames: FeatureStore | None
+    augmented: tuple[FeatureStore, ...]
+    mfcc: FeatureStore | None
+    teacher: Features | None
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where the features and vectors of a corpus are made once and shared by all systems.
+    """A folder that caches features and word vectors of a corpus.
 
-    folder: holds features and vectors. embeddings: how vectors are trained. vectors: a file of word
-    vectors for each kind (`word2vec`, `speech2vec`, `file`) that the user brings instead. say: told what a
-    user should know, such as how much of the corpus the vectors cover.
+    Attributes:
+        folder: Where they are kept.
+        embeddings: How word vectors are trained; each system sets their dimension.
+        vectors: User-supplied files of word vectors, by the experiment's `embeddings` (`word2vec`, `speech2vec`,
+            `file`); others are trained.
+        progress: Called at the beginning of each step.
+        notify: Called with notices for the user, such as how much of the corpus the vectors cover.
     """
 
     folder: Path
     embeddings: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     vectors: Mapping[str, Path] | None = None
-    step: Step = silent
-    say: Callable[[str], object] = silent
+    progress: StepProgress = silent
+    notify: Callable[[str], object] = silent
     _stores: dict[str, FeatureStore] = field(default_factory=dict, repr=False, compare=False)
     _contents: Contents = field(default_factory=Contents, repr=False, compare=False)
-    _splits: dict[tuple[str, bool, int], _Split] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def features_folder(self) -> Path:
+        """Folder of the feature stores."""
+        return self.folder / "features"
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Folder of trained word vectors and Speech2Vec encoders."""
+        return self.folder / "vectors"
+
+    def supplied_vectors(self, experiment: Experiment) -> Path | None:
+        """Look up the user-supplied word vectors of a system.
+
+        Args:
+            experiment: The system.
+
+        Returns:
+            Their file; None where there is none, or the system uses none.
+        """
+        usable = experiment.uses_words and experiment.embeddings not in ("random", "spoken")
+        return (self.vectors or {}).get(experiment.embeddings) if usable else None
 
     def contents(self, utterances: Sequence[Utterance]) -> Contents:
-        """Digests of the recordings, all read here, where that can be seen."""
-        self._contents((u.audio.absolute() for u in utterances), self.step("read the recordings"))
+        """Read all recordings, as a step of its own.
+
+        Args:
+            utterances: Whose recordings to read.
+
+        Returns:
+            Digests of the recordings.
+        """
+        self._contents((u.audio.absolute() for u in utterances), self.progress("read the recordings"))
         return self._contents
 
-    def sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
-        """Everything that an experiment and its teacher read, computed and trained here, before any system is."""
-        files.recover(self.folder / "vectors")
-        own, teacher = self._sources(experiment, utterances, folds), teacher_of(experiment)
-        own = replace(own, augmented=self.augmented(experiment, utterances))
-        return own if teacher is None else replace(own, teacher=self.sources(teacher, utterances, folds))
+    def features(self, experiment: Experiment, utterances: Sequence[Utterance]) -> Features:
+        """Extract everything that a system and its teacher read from audio, unless it is cached.
 
-    def _sources(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Sources:
-        frames = self.frames(experiment, utterances)
-        kind = experiment.embeddings
-        if not experiment.uses_words:
-            return Sources(frames=frames)
-        alikes = None
-        if experiment.unknown == "spoken" and kind != "spoken":
-            alikes = self._encoders(experiment, utterances, folds).alikes
-        if kind == "random":
-            return Sources(frames=frames, alikes=alikes)
-        brought = (self.vectors or {}).get(kind)
-        if brought is not None:
-            vectors = _loaded(brought)
-            found = coverage(count(tokens(utterance) for utterance in utterances), vectors)
-            self.say(
-                f"vectors of {brought.name}: {found.type_rate:.1%} of the corpus' {found.types} word types, "
-                f"{found.token_rate:.1%} of its words; the others: {experiment.unknown}"
-            )
-            return Sources(frames=frames, vectors=partial(_brought, brought), alikes=alikes)
-        if kind == "file":
-            raise ConfigurationError(f"system {experiment.name!r} needs a file of word vectors: --vectors FILE")
-        if kind == "word2vec":
-            made = Embeddings(self.folder / "vectors", replace(self.embeddings, dim=experiment.word_dim))
-            return Sources(frames=frames, vectors=made.word2vec, alikes=alikes)
-        made = self._encoders(experiment, utterances, folds)
-        if kind == "speech2vec":
-            return Sources(frames=frames, vectors=made.speech2vec, alikes=alikes)
-        return Sources(frames=frames, spoken=made.spoken)
+        Args:
+            experiment: The system.
+            utterances: The whole corpus.
 
-    def _encoders(self, experiment: Experiment, utterances: Sequence[Utterance], folds: Sequence[Fold]) -> Embeddings:
-        """Embeddings whose Speech2Vec is trained on every fold."""
-        config = replace(self.embeddings, dim=experiment.word_dim)
-        made = Embeddings(self.folder / "vectors", config, self.mfcc(utterances))
-        for fold in folds:
-            if not made.has_encoder(fold):
-                made.encoder(fold, self.step(f"train Speech2Vec, {fold.name}"))
-        return made
+        Returns:
+            Memory-mapped features.
 
-    def reads(self, experiment: Experiment) -> str:
-        """What the experiment learns from beside the corpus, for its run.json: word vectors, by the digest of their
-        file or by how they are trained; the weights it starts from; its teacher, and what that one reads."""
-        parts = [self._vectors(experiment)]
-        if experiment.initial:
-            parts.append(_digest(Path(experiment.initial)))
-        if (teacher := teacher_of(experiment)) is not None:
-            parts += [teacher.to_json(), self.reads(teacher)]
-        return " ".join(filter(None, parts))
+        Raises:
+            CorpusError: A recording cannot be read.
+        """
+        teacher = teacher_of(experiment)
+        return Features(
+            frames=self.frames(experiment, utterances),
+            augmented=self.augmented(experiment, utterances),
+            mfcc=self.mfcc(utterances) if self._embeds_speech(experiment) else None,
+            teacher=None if teacher is None else self.features(teacher, utterances),
+        )
 
-    def _vectors(self, experiment: Experiment) -> str:
-        if not experiment.uses_words:
-            return ""
-        trained = repr(replace(self.embeddings, dim=experiment.word_dim))
-        brought = (self.vectors or {}).get(experiment.embeddings)
-        by_sound = f"unknown words by {trained}" if experiment.unknown == "spoken" else ""
-        if experiment.embeddings == "random":
-            return by_sound
-        return trained if brought is None else ", ".join(filter(None, (_digest(brought), by_sound)))
+    def _embeds_speech(self, experiment: Experiment) -> bool:
+        """Whether a Speech2Vec encoder is trained for a system: for its vectors, or for out-of-vocabulary words."""
+        trained = experiment.embeddings in ("speech2vec", "spoken") and self.supplied_vectors(experiment) is None
+        return experiment.uses_words and (trained or experiment.unknown == "spoken")
 
     def frames(self, experiment: Experiment, utterances: Sequence[Utterance]) -> FeatureStore | None:
-        """What the acoustic encoder hears, where there is one."""
+        """Extract the input of a system's acoustic encoder.
+
+        Args:
+            experiment: The system.
+            utterances: The whole corpus.
+
+        Returns:
+            Features; None for systems without audio.
+        """
         if not experiment.uses_audio:
             return None
-        heard = feature_spec(experiment.features)
-        return self._store(utterances, heard.extractor, heard.title)
+        spec = feature_spec(experiment.features)
+        return self._store(utterances, spec.extractor, spec.title)
 
     def augmented(self, experiment: Experiment, utterances: Sequence[Utterance]) -> tuple[FeatureStore, ...]:
-        """The same of each changed copy of the utterances, where the experiment augments its training data."""
-        heard, n = feature_spec(experiment.features), experiment.copies
-        names = [f"{heard.title}, copy {i + 1} of {n}" for i in range(n)]
-        return tuple(self._store(utterances, Augmented(heard.extractor, copy), name) for copy, name in enumerate(names))
+        """Extract the input of a system's acoustic encoder from augmented copies of the recordings.
+
+        Args:
+            experiment: The system: how many copies, and of which features.
+            utterances: The whole corpus.
+
+        Returns:
+            Features of each copy; none where the experiment augments nothing.
+        """
+        spec, n = feature_spec(experiment.features), experiment.copies
+        names = [f"{spec.title}, copy {i + 1} of {n}" for i in range(n)]
+        return tuple(self._store(utterances, Augmented(spec.extractor, copy), name) for copy, name in enumerate(names))
 
     def short_term(self, utterances: Sequence[Utterance]) -> FeatureStore:
-        """The corrected short-term features, which baselines hear."""
+        """Extract the corrected short-term features, which baselines read.
+
+        Args:
+            utterances: The whole corpus.
+
+        Returns:
+            Features (frames, 34).
+        """
         return self._store(utterances, ShortTermConfig(), "short-term features")
 
     def mfcc(self, utterances: Sequence[Utterance]) -> FeatureStore:
-        """What Speech2Vec hears."""
+        """Extract the MFCC that Speech2Vec reads.
+
+        Args:
+            utterances: The whole corpus.
+
+        Returns:
+            Features (frames, 13).
+        """
         return self._store(utterances, MfccConfig(), "MFCC")
 
     def _store(self, utterances: Sequence[Utterance], config: Extractor, name: str) -> FeatureStore:
-        """Features of all utterances. One whose audio cannot be read is an error here, not a smaller
-        corpus: a result must state what it was measured on."""
+        """Features of all utterances.
+
+        An utterance whose audio cannot be read is an error here, not a smaller corpus: a result must state what it was
+        measured on.
+        """
         store = self._stores.get(config.key())
         if store is None or not all(utterance.id in store for utterance in utterances):
-            store = extract_corpus(
-                utterances, self.folder / "features", config, contents=self._contents, progress=self.step(name)
-            )
+            progress = self.progress(name)
+            store = extract_corpus(utterances, self.features_folder, config, contents=self._contents, progress=progress)
             self._stores[config.key()] = store
         unread = {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
         if unread:
@@ -176,20 +198,3 @@ class Workspace:
                 "Repair them, or take them out of the manifest"
             )
         return store
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: Path) -> Vectors:
-    """A file of vectors; every process that trains reads it once."""
-    return word_vectors.load(path)
-
-
-def _brought(path: Path, _: Fold) -> Vectors:
-    return _loaded(path)
-
-
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: no such file")
-    with path.open("rb") as file:
-        return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"

@@ -1,1 +1,1 @@
-"""Acoustic features: waveform → (frames, dimensions), and the store that keeps those of a corpus."""
+"""Acoustic features: samples → (frames, dim), one registry of extractors, and the store that caches a corpus."""

@@ -24,7 +24,7 @@ from .content import content_digest
 from .extractor import Extractor
 
 _JOBS_PER_TASK, _TASKS_PER_WORKER = 16, 8
-"""Most files of one task of a worker, and tasks that each worker should get at least: fewer files make a task then."""
+"""Most files of one task; tasks are smaller where each worker would otherwise get fewer than so many of them."""
 
 _SERIAL_SECONDS = 0.5
 """Work that ends within this time is done in this process: starting others takes about as long."""

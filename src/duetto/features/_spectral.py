@@ -1,10 +1,10 @@
-"""Block-wise sums behind `short_term`: everything that touches single bins or samples.
+"""Block-wise sums of `short_term`: everything that touches single bins or samples.
 
     frames (block, length) ─ block_sums ─▶ a few sums per frame ─ short_term ─▶ (frames, 34)
 
-A block is small enough to stay in the cache of its core. It costs one FFT, one pass that takes magnitudes,
-and products with the tables; nothing else runs over all bins. Frames, and with them all sums, are on the
-scale of the recording (`Level`); only the few sums of a frame are brought to full scale 1, in `short_term`.
+A block is small enough to stay in the cache of its core. It costs one FFT, one pass for magnitudes, and products with
+the tables; nothing else runs over all bins. Frames, and with them all sums, are in the units of the recording
+(`Level`); only the few sums of a frame are converted to full scale 1, in `short_term`.
 """
 
 from __future__ import annotations
@@ -21,37 +21,39 @@ BANDS = 10
 """Parts of a frame, and of a spectrum, over which the two entropies run."""
 
 ROLLOFF = 0.90
+"""Share of the power below the spectral rolloff."""
+
 ROLLOFF_SLACK = 1e-9
-"""Share of the total by which a running sum may fall short of 0.90 in mode `corrected`. Spectra of equal lines end
-exactly there, and the rounding of a sum, some 1e-15, would choose the bin."""
+"""Share of the total by which a running sum may fall short of 0.90 in mode `corrected`. Spectra of equal lines reach
+0.90 exactly, where the rounding of a sum, about 1e-15, would otherwise decide the bin."""
 
 ZONE_OF_LEVEL, ZONE_OF_MEAN = 0.01, 2.0**-16
-"""Half the dead zone of zero crossings: this share of a frame's RMS, or of its mean where that is more. Samples carry
-rounding in proportion to their size, 2^-24 of it in float32: with a mean 650 times the RMS it would be a fair part of
-the first."""
+"""Half the dead zone of zero crossings: this share of a frame's RMS, or of its mean where that is more. The rounding of
+float32 samples is 2^-24 of their size: with a mean 650 times the RMS it would be a noticeable part of the first."""
 _SMALLEST_ZONE = 1e-300
 
 EPSILON = sys.float_info.epsilon
 """What pyAudioAnalysis adds to its sums."""
 
 NARROW = 1e-6
-"""A squared spread below this (Nyquist = 1) is computed again in two passes: the difference of two
-moments keeps only about 16 − log10(1 / variance) digits."""
+"""A squared spread below this (Nyquist = 1) is computed again in two passes: the difference of two moments has only
+about 16 − log10(1 / variance) correct digits."""
 
 ROUNDING = 1e-9
-"""Filter outputs below this (full scale 1) may show the rounding of the FFT, which is some 1e-17: in the
-package's silences, constants of full size, it is all there is."""
+"""Filter outputs below this (full scale 1) may be rounding of the FFT, about 1e-17: in silence, which pyAudioAnalysis
+scales to constants of full size, there is nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How the samples of a recording are brought to the scale on which the features are defined.
+    """How the samples of a recording relate to the scale on which the features are defined.
 
-    scale: what one unit of the samples is of full scale: 1, or 1/32768 for int16.
-    mean: in units of the samples, what is taken away from all of them; None takes each frame's own mean away.
-    peak: what they are divided by when they are on the scale ±1.
-    silence: mean square (full scale 1) at or below which a frame counts as zero; negative for none.
-    epsilon: what is added to sums (full scale 1).
+    Attributes:
+        scale: Factor from the samples to full scale ±1: 1, or 1/32768 for int16.
+        mean: Subtracted from all samples, in their units; None subtracts the mean of each frame.
+        peak: Divisor of samples at full scale ±1.
+        silence: Mean square (full scale 1) at or below which a frame counts as zero; negative for none.
+        epsilon: Added to sums (full scale 1).
     """
 
     scale: float
@@ -68,11 +70,18 @@ class Level:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """Per-frame sums of some frames, in units of the samples and of the FFT (not yet divided by `bins`).
+    """Sums of each of T frames, in units of the samples and of the FFT (not yet divided by `bins`).
 
-    filters: (T, 40), moments: (T, 3), chroma: (T, 12): products with the tables of those names.
-    tenths: (2, T, 10) energy of each tenth of the frame, and power of each tenth of the spectrum; whole: (2, T)
-    energy Σx² and power of all of it. crossings: (T,) half the summed |Δ sign|. variance, flux, rolloff: (T,).
+    Attributes:
+        filters: (T, 40) product with `Tables.filters`.
+        moments: (T, 3) product with `Tables.moments`.
+        chroma: (T, 12) product with `Tables.chroma`.
+        tenths: (2, T, 10) energy of each tenth of the frame, and power of each tenth of the spectrum.
+        whole: (2, T) energy Σx² of the frame, and power of the spectrum.
+        crossings: (T,) half the summed |Δ sign|.
+        variance: (T,) magnitude-weighted variance of frequency.
+        flux: (T,) spectral flux.
+        rolloff: (T,) spectral rolloff.
     """
 
     filters: np.ndarray
@@ -87,19 +96,33 @@ class Sums:
 
     @classmethod
     def empty(cls, count: int) -> Sums:
+        """Allocate the sums of some frames.
+
+        Args:
+            count: Number of frames T.
+
+        Returns:
+            Uninitialised arrays.
+        """
         shapes = (count, FILTERS), (count, 3), (count, CLASSES), (2, count, BANDS), (2, count)
         return cls(*map(np.empty, shapes), *np.empty((4, count)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
-    """Arrays of one block, written anew by every block of a thread.
+    """Arrays of one block, reused by every block of a thread; half = length // 2.
 
-    A fresh array goes back to the system when it is dropped, and its pages are faulted in one by one when the
-    next is written: for a short recording that costs more than the FFT.
+    The allocator returns a fresh array to the system when it is freed, and the pages of the next one are faulted in one
+    by one: for a short recording that costs more than the FFT.
 
-    With half = length // 2, frames: (rows, length), above, below: (rows, length) bool, changes: (rows, length − 1)
-    bool, spectrum: (rows, half + 1) complex, magnitude: (rows, half + 1), power: (rows·half,).
+    Attributes:
+        frames: (rows, length).
+        above: (rows, length) bool, samples above the dead zone.
+        below: (rows, length) bool, samples below the dead zone.
+        changes: (rows, length − 1) bool, sign changes.
+        spectrum: (rows, half + 1) complex.
+        magnitude: (rows, half + 1).
+        power: (rows · half,).
     """
 
     frames: np.ndarray
@@ -115,7 +138,15 @@ _own = threading.local()
 
 
 def workspace(rows: int, length: int) -> Workspace:
-    """This thread's arrays for blocks of up to `rows` frames."""
+    """The arrays of this thread.
+
+    Args:
+        rows: Most frames of a block.
+        length: Samples of a frame.
+
+    Returns:
+        Arrays of this size, those of the last call where it had the same size.
+    """
     found: Workspace | None = getattr(_own, "workspace", None)
     if found is None or found.frames.shape != (rows, length):
         half = length // 2
@@ -133,7 +164,13 @@ def workspace(rows: int, length: int) -> Workspace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spectrum:
-    """One frame's magnitudes (bins,), their sum (with epsilon), and the sum of their squares."""
+    """The spectrum of one frame.
+
+    Attributes:
+        magnitude: (bins,).
+        total: Sum of the magnitudes, with epsilon.
+        power: Sum of their squares.
+    """
 
     magnitude: np.ndarray
     total: float
@@ -143,10 +180,19 @@ class Spectrum:
 def block_sums(
     work: Workspace, means: np.ndarray, t: Tables, level: Level, before: Spectrum | None, out: Sums, rows: slice
 ) -> Spectrum:
-    """Fill `rows` of `out` from the first frames of `work`; returns the last frame's spectrum.
+    """Compute the sums of a block of frames.
 
-    means: (n,) what was taken away from each frame. Silent frames are set to zero, in place.
-    before: the spectrum of the frame before the block, None before the first frame.
+    Args:
+        work: The block, in its first n frames; silent frames are set to zero in place.
+        means: (n,) mean that was subtracted from each frame.
+        t: The tables of the mode and sample rate.
+        level: The scale of the samples.
+        before: Spectrum of the frame before the block; None before the first frame.
+        out: Sums of all frames.
+        rows: The n rows of `out` to fill.
+
+    Returns:
+        The spectrum of the last frame.
     """
     n, bins, unit = rows.stop - rows.start, t.bins, level.unit
     frames = work.frames[:n]
@@ -177,9 +223,9 @@ def block_sums(
 
 
 def _as_released(frames: np.ndarray, magnitude: np.ndarray, filters: np.ndarray, t: Tables, level: Level) -> None:
-    """Do frames whose filter outputs may be rounding of the FFT again, as pyAudioAnalysis does: divided first.
+    """Repeat frames whose filter outputs may be rounding of the FFT as pyAudioAnalysis does: divided by the peak first.
 
-    Dividing the sums instead is the same for everything but that rounding, and spares a pass.
+    Dividing the sums instead is equivalent for everything but that rounding, and saves a pass.
     """
     lowest = ROUNDING * t.bins * level.unit
     if filters.min() < lowest:
@@ -192,7 +238,7 @@ def _as_released(frames: np.ndarray, magnitude: np.ndarray, filters: np.ndarray,
 
 
 def _tenths(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, m) → views (n, 10, m // 10) and the (n, m % 10) that are left over."""
+    """(n, m) → views (n, 10, m // 10), and (n, m % 10) of the rest."""
     whole = values.shape[1] // BANDS * BANDS
     return values[:, :whole].reshape(len(values), BANDS, -1), values[:, whole:]
 
@@ -207,10 +253,19 @@ def _energies(values: np.ndarray, parts: np.ndarray, whole: np.ndarray) -> None:
 
 
 def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Spectrum | None) -> np.ndarray:
-    """(n,) squared distance of the spectra, each divided by its total, of neighbouring frames; 0 for the first.
+    """Spectral flux: the squared distance between the normalised spectra of neighbouring frames.
 
-    Written out as |p|² + |q|² − 2p·q, which needs no array of relative spectra. All three are at most 1, so
-    the rounding error is about 1e-16.
+    Written as |p|² + |q|² − 2p·q, which needs no array of normalised spectra. All three terms are at most 1, so the
+    rounding error is about 1e-16.
+
+    Args:
+        magnitude: (n, bins).
+        total: (n,) sums of the magnitudes, by which spectra are normalised.
+        power: (n,) sums of the squared magnitudes.
+        before: Spectrum of the frame before the first; None sets its flux to 0.
+
+    Returns:
+        (n,).
     """
     scale = 1 / np.where(total > 0, total, 1)
     own = power * scale * scale
@@ -227,9 +282,16 @@ def flux(magnitude: np.ndarray, total: np.ndarray, power: np.ndarray, before: Sp
 
 
 def zones(energy: np.ndarray, means: np.ndarray, t: Tables, level: Level) -> np.ndarray:
-    """(n,) half the dead zone of each frame, in units of the samples; next to nothing in mode `pyaudioanalysis`.
+    """Half the dead zone of zero crossings; as good as none in mode `pyaudioanalysis`.
 
-    energy: (n,) Σx² of the frames.
+    Args:
+        energy: (n,) Σx² of the frames.
+        means: (n,) mean that was subtracted from each frame.
+        t: The tables of the mode and sample rate.
+        level: The scale of the samples.
+
+    Returns:
+        (n,) in units of the samples.
     """
     if level.mean is not None:
         return np.full(len(energy), _SMALLEST_ZONE)
@@ -238,13 +300,20 @@ def zones(energy: np.ndarray, means: np.ndarray, t: Tables, level: Level) -> np.
 
 
 def crossings(work: Workspace, energy: np.ndarray, zone: np.ndarray) -> np.ndarray:
-    """(n,) half of Σ|s_i − s_{i−1}| of the first n frames, with s = x / zone, cut to −1 … 1.
+    """Count zero crossings with a dead zone: half of Σ|s_i − s_{i−1}| with s = x / zone, clipped to −1 … 1.
 
-    energy: (n,) Σx². zone: (n,) > 0. Nothing in s jumps, so what changes samples, mean or zone by rounding changes the
-    answer by as little.
+    s is continuous, so a rounding error of samples, mean or zone changes the result by as little.
+
+    Args:
+        work: The frames, in its first n rows.
+        energy: (n,) Σx² of the frames.
+        zone: (n,) half the dead zone, above 0.
+
+    Returns:
+        (n,).
     """
-    # Nearly all samples lie outside of the zone: there s is a sign, and changes are counted. Pairs with a sample
-    # inside are counted anew.
+    # Nearly all samples lie outside the zone: there s is a sign, and changes are counted. Pairs with a sample inside
+    # are then corrected.
     n = len(zone)
     frames, above, below = work.frames[:n], work.above[:n], work.below[:n]
     np.greater(frames, zone[:, None], out=above)
@@ -252,10 +321,10 @@ def crossings(work: Workspace, energy: np.ndarray, zone: np.ndarray) -> np.ndarr
     found = _changes(above, work.changes[:n]).astype(float)
     inside = np.equal(above, below, out=below)
     if not energy.all():
-        inside[energy == 0] = False  # all zeros: no need to look at each
+        inside[energy == 0] = False  # a frame of zeros has no crossings
     if len(at := np.flatnonzero(inside)):
         column, length = at % frames.shape[1], frames.shape[1]
-        left = (column > 0) & ~inside.reshape(-1)[at - 1]  # a pair of two inside is taken once, from its left end
+        left = (column > 0) & ~inside.reshape(-1)[at - 1]  # a pair of two inside counts once, from its left end
         pairs = np.concatenate((at[left], at[column < length - 1] + 1))
         rows = pairs // length
         ends = np.stack((pairs, pairs - 1))
@@ -267,13 +336,22 @@ def crossings(work: Workspace, energy: np.ndarray, zone: np.ndarray) -> np.ndarr
 
 
 def _changes(signs: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """(n,) places where neighbours in a row of (n, m) booleans differ; `changes` (n, m − 1) is overwritten."""
+    """(n,) count of neighbours that differ in each row of (n, m) booleans; `changes` (n, m − 1) is overwritten."""
     differ = np.packbits(np.not_equal(signs[:, 1:], signs[:, :-1], out=changes), axis=1)
     return np.bitwise_count(differ).sum(axis=1, dtype=np.uint32)
 
 
 def variance(magnitude: np.ndarray, moments: np.ndarray, frequency: np.ndarray) -> np.ndarray:
-    """(n,) magnitude-weighted variance of frequency, from Σf·X, Σf²·X, ΣX; 0 where there is no magnitude."""
+    """Magnitude-weighted variance of frequency.
+
+    Args:
+        magnitude: (n, bins).
+        moments: (n, 3) Σf·X, Σf²·X, ΣX.
+        frequency: (bins,) relative to Nyquist.
+
+    Returns:
+        (n,); 0 where there is no magnitude.
+    """
     first, second, total = moments.T
     total = np.where(total > 0, total, 1)
     centre = first / total
@@ -285,9 +363,17 @@ def variance(magnitude: np.ndarray, moments: np.ndarray, frequency: np.ndarray) 
 
 
 def rolloff_bins(magnitude: np.ndarray, bands: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(n,) index of the first bin at which the running sum of power exceeds `end` (n,).
+    """Find the first bin at which the running sum of power exceeds a threshold.
 
     First the band is found, then the bin within the band: a tenth of the work of a full running sum.
+
+    Args:
+        magnitude: (n, bins).
+        bands: (n, 10) power of each tenth of the bins.
+        end: (n,) threshold.
+
+    Returns:
+        (n,) index of the bin.
     """
     tenths, odd = _tenths(magnitude)
     n, _, width = tenths.shape
@@ -296,7 +382,7 @@ def rolloff_bins(magnitude: np.ndarray, bands: np.ndarray, end: np.ndarray) -> n
     within, row = ends > threshold, np.arange(n)
     band = within.argmax(axis=1)
     reached = np.square(tenths[row, band]).cumsum(axis=1) > threshold - (ends - bands)[row, band, None]
-    reached[:, -1] = True  # rounding: the band as a whole did exceed it
+    reached[:, -1] = True  # whatever the rounding: the band as a whole did exceed it
     found = band * width + reached.argmax(axis=1)
     if odd.shape[1] and not within[:, -1].all():  # among the odd bins at the end
         late = ~within[:, -1]

@@ -1,6 +1,6 @@
-"""Features of a changed copy of each recording, for training data.
+"""Features of augmented copies of recordings, for training data.
 
-Augmented(extractor, copy, seed) ─ extract ─▶ the features of a changed copy, for a `FeatureStore`
+Augmented(extractor, copy, seed) ─ extract ─▶ features of one augmented copy, for a `FeatureStore`
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Augmented:
-    """An extractor that hears `recording` number `copy` of every utterance.
+    """Another extractor, applied to an augmented copy of each recording (`audio.augment.recording`).
 
-    inner: what extracts the features. copy, seed: with the samples themselves they decide what is drawn, so
-    the copies of an utterance differ, and so do equal copies of two utterances.
+    The augmentation is drawn from `copy`, `seed` and the samples, so it differs between the copies of an utterance and
+    between utterances.
+
+    Attributes:
+        inner: The extractor of the features.
+        copy: Number of the copy.
+        seed: Seed of the augmentation.
     """
 
     inner: Extractor
@@ -30,11 +35,26 @@ class Augmented:
     seed: int = 0
 
     def key(self) -> str:
-        """Canonical JSON that changes whenever the numbers can change."""
+        """The key of the feature store.
+
+        Returns:
+            Canonical JSON, with the key of the inner extractor.
+        """
         return cache_key("augmented", _VERSION, copy=self.copy, seed=self.seed, inner=self.inner.key())
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) samples → the inner extractor's (frames, dim) of their changed copy."""
+        """Augment a recording and extract its features.
+
+        Args:
+            samples: (n,) with full scale ±1, or int16.
+            sample_rate: Hz.
+
+        Returns:
+            (frames, dim), as the inner extractor returns them.
+
+        Raises:
+            AudioError: The samples are not valid (`audio.signal.validate_samples`).
+        """
         sound = as_float(samples)
         digest = hashlib.blake2b(repr((self.seed, self.copy)).encode(), digest_size=8)
         digest.update(np.ascontiguousarray(sound, np.float32).tobytes())

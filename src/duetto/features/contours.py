@@ -18,7 +18,7 @@ import numpy as np
 from ..audio.timing import SAMPLE_RATE
 from ..errors import AudioError
 from . import formants, pitch, prosody
-from ._workspace import BLOCK, Windows
+from ._windows import BLOCK, Windows
 from .formants import FORMANTS
 
 CEPSTRA = 14

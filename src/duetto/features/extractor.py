@@ -27,7 +27,7 @@ class Extractor(Protocol):
 
         Args:
             samples: (n,) float32 with full scale ±1.
-            sample_rate: Hz; the feature store gives 16 kHz.
+            sample_rate: Hz; the feature store resamples to 16 kHz.
 
         Returns:
             (frames, dim), with at least one frame, and the same dim for every recording.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _workspace, contours
+from . import _windows, contours
 from .contours import Contours
 from .extractor import cache_key
 from .pitch import STEP_SECONDS
@@ -75,7 +75,7 @@ class FunctionalsConfig:
         """
         return cache_key("functionals", _VERSION)
 
-    @_workspace.small
+    @_windows.small_buffer
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """Compute the functionals of a recording.
 

@@ -1,12 +1,11 @@
-"""13 MFCC every 10 ms: what Speech2Vec hears (Chung & Glass 2018, section 3.1).
+"""13 MFCC every 10 ms: the input of Speech2Vec (Chung & Glass 2018, section 3.1).
 
     samples ─ pre-emphasis ─ 25 ms Hamming windows ─ |FFT|² ─ 40 mel bands ─ log ─ DCT ─▶ (frames, 13) float32
 
-The recipe names the number of coefficients and the step; the rest are the usual settings: pre-emphasis 0.97,
-the mel bands of `features.spectrogram`, orthonormal DCT-II with the zeroth coefficient kept.
+That paper states the number of coefficients and the step; the rest are common settings: pre-emphasis 0.97, the mel
+bands of `features.spectrogram`, an orthonormal DCT-II with the zeroth coefficient kept.
 
-Frame t is centred at (t + ½)·10 ms, so a word from `start` to `end` seconds is the frames from start·100 to
-end·100.
+Frame t is centred at (t + ½)·10 ms, so a word from `start` to `end` seconds has the frames from start·100 to end·100.
 """
 
 from __future__ import annotations
@@ -21,19 +20,28 @@ from .extractor import cache_key
 from .spectrogram import log_mel
 
 BANDS = 40
-PRE_EMPHASIS = 0.97
+"""Mel bands."""
 
+PRE_EMPHASIS = 0.97
+"""a of x[n] − a·x[n−1]."""
 
 _VERSION = 3
-_TOGETHER = 500
-"""Frames of one product: below 2^18 multiplications, where OpenBLAS begins to start threads."""
+_FRAMES_PER_PRODUCT = 500
+"""Keeps a product below 2^18 multiplications, where OpenBLAS begins to start threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class MfccConfig:
-    """coefficients: how many MFCC a frame has, the zeroth included. centred: take the recording's mean away
-    from each coefficient (cepstral mean normalisation), and with it much of what is the speaker's and the
-    channel's; the published recipe says nothing of it."""
+    """The extractor of MFCC.
+
+    Attributes:
+        coefficients: MFCC of a frame, the zeroth included; 1 to 40.
+        centred: Subtract the recording's mean from each coefficient (cepstral mean normalisation), which removes much
+            of the channel and of the speaker. Chung & Glass do not state it.
+
+    Raises:
+        ConfigurationError: A setting is not valid.
+    """
 
     coefficients: int = 13
     centred: bool = True
@@ -43,22 +51,49 @@ class MfccConfig:
             raise ConfigurationError(f"coefficients = {self.coefficients} is not valid; give 1 to {BANDS}")
 
     def key(self) -> str:
-        """Canonical JSON that changes whenever the numbers can change."""
+        """The key of the feature store.
+
+        Returns:
+            Canonical JSON.
+        """
         return cache_key("mfcc", _VERSION, **asdict(self))
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) samples, full scale ±1 → (frames, coefficients) float32; frames = ⌈n / 10 ms⌉."""
+        """Compute MFCC.
+
+        Args:
+            samples: (n,) with full scale ±1, or int16.
+            sample_rate: Hz, at least 2000.
+
+        Returns:
+            (⌈n / 10 ms⌉, coefficients) float32.
+
+        Raises:
+            AudioError: As `spectrogram.log_mel`.
+        """
         features = extract(samples, sample_rate, coefficients=self.coefficients)
         return features - features.mean(0, np.float64).astype(np.float32) if self.centred else features
 
 
-def extract(signal: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> np.ndarray:
-    """MFCC of a signal: (n,) → (⌈n / 10 ms⌉, coefficients) float32; errors as `spectrogram.log_mel`."""
-    bands, cosines = log_mel(signal, sample_rate, bands=BANDS, pre_emphasis=PRE_EMPHASIS), _cosines(coefficients)
+def extract(samples: np.ndarray, sample_rate: int, *, coefficients: int = 13) -> np.ndarray:
+    """Compute MFCC without mean normalisation.
+
+    Args:
+        samples: (n,) with full scale ±1, or int16.
+        sample_rate: Hz, at least 2000.
+        coefficients: MFCC of a frame.
+
+    Returns:
+        (⌈n / 10 ms⌉, coefficients) float32.
+
+    Raises:
+        AudioError: As `spectrogram.log_mel`.
+    """
+    bands, cosines = log_mel(samples, sample_rate, bands=BANDS, pre_emphasis=PRE_EMPHASIS), _cosines(coefficients)
     out = np.empty((len(bands), coefficients), np.float32)
-    for first in range(0, len(bands), _TOGETHER):
-        part = slice(first, first + _TOGETHER)
-        out[part] = bands[part].astype(np.float64) @ cosines  # in float32 each BLAS has another sum
+    for first in range(0, len(bands), _FRAMES_PER_PRODUCT):
+        part = slice(first, first + _FRAMES_PER_PRODUCT)
+        out[part] = bands[part].astype(np.float64) @ cosines  # in float32 the sum would differ between BLAS libraries
     return out
 
 

@@ -2,10 +2,10 @@
 
     samples ─ 40 ms Hann windows ─ autocorrelation ÷ that of the window ─ best lag ─▶ Pitch(hertz, periodicity, level)
 
-Dividing by the window's own autocorrelation undoes its taper, so a periodic sound reaches 1 at its period
-(Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a
-sampled sound", IFA Proceedings 17, 1993). Of equally good lags the shortest is taken: a lag costs 0.02 an octave
-(Boersma's octave cost is 0.01). No path is sought through the frames: what reads them takes medians.
+Dividing by the window's own autocorrelation undoes its taper, so a periodic sound reaches 1 at its period (Boersma,
+"Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled sound", IFA
+Proceedings 17, 1993). Of equally good lags the shortest wins: a lag costs 0.02 per octave (Boersma's octave cost is
+0.01). Frames are independent, without a search for the best path through them: `voice` and `prosody` take medians.
 """
 
 from __future__ import annotations
@@ -17,18 +17,29 @@ import numpy as np
 
 from ..audio.signal import INT16_FULL_SCALE, validate_samples
 from ..errors import AudioError
-from ._workspace import BLOCK, Windows
+from ._windows import BLOCK, Windows
 
 STEP_SECONDS, WINDOW_SECONDS = 0.01, 0.04
+"""Step between frames, and length of a frame."""
+
 LOWEST_HZ, HIGHEST_HZ = 60.0, 500.0
+"""Range of the fundamental frequency."""
+
 OCTAVE_COST = 0.02
+"""Periodicity that a lag loses for each octave below `HIGHEST_HZ`."""
+
 SILENT = 1e-12
-"""Mean square below which a frame has no period."""
+"""Mean square at or below which a frame has no period."""
 
 
 class Pitch(NamedTuple):
-    """hertz: fundamental, meaningful where periodicity is high. periodicity: autocorrelation at that lag, 0–1,
-    about the share of the energy that repeats. level: mean square. Each (frames,) float64."""
+    """The pitch track of a recording; arrays are (frames,) float64.
+
+    Attributes:
+        hertz: Fundamental frequency, meaningful where periodicity is high.
+        periodicity: Normalised autocorrelation at that lag, 0–1: about the share of the energy that repeats.
+        level: Mean square of the frame, its mean removed.
+    """
 
     hertz: np.ndarray
     periodicity: np.ndarray
@@ -36,35 +47,52 @@ class Pitch(NamedTuple):
 
 
 def track(samples: np.ndarray, sample_rate: int) -> Pitch:
-    """Pitch of (n,) samples, n ≥ 1, full scale ±1 or int16: frame t covers 40 ms from t · 10 ms on.
+    """Track the pitch of a recording; frame t covers 40 ms from t · 10 ms on.
 
-    Frames are those that fit whole; a shorter recording is filled with zeros to one frame. sample_rate: Hz.
-    Raises `AudioError` for a rate below 2 kHz, at which a lag is too coarse a measure, and for samples that are
-    empty, of another shape or type, not finite, or beyond ±100. Working memory is that of a block of frames.
+    Only complete frames count; a recording shorter than one is zero-padded. Working memory is that of a block of
+    frames.
+
+    Args:
+        samples: (n,) with full scale ±1, or int16.
+        sample_rate: Hz, at least 2000: below, lags are too coarse.
+
+    Returns:
+        The pitch track.
+
+    Raises:
+        AudioError: The sample rate is too low, or the samples are not valid (`audio.signal.validate_samples`).
     """
-    cut, scale = windows(samples, sample_rate)
+    views, scale = windows(samples, sample_rate)
     first, last = int(sample_rate / HIGHEST_HZ), int(sample_rate / LOWEST_HZ)
-    taper, own, size = window_tables(cut.shape[1], last + 2)
-    work = Windows(cut, scale, size)
-    out = np.empty((3, len(cut)))
-    for at in range(0, len(cut), BLOCK):
+    taper, own, size = window_tables(views.shape[1], last + 2)
+    work = Windows(views, scale, size)
+    out = np.empty((3, len(views)))
+    for at in range(0, len(views), BLOCK):
         frames = work.centred(slice(at, at + BLOCK))
         part = out[:, at : at + BLOCK]
         part[2] = np.square(frames).mean(1)
         frames *= taper
-        part[:2] = best_lags(work.inverse(work.power(frames)), own, first, last, cut.shape[1])
+        part[:2] = best_lags(work.inverse(work.power(frames)), own, first, last, views.shape[1])
         part[0] = sample_rate / part[0]
         part[1, part[2] <= SILENT] = 0
     return Pitch(*out)
 
 
 def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
-    """The frames of `track`, (frames, width), a view of the samples; and what brings them to full scale ±1.
+    """Cut samples into the frames of `track`.
 
-    Raises `AudioError` as `track` does.
+    Args:
+        samples: As for `track`.
+        sample_rate: As for `track`.
+
+    Returns:
+        (frames, width) view of the samples, and the factor that brings them to full scale ±1.
+
+    Raises:
+        AudioError: As `track`.
     """
     if not sample_rate >= 2000:
-        raise AudioError(f"pitch needs at least 2000 samples a second, not {sample_rate}")
+        raise AudioError(f"pitch needs a sample rate of at least 2000 Hz, not {sample_rate}")
     signal = validate_samples(samples)
     step, width = round(STEP_SECONDS * sample_rate), round(WINDOW_SECONDS * sample_rate)
     if len(signal) < width:
@@ -74,9 +102,10 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
 
 
 def best_lags(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best lag from `first` to `last`, in samples, and the periodicity there, of autocorrelations (frames, lags).
+    """The best lag from `first` to `last` in samples, with a fraction, and the periodicity there.
 
-    own: autocorrelation of the window. width: of a frame, for the floor of its energy.
+    correlation: autocorrelations (frames, lags). own: normalised autocorrelation of the window. width: samples of a
+    frame, for the floor of its energy.
     """
     # One lag more on either side, for the parabola through the best and its neighbours.
     lags = slice(first - 1, last + 2)
@@ -94,7 +123,7 @@ def best_lags(correlation: np.ndarray, own: np.ndarray, first: int, last: int, w
 
 @lru_cache(maxsize=8)
 def window_tables(width: int, lags: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Hann window (width,), its normalised autocorrelation, and an FFT size at which `lags` lags are not wrapped."""
+    """Hann window (width,), its normalised autocorrelation, and an FFT size at which `lags` lags do not wrap around."""
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(width) + 0.5) / width)
     size = 1 << (width + lags - 1).bit_length()
     own = np.fft.irfft(np.square(np.abs(np.fft.rfft(taper, size))), size)

@@ -1,4 +1,7 @@
-"""The features that an experiment can name (key `features`), and what other modules need to know about each."""
+"""The features that an experiment can name (`Experiment.features`).
+
+A new kind of features is one module with an `Extractor` and one line in `FEATURES`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ..errors import ConfigurationError
 from . import short_term, spectrogram, voice, waveform
 from .extractor import Extractor
 from .short_term import ShortTermConfig
-from .spectrogram import SpectrogramConfig
+from .spectrogram import STEP_SECONDS, SpectrogramConfig
 from .voice import VoiceConfig
 from .waveform import WaveformConfig
 
@@ -18,47 +21,58 @@ from .waveform import WaveformConfig
 class FeatureSpec:
     """One entry of the registry.
 
-    title: for progress bars. dim: values in a frame. step_seconds: from one frame to the next.
-    statistics: values of a frame that are normalised each by its own mean and deviation: all of them, or 1 where
-    they are one quantity (the samples of a waveform). continuous: whether every stretch of a recording has its frames.
-    local: whether a frame depends only on the samples near it, so that the first frames of a long recording need no
-    more than its beginning.
+    Attributes:
+        title: Name in progress bars.
+        extractor: Computes the features.
+        dim: Values of a frame.
+        step_seconds: From one frame to the next.
+        continuous: Whether every part of a recording has its frames; false where some are left out.
+        local: Whether a frame depends only on the samples near it, so that the first frames of a long recording need no
+            more than its beginning.
+        one_quantity: Whether all values of a frame are the same quantity (samples of a waveform), normalised by one
+            mean and deviation.
     """
 
     title: str
     extractor: Extractor
     dim: int
     step_seconds: float
-    statistics: int
     continuous: bool = True
     local: bool = True
+    one_quantity: bool = False
+
+    @property
+    def statistics(self) -> int:
+        """Means, and deviations, of a normaliser: one for each value of a frame, or 1."""
+        return 1 if self.one_quantity else self.dim
 
 
-def _short_term(mode: str) -> FeatureSpec:
-    n = len(short_term.NAMES)
-    # pyaudioanalysis divides by the level of the whole recording.
-    return FeatureSpec(
-        "short-term features", ShortTermConfig(mode=mode), n, FRAME_SECONDS, n, local=mode == "corrected"
-    )
-
-
-_BANDS, _VOICE = spectrogram.BANDS, len(voice.NAMES)
+_SHORT_TERM, _VOICE = len(short_term.NAMES), len(voice.NAMES)
 
 FEATURES: dict[str, FeatureSpec] = {
-    "corrected": _short_term("corrected"),
-    "pyaudioanalysis": _short_term("pyaudioanalysis"),
-    "voice": FeatureSpec("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, _VOICE, continuous=False, local=False),
-    "spectrogram": FeatureSpec("spectrograms", SpectrogramConfig(), _BANDS, spectrogram.STEP_SECONDS, _BANDS),
-    "waveform": FeatureSpec("waveforms", WaveformConfig(), waveform.WIDTH, spectrogram.STEP_SECONDS, 1),
+    "corrected": FeatureSpec("short-term features", ShortTermConfig("corrected"), _SHORT_TERM, FRAME_SECONDS),
+    # Not local: this mode divides by the peak of the whole recording.
+    "pyaudioanalysis": FeatureSpec(
+        "short-term features", ShortTermConfig("pyaudioanalysis"), _SHORT_TERM, FRAME_SECONDS, local=False
+    ),
+    "voice": FeatureSpec("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, continuous=False, local=False),
+    "spectrogram": FeatureSpec("spectrograms", SpectrogramConfig(), spectrogram.BANDS, STEP_SECONDS),
+    "waveform": FeatureSpec("waveforms", WaveformConfig(), waveform.WIDTH, STEP_SECONDS, one_quantity=True),
 }
-"""Value of the key `features` → its specification."""
+"""Value of `Experiment.features` → its specification."""
 
 
 def feature_spec(name: str) -> FeatureSpec:
-    """The specification of a name.
+    """Look up features.
+
+    Args:
+        name: A key of `FEATURES`.
+
+    Returns:
+        Their specification.
 
     Raises:
-        ConfigurationError: The name is not known.
+        ConfigurationError: There are no such features.
     """
     if name not in FEATURES:
         raise ConfigurationError(f"features {name!r} are not known; choose from {', '.join(FEATURES)}")

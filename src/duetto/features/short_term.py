@@ -1,18 +1,18 @@
-"""The 34 short-term features: one vector for every 100 ms of a voice.
+"""The 34 short-term features of the paper (section 2.1): one vector for every 100 ms.
 
     samples ─ extract ─▶ (frames, 34) float32 ─ functionals ─▶ (68,)
 
     waveform = duetto.audio.load("call.wav")
-    features = extract(waveform.samples, waveform.sample_rate)          # what the definitions say
-    features = extract(samples, 16000, mode="pyaudioanalysis")          # what the released package computes
+    features = extract(waveform.samples, waveform.sample_rate)          # the definitions
+    features = extract(samples, 16000, mode="pyaudioanalysis")          # the released package
 
-Columns are `NAMES`: zero-crossing rate, energy and its entropy, five of the spectrum, 13 MFCC, 12 chroma
-and their deviation. Definitions: Giannakopoulos, "pyAudioAnalysis" (PLOS ONE 10(12), 2015), table 2, and
-the released package, `ShortTermFeatures.feature_extraction` (0.3.14). The package departs from its own
-definitions in several places; mode `corrected` follows the definitions, mode `pyaudioanalysis` the package,
-number for number. docs/features.md has both side by side. In mode `corrected` nothing hangs on the last bit of a sum:
-zero crossings have a dead zone (`_spectral.crossings`), the rolloff a slack. In mode `pyaudioanalysis` they are not
-defined where samples equal the recording's mean, or a running sum 0.90 of its total, to the last bit.
+Columns are `NAMES`: zero-crossing rate, energy and its entropy, five of the spectrum, 13 MFCC, 12 chroma and their
+deviation. Definitions: Giannakopoulos, "pyAudioAnalysis" (PLOS ONE 10(12), 2015), table 2, and the released package,
+`ShortTermFeatures.feature_extraction` (0.3.14). The package departs from its own definitions in several places; mode
+`corrected` follows the definitions, mode `pyaudioanalysis` reproduces the package, number for number. docs/features.md
+has both side by side. In mode `corrected` no value depends on the last bit of a sum: zero crossings have a dead zone
+(`_spectral.crossings`), the rolloff a slack. In mode `pyaudioanalysis` these two are discontinuous where samples equal
+the recording's mean, or a running sum 0.90 of its total.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..audio import timing
 from ..audio.signal import INT16_FULL_SCALE, validate_samples
 from ..errors import AudioError, ConfigurationError
 from . import _spectral as spectral
-from . import _workspace
+from . import _windows
 from ._filterbanks import LOWEST_PITCH, Tables, filter_edges, tables
 from .extractor import cache_key
 
@@ -47,12 +47,14 @@ NAMES: tuple[str, ...] = (
 """The 34 columns. `chroma_1` is pitch class A, `chroma_2` A sharp, … `chroma_12` G sharp."""
 
 FUNCTIONAL_NAMES: tuple[str, ...] = (*(f"{n}_mean" for n in NAMES), *(f"{n}_std" for n in NAMES))
+"""The 68 columns of `functionals`."""
 
 MODES = ("corrected", "pyaudioanalysis")
+"""The definitions, or the released package with its defects."""
 
 SILENCE_ENERGY = 1e-15
-"""Mean square at or below which a frame counts as digital silence in mode `corrected`: −150 dB of full
-scale, the quantisation noise of 24 bits. What is left there is rounding, which has no spectrum."""
+"""Mean square at or below which a frame counts as digital silence in mode `corrected`: −150 dB of full scale, the
+quantisation noise of 24 bits. What remains there is rounding, which has no meaningful spectrum."""
 
 MFCC_FLOOR = 1e-10
 """Smallest filter output in mode `corrected`; 16-bit quantisation noise lies 400 times higher."""
@@ -60,20 +62,25 @@ MFCC_FLOOR = 1e-10
 
 _VERSION = 2
 _BLOCK_SAMPLES = 1 << 17
-"""Samples of a block, 81 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks stay
-closer to the core, but what Python spends on a block then weighs more."""
-_SAMPLES_OF_A_SUM = 1 << 16
-_TOGETHER = 500
-"""Frames whose sums are finished together: many, so that what Python spends on them weighs little; few enough for
-their DCT to stay below 2^18 multiplications, where OpenBLAS begins to start threads."""
+"""Samples of a block, 81 frames at 16 kHz: frames, spectrum, magnitudes and powers take 3 MB. Smaller blocks fit a
+smaller cache, but the overhead of Python per block weighs more."""
+_SAMPLES_PER_SUM = 1 << 16
+"""int16 samples whose sum fits into int32."""
+_FRAMES_PER_BATCH = 500
+"""Frames whose sums become features together: many, so that the overhead of Python weighs little; few enough for their
+DCT to stay below 2^18 multiplications, where OpenBLAS begins to start threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShortTermConfig:
-    """What decides the numbers that `extract` gives.
+    """The extractor of short-term features.
 
-    mode: `corrected` or `pyaudioanalysis`.
-    max_frames: keep only so many frames from the beginning (the paper's 20 s are 200); None keeps all.
+    Attributes:
+        mode: One of `MODES`.
+        max_frames: Frames kept from the beginning (the paper's 20 s are 200); None keeps all.
+
+    Raises:
+        ConfigurationError: A setting is not valid.
     """
 
     mode: str = "corrected"
@@ -87,33 +94,69 @@ class ShortTermConfig:
             raise ConfigurationError(f"max_frames is {self.max_frames!r}; give a whole number from 1 on, or None")
 
     def key(self) -> str:
-        """Canonical JSON that changes whenever the numbers can change; caches are keyed by it."""
+        """The key of the feature store.
+
+        Returns:
+            Canonical JSON.
+        """
         return cache_key("short_term", _VERSION, **asdict(self))
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(frames, 34) float32; see `extract` of this module."""
+        """Compute the features; see `extract` of this module.
+
+        Args:
+            samples: (n,) with full scale ±1, or int16.
+            sample_rate: Hz.
+
+        Returns:
+            (frames, 34) float32.
+
+        Raises:
+            AudioError: As `extract` of this module.
+        """
         return _features(samples, sample_rate, self, np.float32)
 
 
 def extract(
     samples: np.ndarray, sample_rate: int, *, mode: str = "corrected", max_frames: int | None = None
 ) -> np.ndarray:
-    """The 34 short-term features of every 100 ms frame, without overlap: (frames, 34) float32.
+    """Compute the 34 short-term features of every 100 ms frame, without overlap.
 
-    samples: (n,) with full scale ±1, or int16. sample_rate: Hz; at least 13 708 in mode `corrected` and
-        6 854 in mode `pyaudioanalysis`, so that no mel filter lies beyond the end of the spectrum.
-    mode: `corrected`: a last frame that is not full is filled with zeros and kept, so n ≥ 1 is enough.
-        `pyaudioanalysis`: that frame is dropped, and less than one frame is an error.
-    max_frames: keep only so many frames from the beginning.
-    Raises `AudioError` for samples that cannot be analysed, `ConfigurationError` for a wrong option.
+    Args:
+        samples: (n,) with full scale ±1, or int16.
+        sample_rate: Hz; at least 13 708 in mode `corrected` and 6 854 in mode `pyaudioanalysis`, so that no mel filter
+            lies beyond the end of the spectrum.
+        mode: `corrected` zero-pads an incomplete last frame, so one sample is enough; `pyaudioanalysis` drops it.
+        max_frames: Frames kept from the beginning; None keeps all.
+
+    Returns:
+        (frames, 34) float32, columns `NAMES`.
+
+    Raises:
+        AudioError: The sample rate is too low, the samples are not valid (`audio.signal.validate_samples`), or mode
+            `pyaudioanalysis` has no complete frame.
+        ConfigurationError: A setting is not valid.
+
+    Example:
+        >>> a4 = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+        >>> features = extract(a4, 16_000)
+        >>> features.shape, features[0, NAMES.index("chroma_1")].round(2).item()
+        ((10, 34), 1.0)
     """
     return ShortTermConfig(mode, max_frames).extract(samples, sample_rate)
 
 
 def functionals(features: np.ndarray) -> np.ndarray:
-    """Mean and population standard deviation of every feature over time: (frames, 34) → (68,) float32.
+    """Mean and population standard deviation of every feature over time.
 
-    All means, then all deviations, as in `FUNCTIONAL_NAMES`. One frame has deviation 0.
+    Args:
+        features: (frames, 34), at least one frame.
+
+    Returns:
+        (68,) float32: all means, then all deviations, as in `FUNCTIONAL_NAMES`. One frame has deviation 0.
+
+    Raises:
+        ConfigurationError: The features have another shape.
     """
     array = np.asarray(features, np.float64)
     if array.ndim != 2 or array.shape[1] != len(NAMES) or not len(array):
@@ -121,11 +164,11 @@ def functionals(features: np.ndarray) -> np.ndarray:
     return np.concatenate([array.mean(axis=0), array.std(axis=0)]).astype(np.float32)
 
 
-@_workspace.small
+@_windows.small_buffer
 def _features(
     samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
-    """(frames, 34); computed in float64, kept as `dtype`."""
+    """(frames, 34), computed in float64 and stored as `dtype`."""
     signal = validate_samples(samples)
     length = timing.frame_length(sample_rate)
     compatible = config.mode == "pyaudioanalysis"
@@ -143,9 +186,9 @@ def _features(
     work = spectral.workspace(block, length)
     out = np.empty((count, len(NAMES)), dtype)
     spectrum = None
-    together = max(1, _TOGETHER // block) * block
-    for at in range(0, count, together):
-        part = out[at : at + together]
+    batch = max(1, _FRAMES_PER_BATCH // block) * block
+    for at in range(0, count, batch):
+        part = out[at : at + batch]
         sums = spectral.Sums.empty(len(part))
         for first in range(0, len(part), block):
             rows = slice(first, min(first + block, len(part)))
@@ -166,18 +209,18 @@ def _level(signal: np.ndarray, compatible: bool) -> spectral.Level:
 
 
 def _sum(signal: np.ndarray) -> float:
-    """Of all samples. Those of int16 are added as int32, row by row of so many that none can overflow."""
+    """Sum of all samples. Those of int16 are added as int32, in rows too short to overflow."""
     if signal.dtype != np.int16:
         return float(np.add.reduce(signal, dtype=np.float64))
-    whole = len(signal) - len(signal) % _SAMPLES_OF_A_SUM
-    rows = np.add.reduce(signal[:whole].reshape(-1, _SAMPLES_OF_A_SUM), axis=1, dtype=np.int32)
+    whole = len(signal) - len(signal) % _SAMPLES_PER_SUM
+    rows = np.add.reduce(signal[:whole].reshape(-1, _SAMPLES_PER_SUM), axis=1, dtype=np.int32)
     return float(rows.sum(dtype=np.int64) + np.add.reduce(signal[whole:], dtype=np.int32))
 
 
 def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.ndarray:
-    """Fill (count, length) `values` with a piece of the signal less its mean; returns that of each row, (count,).
+    """Fill (count, length) `values` with a piece of the signal minus its mean; returns the mean of each row, (count,).
 
-    Where the piece ends, the zeros of the last frame begin; they are neither in its mean nor moved by it.
+    The zeros that pad the last frame are neither part of its mean nor shifted by it.
     """
     count, length = values.shape
     values.reshape(-1)[: len(piece)] = piece
@@ -195,7 +238,7 @@ def _centre(piece: np.ndarray, values: np.ndarray, level: spectral.Level) -> np.
 
 
 def _finish(sums: spectral.Sums, t: Tables, level: spectral.Level, out: np.ndarray) -> None:
-    """Fill `out` (n, 34) from the sums of n frames; divisions by zero have the answer 0."""
+    """Fill `out` (n, 34) from the sums of n frames; divisions by zero give 0."""
     unit, epsilon = level.unit, level.epsilon
     energy, power = sums.whole
     out[:, 0] = sums.crossings / (t.length - 1)
@@ -220,7 +263,7 @@ def _finish(sums: spectral.Sums, t: Tables, level: spectral.Level, out: np.ndarr
 
 
 def _deviation(values: np.ndarray) -> np.ndarray:
-    """(n,) population standard deviation of each row; `ndarray.std` costs several times as much on short rows."""
+    """(n,) population standard deviation of each row; `ndarray.std` takes several times as long on short rows."""
     centred = values - values.sum(axis=1, keepdims=True) / values.shape[1]
     return np.sqrt(np.vecdot(centred, centred) / values.shape[1])
 
@@ -236,7 +279,7 @@ def _entropy(shares: np.ndarray, epsilon: float) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _check_rate(rate: int, length: int, compatible: bool) -> None:
-    """Refuse a rate at which a mel filter, or pyAudioAnalysis' chroma, would fall off the spectrum."""
+    """Reject a rate at which a mel filter, or the chroma of pyAudioAnalysis, would exceed the spectrum."""
     top = filter_edges()[-1]
     bins = length // 2
     fits = bins > 0 and (np.floor(top * bins / rate) < bins if compatible else top <= rate / 2)

@@ -1,14 +1,13 @@
-"""A log-mel spectrogram, one column every 10 ms: what the convolutional encoders see.
+"""Log-mel spectrograms, one frame every 10 ms: the input of the spectrogram CNNs.
 
     samples ─ [pre-emphasis] ─ 25 ms Hamming windows ─ |FFT|² ─ mel bands ─ log ─▶ (frames, bands) float32
 
-Mel scale 2595·log10(1 + f/700), triangles of equal height from 20 Hz to half the sample rate, natural
-logarithm of the energies, none below 1e-10. Frame t is centred at (t + ½)·10 ms, so that nothing of the step's
-grid depends on the window; the last frame may be partial, so one sample is enough for one frame.
+Mel scale 2595·log10(1 + f/700), triangles of equal height from 20 Hz to half the sample rate, natural logarithm of the
+band energies, floored at 1e-10. Frame t is centred at (t + ½)·10 ms, whatever the window; the last frame may be
+partial, so one sample is enough for one frame.
 
-The MFCC of `features.mfcc` are the cosine transform of the same spectrogram of 40 bands. The spectrogram that
-encoders see has 64 and no pre-emphasis: of a logarithm that is nearly one constant a band, which normalisation
-takes away.
+The MFCC of `features.mfcc` are the cosine transform of the same spectrogram with 40 bands. The CNNs read 64 bands
+without pre-emphasis, which would add nearly a constant to each band of a logarithm; normalisation removes it.
 """
 
 from __future__ import annotations
@@ -18,53 +17,92 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..audio import timing
 from ..audio.signal import as_float
-from ..audio.timing import frame_count, frame_length, samples
+from ..audio.timing import frame_count, frame_length
 from ..errors import AudioError, ConfigurationError
 from ._filterbanks import Part, parts, product
 from .extractor import cache_key
 
-STEP_SECONDS = 0.01
-WINDOW_SECONDS = 0.025
-BANDS = 64
-LOWEST_HZ = 20.0
-FLOOR = 1e-10
-"""Smallest band energy: digital silence stays finite."""
+STEP_SECONDS, WINDOW_SECONDS = 0.01, 0.025
+"""Step between frames, and length of a window."""
 
-_MOST_BANDS = 100
-_BLOCK, _BANDS_OF_A_PART = 128, 8
+BANDS = 64
+"""Mel bands of the default configuration."""
+
+LOWEST_HZ = 20.0
+"""Lower edge of the first band."""
+
+FLOOR = 1e-10
+"""Smallest band energy: the logarithm of digital silence stays finite."""
+
+_MAX_BANDS = 100
+"""With many more, the lowest bands have no bin of the FFT."""
+
+_BLOCK, _BANDS_PER_PART = 128, 8
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class SpectrogramConfig:
-    """bands: of the mel scale, at most 100: with many more, low bands hold no bin of the FFT."""
+    """The extractor of spectrograms.
+
+    Attributes:
+        bands: Mel bands, 1 to 100.
+
+    Raises:
+        ConfigurationError: A setting is not valid.
+    """
 
     bands: int = BANDS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bands <= _MOST_BANDS:
-            raise ConfigurationError(f"bands = {self.bands} is not valid; give 1 to {_MOST_BANDS}")
+        if not 1 <= self.bands <= _MAX_BANDS:
+            raise ConfigurationError(f"bands = {self.bands} is not valid; give 1 to {_MAX_BANDS}")
 
     def key(self) -> str:
-        """Canonical JSON that changes whenever the numbers can change."""
+        """The key of the feature store.
+
+        Returns:
+            Canonical JSON.
+        """
         return cache_key("spectrogram", _VERSION, **asdict(self))
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) samples, full scale ±1 or int16 → (⌈n / 10 ms⌉, bands) float32; errors as `log_mel`."""
+        """Compute a log-mel spectrogram.
+
+        Args:
+            samples: (n,) with full scale ±1, or int16.
+            sample_rate: Hz, at least 2000.
+
+        Returns:
+            (⌈n / 10 ms⌉, bands) float32.
+
+        Raises:
+            AudioError: As `log_mel`.
+        """
         return log_mel(samples, sample_rate, bands=self.bands)
 
 
-def log_mel(signal: np.ndarray, sample_rate: int, *, bands: int = BANDS, pre_emphasis: float = 0.0) -> np.ndarray:
-    """Logarithm of mel band energies: (n,) → (⌈n / 10 ms⌉, bands) float32.
+def log_mel(samples: np.ndarray, sample_rate: int, *, bands: int = BANDS, pre_emphasis: float = 0.0) -> np.ndarray:
+    """Compute the logarithms of mel band energies.
 
-    pre_emphasis: a of x[n] − a·x[n−1], applied first. Raises `AudioError` for an empty or non-finite signal, one
-    far beyond full scale, or a rate below 2 kHz.
+    Args:
+        samples: (n,) with full scale ±1, or int16.
+        sample_rate: Hz, at least 2000.
+        bands: Mel bands.
+        pre_emphasis: a of x[n] − a·x[n−1], applied first.
+
+    Returns:
+        (⌈n / 10 ms⌉, bands) float32.
+
+    Raises:
+        AudioError: The sample rate is too low, or the samples are not valid (`audio.signal.validate_samples`).
     """
-    signal = as_float(signal).astype(np.float32, copy=False)
+    signal = as_float(samples).astype(np.float32, copy=False)
     if sample_rate < 2000:
-        raise AudioError(f"mel bands need at least 2000 samples a second, not {sample_rate}")
-    step, window = frame_length(sample_rate, STEP_SECONDS), samples(WINDOW_SECONDS, sample_rate)
+        raise AudioError(f"mel bands need a sample rate of at least 2000 Hz, not {sample_rate}")
+    step, window = frame_length(sample_rate, STEP_SECONDS), timing.samples(WINDOW_SECONDS, sample_rate)
     frames = _emphasised_frames(signal, step, window, pre_emphasis)
     taper, triangles = _tables(sample_rate, window, bands)
     result = np.empty((len(frames), bands), np.float32)
@@ -81,7 +119,7 @@ def log_mel(signal: np.ndarray, sample_rate: int, *, bands: int = BANDS, pre_emp
 
 
 def _emphasised_frames(signal: np.ndarray, step: int, window: int, pre_emphasis: float) -> np.ndarray:
-    """(frames, window) view of the pre-emphasised signal: frame t is centred on step t, zeros where it has ended."""
+    """(frames, window) view of the pre-emphasised signal, zero-padded: frame t is centred on step t."""
     count = frame_count(len(signal), step, partial=True)
     before = (window - step) // 2
     padded = np.zeros(max(before + (count - 1) * step + window, before + len(signal)), np.float32)
@@ -103,4 +141,4 @@ def _tables(sample_rate: int, window: int, bands: int) -> tuple[np.ndarray, tupl
     edges = np.linspace(_mel(LOWEST_HZ), _mel(sample_rate / 2), bands + 2)
     width = edges[1] - edges[0]
     triangles = np.maximum(0.0, 1.0 - np.abs(mel[:, None] - edges[None, 1:-1]) / width)
-    return np.hamming(window).astype(np.float32), parts(triangles, _BANDS_OF_A_PART)
+    return np.hamming(window).astype(np.float32), parts(triangles, _BANDS_PER_PART)

@@ -1,9 +1,9 @@
-"""The samples themselves, cut into rows: what an encoder of raw sound hears.
+"""Raw samples, cut into rows: the input of the `waveform-cnn` encoder.
 
     samples ─ rows of 10 ms ─▶ (frames, 160) float32 at 16 kHz
 
-Nothing is computed and nothing overlaps: read row after row, the frames are the signal again, followed by the
-zeros that fill the last one. So sound fits the same store, padding and batches as any feature.
+Rows do not overlap: concatenated, they are the signal, followed by the zeros that fill the last row. So waveforms fit
+the same store, padding and batches as any other features.
 """
 
 from __future__ import annotations
@@ -19,27 +19,39 @@ from .extractor import cache_key
 from .spectrogram import STEP_SECONDS
 
 WIDTH = frame_length(SAMPLE_RATE, STEP_SECONDS)
-"""Samples in a row: 160."""
+"""Samples of a row: 160."""
 
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class WaveformConfig:
-    """There is nothing to choose."""
+    """The extractor of waveforms; it has no settings."""
 
     def key(self) -> str:
-        """Canonical JSON that changes whenever the numbers can change."""
+        """The key of the feature store.
+
+        Returns:
+            Canonical JSON.
+        """
         return cache_key("waveform", _VERSION)
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(n,) samples at 16 kHz, full scale ±1 → (⌈n / 160⌉, 160) float32.
+        """Cut a signal into rows.
 
-        Raises `AudioError` for another rate, and for an empty or non-finite signal or one far beyond full scale.
+        Args:
+            samples: (n,) with full scale ±1, or int16.
+            sample_rate: 16 kHz.
+
+        Returns:
+            (⌈n / 160⌉, 160) float32.
+
+        Raises:
+            AudioError: The sample rate is another, or the samples are not valid (`audio.signal.validate_samples`).
         """
         signal = as_float(samples)
         if sample_rate != SAMPLE_RATE:
-            raise AudioError(f"an encoder of samples hears {SAMPLE_RATE} of them a second, not {sample_rate}; resample")
+            raise AudioError(f"waveforms need a sample rate of {SAMPLE_RATE} Hz, not {sample_rate}; resample")
         rows = np.zeros((frame_count(len(signal), WIDTH, partial=True), WIDTH), np.float32)
         rows.reshape(-1)[: len(signal)] = signal
         return rows

@@ -1,23 +1,25 @@
-"""Trained systems without PyTorch: exported once, then run by ONNX Runtime.
+"""Prediction without PyTorch: a model folder, its ONNX Runtime session, and the recogniser.
 
-weights + Preprocessor ─ export ─▶ model.onnx, model.json ─ Session ─▶ logits
-                               verify: are they the model's?  quantise: 8-bit weights
-Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenEncoder ─▶ embeddings
+weights + Preprocessor ─ export ─▶ model folder ─ Session ─▶ logits
+audio ─ recogniser.Recogniser ─▶ Prediction
+Speech2Vec weights ─ export_spoken ─▶ spoken.onnx, spoken.json ─ SpokenWordEncoder ─▶ embeddings
 unknown words + their sound ─ OovResolver ─▶ known words
 """
 
-from .session import (
+from .model_folder import (
     DESCRIPTION,
     GRAPH,
+    SOUNDS,
     SPOKEN_DESCRIPTION,
     SPOKEN_GRAPH,
-    Session,
     export,
     export_spoken,
+    find,
     quantise,
     settings,
 )
-from .spoken import SOUNDS, OovResolver, SpokenEncoder
+from .session import Session
+from .spoken import OovResolver, SpokenWordEncoder
 
 __all__ = [
     "DESCRIPTION",
@@ -27,9 +29,10 @@ __all__ = [
     "SPOKEN_GRAPH",
     "OovResolver",
     "Session",
-    "SpokenEncoder",
+    "SpokenWordEncoder",
     "export",
     "export_spoken",
+    "find",
     "quantise",
     "settings",
 ]

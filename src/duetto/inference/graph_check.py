@@ -1,14 +1,14 @@
-"""What a graph may hold: checked before ONNX Runtime loads it, since a model folder may come from anybody.
+"""Validation of an ONNX graph before ONNX Runtime loads it, since a model folder may come from anybody.
 
-    model.onnx ─ onnx_file.read ─▶ OnnxModel ─ check ─▶ sizes of all its tensors, or a ValueError
+    model.onnx ─ onnx_file.read ─▶ OnnxModel ─ check ─▶ shapes of all its tensors, or a ValueError
 
 A graph passes if every operator, with its attributes, is one that duetto's own graphs have (`OPERATORS`: no loops, no
-conditions, no random numbers, nothing that reads a file), if all that determines a size is a constant of the file or
-the size of another tensor, and if, for the longest input that the description permits, all tensors together have at
-most `MOST_ELEMENTS` elements and need at most `MOST_OPERATIONS` multiplications.
+conditions, no random numbers, nothing that reads a file), if everything that determines a size is a constant of the
+file or the size of another tensor, and if, for the longest input that the description permits, all tensors together
+have at most `MOST_ELEMENTS` elements and need at most `MOST_OPERATIONS` multiplications.
 
-Every size then grows with the number of frames and of words, never against it, so the longest input is the worst. The
-bounds hold for constant subgraphs too, which ONNX Runtime computes when it loads a graph.
+No size decreases with the number of frames or words, so the longest input is the worst case. The bounds hold for
+constant subgraphs too, which ONNX Runtime computes when it loads a graph.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ OPSET = 17
 """Version of the standard operators that duetto's graphs use."""
 
 MOST_ELEMENTS = 1 << 29
-"""Of all tensors that a graph computes from the longest input, together: 2 GiB in float32."""
+"""Limit of the elements of all tensors that a graph computes from the longest input: 2 GiB in float32."""
 
 MOST_OPERATIONS = 10**12
-"""Multiplications (or comparisons) for the longest input: about a minute on one core."""
+"""Limit of the multiplications (or comparisons) for the longest input: about a minute on one core."""
 
 _MOST_AXES = 8
 
 Shape = tuple[int, ...]
+"""Sizes of a tensor."""
 
 OPERATORS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("Add", "Div", "Less", "Max", "Mul", "Sub"), frozenset()),
@@ -48,25 +49,29 @@ OPERATORS: dict[str, frozenset[str]] = {
     "Shape": frozenset({"start", "end"}),
     "Transpose": frozenset({"perm"}),
 }
-"""Operators of the graphs that duetto writes → attributes that they have there."""
+"""Operator of the graphs that duetto writes → the attributes that it has there."""
 
 SPOKEN_OPERATORS = frozenset({"Cast", "Identity", "LSTM", "Max", "Reshape", "Transpose"})
-"""Those of the encoder of spoken words, whose input has no longest length: all take time in proportion to it."""
+"""Those of the encoder of spoken words, whose input has no greatest length: the time of all is linear in it."""
 
 
 @dataclass
 class _Sizes:
-    """shapes: of every tensor so far. values: integers that may determine a size: constants, and sizes of tensors.
-    fixed: names of constants. operations: multiplications so far."""
+    """What is known after some of the nodes.
+
+    shapes: of every tensor so far. values: integers that may determine a size: constants, and sizes of tensors.
+    constants: names of constants. elements, operations: computed so far.
+    """
 
     shapes: dict[str, Shape]
     values: dict[str, np.ndarray]
-    fixed: frozenset[str]
+    constants: frozenset[str]
+    elements: int = 0
     operations: int = 0
 
     def integers(self, name: str, *, constant: bool = True) -> np.ndarray:
-        """The integers of a tensor that determines a size."""
-        if name not in self.values or (constant and name not in self.fixed):
+        """Return the integers of a tensor that determines a size."""
+        if name not in self.values or (constant and name not in self.constants):
             raise ValueError("a size in it follows from what it computes, not from its constants")
         return self.values[name]
 
@@ -77,46 +82,56 @@ def check(
     largest: Mapping[str, int],
     operators: frozenset[str] = frozenset(OPERATORS),
 ) -> dict[str, Shape]:
-    """The shapes of all tensors for one recording of the greatest length.
+    """Validate a graph and infer the shapes of its tensors.
 
     Args:
-        model: As `onnx_file.read` gives it.
-        inputs: What the graph must read.
+        model: From `onnx_file.read`.
+        inputs: The inputs that it must have.
         largest: Name of each free size in `inputs` → its greatest value; the batch is 1.
-        operators: That may occur.
+        operators: Operators that may occur.
+
+    Returns:
+        Name of each tensor → its shape for one recording of the greatest length.
 
     Raises:
-        ValueError: The graph holds what duetto never writes, or would take too much memory or time; or its inputs are
-            others.
+        ValueError: The graph contains what duetto never writes, would take too much memory or time, or has other
+            inputs.
     """
-    if model.opset != OPSET:
-        raise ValueError(f"it is of version {model.opset} of ONNX's operators, not of {OPSET}")
-    if dict(model.inputs) != dict(inputs):
-        raise ValueError(
-            f"it reads {_described(model.inputs)}, but its description says {_described(inputs)}: "
-            "they are not of one model"
-        )
-    given = {name: tuple(largest.get(n, 1) if isinstance(n, str) else n for n in v.shape) for name, v in inputs.items()}
-    constants = {name: array.shape for name, array in model.constants.items()}
-    if given.keys() & constants.keys():
-        raise ValueError("an input and a constant of it have one name")
-    values = {name: a for name, a in model.constants.items() if a.dtype == np.dtype("<i8") and a.size <= 8}
-    sizes = _Sizes(given | constants, values, frozenset(constants))
-    elements = 0
+    sizes = _initial_sizes(model, inputs, largest)
     for node in model.nodes:
         for name, shape in _computed(node, sizes, operators).items():
             if name in sizes.shapes:
                 raise ValueError("it computes one tensor twice")
             _require(len(shape) <= _MOST_AXES)
             sizes.shapes[name] = shape
-            elements += math.prod(shape)
+            sizes.elements += math.prod(shape)
         sizes.operations += sum(math.prod(sizes.shapes[name]) for name in node.outputs)
-        if elements > MOST_ELEMENTS or sizes.operations > MOST_OPERATIONS:
+        if sizes.elements > MOST_ELEMENTS or sizes.operations > MOST_OPERATIONS:
             raise ValueError(
                 f"for the longest input it takes more than {MOST_ELEMENTS:,} numbers or {MOST_OPERATIONS:,} "
                 "multiplications, which is the limit"
             )
     return sizes.shapes
+
+
+def _initial_sizes(model: OnnxModel, inputs: Mapping[str, Value], largest: Mapping[str, int]) -> _Sizes:
+    """The sizes of inputs and constants, after validating the inputs."""
+    if model.opset != OPSET:
+        raise ValueError(f"it is of version {model.opset} of ONNX's operators, not of {OPSET}")
+    if dict(model.inputs) != dict(inputs):
+        raise ValueError(
+            f"its inputs are {_described(model.inputs)}, but its description requires {_described(inputs)}: "
+            "they are not of one model"
+        )
+    shapes = {
+        name: tuple(largest.get(n, 1) if isinstance(n, str) else n for n in value.shape)
+        for name, value in inputs.items()
+    }
+    constants = {name: array.shape for name, array in model.constants.items()}
+    if shapes.keys() & constants.keys():
+        raise ValueError("an input and a constant of it have one name")
+    values = {name: a for name, a in model.constants.items() if a.dtype == np.dtype("<i8") and a.size <= 8}
+    return _Sizes(shapes | constants, values, frozenset(constants))
 
 
 def _described(values: Mapping[str, Value]) -> str:
@@ -127,8 +142,8 @@ def _computed(node: Node, sizes: _Sizes, operators: frozenset[str]) -> dict[str,
     """Name → shape of the outputs of a node."""
     if node.operator not in operators:
         raise ValueError(f"it has the operator {shortened(node.operator)}, which duetto's graphs don't have there")
-    if odd := node.attributes.keys() - OPERATORS[node.operator]:
-        raise ValueError(f"its operator {node.operator} has the attribute {shortened(sorted(odd)[0])}")
+    if unknown := node.attributes.keys() - OPERATORS[node.operator]:
+        raise ValueError(f"its operator {node.operator} has the attribute {shortened(sorted(unknown)[0])}")
     missing = [name for name in node.inputs if name not in sizes.shapes]
     if missing:
         raise ValueError(f"its operator {node.operator} reads a tensor that nothing before it computes")
@@ -137,12 +152,7 @@ def _computed(node: Node, sizes: _Sizes, operators: frozenset[str]) -> dict[str,
         raise ValueError(f"its operator {node.operator} has {len(node.inputs)} inputs")
     try:
         shapes = rule(node, [sizes.shapes[name] for name in node.inputs], sizes)
-    except (
-        IndexError,
-        TypeError,
-        KeyError,
-        OverflowError,
-    ) as error:  # of an axis, or an attribute of another type or absent
+    except (IndexError, TypeError, KeyError, OverflowError) as error:  # a wrong axis; a wrong or missing attribute
         raise ValueError(f"its operator {node.operator} does not fit its inputs") from error
     if len(node.outputs) > len(shapes):
         raise ValueError(f"its operator {node.operator} has {len(node.outputs)} outputs")
@@ -152,8 +162,8 @@ def _computed(node: Node, sizes: _Sizes, operators: frozenset[str]) -> dict[str,
 _Rule = Callable[[Node, list[Shape], _Sizes], list[Shape]]
 
 
-def _require(fine: bool) -> None:
-    if not fine:
+def _require(condition: bool) -> None:
+    if not condition:
         raise ValueError("the shapes of its tensors do not fit together")
 
 
@@ -182,23 +192,23 @@ def _concat(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
 def _gather(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
     data, index = node.inputs
     axis = range(len(shapes[0]))[node.attributes.get("axis", 0)]
-    if data in sizes.values and data not in sizes.fixed and index in sizes.fixed:  # a size out of a shape
+    if data in sizes.values and data not in sizes.constants and index in sizes.constants:  # one size of a shape
         sizes.values[node.outputs[0]] = sizes.values[data][sizes.integers(index)]
     return [(*shapes[0][:axis], *shapes[1], *shapes[0][axis + 1 :])]
 
 
 def _shape(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
-    found = np.array(shapes[0][node.attributes.get("start", 0) : node.attributes.get("end")], np.int64)
-    sizes.values[node.outputs[0]] = found
-    return [found.shape]
+    selected = np.array(shapes[0][node.attributes.get("start", 0) : node.attributes.get("end")], np.int64)
+    sizes.values[node.outputs[0]] = selected
+    return [selected.shape]
 
 
 def _squeeze(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
     _require(len(shapes) == 2 or len(shapes[0]) == 1)
     axes = sizes.integers(node.inputs[1]) if len(shapes) == 2 else np.array([0])
-    gone = {range(len(shapes[0]))[axis] for axis in axes.tolist()}
-    _require(all(shapes[0][axis] == 1 for axis in gone))
-    result = tuple(n for axis, n in enumerate(shapes[0]) if axis not in gone)
+    removed = {range(len(shapes[0]))[axis] for axis in axes.tolist()}
+    _require(all(shapes[0][axis] == 1 for axis in removed))
+    result = tuple(n for axis, n in enumerate(shapes[0]) if axis not in removed)
     if (value := sizes.values.get(node.inputs[0])) is not None:
         sizes.values[node.outputs[0]] = value.reshape(result)
     return [result]
@@ -213,15 +223,15 @@ def _unsqueeze(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
 
 
 def _reshape(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
-    wanted = sizes.integers(node.inputs[1]).tolist()
-    kept = [shapes[0][axis] if n == 0 else n for axis, n in enumerate(wanted)]
-    _require(min(kept, default=1) >= -1 and kept.count(-1) <= 1)
-    total, known = math.prod(shapes[0]), math.prod(n for n in kept if n != -1)
-    if -1 in kept:
+    target = sizes.integers(node.inputs[1]).tolist()
+    result = [shapes[0][axis] if n == 0 else n for axis, n in enumerate(target)]
+    _require(min(result, default=1) >= -1 and result.count(-1) <= 1)
+    total, known = math.prod(shapes[0]), math.prod(n for n in result if n != -1)
+    if -1 in result:
         _require(known > 0 and total % known == 0)
-        kept[kept.index(-1)] = total // known
-    _require(math.prod(kept) == total)
-    return [tuple(kept)]
+        result[result.index(-1)] = total // known
+    _require(math.prod(result) == total)
+    return [tuple(result)]
 
 
 def _range(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
@@ -231,11 +241,11 @@ def _range(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
 
 
 def _reduce_sum(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
-    gone = {range(len(shapes[0]))[axis] for axis in sizes.integers(node.inputs[1]).tolist()}
+    removed = {range(len(shapes[0]))[axis] for axis in sizes.integers(node.inputs[1]).tolist()}
     sizes.operations += math.prod(shapes[0])
     if node.attributes.get("keepdims", 1):
-        return [tuple(1 if axis in gone else n for axis, n in enumerate(shapes[0]))]
-    return [tuple(n for axis, n in enumerate(shapes[0]) if axis not in gone)]
+        return [tuple(1 if axis in removed else n for axis, n in enumerate(shapes[0]))]
+    return [tuple(n for axis, n in enumerate(shapes[0]) if axis not in removed)]
 
 
 def _matmul(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
@@ -310,4 +320,4 @@ _RULES: dict[str, tuple[_Rule, range]] = {
     "Conv": (_conv, range(3, 4)),
     "MaxPool": (_max_pool, range(1, 2)),
 }
-"""Operator → what it makes of shapes, and how many inputs it may have."""
+"""Operator → its rule of shape inference, and how many inputs it may have."""

@@ -1,10 +1,10 @@
-"""ONNX files as duetto writes them, read without the onnx package and without trust.
+"""A strict reader of ONNX files as duetto writes them, without the onnx package.
 
     bytes ─ read ─▶ OnnxModel(nodes, constants, inputs, outputs)
 
 An ONNX file is a protocol buffer. This reads the few fields that duetto's own files have, each with the wire type that
-they have there; any other field is refused. So what stands in a file that passes is known: no subgraphs, no functions,
-no operators of other domains, no data outside of the file, and no field that another parser would merge or prefer.
+it has there; any other field is an error. A file that passes therefore has no subgraphs, no functions, no operators of
+other domains, no data outside the file, and no field that another parser would merge or prefer.
 Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
@@ -23,10 +23,10 @@ DTYPES: dict[int, np.dtype[Any]] = {
     INT8: np.dtype("i1"),
     INT64: np.dtype("<i8"),
 }
-"""ONNX's numbers of element types → NumPy's types, of constants and inputs; 8-bit integers are weights."""
+"""ONNX's number of an element type → NumPy's type, for constants and inputs; 8-bit integers are weights."""
 
 _MOST_FIELDS = 200_000
-"""Of all messages of a file together; the largest graph of duetto has some 2,000."""
+"""Fields of all messages of a file together; the largest graph of duetto has some 2,000."""
 
 _VARINT, _DELIMITED = 0, 2
 
@@ -50,7 +50,14 @@ _ATTRIBUTE_KINDS = {2: "i", 3: "s", 7: "ints"}
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. attributes: name → integer, text, or tuple of integers."""
+    """One operation.
+
+    Attributes:
+        operator: Name of the ONNX operator.
+        inputs: Names of tensors.
+        outputs: Names of tensors.
+        attributes: Name → integer, text, or tuple of integers.
+    """
 
     operator: str
     inputs: tuple[str, ...]
@@ -60,7 +67,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output. element: a key of `DTYPES`. shape: sizes, and names of sizes that are free."""
+    """The type of an input or output.
+
+    Attributes:
+        element: A key of `DTYPES`.
+        shape: Sizes, and names of free sizes.
+    """
 
     element: int
     shape: tuple[int | str, ...]
@@ -68,7 +80,15 @@ class Value:
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A file's only graph. opset: of the standard operators. constants: name → array (read-only views)."""
+    """The only graph of a file.
+
+    Attributes:
+        opset: Version of the standard operators.
+        nodes: In order of execution.
+        constants: Name → array, a read-only view of the file's content.
+        inputs: Name → type.
+        outputs: Name → type.
+    """
 
     opset: int
     nodes: tuple[Node, ...]
@@ -78,10 +98,16 @@ class OnnxModel:
 
 
 def read(content: bytes) -> OnnxModel:
-    """The graph in a file.
+    """Parse a file.
+
+    Args:
+        content: Of the file.
+
+    Returns:
+        Its graph.
 
     Raises:
-        ValueError: The file is no ONNX model, damaged, or holds what duetto never writes.
+        ValueError: The file is no ONNX model, is damaged, or contains what duetto never writes.
     """
     model = _Reader().message(memoryview(content), _MODEL, "model")
     if [opset.get("domain", "") for opset in model["opsets"]] != [""]:
@@ -128,7 +154,7 @@ def _value(value: Mapping[str, Any]) -> Value:
 
 
 def _array(tensor: Mapping[str, Any]) -> np.ndarray:
-    """A constant; its size must be that of the bytes in the file."""
+    """A constant, whose shape must agree with the number of bytes in the file."""
     dtype, shape, content = DTYPES.get(tensor.get("element", 0)), tuple(tensor["shape"]), tensor.get("content", b"")
     if dtype is None:
         raise ValueError("it has constants of a type that duetto does not write")
@@ -138,13 +164,13 @@ def _array(tensor: Mapping[str, Any]) -> np.ndarray:
 
 
 class _Reader:
-    """Parses messages; counts their fields."""
+    """Parses messages and counts their fields."""
 
     def __init__(self) -> None:
         self._left = _MOST_FIELDS
 
     def message(self, content: memoryview, fields: Mapping[int, tuple[str, Any]], what: str) -> dict[str, Any]:
-        """A message as name → value; repeated fields are lists, empty where absent; other absent fields are not in."""
+        """Parse a message: name → value. Repeated fields are lists, possibly empty; other absent fields have no key."""
         found: dict[str, Any] = {name: [] for name, kind in fields.values() if isinstance(kind, list)}
         at = 0
         while at < len(content):
@@ -172,7 +198,7 @@ class _Reader:
         if kind is int:
             return number - (1 << 64) if number >> 63 else number, at  # two's complement
         if number > len(content) - at:
-            raise ValueError(f"the file ends inside of the field {name!r}")
+            raise ValueError(f"the file ends inside the field {name!r}")
         part = content[at : at + number]
         if isinstance(kind, Mapping):
             return self.message(part, kind, name), at + number
@@ -180,11 +206,11 @@ class _Reader:
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    """An unsigned integer of up to 64 bits, seven a byte, and the place after it."""
+    """Parse an unsigned integer of up to 64 bits, seven per byte; return it and the place after it."""
     number = 0
     for place in range(10):
         if at + place >= len(content):
-            raise ValueError("the file ends inside of a number")
+            raise ValueError("the file ends inside a number")
         byte = content[at + place]
         number |= (byte & 0x7F) << 7 * place
         if byte < 0x80:

@@ -1,9 +1,12 @@
-"""Exported systems on disk, and the sessions that run them."""
+"""ONNX Runtime sessions: the networks of a model folder, without PyTorch.
+
+model.onnx ─ graph_check ─ OnnxGraph ─▶ outputs by inputs
+model folder ─ Session ─▶ logits
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,82 +14,46 @@ import numpy as np
 
 from ..errors import ModelError
 from ..features.registry import feature_spec
-from ..metrics import TEMPERATURES
-from ..models.onnx import int8, networks
-from ..preprocessing import REPAIR, Normaliser, Padded, Preprocessor
-from ..utils import files
-from ..utils.reading import Record, printable, read_bytes, read_json, shortened
+from ..preprocessing import REPAIR, Padded, Preprocessor
+from ..utils.reading import read_bytes, shortened
+from ..utils.text import printable
 from . import graph_check, onnx_file
+from .model_folder import DESCRIPTION, GRAPH, settings
 from .onnx_file import FLOAT, INT64, OnnxModel, Value
 
-GRAPH, DESCRIPTION = "model.onnx", "model.json"
-SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
-_FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 _BATCH = 256
 
 GRAPH_LIMIT = 512 << 20
 """Bytes of a graph's file. The largest of duetto's systems has 10 MB; a table of 100,000 words by 300 values 120."""
 
-_LONG_WORD = 10_000
-"""Frames (of 10 ms) of a spoken word that its encoder's limits are computed for."""
-
 _OVERFLOW = 1e30
-"""An answer beyond this is none: a probability of it could not be computed in float32."""
+"""Outputs beyond this are refused: their softmax could not be computed in float32."""
 
 _FATAL = 4
-"""ONNX Runtime's severity above which it writes to standard error: nothing that it also raises."""
+"""ONNX Runtime's severity above which it writes to standard error; what is below is also raised as an exception."""
 
 
-def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temperature: float, folder: Path) -> None:
-    """Write `folder`/model.onnx and model.json: all that prediction needs.
+class OnnxGraph:
+    """A graph, checked by `graph_check` and loaded by ONNX Runtime.
 
-    weights: an `EmotionModel`'s state dict as float32 arrays. temperature divides the logits before
-    the softmax; it was fitted on development data.
+    Args:
+        path: The ONNX file.
+        inputs: The inputs that it must have.
+        largest: Name of each free size in `inputs` → its greatest value.
+        output: Name of its output, and the values in each row of it.
+        threads: Of ONNX Runtime.
+        operators: Operators that may occur.
+
+    Attributes:
+        shapes: Name of a tensor → its shape for the longest input.
+        table_rows: Rows of the embedding table; None for a graph without one.
+
+    Raises:
+        ModelError: The file is missing or damaged, or holds another graph.
     """
-    description = {"format": _FORMAT, "temperature": temperature, **preprocessor.to_json()}
-    _write(folder, GRAPH, networks.emotion(weights, preprocessor.experiment.acoustic_encoder), DESCRIPTION, description)
 
-
-def export_spoken(
-    weights: Mapping[str, np.ndarray], normaliser: Normaliser, about: Mapping[str, Any], folder: Path
-) -> None:
-    """Write `folder`/spoken.onnx and spoken.json: the encoder of a Speech2Vec.
-
-    weights: its state dict. normaliser: of the MFCC. about: whatever else should be known of it.
-    """
-    description = {"format": _SPOKEN_FORMAT, "mfcc": normaliser.to_json(), "about": about}
-    _write(folder, SPOKEN_GRAPH, networks.spoken_encoder(weights), SPOKEN_DESCRIPTION, description)
-
-
-def quantise(folder: Path) -> None:
-    """Turn the weights of an exported system into 8-bit integers, in place; model.json says so.
-
-    The graph turns them back when it is loaded and computes in float32 (`graph.int8`): answers are those of the
-    rounded weights, on every processor.
-    """
-    description = _description(folder, DESCRIPTION, _FORMAT)
-    content = int8.int8((folder / GRAPH).read_bytes())
-    _write(folder, GRAPH, content, DESCRIPTION, {**description, "weights": "int8"})
-
-
-def _write(folder: Path, model: str, content: bytes, description: str, value: Mapping[str, Any]) -> None:
-    """Both files, each atomically; the description comes last, so a folder that has one is complete."""
-    files.write_bytes(folder / model, content)
-    files.write_text(folder / description, json.dumps(value, ensure_ascii=False))
-
-
-def _description(folder: Path, name: str, format_: str) -> Record:
-    """The description in an exported folder."""
-    if not (folder / name).exists():
-        raise ModelError(f"{folder}: no {name} in it. Give a folder that duetto trained or exported")
-    value = read_json(folder / name, error=ModelError, repair=REPAIR)
-    if value.get("format") != format_:
-        raise ModelError(f"{folder / name}: not of format {format_}; export again with this version")
-    return value
-
-
-class _Graph:
-    """A graph that was checked (`graph_check`), loaded by ONNX Runtime."""
+    shapes: Mapping[str, tuple[int, ...]]
+    table_rows: int | None
 
     def __init__(
         self,
@@ -98,9 +65,6 @@ class _Graph:
         threads: int,
         operators: frozenset[str] = frozenset(graph_check.OPERATORS),
     ) -> None:
-        """inputs, largest, operators: see `graph_check.check`. output: its name, and values for each recording."""
-        import onnxruntime
-
         self.path, (self._output, self._width) = path, output
         if not path.exists():
             raise ModelError(f"{path.parent}: no {path.name} in it. Give a folder that duetto trained or exported")
@@ -111,50 +75,66 @@ class _Graph:
             self._check_output(model)
         except ValueError as error:
             raise ModelError(f"{path}: {error}; {REPAIR}") from error
-        self.rows = next((self.shapes[n.inputs[0]][0] for n in model.nodes if n.inputs[1:] == ("words",)), None)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = _FATAL
-        try:  # From the bytes that were checked. A second attempt would print a banner on standard output.
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"], enable_fallback=False
-            )
-        except Exception as error:  # ONNX Runtime raises its own classes, which share no other base
-            raise ModelError(f"{path}: ONNX Runtime can't load it ({printable(str(error))}); {REPAIR}") from error
+        tables = (self.shapes[n.inputs[0]] for n in model.nodes if n.inputs[1:] == ("words",))
+        self.table_rows = next((shape[0] for shape in tables), None)
+        self._session = _load(path, content, threads)
 
     def _check_output(self, model: OnnxModel) -> None:
         expected = {self._output: Value(FLOAT, ("batch", self._width))}
         if dict(model.outputs) != expected or self.shapes.get(self._output) != (1, self._width):
             found = {name: (list(value.shape), self.shapes.get(name)) for name, value in model.outputs.items()}
             raise ValueError(
-                f"it gives {shortened(found, 200)}, but its description says {self._output} ['batch', {self._width}]: "
-                "they are not of one model"
+                f"its outputs are {shortened(found, 200)}, but its description requires {self._output} "
+                f"['batch', {self._width}]: they are not of one model"
             )
 
     def __call__(self, feed: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The output, (batch, values) float32, for inputs by name."""
+        """Run the graph.
+
+        Args:
+            feed: Name of an input → its value.
+
+        Returns:
+            The output, (batch, values) float32.
+
+        Raises:
+            ModelError: The graph fails, or its output is not finite.
+        """
         try:
-            answers = np.asarray(self._session.run([self._output], feed)[0])
-        except Exception as error:  # as above
-            raise ModelError(f"{self.path}: it can't answer ({printable(str(error))}); {REPAIR}") from error
+            outputs = np.asarray(self._session.run([self._output], feed)[0])
+        except Exception as error:  # as in `_load`
+            raise ModelError(f"{self.path}: it can't be run ({printable(str(error))}); {REPAIR}") from error
         batch = len(next(iter(feed.values())))
-        if answers.shape != (batch, self._width) or not (np.abs(answers) < _OVERFLOW).all():
+        if outputs.shape != (batch, self._width) or not (np.abs(outputs) < _OVERFLOW).all():
             raise ModelError(
-                f"{self.path}: it gave {answers.shape} values, of which not all are finite, or not ({batch}, "
-                f"{self._width}); {REPAIR}"
+                f"{self.path}: its output has shape {outputs.shape}, and not all are finite, or the shape is not "
+                f"({batch}, {self._width}); {REPAIR}"
             )
-        return answers
+        return outputs
 
 
-def settings(folder: Path) -> tuple[Preprocessor, float]:
-    """What training fixed for an exported system, and the temperature of its logits; the graph is not read."""
-    value = _description(folder, DESCRIPTION, _FORMAT)
-    low, high = TEMPERATURES
-    return Preprocessor.from_json(value, value.where), value.number("temperature", low=low, high=high)
+def _load(path: Path, content: bytes, threads: int) -> Any:
+    """Load the very bytes that were checked."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _FATAL
+    try:  # Without the fallback: a second attempt would print a banner on standard output.
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=False)
+    except Exception as error:  # ONNX Runtime raises its own classes, which have no other common base
+        raise ModelError(f"{path}: ONNX Runtime can't load it ({printable(str(error))}); {REPAIR}") from error
 
 
-def inputs_of(preprocessor: Preprocessor) -> dict[str, Value]:
-    """What the graph of a system reads."""
+def graph_inputs(preprocessor: Preprocessor) -> dict[str, Value]:
+    """List the inputs of a system's graph.
+
+    Args:
+        preprocessor: Of the system.
+
+    Returns:
+        Name → element type and shape.
+    """
     e = preprocessor.experiment
     inputs = {}
     if e.uses_audio:
@@ -167,28 +147,63 @@ def inputs_of(preprocessor: Preprocessor) -> dict[str, Value]:
     return inputs
 
 
-class Session:
-    """An exported emotion system, ready to answer.
+def batches_by_length(lengths: Sequence[int]) -> Iterator[np.ndarray]:
+    """Group sequences of similar lengths.
 
-    folder: holds model.onnx and model.json. threads: of ONNX Runtime; 1 is fastest for one recording.
-    preprocessor, temperature: what training fixed.
+    Args:
+        lengths: Of the sequences.
+
+    Yields:
+        Indices of the sequences of each batch, the shortest first.
     """
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), _BATCH):
+        yield order[start : start + _BATCH]
+
+
+class Session:
+    """The network of a model folder.
+
+    Args:
+        folder: Holds model.onnx and model.json.
+        threads: Of ONNX Runtime; 1 is fastest for one recording.
+
+    Attributes:
+        folder: As given.
+        preprocessor: What training fitted.
+        temperature: Of the logits, fitted on development data.
+
+    Raises:
+        ModelError: A file is missing or damaged, or they are not of one model.
+    """
+
+    folder: Path
+    preprocessor: Preprocessor
+    temperature: float
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self.folder = folder
         self.preprocessor, self.temperature = settings(folder)
-        e = self.preprocessor.experiment
+        e, vocabulary = self.preprocessor.experiment, self.preprocessor.vocabulary
         largest = {"time": e.max_frames, "n": e.max_words}
         output = ("logits", len(self.preprocessor.classes))
-        self._graph = _Graph(folder / GRAPH, inputs_of(self.preprocessor), largest, output, threads=threads)
-        if self._graph.rows not in (None, len(self.preprocessor.vocabulary)):
+        self._graph = OnnxGraph(folder / GRAPH, graph_inputs(self.preprocessor), largest, output, threads=threads)
+        if self._graph.table_rows not in (None, len(vocabulary)):
             raise ModelError(
-                f"{folder}: {GRAPH} has {self._graph.rows} rows for words, the vocabulary of {DESCRIPTION} "
-                f"{len(self.preprocessor.vocabulary)}: they are not of one model; {REPAIR}"
+                f"{folder}: {GRAPH} has {self._graph.table_rows} rows for words, the vocabulary of {DESCRIPTION} "
+                f"{len(vocabulary)}: they are not of one model; {REPAIR}"
             )
 
     def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
-        """Logits (batch, classes) float32, before the temperature, of a batch from `Preprocessor.collate`."""
+        """Classify one padded batch.
+
+        Args:
+            frames: From `Preprocessor.collate`; None for a system that does not use them.
+            words: From `Preprocessor.collate`; None for a system that does not use them.
+
+        Returns:
+            Logits (batch, classes) float32, not yet divided by the temperature.
+        """
         feed: dict[str, np.ndarray] = {}
         if frames is not None:
             feed |= {"frames": frames.values, "frame_lengths": frames.lengths}
@@ -196,14 +211,19 @@ class Session:
             feed |= {"words": words.values, "word_lengths": words.lengths}
         return self._graph(feed)
 
-    def answer(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
-        """Logits (n, classes) float32 of any number of utterances, in their order: what `Preprocessor.frames` and
-        `Preprocessor.ids` or `.vectors` gave for each."""
+    def logits_of(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
+        """Classify any number of utterances, in batches of similar lengths.
+
+        Args:
+            frames: `Preprocessor.frames` of each utterance; None for a system that does not use them.
+            words: `Preprocessor.ids` or `Preprocessor.vectors` of each; None for a system that does not use them.
+
+        Returns:
+            Logits (n, classes) float32 in the order of the utterances.
+        """
         lengths = [len(x) for x in (frames if frames is not None else words or [])]
-        answers = np.zeros((len(lengths), len(self.preprocessor.classes)), np.float32)
-        order = np.argsort(lengths, kind="stable")
-        for start in range(0, len(order), _BATCH):
-            index = order[start : start + _BATCH]
+        logits = np.zeros((len(lengths), len(self.preprocessor.classes)), np.float32)
+        for index in batches_by_length(lengths):
             batch = [None if x is None else [x[i] for i in index] for x in (frames, words)]
-            answers[index] = self.logits(*self.preprocessor.collate(*batch))
-        return answers
+            logits[index] = self.logits(*self.preprocessor.collate(*batch))
+        return logits

@@ -1,7 +1,7 @@
-"""Spoken words without PyTorch: their embeddings, and the known words that unknown ones sound most like.
+"""Spoken words without PyTorch: their embeddings, and replacing unknown words by known ones of similar sound.
 
-a word's MFCC (frames, 13) ─ SpokenEncoder ─▶ (dim,) embedding
-unknown Word, its MFCC ─ OovResolver ─▶ the known word of the nearest sound, by cosine
+a word's MFCC (frames, 13) ─ SpokenWordEncoder ─▶ (dim,) embedding
+unknown Word, its MFCC ─ OovResolver ─▶ the known word whose sound is nearest, by cosine
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..config.experiment import WIDEST
 from ..data.text import normalise
 from ..data.utterance import Utterance, Word
 from ..embeddings import vectors as word_vectors
@@ -22,69 +21,219 @@ from ..embeddings.spoken_words import Segments, word_frames
 from ..embeddings.vectors import Vectors
 from ..errors import ConfigurationError, ModelError
 from ..features.spectrogram import STEP_SECONDS
-from ..preprocessing import REPAIR, Normaliser, pad
+from ..preprocessing import REPAIR, pad
 from ..utils import files
 from ..utils.progress import Progress
 from ..utils.reading import shortened
 from . import graph_check
+from .model_folder import SOUNDS, SPOKEN_GRAPH, spoken_settings
 from .onnx_file import FLOAT, INT64, Value
-from .session import _BATCH, _LONG_WORD, _SPOKEN_FORMAT, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, _description, _Graph
+from .session import OnnxGraph, batches_by_length
 
-SOUNDS = "sounds.vec"
+EMBEDDED_AT_ONCE = 8192
+"""Spoken words that `embed` holds in memory at a time."""
+
+_LONGEST_WORD = 10_000
+"""Frames (of 10 ms) of a spoken word for which the limits of its encoder's graph are computed."""
+
+
+class SpokenWordEncoder:
+    """The encoder of a trained Speech2Vec: MFCC of a spoken word → its embedding.
+
+    Args:
+        folder: Holds spoken.onnx and spoken.json.
+        threads: Of ONNX Runtime.
+
+    Attributes:
+        folder: As given.
+        about: How it was trained.
+        dim: Values in an embedding.
+
+    Raises:
+        ModelError: A file is missing or damaged, or they are not of one model.
+    """
+
+    folder: Path
+    about: dict[str, Any]
+    dim: int
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        self.folder = folder
+        settings = spoken_settings(folder)
+        self._normaliser, self.about, self.dim = settings.normaliser, settings.about, settings.dim
+        width = len(self._normaliser.mean)
+        self._graph = OnnxGraph(
+            folder / SPOKEN_GRAPH,
+            {"frames": Value(FLOAT, ("batch", "time", width)), "lengths": Value(INT64, ("batch",))},
+            {"time": _LONGEST_WORD},
+            ("embedding", self.dim),
+            threads=threads,
+            operators=graph_check.SPOKEN_OPERATORS,
+        )
+
+    def __call__(self, words: Sequence[np.ndarray]) -> np.ndarray:
+        """Embed spoken words.
+
+        Args:
+            words: (frames, coefficients) MFCC of each word, not normalised, at least one frame.
+
+        Returns:
+            (words, dim) float32.
+
+        Raises:
+            ModelError: The number of coefficients is not the one that the encoder was trained on.
+        """
+        if wrong := {word.shape[1] for word in words} - {len(self._normaliser.mean)}:
+            raise ModelError(
+                f"{self.folder}: reads {len(self._normaliser.mean)} MFCC a frame, and was given {wrong.pop()}; {REPAIR}"
+            )
+        embedded = np.zeros((len(words), self.dim), np.float32)
+        for index in batches_by_length([len(word) for word in words]):
+            batch = [self._normaliser(words[i]) for i in index]
+            padded = pad(batch, maximum=max(map(len, batch)))
+            embedded[index] = self._graph({"frames": padded.values, "lengths": padded.lengths})
+        return embedded
 
 
 @dataclass(frozen=True)
 class OovResolver:
-    """encoder: of spoken words. sounds: word of the training part → mean of its embeddings."""
+    """Replaces out-of-vocabulary words by the training words that sound most like them.
 
-    encoder: SpokenEncoder
+    Attributes:
+        encoder: Of spoken words.
+        sounds: Training word → the mean of its embeddings.
+    """
+
+    encoder: SpokenWordEncoder
     sounds: Vectors
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> OovResolver:
-        """What `save` left in a model's folder, beside its encoder."""
-        encoder, sounds = SpokenEncoder(folder, threads=threads), word_vectors.load(folder / SOUNDS)
+        """Load a resolver.
+
+        Args:
+            folder: A model folder with sounds.vec and the encoder.
+            threads: Of ONNX Runtime.
+
+        Returns:
+            The resolver.
+
+        Raises:
+            ModelError: A file is missing or damaged, or they are not of one model.
+        """
+        encoder, sounds = SpokenWordEncoder(folder, threads=threads), word_vectors.load(folder / SOUNDS)
         if sounds.dimension != encoder.dim:
             raise ModelError(
                 f"{folder}: {SOUNDS} has vectors of {sounds.dimension} values, the encoder beside it gives "
                 f"{encoder.dim}: they are not of one model; {REPAIR}"
             )
-        if odd := [word for word in sounds.words if normalise(word) != [word]]:
-            raise ModelError(f"{folder / SOUNDS}: {shortened(odd[0])} is no word as duetto writes them; {REPAIR}")
+        if wrong := [word for word in sounds.words if normalise(word) != [word]]:
+            raise ModelError(f"{folder / SOUNDS}: {shortened(wrong[0])} is no normalised word; {REPAIR}")
         return cls(encoder, sounds)
 
     def save(self, folder: Path) -> None:
-        """Write the sounds into a model's folder; the encoder's files are copied there by whoever exports it."""
+        """Write sounds.vec; the encoder's files have to be copied separately.
+
+        Args:
+            folder: A model folder.
+        """
         word_vectors.save(self.sounds, folder / SOUNDS)
 
-    def spelled(self, words: Sequence[Word], mfcc: np.ndarray, known: Container[str]) -> tuple[Word, ...]:
-        """The words, each that is not `known` with the spelling of the training word that sounds most like it.
+    def respell(self, words: Sequence[Word], mfcc: np.ndarray, vocabulary: Container[str]) -> tuple[Word, ...]:
+        """Give each unknown word the spelling of the training word that sounds most like it.
 
-        mfcc: (frames, 13) of the recording. Words without times, or outside the recording, keep their spelling.
+        Args:
+            words: With times; words without times, or outside the recording, keep their spelling.
+            mfcc: (frames, 13) of the recording.
+            vocabulary: Known words, normalised; these keep their spelling.
+
+        Returns:
+            The words, in order.
         """
-        unknown = [i for i, word in enumerate(words) if any(t not in known for t in normalise(word.word))]
+        unknown = [i for i, word in enumerate(words) if any(t not in vocabulary for t in normalise(word.word))]
         places = {i: word_frames(words[i], len(mfcc)) for i in unknown}
-        heard = {i: mfcc[place[0] : place[1]] for i, place in places.items() if place is not None}
-        spelled = list(words)
-        for i, embedded in zip(heard, self.encoder(list(heard.values())), strict=True):
-            spelled[i] = replace(words[i], word=self.sounds.nearest(embedded, 1)[0][0])
-        return tuple(spelled)
+        frames = {i: mfcc[place[0] : place[1]] for i, place in places.items() if place is not None}
+        result = list(words)
+        for i, embedded in zip(frames, self.encoder(list(frames.values())), strict=True):
+            result[i] = replace(words[i], word=self.sounds.nearest(embedded, 1)[0][0])
+        return tuple(result)
 
 
-_EMBEDDED_AT_ONCE = 8192
+@dataclass(frozen=True)
+class SpokenWordEmbedder:
+    """Embeds every spoken word of an utterance of a corpus.
 
-
-def embed(encoder: SpokenEncoder, segments: Segments, *, progress: Progress | None = None) -> np.ndarray:
-    """The embedding of every spoken word: (words, dim) float32, in their order.
-
-    Errors: features of another kind than those that the encoder was trained on.
+    Attributes:
+        folder: Of the encoder.
+        frames: Utterance id → (frames, 13) MFCC.
+        encoder: Of spoken words.
     """
-    trained_on, given = encoder.about.get("features"), getattr(segments.frames, "key", None)
-    if trained_on and given and trained_on != given:
-        raise ModelError(f"{encoder.folder}: was trained on features {trained_on}, not on {given}; train it again")
+
+    folder: Path
+    frames: Mapping[str, np.ndarray]
+    encoder: SpokenWordEncoder = field(repr=False)
+
+    def __call__(self, utterance: Utterance) -> np.ndarray:
+        """Embed the words of an utterance.
+
+        Args:
+            utterance: Words without times, or outside the recording, have no sound and are left out.
+
+        Returns:
+            (words, dim) float32, in their order.
+        """
+        segments = Segments.of([utterance], self.frames)
+        return self.encoder([segments[i] for i in range(len(segments))])
+
+
+@dataclass(frozen=True)
+class OovReplacer:
+    """Replaces the unknown words of an utterance of a corpus; see `OovResolver`.
+
+    Attributes:
+        frames: Utterance id → (frames, 13) MFCC.
+        resolver: Of unknown words.
+    """
+
+    frames: Mapping[str, np.ndarray]
+    resolver: OovResolver
+
+    def __call__(self, utterance: Utterance, vocabulary: Container[str]) -> Utterance:
+        """Replace the words that are not in a vocabulary.
+
+        Args:
+            utterance: With the times of its words.
+            vocabulary: Known words, normalised.
+
+        Returns:
+            The utterance with known words in place of unknown ones.
+        """
+        if not utterance.words:
+            return utterance
+        words = self.resolver.respell(utterance.words, self.frames[utterance.id], vocabulary)
+        return replace(utterance, words=words)
+
+
+def embed(encoder: SpokenWordEncoder, segments: Segments, *, progress: Progress | None = None) -> np.ndarray:
+    """Embed every spoken word of a corpus.
+
+    Args:
+        encoder: Of spoken words.
+        segments: The spoken words.
+        progress: Called with the number of words done, and of all.
+
+    Returns:
+        (words, dim) float32, in their order.
+
+    Raises:
+        ModelError: The features are not those that the encoder was trained on.
+    """
+    expected, actual = encoder.about.get("features"), getattr(segments.frames, "key", None)
+    if expected and actual and expected != actual:
+        raise ModelError(f"{encoder.folder}: was trained on features {expected}, not on {actual}; train it again")
     embedded = np.empty((len(segments), encoder.dim), np.float32)
-    for start in range(0, len(segments), _EMBEDDED_AT_ONCE):
-        stop = min(start + _EMBEDDED_AT_ONCE, len(segments))
+    for start in range(0, len(segments), EMBEDDED_AT_ONCE):
+        stop = min(start + EMBEDDED_AT_ONCE, len(segments))
         embedded[start:stop] = encoder([segments[i] for i in range(start, stop)])
         if progress:
             progress(stop, len(segments))
@@ -92,11 +241,21 @@ def embed(encoder: SpokenEncoder, segments: Segments, *, progress: Progress | No
 
 
 def type_vectors(
-    encoder: SpokenEncoder, segments: Segments, *, min_count: int = 1, embedded: np.ndarray | None = None
+    encoder: SpokenWordEncoder, segments: Segments, *, min_count: int = 1, embedded: np.ndarray | None = None
 ) -> Vectors:
-    """The vector of each word type: the mean over its spoken instances; most frequent types first.
+    """Compute the vector of each word type: the mean over its spoken instances.
 
-    embedded: what `embed` gave for these segments, where it is at hand. Errors: no type occurs `min_count` times.
+    Args:
+        encoder: Of spoken words.
+        segments: The spoken words.
+        min_count: Instances that a type must have.
+        embedded: (words, dim) result of `embed` for these segments, if it has been computed already.
+
+    Returns:
+        The vectors, most frequent types first.
+
+    Raises:
+        ConfigurationError: No type has `min_count` instances.
     """
     embedded = embed(encoder, segments) if embedded is None else embedded
     counts = Counter(word for word in segments.words if word)
@@ -114,9 +273,14 @@ def type_vectors(
 
 
 def save_instances(path: Path, segments: Segments, embedded: np.ndarray) -> None:
-    """Write every spoken word with its vector to a NumPy archive (.npz), atomically.
+    """Write every spoken word with its vector to a NumPy archive, atomically.
 
-    Arrays: `utterance` and `word` (n,) text, `start` and `end` (n,) seconds, `vector` (n, dim) float32.
+    Its arrays: `utterance` and `word` (n,) text, `start` and `end` (n,) seconds, `vector` (n, dim) float32.
+
+    Args:
+        path: The archive (.npz).
+        segments: The spoken words.
+        embedded: (n, dim) result of `embed`.
     """
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -127,73 +291,3 @@ def save_instances(path: Path, segments: Segments, embedded: np.ndarray) -> None
             end=segments.last * STEP_SECONDS,
             vector=embedded,
         )
-
-
-@dataclass(frozen=True)
-class SpokenWords:
-    """Embeds every spoken word of an utterance: (words with times, dim) float32, in their order.
-
-    Words without times, or outside the recording, have no sound and are left out; an utterance of
-    none is (0, dim).
-    """
-
-    folder: Path
-    frames: Mapping[str, np.ndarray]
-    encoder: SpokenEncoder = field(repr=False)
-
-    def __call__(self, utterance: Utterance) -> np.ndarray:
-        segments = Segments.of([utterance], self.frames)
-        return self.encoder([segments[i] for i in range(len(segments))])
-
-
-@dataclass(frozen=True)
-class AlikeWords:
-    """Spells the unknown words of an utterance as known ones that sound like them; see `OovResolver`."""
-
-    frames: Mapping[str, np.ndarray]
-    alikes: OovResolver
-
-    def __call__(self, utterance: Utterance, known: Container[str]) -> Utterance:
-        if not utterance.words:
-            return utterance
-        return replace(utterance, words=self.alikes.spelled(utterance.words, self.frames[utterance.id], known))
-
-
-class SpokenEncoder:
-    """The encoder of a trained Speech2Vec: a spoken word's MFCC → its embedding.
-
-    folder: holds spoken.onnx and spoken.json. `about` is what its training noted of it.
-    """
-
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        self.folder = folder
-        value = _description(folder, SPOKEN_DESCRIPTION, _SPOKEN_FORMAT)
-        self._normaliser = Normaliser.from_json(value.record("mfcc"))
-        self.about: dict[str, Any] = dict(value.record("about"))
-        self.dim = value.record("about").record("config").integer("dim", low=1, high=WIDEST)
-        width = len(self._normaliser.mean)
-        inputs = {"frames": Value(FLOAT, ("batch", "time", width)), "lengths": Value(INT64, ("batch",))}
-        self._graph = _Graph(
-            folder / SPOKEN_GRAPH,
-            inputs,
-            {"time": _LONG_WORD},
-            ("embedding", self.dim),
-            threads=threads,
-            operators=graph_check.SPOKEN_OPERATORS,
-        )
-
-    def __call__(self, words: Sequence[np.ndarray]) -> np.ndarray:
-        """words: each (frames, features) MFCC, not normalised, at least one frame → (words, dim) float32."""
-        if odd := {word.shape[1] for word in words} - {len(self._normaliser.mean)}:
-            raise ModelError(
-                f"{self.folder}: reads {len(self._normaliser.mean)} MFCC a frame, and was given {odd.pop()}; {REPAIR}"
-            )
-        embedded = np.zeros((len(words), self.dim), np.float32)
-        order = np.argsort([len(word) for word in words], kind="stable")
-        for start in range(0, len(order), _BATCH):
-            index = order[start : start + _BATCH]
-            batch = [self._normaliser(words[i]) for i in index]
-            padded = pad(batch, maximum=max(map(len, batch)))
-            feed = {"frames": padded.values, "lengths": padded.lengths}
-            embedded[index] = self._graph(feed)
-        return embedded

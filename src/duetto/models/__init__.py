@@ -1,1 +1,1 @@
-
+"""The PyTorch models: emotion recognition and Speech2Vec. Their ONNX twins are in `models.onnx`."""

@@ -1,22 +1,22 @@
-"""All time steps of an LSTM, forward and backward, on packed sequences.
+"""All time steps of an LSTM on the CPU, forward and backward, on packed sequences.
 
     i, f, o = σ(…)   g = tanh(…)   of  x·W + (m ∘ h at t−1)·R + b      (m: recurrent dropout)
     c = f ∘ c at t−1 + i ∘ g       h = o ∘ tanh(c)
 
-(Hochreiter & Schmidhuber 1997; Gers et al. 2000.) The products are as fast as the machine; all else is kept
-out of their way:
+(Hochreiter & Schmidhuber 1997; Gers et al. 2000.) The matrix products dominate the time; everything else adds as
+little as possible:
 
 - both directions are one batched product, and the input is projected for all steps at once, into the buffer
-  in which the gates are then made;
-- the three sigmoids lie side by side, and every step writes into buffers that were made before the loop;
+  in which the gates are then computed;
+- the three sigmoids are adjacent, and every step writes into buffers that are allocated before the loop;
 - the backward pass is written by hand, so autograd keeps no graph of time steps, and the gradient of each
-  weight is one product after the loop instead of one a step.
+  weight is one product after the loop instead of one per step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,35 +26,61 @@ _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
+class Weights(NamedTuple):
+    """The parameters of D directions; gates in the order i, f, g, o.
+
+    Attributes:
+        input: (D, features, 4·hidden).
+        recurrent: (D, hidden, 4·hidden).
+        bias: (D, 4·hidden).
+    """
+
+    input: Tensor
+    recurrent: Tensor
+    bias: Tensor
+
+
+def recur(x: Tensor, weights: Weights, mask: Tensor | None, counts: Sequence[int]) -> Tensor:
+    """Compute the states of D directions on the CPU.
+
+    Args:
+        x: (D, rows, features) sequences as `_packing.Packing` lays them out; one copy per direction, in its own order.
+        weights: Of the LSTM.
+        mask: (D, batch, hidden) factors of h before its product, in packed order; None for no dropout.
+        counts: Sequences that reach each step.
+
+    Returns:
+        (D, rows, hidden), each row next to the row of x that it read.
+    """
+    states: Tensor = Recurrence.apply(x, *weights, mask, counts)  # type: ignore[assignment]
+    return states
+
+
 class _Gates:
-    """Views of a buffer (D, rows, 4·hidden) of gates in the order i, f, o, g: for each, one view a step."""
+    """Views of a buffer (D, rows, 4·hidden) of gates in the order i, f, o, g: for each gate, one view per step."""
 
     def __init__(self, buffer: Tensor, counts: Sequence[int]) -> None:
         hidden = buffer.shape[-1] // 4
-        self.all = steps(buffer, counts)
-        self.sigmoids = steps(buffer[..., : 3 * hidden], counts)
-        self.i, self.f, self.o, self.g = (steps(part, counts) for part in buffer.split(hidden, -1))
+        self.all = _steps(buffer, counts)
+        self.sigmoids = _steps(buffer[..., : 3 * hidden], counts)
+        self.i, self.f, self.o, self.g = (_steps(part, counts) for part in buffer.split(hidden, -1))
 
 
-def steps(buffer: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
-    """buffer (D, rows, …) as one view (D, counts[t], …) a step."""
+def _steps(buffer: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
+    """Split a buffer (D, rows, …) into one view (D, counts[t], …) per step."""
     return buffer.split(list(counts), 1)
 
 
-def swap(parameter: Tensor) -> Tensor:
-    """Gates on the last axis from i, f, g, o to i, f, o, g, or back."""
+def _swap(parameter: Tensor) -> Tensor:
+    """Reorder the gates on the last axis from i, f, g, o to i, f, o, g, or back."""
     i, f, third, fourth = parameter.chunk(4, -1)
     return torch.cat((i, f, fourth, third), -1)
 
 
 class Recurrence(torch.autograd.Function):
-    """States of every step, for D directions: (D, rows, hidden).
+    """The function behind `recur`, with its gradient.
 
-    x (D, rows, features): sequences as `packing.Packing` lays them out, `counts` to a step.
-    weight_input (D, features, 4·hidden), weight_recurrent (D, hidden, 4·hidden), bias (D, 4·hidden): gates in
-    the order i, f, g, o. mask (D, batch, hidden) or None: factors of h before its product, in packed order.
-
-    The recurrence is computed in the precision of the weights; under autocast the projection of x is in less.
+    The recurrence is computed in the precision of the weights; under autocast the projection of x uses the lower one.
     """
 
     @staticmethod
@@ -67,12 +93,26 @@ class Recurrence(torch.autograd.Function):
         mask: Tensor | None,
         counts: Sequence[int],
     ) -> Tensor:
-        weight_input, weight, bias = swap(weight_input), swap(weight_recurrent), swap(bias)
+        """Compute the states of every step.
+
+        Args:
+            ctx: Keeps what the backward pass needs.
+            x: See `recur`.
+            weight_input: See `Weights.input`.
+            weight_recurrent: See `Weights.recurrent`.
+            bias: See `Weights.bias`.
+            mask: See `recur`.
+            counts: See `recur`.
+
+        Returns:
+            (D, rows, hidden).
+        """
+        weight_input, weight, bias = _swap(weight_input), _swap(weight_recurrent), _swap(bias)
         gates = torch.baddbmm(bias[:, None], x, weight_input).to(weight.dtype)
         cells = gates.new_empty(*x.shape[:2], weight.shape[1])
         squashed, states, recurrent = (torch.empty_like(cells) for _ in range(3))
         gate = _Gates(gates, counts)
-        c, tanh_c, h, fed = (steps(buffer, counts) for buffer in (cells, squashed, states, recurrent))
+        c, tanh_c, h, fed = (_steps(buffer, counts) for buffer in (cells, squashed, states, recurrent))
         for t, n in enumerate(counts):
             if t:
                 before = h[t - 1][:, :n]
@@ -91,7 +131,16 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_states: Tensor):  # type: ignore[override]
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """Compute the gradient of every argument of `forward`.
+
+        Args:
+            ctx: Of the forward pass.
+            grad_states: (D, rows, hidden).
+
+        Returns:
+            The gradients of x, weight_input, weight_recurrent and bias; None for the others.
+        """
         x, weight_input, weight, mask, gates, cells, squashed, recurrent = ctx.saved_tensors
         grad_gates = _through_time(ctx.counts, grad_states, weight, mask, gates, cells, squashed)
         x = x.to(grad_gates.dtype)
@@ -102,7 +151,7 @@ class Recurrence(torch.autograd.Function):
         first = ctx.counts[0]
         grad_weight = torch.bmm(recurrent[:, first:].transpose(1, 2), grad_gates[:, first:])
         grad_input = torch.bmm(x.transpose(1, 2), grad_gates)
-        return grad_x, swap(grad_input), swap(grad_weight), swap(grad_gates.sum(1)), None, None
+        return grad_x, _swap(grad_input), _swap(grad_weight), _swap(grad_gates.sum(1)), None, None
 
 
 def _through_time(
@@ -114,18 +163,18 @@ def _through_time(
     cells: Tensor,
     squashed: Tensor,
 ) -> Tensor:
-    """The gradient of what went into the gates, (D, rows, 4·hidden), from that of the states."""
+    """Gradient with respect to the gates' pre-activations, (D, rows, 4·hidden), from that of the states."""
     grad_gates = torch.empty_like(gates)
     gate, grad = _Gates(gates, counts), _Gates(grad_gates, counts)
-    c, tanh_c, given = (steps(buffer, counts) for buffer in (cells, squashed, grad_states))
+    c, tanh_c, incoming = (_steps(buffer, counts) for buffer in (cells, squashed, grad_states))
     transposed = weight.transpose(1, 2).contiguous()
-    # Of each sequence: what later steps send back. A row is zero until its sequence's last step is reached.
+    # Gradients from later steps, one row per sequence; zero until the sequence's last step is reached.
     all_h = cells.new_zeros(len(cells), counts[0], cells.shape[-1])
     all_c, scratch = torch.zeros_like(all_h), torch.empty_like(all_h)
     for t in range(len(counts) - 1, -1, -1):
         n = counts[t]
         grad_h, grad_c, through = all_h[:, :n], all_c[:, :n], scratch[:, :n]
-        grad_h.add_(given[t])
+        grad_h.add_(incoming[t])
         torch.mul(grad_h, tanh_c[t], out=grad.o[t])
         torch.mul(grad_h, gate.o[t], out=through)
         grad_c.add_(_tanh_backward(through, tanh_c[t], grad_input=through))

@@ -14,19 +14,30 @@ from torch import Tensor
 
 
 class Packing:
-    """Where each step of each sequence lies. lengths (batch,): from 1 to `time`, steps of the padded batch.
+    """The place of each step of each sequence in the packed rows.
 
-    counts: sequences that reach each step, never growing. Lengths are trusted, and no error names a wrong one. On
-    the CPU a length beyond `time` is an IndexError here. A length of 0 has no row: `pack` and `mirrored` skip it,
-    `pad` fills it with zeros, and `last` fails: IndexError, or RuntimeError where all lengths are 0.
+    Lengths are not validated. On the CPU a length beyond `time` raises IndexError here. A length of 0 has no row:
+    `pack` and `mirrored` skip it, `pad` fills it with zeros, and `last` raises IndexError, or RuntimeError if all
+    lengths are 0.
+
+    Args:
+        lengths: (batch,) from 1 to `time`.
+        time: Steps of the padded batch.
+
+    Attributes:
+        counts: Number of sequences that reach each step, never increasing.
+        shape: (batch, time).
     """
+
+    counts: list[int]
+    shape: tuple[int, int]
 
     def __init__(self, lengths: Tensor, time: int) -> None:
         longest_first, order = lengths.sort(descending=True, stable=True)
         reached = longest_first > torch.arange(time, device=lengths.device)[:, None]  # (time, batch)
         step, rank = reached.nonzero(as_tuple=True)
         per_step = reached.sum(1)
-        self.counts: list[int] = [n for n in per_step.tolist() if n]
+        self.counts = [n for n in per_step.tolist() if n]
         self.shape = (len(lengths), time)
         block = per_step.cumsum(0) - per_step  # the first row of each step
         at_end = longest_first - 1
@@ -36,23 +47,58 @@ class Packing:
         self._last = torch.empty_like(order).scatter_(0, order, block[at_end] + torch.arange(len(order)).to(order))
 
     def pack(self, x: Tensor) -> Tensor:
-        """x (batch, time, features) → (rows, features)."""
+        """Remove the padding.
+
+        Args:
+            x: (batch, time, features).
+
+        Returns:
+            (rows, features).
+        """
         return x.flatten(0, 1).index_select(0, self._source)
 
     def mirrored(self, packed: Tensor) -> Tensor:
-        """packed (rows, features) with every sequence reversed; its own inverse."""
+        """Reverse every sequence; its own inverse.
+
+        Args:
+            packed: (rows, features).
+
+        Returns:
+            (rows, features).
+        """
         return packed.index_select(0, self._mirror)
 
     def pad(self, packed: Tensor) -> Tensor:
-        """The inverse of `pack`, zero where there is padding."""
+        """Invert `pack`.
+
+        Args:
+            packed: (rows, features).
+
+        Returns:
+            (batch, time, features), zero in the padding.
+        """
         batch, time = self.shape
         padded = packed.new_zeros(batch * time, packed.shape[1]).index_copy(0, self._source, packed)
         return padded.view(batch, time, -1)
 
     def spread(self, values: Tensor) -> Tensor:
-        """values (…, batch, n), sequences longest first as the rows of a step are → (…, rows, n), one for each row."""
+        """Repeat a value of each sequence for each of its rows.
+
+        Args:
+            values: (…, batch, n), sequences longest first.
+
+        Returns:
+            (…, rows, n).
+        """
         return values.index_select(-2, self._rank)
 
     def last(self, packed: Tensor) -> Tensor:
-        """The last step of every sequence: (…, rows, features) → (…, batch, features)."""
+        """Select the last step of every sequence.
+
+        Args:
+            packed: (…, rows, features).
+
+        Returns:
+            (…, batch, features).
+        """
         return packed.index_select(-2, self._last)

@@ -1,9 +1,9 @@
-"""Convolutional encoders of sound: raw samples, or a spectrogram, of any length (see `convolutions.STACKS`).
+"""Convolutional encoders of raw samples or a spectrogram, for input of any length (see `config.cnn_stacks.STACKS`).
 
     frames (batch, time, values) ─ convolutions, ReLU, poolings ─ mean over time ─ dense ─▶ (batch, dense)
 
-The published networks read images of one size, flattened at the end. Here the mean over the real steps takes the
-place of the flattening, so that an utterance is heard to its own end whatever its length.
+The published networks read images of one size and flatten their output. Here the mean over the real steps replaces
+the flattening, so that every utterance is read to its end, whatever its length.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ from ..errors import ModelError
 class ConvolutionalEncoder(nn.Module):
     """The layers of a `Stack`, the mean over time, a dense layer with ReLU, dropout.
 
-    values: numbers in a frame. A sequence of length 0 is read as one frame of zeros. Convolutions start as He et al.
-    2015 propose for ReLU (normal, variance 2 / inputs), biases at zero.
+    A sequence of length 0 is read as one frame of zeros. Convolutions are initialised as He et al. 2015 propose for
+    ReLU (normal, variance 2 / inputs), biases with zero.
+
+    Args:
+        stack: The layers.
+        values: Values in a frame.
+        dense: Units of the dense layer.
+        dropout: Share of its outputs that is dropped in training.
     """
 
     def __init__(self, stack: Stack, values: int, dense: int, dropout: float) -> None:
@@ -34,12 +40,28 @@ class ConvolutionalEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """x (batch, time, values), lengths (batch,) → (batch, dense)."""
+        """Encode a batch.
+
+        Args:
+            x: (batch, time, values).
+            lengths: (batch,) frames of each sequence.
+
+        Returns:
+            (batch, dense).
+        """
         maps, steps = self.maps(x, lengths)
         return self.dropout(torch.relu(self.dense(maps.sum(-1) / steps[:, None])))
 
     def maps(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """What the layers give: (batch, channels · bands, steps), zero beyond each length, and lengths in steps."""
+        """Compute the feature maps before the mean over time.
+
+        Args:
+            x: (batch, time, values).
+            lengths: (batch,) frames of each sequence.
+
+        Returns:
+            Maps (batch, channels · bands, steps), zero beyond each length, and the lengths (batch,) in steps.
+        """
         if self.stack.image:
             x = x.transpose(1, 2)[:, None].expand(-1, self.stack.copies, -1, -1)  # (batch, copies, bands, time)
         else:
@@ -56,9 +78,14 @@ class ConvolutionalEncoder(nn.Module):
         return x.flatten(1, -2), lengths
 
     def start_from(self, tensors: Mapping[str, Tensor], where: str) -> None:
-        """Copy the convolutions' weights from tensors of the same names, such as torchvision's; others are ignored.
+        """Copy the convolutions' weights from tensors of the same names, such as torchvision's.
 
-        `ModelError`, opened by `where`, for one that is missing or of another shape.
+        Args:
+            tensors: Name → tensor; names that this encoder does not have are ignored.
+            where: Where they come from; opens the error message.
+
+        Raises:
+            ModelError: A tensor is missing or has another shape.
         """
         own = self.features.state_dict(prefix="features.")
         wrong = [
@@ -74,7 +101,7 @@ class ConvolutionalEncoder(nn.Module):
 
 
 def _layers(stack: Stack) -> list[nn.Module]:
-    """PyTorch's layers; padding in time is left to `forward`, which knows the lengths."""
+    """PyTorch's layers; `ConvolutionalEncoder.maps` pads the time axis itself, since padding depends on the lengths."""
     modules: list[nn.Module] = []
     channels = stack.copies
     for layer in stack.layers:
@@ -95,6 +122,6 @@ def _layers(stack: Stack) -> list[nn.Module]:
 
 
 def _masked(x: Tensor, lengths: Tensor) -> Tensor:
-    """x (batch, …, time), zero from each sequence's length on."""
+    """Set x (batch, …, time) to zero from each sequence's length on."""
     real = torch.arange(x.shape[-1], device=x.device) < lengths[:, None]
     return x * real.view(len(x), *(1,) * (x.dim() - 2), -1)

@@ -2,13 +2,13 @@
 
     a spoken word (frames, 13 MFCC) ─ BiLSTM ─▶ z (dim)  ─ one shared LSTM ─▶ the MFCC of its neighbours
 
-Skip-gram: z of the centre word must predict each of the 2k words around it. CBOW: the summed z of the
-neighbours must predict the centre. The decoder is conditioned on z at every step. After training, z is the
-embedding: of one spoken instance by itself, of a word type as the mean over its instances.
+Skip-gram: predict each of the 2k neighbours from z of the centre word. CBOW: predict the centre word from the summed z
+of its neighbours. The decoder is conditioned on z at every step. After training, z is the embedding: of one spoken
+instance by itself, of a word type as the mean over its instances.
 
-Without teacher forcing the decoder sees z alone, so what it says is the same for every neighbour of a
-centre: it is computed once and compared with all of them. With it (`teacher_forcing`, not stated in the
-published recipe) every neighbour is decoded by itself, all neighbours of a batch together.
+Without teacher forcing the decoder sees z alone, so its output is the same for every neighbour of a centre: it is
+computed once and compared with all of them. With teacher forcing (not stated in the published recipe) every neighbour
+is decoded by itself, all neighbours of a batch together.
 """
 
 from __future__ import annotations
@@ -25,9 +25,18 @@ from .lstm import LSTM, BiLSTM
 
 @dataclass(frozen=True)
 class Speech2VecConfig:
-    """dim: of the embedding, even (half for each direction). n_features: MFCC a frame. objective:
-    `skipgram` or `cbow`. decoder: hidden units of the decoder. teacher_forcing: feed the decoder the
-    true previous frame."""
+    """Shape of a `Speech2Vec`.
+
+    Attributes:
+        dim: Values in an embedding, even: half for each direction.
+        n_features: MFCC per frame.
+        objective: `skipgram` or `cbow`.
+        decoder: Hidden units of the decoder.
+        teacher_forcing: Whether the decoder is fed the true previous frame.
+
+    Raises:
+        ConfigurationError: A value is not valid.
+    """
 
     dim: int = 50
     n_features: int = 13
@@ -37,7 +46,7 @@ class Speech2VecConfig:
 
     def __post_init__(self) -> None:
         if self.objective not in ("skipgram", "cbow"):
-            raise ConfigurationError(f"objective {self.objective!r} is not known; choose skipgram or cbow")
+            raise ConfigurationError(f"objective {self.objective!r} is not valid; choose skipgram or cbow")
         if self.dim < 2 or self.dim % 2:
             raise ConfigurationError(f"dim = {self.dim} is not valid; an even number is needed, half per direction")
         if self.decoder < 1:
@@ -45,10 +54,15 @@ class Speech2VecConfig:
 
 
 class SpokenBatch(NamedTuple):
-    """Words of one batch and who is whose neighbour. A tuple, which Fabric can take apart for mixed precision.
+    """The words of one batch and which of them are neighbours. A tuple, as Fabric needs it for mixed precision.
 
-    inputs (n, time, features), input_lengths (n,): words to encode. targets (m, time', features),
-    target_lengths (m,): words to decode. source, target (pairs,): input i must help to predict target j.
+    Attributes:
+        inputs: (n, time, features) words to encode.
+        input_lengths: (n,) their frames.
+        targets: (m, time', features) words to decode.
+        target_lengths: (m,) their frames.
+        source: (pairs,) number of an input.
+        target: (pairs,) number of the target that this input helps to predict.
     """
 
     inputs: Tensor
@@ -60,7 +74,11 @@ class SpokenBatch(NamedTuple):
 
 
 class Speech2Vec(nn.Module):
-    """Encoder and decoder; `encode` is what remains after training."""
+    """Encoder and decoder; prediction needs `encode` alone.
+
+    Args:
+        config: The architecture.
+    """
 
     def __init__(self, config: Speech2VecConfig) -> None:
         super().__init__()
@@ -70,13 +88,27 @@ class Speech2Vec(nn.Module):
         self.output = nn.Linear(config.decoder, config.n_features)
 
     def encode(self, words: Tensor, lengths: Tensor) -> Tensor:
-        """words (n, time, features), lengths (n,) ≥ 1 → embeddings (n, dim)."""
+        """Embed words.
+
+        Args:
+            words: (n, time, features).
+            lengths: (n,) ≥ 1.
+
+        Returns:
+            (n, dim).
+        """
         return self.encoder.last(words, lengths)
 
     def forward(self, batch: SpokenBatch) -> Tensor:
-        """Mean squared error over real frames only, of all pairs: a scalar.
+        """Compute the mean squared error over the real frames of all pairs.
 
-        Padding never counts. Every frame of every pair weighs the same, as in Σ‖x−y‖² of the paper.
+        Padding does not count. Every frame of every pair has the same weight, as in Σ‖x−y‖² of the paper.
+
+        Args:
+            batch: Words and pairs.
+
+        Returns:
+            A scalar.
         """
         z = self.encode(batch.inputs, batch.input_lengths)
         if self.config.objective == "cbow":
@@ -95,16 +127,16 @@ class Speech2Vec(nn.Module):
         return self.output(self.decoder(inputs))
 
     def _error(self, z: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-        """One decoding a target."""
-        said = self._decode(z, targets.shape[1], targets if self.config.teacher_forcing else None)
+        """Error of decoding each target by itself."""
+        decoded = self._decode(z, targets.shape[1], targets if self.config.teacher_forcing else None)
         real = _real(lengths, targets)
-        return ((said - targets).square().mean(-1) * real).sum() / real.sum()
+        return ((decoded - targets).square().mean(-1) * real).sum() / real.sum()
 
     def _shared_error(self, z: Tensor, batch: SpokenBatch) -> Tensor:
-        """One decoding an input, compared with all its targets.
+        """Error of decoding each input once and comparing it with all its targets.
 
-        Σ over pairs of (y − x)² is taken from the per-step counts, sums and sums of squares of each
-        input's targets, so no pair is ever laid out by itself: c·y² − 2·y·Σx + Σx².
+        Σ over pairs of (y − x)² is computed from the per-step counts, sums and sums of squares of each
+        input's targets, so pairs are never materialised: c·y² − 2·y·Σx + Σx².
         """
         time, n = batch.targets.shape[1], len(z)
         real = _real(batch.target_lengths, batch.targets)
@@ -119,5 +151,5 @@ class Speech2Vec(nn.Module):
 
 
 def _real(lengths: Tensor, frames: Tensor) -> Tensor:
-    """(n, time), of the type of `frames` (n, time, features): 1 where a frame is real, 0 where it is padding."""
+    """(n, time), of the dtype of `frames` (n, time, features): 1 for real frames, 0 for padding."""
     return (torch.arange(frames.shape[1], device=lengths.device) < lengths[:, None]).to(frames.dtype)

@@ -1,1 +1,1 @@
-"""Long jobs of one command: the demo, the paper's tables."""
+"""Long jobs behind one command: the demo, and the paper's tables."""

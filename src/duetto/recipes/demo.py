@@ -1,20 +1,20 @@
-"""The main job from end to end, on a small corpus of synthetic speech that it writes itself.
+"""The whole pipeline on a small corpus of synthetic speech: corpus, features, training, report, prediction.
 
-    corpus ─ doctor ─▶ manifest ─ features ─▶ systems × seeds ─▶ report.html ─▶ one recording recognised
+    corpus ─ validate ─▶ manifest ─ features ─▶ systems × seeds ─▶ report.html ─▶ one recording recognised
 
-The corpus plants what can be known from the voice, from the words, and from both, so that every figure
+How much of the emotion the audio, the words, and both together carry is part of the synthesis, so that every figure
 stands beside the best one possible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import corpora, report, runs, splits, synthetic
-from ..asr.annotate import find_words, language_of
-from ..asr.engines import Engine
+from ..asr.annotate import find_words, language_model_of
+from ..asr.engines import RecogniserConfig
 from ..config import experiment
 from ..corpora import validate
 from ..data.labels import classes
@@ -24,9 +24,9 @@ from ..errors import ConfigurationError, CorpusError
 from ..evaluation import SystemResult
 from ..experiments.rescore import rescore
 from ..experiments.runner import run_systems
-from ..experiments.workspace import Step, Workspace, silent
+from ..experiments.workspace import StepProgress, Workspace, silent
 from ..inference.recogniser import Prediction, Recogniser
-from ..report import run_summary
+from ..report import ScoredResults, run_summary
 from ..splits import Fold
 from ..training.word_embeddings import EmbeddingConfig
 
@@ -41,20 +41,33 @@ DEMO_SYSTEMS = (
     "fusion-spoken",
     "fusion-random",
 )
-FOUND = {"recognise": ("fusion-speech2vec", "fusion-spoken"), "segment": ("embedding-spoken", "fusion-spoken")}
-"""Way of finding words → systems that are scored with them, beside the words of the corpus."""
+"""Systems that are trained."""
+
+RESCORED = {
+    "recognise": ("recognised", ("fusion-speech2vec", "fusion-spoken")),
+    "segment": ("segmented", ("embedding-spoken", "fusion-spoken")),
+}
+"""Way of finding words in audio → its name in tables, and the systems that are scored with these words too."""
 
 PROTOCOL = "session5"
-SPEECH2VEC_EPOCHS, PATIENCE = 5, 5
+SPEECH2VEC_EPOCHS = 5
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo leaves: results of systems and controls, best possible UA in percent on the written
-    test utterances, the report, and a recording (`_example`) with its label, the best possible decisions from what is
-    planted in its voice, its words and both, and the answer of the fusion system."""
+    """What the demo produced.
 
-    results: tuple[SystemResult, ...]
+    Attributes:
+        scored: Results of systems and controls.
+        ceilings: Best possible UA in percent on these test utterances, from the `audio`, the `words` and `both`.
+        report: The HTML report.
+        recording: An example: the first test utterance whose emotion needs audio and words (`_example`).
+        label: The emotion of the example.
+        decisions: Best possible decision on the example from its `audio`, its `words` and `both`.
+        prediction: Answer of the fusion system on the example.
+    """
+
+    scored: ScoredResults
     ceilings: dict[str, float]
     report: Path
     recording: Path
@@ -71,83 +84,99 @@ def run(
     seed: int = 0,
     epochs: int | None = None,
     workers: int = 2,
-    step: Step = silent,
+    step: StepProgress = silent,
 ) -> Demo:
-    """Write, train, evaluate, recognise; everything lands in `out`. Resumable, as its parts are."""
+    """Synthesise a corpus, train the systems, write the report, and recognise one recording.
+
+    Args:
+        out: Folder to write to; the same call resumes it.
+        size: Number of utterances.
+        seeds: Trainings of each system.
+        seed: Seed of the corpus, and the first seed of the trainings.
+        epochs: Epochs of each training; None leaves each system's own.
+        workers: Processes that train side by side.
+        step: Receives the description of each step.
+
+    Returns:
+        Results, report and example.
+
+    Raises:
+        ConfigurationError: `out` holds a corpus of another size or seed.
+        CorpusError: The corpus in `out` is damaged.
+        MissingExtraError: A package of the extras `train` or `synth` is not installed.
+    """
+    report.require_html()
     tree = out / "corpus"
+    utterances = _corpus(tree, size, seed, step)
+    write_manifest(out / "manifest.jsonl", utterances)
+    folds = splits.folds(PROTOCOL, utterances)
+    changes = {} if epochs is None else {"epochs": epochs}
+    systems = [experiment.load(name, **changes) for name in DEMO_SYSTEMS]
+    folders = [out / "runs" / system.name for system in systems]
+    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), progress=step)
+    numbers = range(seed, seed + seeds)
+    results = run_systems(systems, utterances, PROTOCOL, folders, workspace, seeds=numbers, workers=workers)
+    results += _with_found_words(out, folds[0], workspace, workers, step)
+    results += run_summary.controls(folds, classes("four"))
+    scored = report.score(results)
+    ceilings = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
+    page = _write_report(out / "report.html", scored, folders, ceilings)
+    example, decisions = _example(tree, folds[0].test)
+    prediction = Recogniser(out / "runs" / "fusion-speech2vec")(example.audio)
+    return Demo(scored, ceilings, page, example.audio, str(example.label), decisions, prediction)
+
+
+def _write_report(page: Path, scored: ScoredResults, folders: Sequence[Path], ceilings: Mapping[str, float]) -> Path:
+    results, findings = [system.result for system in scored], run_summary.findings_of(folders)
+    context = run_summary.report_context(runs.read(folders[-1]), results, findings=findings)
+    report.write(page, scored, ceilings=ceilings, **context)
+    return page
+
+
+def _corpus(tree: Path, size: int, seed: int, step: StepProgress) -> list[Utterance]:
+    """Synthesise the corpus, or read the one that is there."""
     if not synthetic.is_complete(tree):
-        synthetic.write(tree, size=size, seed=seed, progress=step("speak a synthetic corpus"))
+        synthetic.write(tree, size=size, seed=seed, progress=step("synthesise a corpus"))
     marker = synthetic.read_marker(tree)
     if (marker.get("size"), marker.get("seed")) != (size, seed):
         raise ConfigurationError(
             f"{tree} holds {marker.get('size')} utterances of seed {marker.get('seed')}, not {size} of {seed}; "
             "choose another folder, or the same options to go on"
         )
-    checkup = validate.check("synthetic", tree, progress=step("examine it"))
-    if not checkup.healthy:
-        raise CorpusError(f"{tree}: {checkup.errors[0].detail}. Delete {out} and run the demo again")
-    utterances = [u for u in corpora.load("synthetic", tree) if u.label is not None]
-    write_manifest(out / "manifest.jsonl", utterances)
-    folds = splits.folds(PROTOCOL, utterances)
-    systems = [
-        experiment.load(name) if epochs is None else experiment.load(name, epochs=epochs) for name in DEMO_SYSTEMS
-    ]
-    workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), step=step)
-    results = run_systems(
-        systems,
-        utterances,
-        PROTOCOL,
-        [out / "runs" / system.name for system in systems],
-        workspace,
-        seeds=range(seed, seed + seeds),
-        workers=workers,
-    )
-    results += _with_found_words(out, folds, workspace, workers, step)
-    results += run_summary.controls(folds, classes("four"))
-    best = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
-    page = out / "report.html"
-    described = runs.read(out / "runs" / DEMO_SYSTEMS[-1])
-    context = run_summary.report_context(
-        described,
-        results,
-        findings=run_summary.findings_of([out / "runs" / system.name for system in systems]),
-    )
-    report.write(page, results, ceilings=best, **context)
-    example, decisions = _example(tree, folds[0].test)
-    prediction = Recogniser(out / "runs" / "fusion-speech2vec")(example.audio)
-    return Demo(tuple(results), best, page, example.audio, str(example.label), decisions, prediction)
+    validation = validate.check("synthetic", tree, progress=step("validate it"))
+    if not validation.healthy:
+        raise CorpusError(f"{tree}: {validation.errors[0].detail}. Delete {tree.parent} and run the demo again")
+    return [u for u in corpora.load("synthetic", tree) if u.label is not None]
 
 
 def _example(tree: Path, test: Sequence[Utterance]) -> tuple[Utterance, dict[str, str]]:
-    """The first test utterance, by id, whose emotion the best possible decision finds from voice and words together
-    but not from the voice alone: what fusion is for. Decisions: see `synthetic.oracle_decisions`.
+    """Choose the first test utterance, by id, for which the best possible decision is right from audio and words
+    together but wrong from the audio alone; return it with its decisions (`synthetic.oracle_decisions`).
 
-    No answer of a system enters the choice, so the example may be one that it gets wrong.
+    The choice uses no answer of a system, so the example may be one that the system gets wrong.
     """
-    planted = synthetic.oracle_decisions(tree)
+    oracle = synthetic.oracle_decisions(tree)
     ordered = sorted(test, key=lambda utterance: utterance.id)
-    found = [(u, planted[u.id][1]) for u in ordered if u.id in planted]
-    fitting = [(u, d) for u, d in found if d["both"] == u.label != d["audio"]]
-    return (fitting or found)[0]
+    candidates = [(u, oracle[u.id][1]) for u in ordered if u.id in oracle]
+    needs_both = [(u, d) for u, d in candidates if d["both"] == u.label != d["audio"]]
+    return (needs_both or candidates)[0]
 
 
 def _with_found_words(
-    out: Path, folds: Sequence[Fold], workspace: Workspace, workers: int, step: Step
+    out: Path, fold: Fold, workspace: Workspace, workers: int, step: StepProgress
 ) -> list[SystemResult]:
-    """The fusion systems again, on words that nobody wrote down: recognised, and merely segmented."""
-    (fold,) = folds
+    """Score systems on words found in the test audio instead of the transcripts: recognised, or only segmented."""
     results = []
-    for by, systems in FOUND.items():
-        engine = Engine(language=language_of(fold.train)) if by == "recognise" else None
+    for by, (name, systems) in RESCORED.items():
+        asr = RecogniserConfig(language=language_model_of(fold.train)) if by == "recognise" else None
         words, _ = find_words(
             fold.test,
             by=by,
-            engine=engine,
+            asr=asr,
             workers=workers,
             cache_folder=out / "cache" / "words",
             progress=step(f"{by} words"),
         )
-        name = {"recognise": "recognised", "segment": "segmented"}[by]
         write_manifest(out / f"test-{name}.jsonl", words)
         results += [rescore(out / "runs" / system, words, workspace, name) for system in systems]
     return results

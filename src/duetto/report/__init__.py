@@ -1,9 +1,10 @@
 """Results → one HTML file to open, print and send; the same as Markdown and as JSON.
 
-    [SystemResult, …] ─▶ write ─▶ report.html (no script, no request to anywhere)
-                      ─▶ markdown ─▶ text     ─▶ tables ─▶ tables.json
+    [SystemResult, …] ─ score ─▶ ScoredResults ─ write ────▶ report.html (no script, no request to anywhere)
+                                               ─ markdown ─▶ text
+                                               ─ tables ───▶ tables.json
 
-UA, WA and macro-F1 are in percent throughout.
+UA, WA and macro-F1 are in percent throughout. Only `write` needs Jinja2.
 """
 
 from __future__ import annotations
@@ -12,21 +13,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..evaluation import RESAMPLES, SystemResult
+from ..evaluation import SystemResult
 from ..utils import files
-from .comparison import checked, compare, score, with_leader
-from .html import Content, render
+from .comparison import compare
+from .page import Page
+from .rendering import render, require_html
+from .scores import ScoredResult, ScoredResults, score
 from .sections import Section, Table
 from .tables import markdown, record, significance, tables
 
-__all__ = ["Section", "Table", "markdown", "record", "significance", "tables", "write"]
-
-_EVERY_PAIR: Mapping[str, Sequence[str]] = {"Paired tests": ()}
+__all__ = [
+    "ScoredResult",
+    "ScoredResults",
+    "Section",
+    "Table",
+    "markdown",
+    "record",
+    "require_html",
+    "score",
+    "significance",
+    "tables",
+    "write",
+]
 
 
 def write(
     path: str | Path,
-    results: Sequence[SystemResult],
+    results: Sequence[SystemResult] | ScoredResults,
     *,
     title: str,
     protocol: Mapping[str, Any],
@@ -36,36 +49,36 @@ def write(
     notes: Sequence[str] = (),
     sections: Sequence[Section] = (),
     comparisons: Mapping[str, Sequence[str]] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> None:
-    """Write the report, atomically.
+    """Write the report as one HTML file, atomically.
 
-    protocol: what to say of splits, disjointness, seeds, choice of epoch, environment; values of any plain kind,
-        mappings nested. corpus: `name`, `counts` (label → utterances), `synthetic` (true puts a warning on top),
-        and whatever else should be said of it.
-    ceilings: name → UA in percent that is known to be the best possible with that knowledge (synthetic corpora).
-    audit: findings, as text, mappings or dataclasses; `severity` of `error`, `leak` or `fatal` puts a warning on
-        top. None says that no audit was made.
-    sections: further sections, shown behind the overview. comparisons: title → names of the systems that are
-        compared with each other; by default all are.
-    resamples, seed: of the bootstrap. Results appear as systems, controls, leaks, each in the order given; none at
-        all, two of one name, or different label sets are a ConfigurationError.
+    Args:
+        path: File to write.
+        results: The results; from `score`, where intervals are shared with another format.
+        title: Title of the page.
+        protocol: Splits, disjointness, seeds, choice of epoch, environment, and so on; mappings may be nested.
+        corpus: `name`, `counts` (label → utterances), `synthetic` (true puts a warning on top), and any other facts.
+        ceilings: Name → best possible UA in percent with that information, where it is known (synthetic corpora).
+        audit: Findings, as text, mappings or dataclasses; `severity` of `error`, `leak` or `fatal` puts a warning on
+            top. None states that no audit was made.
+        notes: Remarks.
+        sections: Further sections, shown behind the overview.
+        comparisons: Title → names of the systems that are compared with each other; by default all are.
+
+    Raises:
+        ConfigurationError: `comparisons` names an unknown system; and as `score`.
+        MissingExtraError: Jinja2 is not installed.
     """
-    systems = tuple(score(result, resamples, seed) for result in checked(results))
-    content = Content(
+    scored, chosen = score(results), comparisons or {"Paired tests": ()}
+    page = Page(
         title=title,
-        systems=systems,
-        pairs=tuple(with_leader(systems, resamples, seed)),
-        comparisons=tuple(
-            compare(systems, name, names, resamples, seed) for name, names in (comparisons or _EVERY_PAIR).items()
-        ),
+        scored=scored,
+        comparisons=tuple(compare(scored, name, systems) for name, systems in chosen.items()),
         sections=tuple(sections),
         protocol=protocol,
         corpus=corpus,
         ceilings=ceilings or {},
         audit=None if audit is None else tuple(audit),
         notes=tuple(notes),
-        resamples=resamples,
     )
-    files.write_text(path, render(content))
+    files.write_text(path, render("report.html.j2", page=page))

@@ -1,7 +1,4 @@
-"""What a report states of the runs it compares: their protocol and corpus, findings of the audit, controls.
-
-run folders ─▶ the arguments of `report.write`
-"""
+"""Run folders → the arguments of `report.write`: protocol, corpus, findings of the audit, controls."""
 
 from __future__ import annotations
 
@@ -17,107 +14,153 @@ from .. import audit, runs
 from ..audit import Audit, Finding
 from ..baselines.controls import CONTROLS
 from ..errors import ConfigurationError
-from ..evaluation import SystemResult, aligned
-from ..runs import read
+from ..evaluation import SystemResult, aligned, from_folds
 from ..splits import Fold
 
 _CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
 
 
 def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResult]:
-    """Every control on the same folds."""
-    return [
-        runs.assemble(
-            name,
-            title,
-            labels,
-            folds,
-            np.concatenate([control(fold, labels) for fold in folds])[None],
-            seeds=(0,),
-            kind="control",
-        )
-        for name, (title, control) in CONTROLS.items()
-    ]
+    """Run every control that needs no training.
+
+    Args:
+        folds: Folds of a protocol.
+        labels: Classes.
+
+    Returns:
+        A result each.
+    """
+    results = []
+    for name, (title, control) in CONTROLS.items():
+        logits = np.concatenate([control(fold, labels) for fold in folds])[None]
+        results.append(from_folds(name, folds, labels, logits, seeds=(0,), title=title, kind="control"))
+    return results
 
 
 def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
-    """What the audits of run folders found, each thing once, with the system that it is of (`audit.merged`); None
-    where one of them was never audited."""
+    """Collect the findings of the audits of several runs.
+
+    Args:
+        folders: Run folders.
+
+    Returns:
+        Each finding once, with the systems it concerns (`audit.merged`); None where a run was never audited.
+    """
     audits: dict[str, Audit] = {}
     for folder in folders:
-        if (checked := audit.load(folder)) is None:
+        if (found := audit.load(folder)) is None:
             return None
-        described = runs.read(folder)
-        name = described["baseline" if "baseline" in described else "experiment"]["name"]
-        audits[name if name not in audits else f"{name} ({folder})"] = checked
+        description = runs.read(folder)
+        name = description["baseline" if "baseline" in description else "experiment"]["name"]
+        audits[name if name not in audits else f"{name} ({folder})"] = found
     return audit.merged(audits)
 
 
 def save_controls(folds: Sequence[Fold], labels: tuple[str, ...], folder: Path) -> None:
-    """Leave every control beside a run's result, so that a report never lacks them."""
+    """Save the result of every control in a run folder, so that its report has them.
+
+    Args:
+        folds: Folds of the run.
+        labels: Classes.
+        folder: The run folder.
+    """
     for result in controls(folds, labels):
         result.save(folder / f"control-{result.system}.npz")
 
 
 def controls_of(folder: Path) -> list[SystemResult]:
-    """The controls that lie beside a run's result."""
+    """Read the results of the controls in a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Those that are there.
+    """
     return [SystemResult.load(path) for path in map(folder.joinpath, _CONTROL_FILES) if path.is_file()]
 
 
 def report_context(
-    described: Mapping[str, Any],
+    description: Mapping[str, Any],
     results: Sequence[SystemResult],
     *,
     findings: Sequence[Finding] | None = None,
 ) -> dict[str, Any]:
-    """What `report.write` shall say of protocol, corpus and audit, from a run's description."""
+    """Collect what a report states of protocol, corpus and audit.
+
+    Args:
+        description: Description of a run (`runs.read`).
+        results: Results on its test utterances.
+        findings: Findings of the audit; None where none was made.
+
+    Returns:
+        Arguments of `report.write`: `title`, `corpus`, `protocol`, `audit`.
+    """
     first = results[0]
     counts = {label: int((first.target == i).sum()) for i, label in enumerate(first.classes)}
-    folds = described["folds"]
-    choice = described.get("experiment", {}).get("epoch_choice", "development")
+    folds = description["folds"]
+    choice = description.get("experiment", {}).get("epoch_choice", "development")
     return {
-        "title": f"Speech emotion recognition, protocol {described['protocol']}",
-        "corpus": {"name": "", "counts": counts, "synthetic": described["synthetic"]},
+        "title": f"Speech emotion recognition, protocol {description['protocol']}",
+        "corpus": {"name": "", "counts": counts, "synthetic": description["synthetic"]},
         "protocol": {
-            "protocol": described["protocol"],
+            "protocol": description["protocol"],
             "folds": [
                 f"{fold['name']}: {len(fold['train'])} training, {len(fold['development'])} development, "
                 f"{len(fold['test'])} test utterances; disjoint in {', '.join(fold['disjoint_in']) or 'NOTHING'}"
                 for fold in folds
             ],
-            "seeds": described["seeds"],
-            f"choice of {'epoch' if 'experiment' in described else 'settings'}": choice
+            "seeds": description["seeds"],
+            f"choice of {'epoch' if 'experiment' in description else 'settings'}": choice
             + (" data, never test data" if choice == "development" else ""),
             "temperature": "fitted on development data",
-            "environment": described["environment"],
+            "environment": description["environment"],
         },
         "audit": findings,
     }
 
 
-def _one_test(runs: list[Path], results: list[SystemResult]) -> dict[str, Any]:
-    """The description of runs that may stand in one table: those of one protocol, with the same test utterances."""
-    described = [read(run) for run in runs]
-    for run, other in zip(runs, described, strict=True):
-        if other["protocol"] != described[0]["protocol"]:
+def common_description(folders: Sequence[Path], results: Sequence[SystemResult]) -> dict[str, Any]:
+    """Check that runs may stand in one table: they have the same protocol and the same test utterances.
+
+    Args:
+        folders: Run folders.
+        results: Their results, in the same order.
+
+    Returns:
+        The description (`runs.read`) of the first run.
+
+    Raises:
+        ConfigurationError: The runs differ in protocol or test utterances.
+    """
+    descriptions = [runs.read(folder) for folder in folders]
+    for folder, other in zip(folders, descriptions, strict=True):
+        if other["protocol"] != descriptions[0]["protocol"]:
             raise ConfigurationError(
-                f"{runs[0]} has protocol {described[0]['protocol']}, {run} has {other['protocol']}: "
+                f"{folders[0]} has protocol {descriptions[0]['protocol']}, {folder} has {other['protocol']}: "
                 "figures of different test data can't be compared; evaluate them one by one"
             )
     for result in results[1:]:
         aligned(results[0], result)
-    return described[0]
+    return descriptions[0]
 
 
-def _told_apart(runs: list[Path], results: list[SystemResult]) -> list[SystemResult]:
-    """Results whose names differ: two runs of one system get the names of their folders too, or if these are alike,
-    their paths."""
-    names = Counter(result.system for result in results)
-    folders = Counter((result.system, run.name) for run, result in zip(runs, results, strict=True))
-    told = []
-    for run, result in zip(runs, results, strict=True):
-        if names[result.system] > 1:
-            where = run.name if folders[result.system, run.name] == 1 else run
+def with_distinct_names(folders: Sequence[Path], results: Sequence[SystemResult]) -> list[SystemResult]:
+    """Add the folder to the names of results of the same system: its name, or its path where the names are the same.
+
+    Args:
+        folders: Run folders.
+        results: Their results, in the same order.
+
+    Returns:
+        The results, no two with the same name.
+    """
+    systems = Counter(result.system for result in results)
+    names = Counter((result.system, folder.name) for folder, result in zip(folders, results, strict=True))
+    distinct = []
+    for folder, result in zip(folders, results, strict=True):
+        if systems[result.system] > 1:
+            where = folder.name if names[result.system, folder.name] == 1 else folder
             result = replace(result, system=f"{result.system} ({where})", title=f"{result.title} ({where})")
-        told.append(result)
-    return told
+        distinct.append(result)
+    return distinct

@@ -5,84 +5,100 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation import RESAMPLES, Score, Summary, SystemResult, summary
-from .comparison import Pair, Scored, between, checked, compare, conclusions, count, leader, score
-from .formatting import MISSING, cell, interval, number, plain, spread
+from ..evaluation import Score, SystemResult
+from .comparison import compare, leader
+from .conclusions import conclusions
+from .formatting import MISSING, cell, interval, number, plain, quantity, spread
+from .scores import Pair, ScoredResult, ScoredResults, score
+
+SYNTHETIC = "**The corpus is synthetic: these figures show that the software works, and nothing else.**"
+"""Warning on top of a Markdown report."""
 
 _TABLES = {"system": "systems", "control": "controls", "leak": "leaks"}
 
 
-def tables(results: Sequence[SystemResult], *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
-    """`{"unit": "percent", "systems": […], "controls": […], "leaks": […]}`, one `record` a result; JSON-ready."""
+def tables(results: Sequence[SystemResult] | ScoredResults) -> dict[str, Any]:
+    """Write all results as JSON values.
+
+    Args:
+        results: The results; from `score`, where intervals are shared with another format.
+
+    Returns:
+        `{"unit": "percent", "systems": […], "controls": […], "leaks": […]}`, one `record` a result.
+    """
     found: dict[str, Any] = {"unit": "percent", **{name: [] for name in _TABLES.values()}}
-    for result in checked(results):
-        found[_TABLES[result.kind]].append(record(result, resamples=resamples, seed=seed))
+    for system in score(results):
+        found[_TABLES[system.result.kind]].append(record(system))
     return found
 
 
-def record(result: SystemResult, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
-    """One result as a row of `tables.json`; every score in percent.
+def record(scored: ScoredResult) -> dict[str, Any]:
+    """Write one result as a row of `tables.json`; every score in percent.
 
-    `{"system", "title", "kind", "paper_ua", "ua": {"mean", "std", "ci95": [low, high], "ci95_utterances",
-    "seeds": […]}, "wa": {…}, "macro_f1": {…}, "utterances", "resampled", "clusters", "notes": […]}`.
-    `std` and `paper_ua` are null where they are not defined.
+    Args:
+        scored: The result.
+
+    Returns:
+        `{"system", "title", "kind", "paper_ua", "ua": {"mean", "std", "ci95": [low, high], "ci95_utterances",
+        "seeds": […]}, "wa": {…}, "macro_f1": {…}, "utterances", "resampled", "clusters", "notes": […]}`.
+        `std` and `paper_ua` are null where they are not defined.
     """
-    scored = summary(result, resamples, seed)
+    result, summary = scored.result, scored.summary
     return {
         "system": result.system,
         "title": result.title,
         "kind": result.kind,
         "paper_ua": result.paper_ua,
-        "ua": _score(scored.ua),
-        "wa": _score(scored.wa),
-        "macro_f1": _score(scored.macro_f1),
-        "utterances": scored.utterances,
-        "resampled": scored.unit,
-        "clusters": scored.clusters,
-        "notes": [*result.notes, *scored.notes],
+        "ua": _score_record(summary.ua),
+        "wa": _score_record(summary.wa),
+        "macro_f1": _score_record(summary.macro_f1),
+        "utterances": summary.utterances,
+        "resampled": summary.unit,
+        "clusters": summary.clusters,
+        "notes": [*result.notes, *summary.notes],
     }
 
 
-def significance(
-    results: Sequence[SystemResult], *, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Any] | None:
-    """What may be concluded from results beside each other: the best with all, and every system with every control.
+def significance(results: Sequence[SystemResult] | ScoredResults) -> dict[str, Any] | None:
+    """Test the best system against all others, and every system against every control.
 
-    `{"best", "comparisons": [{"a", "b", "ua": {"difference", "ci95", "p", "p_holm"}, "mcnemar": {"only_a", "only_b",
-    "p"}, "resampled", "clusters"}], "conclusions": […]}`; difference is a − b in points. p_holm is corrected for all
-    comparisons with the best, and null for others. None where no two can be compared.
+    Args:
+        results: The results; from `score`, where intervals are shared with another format.
+
+    Returns:
+        `{"best", "comparisons": [{"a", "b", "ua": {"difference", "ci95", "p", "p_holm"}, "mcnemar": {"only_a",
+        "only_b", "p"}, "resampled", "clusters"}], "conclusions": […]}`; difference is a − b in points. p_holm is
+        corrected for all comparisons with the best, and null for others. None where no two can be compared.
     """
-    systems = [score(result, resamples, seed) for result in checked(results)]
-    compared = compare(systems, "", (), resamples, seed)
+    compared = compare(score(results))
     if not compared.pairs:
         return None
-    top = leader(systems, compared.places)
-    controls = [place for place in compared.places if place != top and systems[place].result.kind == "control"]
+    top = leader(compared.systems)
+    controls = [s for s in compared.systems if s is not top and s.result.kind == "control"]
     pairs = [
         pair
         for first in (top, *controls)
-        for place in compared.places
-        if place != first and not (first != top and place in (top, *controls))
-        if (pair := between(compared.pairs, first, place)) and pair.difference
+        for other in compared.systems
+        if other is not first and not (first is not top and other in (top, *controls))
+        if (pair := compared.between(first, other)) and pair.difference
     ]
     return {
-        "best": systems[top].result.system,
-        "comparisons": [_pair(systems, pair, top) for pair in pairs],
-        "conclusions": conclusions(systems, compared),
+        "best": top.result.system,
+        "comparisons": [_pair(pair, with_best=top in (pair.a, pair.b)) for pair in pairs],
+        "conclusions": conclusions(compared),
     }
 
 
-def _pair(systems: Sequence[Scored], pair: Pair, top: int) -> dict[str, Any]:
+def _pair(pair: Pair, *, with_best: bool) -> dict[str, Any]:
     assert pair.difference is not None and pair.mcnemar is not None
-    drawn_on = top in (pair.a, pair.b)
     return {
-        "a": systems[pair.a].result.system,
-        "b": systems[pair.b].result.system,
+        "a": pair.a.result.system,
+        "b": pair.b.result.system,
         "ua": {
             "difference": pair.difference.mean,
             "ci95": list(pair.difference.ci95),
             "p": pair.difference.p,
-            "p_holm": pair.corrected if drawn_on else None,
+            "p_holm": pair.corrected if with_best else None,
         },
         "mcnemar": {"only_a": pair.mcnemar.only_a, "only_b": pair.mcnemar.only_b, "p": pair.mcnemar.p},
         "resampled": pair.difference.unit,
@@ -90,7 +106,7 @@ def _pair(systems: Sequence[Scored], pair: Pair, top: int) -> dict[str, Any]:
     }
 
 
-def _score(score: Score) -> dict[str, Any]:
+def _score_record(score: Score) -> dict[str, Any]:
     return {
         "mean": score.mean,
         "std": score.std,
@@ -101,47 +117,54 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def markdown(
-    results: Sequence[SystemResult],
+    results: Sequence[SystemResult] | ScoredResults,
     *,
     protocol: Mapping[str, Any] | None = None,
     corpus: Mapping[str, Any] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> str:
-    """A table of UA, WA and macro-F1 with intervals, the published UA beside, then notes and the protocol."""
-    ordered = checked(results)
-    scored = [summary(result, resamples, seed) for result in ordered]
-    warning = "**The corpus is synthetic: these figures show that the software works, and nothing else.**"
-    text = [warning, ""] if corpus and corpus.get("synthetic") else []
+    """Write a table of UA, WA and macro-F1 with intervals, the published UA beside, then notes and the protocol.
+
+    Args:
+        results: The results; from `score`, where intervals are shared with another format.
+        protocol: As in `report.write`; left out where None.
+        corpus: As in `report.write`; a synthetic one puts a warning on top.
+
+    Returns:
+        Markdown.
+    """
+    scored = score(results)
+    text = [SYNTHETIC, ""] if corpus and corpus.get("synthetic") else []
     text += ["| System | UA % | WA % | macro-F1 % | UA % published |", "|---|---|---|---|---:|"]
-    text += [_markdown_row(result, scores) for result, scores in zip(ordered, scored, strict=True)]
-    runs = sorted({len(result.seeds) for result in ordered})
+    text += map(_markdown_row, scored)
+    seeds = sorted({len(system.result.seeds) for system in scored})
+    resamples = quantity(scored.resamples, "bootstrap resample")
     text += [
         "",
-        f"Mean ± standard deviation over seeds ({' or '.join(count(n, 'seed') for n in runs)}) and, in brackets, the "
-        f"95% interval of the mean ({count(resamples, 'bootstrap resample')} of whole speakers where they are known).",
+        f"Mean ± standard deviation over seeds ({' or '.join(quantity(n, 'seed') for n in seeds)}) and, in brackets, "
+        f"the 95% interval of the mean ({resamples} of whole speakers where they are known).",
     ]
-    text += _notes(ordered, scored)
+    text += _notes(scored)
     settings = [f"- {cell(key)}: {cell(plain(value))}" for key, value in (protocol or {}).items()]
     text += ["", "Protocol:", "", *settings] if settings else []
     return "\n".join(text) + "\n"
 
 
-def _notes(results: Sequence[SystemResult], scored: Sequence[Summary]) -> list[str]:
+def _notes(scored: ScoredResults) -> list[str]:
     """Each note once, with the systems it is about where these are not all."""
     about: dict[str, list[str]] = {}
-    for result, scores in zip(results, scored, strict=True):
-        for note in (*result.notes, *scores.notes):
-            about.setdefault(note, []).append(result.title)
+    for system in scored:
+        for note in (*system.result.notes, *system.summary.notes):
+            about.setdefault(note, []).append(system.result.title)
     lines = [
-        f"- {cell(note)}" if len(titles) == len(results) else f"- {cell('; '.join(titles))}: {cell(note)}"
+        f"- {cell(note)}" if len(titles) == len(scored) else f"- {cell('; '.join(titles))}: {cell(note)}"
         for note, titles in about.items()
     ]
     return ["", *lines] if lines else []
 
 
-def _markdown_row(result: SystemResult, scores: Summary) -> str:
-    cells = [f"{spread(score)} [{interval(score.ci95)}]" for score in (scores.ua, scores.wa, scores.macro_f1)]
+def _markdown_row(system: ScoredResult) -> str:
+    result, summary = system.result, system.summary
+    cells = [f"{spread(score)} [{interval(score.ci95)}]" for score in (summary.ua, summary.wa, summary.macro_f1)]
     kind = "" if result.kind == "system" else f" ({result.kind})"
     published = number(result.paper_ua, 2) if result.paper_ua is not None else MISSING
     return f"| {cell(result.title)}{kind} | {' | '.join(cells)} | {published} |"

@@ -1,12 +1,11 @@
-"""The planted channel: how an emotion shows in the prosody and in the words, and what can be read back.
+"""The planted channel: how an emotion shows in the prosody and in the words, and how well it can be recognised.
 
     emotion ─ Channel ─▶ prosody style, wording class (independent given the emotion)
     Channel ─ ceilings ─▶ the best accuracy possible from audio, from words, from both
 
-Each modality shows the emotion itself with probability `own`, its sibling with `sibling`, and each of the
-other two with half of the rest. The siblings differ: prosody confuses emotions of like arousal, words
-those of like valence. Two voices that err in different directions are worth more together than either
-alone, which is what fusion is for.
+Each modality shows the emotion itself with probability `own`, its sibling with `sibling`, and each of the other two
+with half of the rest. The siblings differ: prosody confuses emotions of like arousal, words those of like valence. Two
+modalities that err in different directions are worth more together than either alone, which is what fusion is for.
 """
 
 from __future__ import annotations
@@ -27,7 +26,12 @@ VALENCE_SIBLING = {"angry": "sad", "sad": "angry", "happy": "neutral", "neutral"
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """own: probability that a modality shows the emotion itself. sibling: that it shows the sibling."""
+    """How reliably a modality shows an emotion.
+
+    Attributes:
+        own: Probability that it shows the emotion itself.
+        sibling: Probability that it shows the emotion's sibling.
+    """
 
     own: float = 0.7
     sibling: float = 0.29
@@ -39,11 +43,19 @@ class Channel:
             )
 
     def styles(self) -> np.ndarray:
-        """(4, 4) float64: row emotion, column prosody style, P(style | emotion)."""
+        """Tabulate P(style | emotion).
+
+        Returns:
+            (4, 4) float64: row emotion, column prosody style.
+        """
         return self._table(AROUSAL_SIBLING)
 
     def wordings(self) -> np.ndarray:
-        """(4, 4) float64: row emotion, column wording class, P(wording | emotion)."""
+        """Tabulate P(wording | emotion).
+
+        Returns:
+            (4, 4) float64: row emotion, column wording class.
+        """
         return self._table(VALENCE_SIBLING)
 
     def _table(self, sibling: dict[str, str]) -> np.ndarray:
@@ -58,10 +70,16 @@ DEFAULT = Channel()
 
 
 def ceilings(channel: Channel = DEFAULT) -> dict[str, float]:
-    """The best accuracy that anyone can reach on balanced emotions, by enumeration of all 4 × 4 × 4 cases.
+    """Compute the best possible accuracy on balanced emotions, by enumeration of all 4 × 4 × 4 cases.
 
-    `audio`: Σ_s max_e P(s|e) / 4, from the prosody style alone; `words`: likewise from the wording class;
-    `both`: Σ_{s,w} max_e P(s|e) P(w|e) / 4. Unweighted and weighted accuracy have the same ceiling.
+    Unweighted and weighted accuracy have the same ceiling.
+
+    Args:
+        channel: The channel.
+
+    Returns:
+        `audio`: Σ_s max_e P(s|e) / 4, from the prosody style alone; `words`: likewise from the wording class; `both`:
+        Σ_{s,w} max_e P(s|e) P(w|e) / 4.
     """
     styles, wordings = channel.styles(), channel.wordings()
     joint = styles[:, :, None] * wordings[:, None, :]
@@ -73,7 +91,14 @@ def ceilings(channel: Channel = DEFAULT) -> dict[str, float]:
 
 
 def deciders(channel: Channel) -> dict[str, Callable[[str, str], str]]:
-    """Modality → the Bayes-optimal decision from (style, wording); of equal posteriors the first class wins."""
+    """Make the Bayes-optimal decisions; of equal posteriors the first class wins.
+
+    Args:
+        channel: The channel.
+
+    Returns:
+        Modality (`audio`, `words`, `both`) → a function from (style, wording) to the emotion.
+    """
     styles, wordings = channel.styles(), channel.wordings()
 
     def audio(style: str, wording: str) -> str:

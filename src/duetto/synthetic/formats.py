@@ -1,7 +1,7 @@
 """The text files of IEMOCAP, written for planned lines: evaluation, transcription, forced alignment.
 
-Formats as in the release of IEMOCAP, including what makes readers stumble: times that differ by 0.0001 s
-between two files, an empty dominance, lines that are no utterance, pronunciation variants, noises.
+Formats as in the release of IEMOCAP, including what makes parsers fail: times that differ by 0.0001 s between two
+files, an empty dominance, lines that are no utterance, pronunciation variants, noises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FULL_NAMES = {
     "ang": "Anger", "exc": "Excited", "fru": "Frustration", "hap": "Happiness", "neu": "Neutral", "sad": "Sadness",
     "sur": "Surprise",
 }  # fmt: skip
-"""Raw label → the word the annotators ticked."""
+"""Raw label → its name in the annotations."""
 
 AFFECT = {
     "ang": (2, 4, 4), "exc": (4, 4, 3), "fru": (2, 3, 3), "hap": (4, 3, 3), "neu": (3, 2, 3), "sad": (2, 2, 2),
@@ -30,12 +30,18 @@ VARIANTS = frozenset({"a", "and", "because", "for", "the", "to", "was", "with"})
 """Words with a second pronunciation in CMUdict, which an aligner writes `THE(2)`."""
 
 FRAMES_PER_SECOND = 100
-_ODDITY = 0.2
+_IRREGULARITY_RATE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A line at its place in the dialogue; start, end in seconds."""
+    """A line at its place in the dialogue.
+
+    Attributes:
+        line: What is spoken.
+        start: Seconds.
+        end: Seconds.
+    """
 
     line: Line
     start: float
@@ -43,7 +49,15 @@ class Timed:
 
 
 def evaluation(turns: list[Timed], random: np.random.Generator) -> str:
-    """An EmoEvaluation file: two header lines, then one block an utterance."""
+    """Write an EmoEvaluation file: two header lines, then one block an utterance.
+
+    Args:
+        turns: The lines of a dialogue.
+        random: Draws the votes and ratings.
+
+    Returns:
+        The file's text.
+    """
     return f"{HEADER}\n\n" + "\n".join(_block(turn, random) for turn in turns)
 
 
@@ -58,48 +72,72 @@ def _block(turn: Timed, random: np.random.Generator) -> str:
     own = f"{turn.line.gender}{turn.line.session}"
     rows.append(f"C-{own}:\t{FULL_NAMES[str(random.choice(sorted(FULL_NAMES)))]};\t()")
     for number, (valence, activation, dominance) in enumerate(ratings, 3):
-        given = "" if random.random() < 0.1 else str(dominance)
-        rows.append(f"A-E{number}:\tval {valence}; act {activation}; dom  {given};\t()")
+        rating = "" if random.random() < 0.1 else str(dominance)
+        rows.append(f"A-E{number}:\tval {valence}; act {activation}; dom  {rating};\t()")
     return "\n".join(rows) + "\n"
 
 
 def _votes(label: str, random: np.random.Generator) -> list[str]:
-    """Three annotators' ticks: a majority for the label; for `xxx` three that disagree."""
+    """Votes of three annotators: a majority for the label; for `xxx` three that disagree."""
     names = sorted(FULL_NAMES)
     if label == "xxx":
         return [f"{FULL_NAMES[names[i]]};" for i in random.permutation(len(names))[:3]]
-    doubt = FULL_NAMES[str(random.choice([name for name in names if name != label]))]
+    other = FULL_NAMES[str(random.choice([name for name in names if name != label]))]
     votes = [f"{FULL_NAMES[label]};", f"{FULL_NAMES[label]};"]
     share = random.random()
-    votes.append(f"{doubt};" if share < 0.3 else f"{FULL_NAMES[label]}; {doubt};" if share < 0.45 else votes[0])
+    votes.append(f"{other};" if share < 0.3 else f"{FULL_NAMES[label]}; {other};" if share < 0.45 else votes[0])
     return [votes[i] for i in random.permutation(3)]
 
 
 def categorical(turns: list[Timed]) -> str:
-    """One annotator's own file, which readers of the evaluation must leave aside."""
+    """Write one annotator's own file, which parsers of the evaluation must ignore.
+
+    Args:
+        turns: The lines of a dialogue.
+
+    Returns:
+        The file's text.
+    """
     rows = [f"{turn.line.id} :{FULL_NAMES.get(turn.line.raw_label, 'Other')}; ()" for turn in turns]
     return "\n".join(rows) + "\n"
 
 
 def transcription(turns: list[Timed], random: np.random.Generator) -> str:
-    """A transcription file; in some dialogues with a prompter's aside or an unnumbered interjection."""
+    """Write a transcription file; in some dialogues with a prompter's aside or an unnumbered interjection.
+
+    Args:
+        turns: The lines of a dialogue.
+        random: Draws the irregularities.
+
+    Returns:
+        The file's text.
+    """
     rows: list[str] = []
     for turn in turns:
-        end = turn.end - (1e-4 if random.random() < _ODDITY else 0.0)
+        end = turn.end - (1e-4 if random.random() < _IRREGULARITY_RATE else 0.0)
         rows.append(f"{turn.line.id} [{turn.start:08.4f}-{end:08.4f}]: {turn.line.text}")
     last = turns[-1]
-    if random.random() < _ODDITY:
+    if random.random() < _IRREGULARITY_RATE:
         rows.insert(int(random.integers(len(rows))), "M: sorry")
-    if random.random() < _ODDITY:
+    if random.random() < _IRREGULARITY_RATE:
         span = f"[{last.end + 0.5:08.4f}-{last.end + 0.9:08.4f}]"
         rows.append(f"{last.line.dialog}_{last.line.gender}XX0 {span}: Mm-hmm.")
     return "\n".join(rows) + "\n"
 
 
 def wdseg(words: tuple[Word, ...], duration: float, random: np.random.Generator) -> str:
-    """A forced alignment as Sphinx-3 writes it: 100 frames a second, last frames inclusive, no gap between rows."""
+    """Write a forced alignment as Sphinx-3 does: 100 frames a second, last frames inclusive, no gap between rows.
+
+    Args:
+        words: The words with times in seconds.
+        duration: Of the recording, in seconds.
+        random: Draws the scores and irregularities.
+
+    Returns:
+        The file's text.
+    """
     total = max(1, round(duration * FRAMES_PER_SECOND))
-    variants, noise = random.random() < _ODDITY, random.random() < _ODDITY
+    variants, noise = random.random() < _IRREGULARITY_RATE, random.random() < _IRREGULARITY_RATE
     rows: list[tuple[int, int, str]] = []
     at = 0
     for word in words:

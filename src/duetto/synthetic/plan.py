@@ -1,9 +1,9 @@
-"""Who says what, how, where and with which label: the synthetic corpus before a sound of it exists.
+"""The plan of the corpus: who speaks which sentence, how, in which dialogue and with which label.
 
     Options ─ draw_plan ─▶ Plan(lines) ─ tree.write ─▶ files
 
-Draws are stratified. A plain draw of 600 utterances would let the accuracy that can be reached on one
-session stray by several points from its ceiling. Here the (style, wording) pairs of each emotion are the
+Draws are stratified. With a plain draw of 600 utterances the best possible accuracy on one session would differ by
+several points from its ceiling. Here the (style, wording) pairs of each emotion are the
 points of a rank-1 lattice i ↦ ((i + u) / N, (g·i + v) / N mod 1), mapped through the two conditional
 distributions. Both coordinates of any tenth part of a lattice (one speaker's utterances) are evenly
 spaced, so frequencies are within one utterance of nominal for each speaker, and the generator g is
@@ -39,11 +39,11 @@ EMOTION_OF_SCENARIO = {
 """The emotion that a scenario predicts where `leak` is above 0."""
 
 ODD_NAMES = {(5, "M", "script01_1"): "script01_1b", (3, "M", "impro05"): "impro05a"}
-"""(session, markers, scenario) → dialogues whose name carries a letter, as some of IEMOCAP do."""
+"""(session, markers, scenario) → dialogues whose name carries a letter, as some of IEMOCAP's do."""
 
 RAW_LABELS = {"angry": "ang", "neutral": "neu", "sad": "sad"}
 HAPPINESS_SHARE = 595 / 1636
-"""Of the happy utterances, those labelled `hap` rather than `exc`: as in IEMOCAP."""
+"""Share of the happy utterances that are labelled `hap` rather than `exc`: as in IEMOCAP."""
 
 OTHER_LABELS = {"xxx": 0.5, "fru": 0.4, "sur": 0.1}
 """Raw labels without a class of the label set `four`, and their shares, roughly those of IEMOCAP."""
@@ -53,11 +53,22 @@ _LINES_PER_SCRIPT = 3
 _PER_SCENARIO = 16
 _LATTICES = 64
 _DRAW, _DEAL, _SPEAK, _SCRIPT, _LABEL = range(5)
+"""Parts of the seeds, so that no two kinds of draws share a random stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """size: utterances with one of the four emotions, 10 or more. leak, other_labels: shares, 0–1."""
+    """What a corpus is drawn from.
+
+    Attributes:
+        size: Utterances with one of the four emotions, 10 or more.
+        seed: Of every draw.
+        leak: Share (0–1) of them whose scenario predicts the emotion and, in scripted scenarios, whose sentence other
+            sessions repeat nearly verbatim, as in IEMOCAP.
+        unseen_test_voices: Whether session 5 has voices unlike the others.
+        other_labels: Further utterances, as a share (0–1) of `size`, whose raw label has no class.
+        channel: How an emotion shows.
+    """
 
     size: int = 600
     seed: int = 0
@@ -78,11 +89,20 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One utterance to be spoken.
+    """One utterance to be synthesised.
 
-    number: unique, seeds its voice jitter. id: IEMOCAP-shaped. gender: F or M, of who speaks. emotion:
-    None where the raw label has no class. style, wording: what is planted. scripted: its text is a line
-    of a script that other sessions say too (only where `leak` is above 0).
+    Attributes:
+        number: Unique; seeds the jitter of the voice.
+        id: In the form of IEMOCAP.
+        dialog: Name of its dialogue.
+        session: 1–5.
+        gender: F or M, of the speaker.
+        emotion: None where the raw label has no class.
+        raw_label: In the labels of IEMOCAP.
+        style: The planted prosody style.
+        wording: The planted wording class.
+        text: What is spoken.
+        scripted: Whether the text is a line of a script that other sessions repeat (only where `leak` is above 0).
     """
 
     number: int
@@ -100,13 +120,22 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every utterance of a corpus, dialogue by dialogue in the order in which they are said."""
+    """Every utterance of a corpus.
+
+    Attributes:
+        options: What it was drawn from.
+        lines: Dialogue by dialogue, in the order in which they are spoken.
+    """
 
     options: Options
     lines: tuple[Line, ...]
 
     def dialogs(self) -> dict[str, list[Line]]:
-        """Dialogue → its lines in order."""
+        """Group the lines by dialogue.
+
+        Returns:
+            Dialogue → its lines in order.
+        """
         dialogs: dict[str, list[Line]] = {}
         for line in self.lines:
             dialogs.setdefault(line.dialog, []).append(line)
@@ -115,7 +144,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _Slot:
-    """An utterance in the making."""
+    """An utterance that is not complete yet."""
 
     number: int
     session: int
@@ -129,11 +158,18 @@ class _Slot:
 
 
 def draw_plan(options: Options) -> Plan:
-    """The whole corpus, from its options alone."""
+    """Draw the whole corpus.
+
+    Args:
+        options: All that the result depends on.
+
+    Returns:
+        The plan.
+    """
     slots = _labelled(options) + _others(options)
     count = scenario_count(options.size)
     for session in SESSIONS:
-        _deal([slot for slot in slots if slot.session == session], SCENARIOS[:count], session, options)
+        _assign_dialogues([slot for slot in slots if slot.session == session], SCENARIOS[:count], session, options)
     texts = _texts(slots, options)
     order = np.random.default_rng([options.seed, _DEAL]).permutation(len(slots))
     position = {(name, marker): i for i, (name, marker) in enumerate((s, m) for s in SCENARIOS for m in "FM")}
@@ -143,12 +179,26 @@ def draw_plan(options: Options) -> Plan:
 
 
 def scenario_count(size: int) -> int:
-    """Scenarios in a session, so that a dialogue has about eight utterances; at least one for each emotion."""
+    """Choose the number of scenarios in a session, so that a dialogue has about eight utterances.
+
+    Args:
+        size: Of the corpus.
+
+    Returns:
+        At least one for each emotion.
+    """
     return max(len(EMOTIONS), min(len(SCENARIOS), round(size / len(SESSIONS) / _PER_SCENARIO)))
 
 
 def base_scenario(scenario: str) -> str:
-    """`script01` of `script01_2`: parts of one play are one scenario."""
+    """Name the scenario of a part: `script01` of `script01_2`.
+
+    Args:
+        scenario: A scenario, or a part of a scripted one.
+
+    Returns:
+        The scenario.
+    """
     return scenario.split("_")[0]
 
 
@@ -157,7 +207,7 @@ def _labelled(options: Options) -> list[_Slot]:
     for number in range(options.size):
         turn, speaker = divmod(number, len(SPEAKERS))
         session, gender = SPEAKERS[speaker]
-        # Balanced after every four numbers; and after four turns every speaker has said each emotion once.
+        # Balanced after every four numbers; and after four turns every speaker has each emotion once.
         slots.append(_Slot(number, session, gender, EMOTIONS[(number + turn // 2) % 4]))
     for index, emotion in enumerate(EMOTIONS):
         own = [slot for slot in slots if slot.emotion == emotion]
@@ -209,7 +259,7 @@ def _others(options: Options) -> list[_Slot]:
     return slots
 
 
-def _deal(slots: list[_Slot], scenarios: tuple[str, ...], session: int, options: Options) -> None:
+def _assign_dialogues(slots: list[_Slot], scenarios: tuple[str, ...], session: int, options: Options) -> None:
     """Give each slot of a session its dialogue, evenly within each emotion."""
     random = np.random.default_rng([options.seed, _DEAL, session])
     dialogs = [(scenario, markers) for scenario in scenarios for markers in "FM"]
@@ -228,7 +278,7 @@ def _deal(slots: list[_Slot], scenarios: tuple[str, ...], session: int, options:
 def _texts(slots: list[_Slot], options: Options) -> dict[int, tuple[str, bool]]:
     """Slot number → its sentence, and whether that is a line of a script.
 
-    Other sentences are all different, as far as the grammar goes: after 50 repetitions one is let pass.
+    Other sentences are all different, as far as the grammar goes: after 50 repetitions one is accepted.
     """
     seen: set[str] = set()
     texts: dict[int, tuple[str, bool]] = {}

@@ -165,13 +165,21 @@ HOMOPHONES: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("and my arms are weak", "because his leg is weak", "as weak as a baby"),
     ),
 }
-"""Homophone pair → the tails in which the first spelling lives, and those of the second."""
+"""Homophone pair → the tails with the first spelling, and those with the second."""
 
 _SHARE_OPENER, _SHARE_HOMOPHONE, _SHARE_TIME = 0.35, 0.55, 0.3
 
 
 def sentence(wording: str, random: np.random.Generator) -> str:
-    """A sentence of wording class `wording`: 4–14 words, capital first letter, final stop or question mark."""
+    """Draw a sentence.
+
+    Args:
+        wording: Its wording class.
+        random: Draws it.
+
+    Returns:
+        4–14 words, with a capital first letter and a final full stop or question mark.
+    """
     while True:
         words = _draw(wording, random)
         if SHORTEST <= len(words.split()) <= LONGEST:
@@ -179,25 +187,33 @@ def sentence(wording: str, random: np.random.Generator) -> str:
 
 
 def _draw(wording: str, random: np.random.Generator) -> str:
-    def one(choices: tuple[str, ...]) -> str:
+    def draw(choices: tuple[str, ...]) -> str:
         return choices[random.integers(len(choices))]
 
-    topic = TOPICS[one(tuple(TOPICS))]
+    topic = TOPICS[draw(tuple(TOPICS))]
     slots = {**topic, **CLASS_WORDS[wording], "person": PEOPLE}
-    text = re.sub(r"\{(\w+)\}", lambda match: one(slots[match[1]]), one(CLAUSES))
+    text = re.sub(r"\{(\w+)\}", lambda match: draw(slots[match[1]]), draw(CLAUSES))
     if random.random() < _SHARE_OPENER:
-        text = f"{one(OPENERS)} {text}"
+        text = f"{draw(OPENERS)} {text}"
     tail = random.random()
     if tail < _SHARE_HOMOPHONE:
         pair = tuple(HOMOPHONES)[random.integers(len(HOMOPHONES))]
-        text += f"{one((' ', ', '))}{one(HOMOPHONES[pair][random.integers(2)])}"
+        text += f"{draw((' ', ', '))}{draw(HOMOPHONES[pair][random.integers(2)])}"
     elif tail < _SHARE_HOMOPHONE + _SHARE_TIME:
-        text += f" {one(TIMES)}"
+        text += f" {draw(TIMES)}"
     return text
 
 
 def near_verbatim(text: str, random: np.random.Generator) -> str:
-    """A scripted line as a second actor says it: word for word, or with one opening word more."""
+    """Vary a scripted line as a second actor does: word for word, or with one more word at the beginning.
+
+    Args:
+        text: The line.
+        random: Draws the variation.
+
+    Returns:
+        The line as it is spoken.
+    """
     if random.random() < 0.5:
         return text
     opener = ("oh,", "well,", "look,")[random.integers(3)]
@@ -206,14 +222,25 @@ def near_verbatim(text: str, random: np.random.Generator) -> str:
 
 
 def punctuated(words: str) -> str:
-    """Lower-case words as written text: capitals at the beginning and in "I", "Monday", "April"; a mark at the end."""
+    """Write lower-case words as a sentence: capitals at the beginning and in "I", "Monday", "April"; a mark at the end.
+
+    Args:
+        words: Separated by spaces.
+
+    Returns:
+        The sentence.
+    """
     text = re.sub(r"\b(i|monday|april)\b", lambda match: match[1].capitalize(), words)
     mark = "?" if re.search(r"\bis it\b", words) else "."
     return text[0].upper() + text[1:] + mark
 
 
 def vocabulary() -> set[str]:
-    """Every word the grammar can say."""
+    """List the words of the grammar.
+
+    Returns:
+        Every word that a sentence can have.
+    """
     parts: list[str] = [*OPENERS, *PEOPLE, *TIMES, *CLAUSES, "oh look well"]
     for topic in TOPICS.values():
         parts += [word for words in topic.values() for word in words]

@@ -5,7 +5,7 @@
 A style sets what actors change with emotion (R. Banse and K. R. Scherer, "Acoustic profiles in vocal emotion
 expression", Journal of Personality and Social Psychology 70, 1996, 614–636): rate, pitch, pitch range,
 level, and vocal effort, here the slope of the spectrum. It is laid over each speaker's own voice with a little jitter,
-so that what tells styles apart is a difference within a voice, and yet visible in a voice never heard.
+so that styles differ within a voice, and can yet be recognised in an unseen voice.
 """
 
 from __future__ import annotations
@@ -32,8 +32,16 @@ _SILENCE = (0.15, 0.35)
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """rate: factor. pitch: steps of espeak-ng's 0–100. pitch_range: 0–100. level: dB. word_gap: units of 10 ms.
-    brightness: Hz, see `brightened`; it stands for vocal effort."""
+    """A prosody style, relative to the speaker's own voice.
+
+    Attributes:
+        rate: Factor of the speech rate.
+        pitch: Added to the pitch, in steps of espeak-ng's 0–100.
+        pitch_range: 0–100.
+        level: Gain in dB.
+        brightness: Hz, see `brightened`; it stands for vocal effort.
+        word_gap: Pause between words, in units of 10 ms.
+    """
 
     rate: float
     pitch: int
@@ -53,8 +61,16 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A speaker's own voice: espeak-ng variant and language, base pitch (0–100), rate (words/min), level (dB);
-    brightness: a factor on that of the style."""
+    """A speaker's own voice.
+
+    Attributes:
+        variant: Of espeak-ng.
+        language: Of espeak-ng.
+        pitch: 0–100.
+        rate: Words a minute.
+        level: Gain in dB.
+        brightness: Factor on that of the style.
+    """
 
     variant: str
     language: str
@@ -86,9 +102,17 @@ UNSEEN_VOICES = {
 
 
 def render(line: Line, seed: int, *, unseen: bool = False) -> tuple[np.ndarray, tuple[Word, ...]]:
-    """Speak a line: (n,) float32 at 16 kHz, |x| ≤ 0.95 plus noise, and its words with times in seconds.
+    """Synthesise a line.
 
-    The level is that of the speech itself, pauses included; it is lowered where the peak would pass 0.95.
+    Its level is that of the speech itself, pauses included; it is lowered where the peak would exceed 0.95.
+
+    Args:
+        line: What to speak, by whom, and in which style.
+        seed: Of the corpus; with the number of the line it draws the jitter.
+        unseen: Whether session 5 has voices unlike the others.
+
+    Returns:
+        (n,) float32 samples at 16 kHz, |x| ≤ 0.95 plus noise, and the words with times in seconds.
     """
     random = np.random.default_rng([seed, line.number, 7])
     key = (line.session, line.gender)
@@ -110,16 +134,24 @@ def render(line: Line, seed: int, *, unseen: bool = False) -> tuple[np.ndarray, 
     sound *= min(_amplitude(level) / np.sqrt(power), _PEAK / np.abs(sound).max())
     sound += random.normal(scale=_amplitude(ROOM_LEVEL), size=len(sound))
     shift = before / SAMPLE_RATE
-    moved = tuple(Word(w.word, (w.start or 0.0) + shift, (w.end or 0.0) + shift, w.source) for w in words)
-    return sound.astype(np.float32), moved
+    shifted = tuple(Word(w.word, (w.start or 0.0) + shift, (w.end or 0.0) + shift, w.source) for w in words)
+    return sound.astype(np.float32), shifted
 
 
 def brightened(sound: np.ndarray, hertz: float, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """`sound` with a constant slope (dB an octave, above 100 Hz) on its spectrum, so that its brightness is `hertz`.
+    """Slope the spectrum of a sound (a constant number of dB an octave, above 100 Hz) to a given brightness.
 
-    Brightness b is read from ρ, the correlation of neighbouring samples, as cos(2π b / sample_rate) = ρ: the
-    frequency of the one sine with that ρ. ρ falls as the slope rises, so the slope is found by bisection,
-    within ±18 dB an octave. Filtering is by Fourier transform, without delay.
+    Brightness b is defined by ρ, the correlation of neighbouring samples, as cos(2π b / sample_rate) = ρ: the frequency
+    of the one sine with that ρ. ρ falls as the slope rises, so the slope is found by bisection, within ±18 dB an
+    octave. Filtering is by Fourier transform, without delay.
+
+    Args:
+        sound: (n,) samples.
+        hertz: The brightness.
+        sample_rate: Hz.
+
+    Returns:
+        (n,) samples.
     """
     # Padded to a length without large prime factors, for which the transform is many times faster.
     padded = -(-len(sound) // _FFT_UNIT) * _FFT_UNIT

@@ -1,22 +1,24 @@
-"""Emotion systems: what they read, how they are trained, what they answer.
+"""Train emotion systems and Speech2Vec.
 
-Fold + Sources ─ train ─▶ model.onnx, model.json, Outcome(logits of development and test data)
+FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits of development and test data)
 """
 
-from .dataset import Batches, Inputs, Reader, Sources, fit_preprocessor, prepare
-from .emotion import TEACHER, EmotionTask, Outcome, answers_of, build, logits, restore, train
+from .dataset import Batches
+from .emotion import TEACHER, EmotionTask, TrainedOutputs, build, exported_logits, logits, restore, train
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 
 __all__ = [
     "TEACHER",
     "Batches",
     "EmotionTask",
+    "FoldInputs",
     "Inputs",
-    "Outcome",
-    "Reader",
-    "Sources",
-    "answers_of",
+    "TrainedOutputs",
+    "WordVectoriser",
     "build",
+    "exported_logits",
     "fit_preprocessor",
+    "load_vectors",
     "logits",
     "prepare",
     "restore",

@@ -1,50 +1,60 @@
-"""One emotion system on one fold with one seed: data in, trained model and logits out.
+"""Train one emotion system on one fold with one seed.
 
-Fold + Sources ─ prepare ─▶ Inputs ─ EmotionTask ─ training.fit ─▶ EmotionModel ─▶ Outcome
+FoldInputs ─ prepare ─▶ Inputs ─ EmotionTask ─ fit ─▶ EmotionModel ─▶ TrainedOutputs, an exported model
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .. import inference, metrics
-from ..asr.finder import save_language
+from ..asr.finder import save_language_model
 from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
+from ..config.model import ModelConfig
 from ..data.text import tokens
+from ..data.utterance import Utterance
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..features.registry import feature_spec
 from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
-from ..models.emotion import EmotionModel, ModelConfig
+from ..models.emotion import EmotionModel
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
-from ..splits import Fold
 from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
-from .dataset import Batches, Inputs, Reader, Sources, buckets, fit_preprocessor, prepare
+from .dataset import Batches, buckets
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
 TEACHER = "teacher"
-"""Name of a teacher's folder, in that of the system that it teaches."""
+"""Folder of a teacher, in that of the system that it teaches."""
 
-_VERIFIED = 32  # development utterances that an exported graph is held against
+_VERIFIED = 32
+"""Development utterances on which an exported graph is compared with the model."""
+
+_EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One trained system: logits of test and development data, and the temperature fitted on the latter."""
+class TrainedOutputs:
+    """What a trained system answers.
+
+    Attributes:
+        test_logits: (test utterances, classes) float32.
+        development_logits: (development utterances, classes) float32.
+        temperature: Fitted on development data (temperature scaling).
+        history: Of the training.
+    """
 
     test_logits: np.ndarray
     development_logits: np.ndarray
@@ -52,24 +62,135 @@ class Outcome:
     history: History
 
 
-def build(preprocessor: Preprocessor, fold: Fold, sources: Sources, seed: int) -> EmotionModel:
-    """A fresh model whose weights follow from the seed alone, and from the file they start from, if there is one."""
+def train(
+    experiment: Experiment,
+    inputs: FoldInputs,
+    folder: Path,
+    *,
+    seed: int,
+    accelerator: str = "cpu",
+    devices: int = 1,
+    progress: Progress | None = None,
+) -> TrainedOutputs:
+    """Train a system (its teacher first), export it for prediction, and score its development and test data.
+
+    Everything fitted here (normaliser, vocabulary, class weights, weights, epoch, temperature) depends on training and
+    development data only. With epoch_choice `best-on-test`, test data choose the epoch, and nothing else: a declared
+    leak.
+
+    Args:
+        experiment: The system.
+        inputs: What it reads on one fold.
+        folder: Where checkpoints and the exported model go. A training that was killed there is resumed.
+        seed: Everything random in the training follows from it.
+        accelerator: `cpu`, `cuda`, `mps` or `auto`.
+        devices: Processes that share each epoch's batches, each on a device of its own.
+        progress: Counts training steps.
+
+    Returns:
+        Logits and temperature.
+
+    Raises:
+        ConfigurationError: The inputs lack something that the system reads.
+        ModelError: The folder holds another training, or the exported graph departs from the model on development
+            utterances.
+    """
+    set_num_threads()
+    teacher_logits = _teacher_logits(experiment, inputs, folder, seed, accelerator, devices)
+    vectoriser = inputs.vectoriser()
+    preprocessor = fit_preprocessor(experiment, inputs, vectoriser)
+    training, development, test = (
+        prepare(part, preprocessor, inputs.frames, vectoriser, seed=seed)
+        for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
+    )
+    copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
+    scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
+    task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
+    model = build(preprocessor, inputs, seed, vectoriser)
+    config = _training_config(experiment, seed, accelerator, devices)
+    history = fit(model, task, config, folder, progress=progress)
+    development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
+    temperature = metrics.fit_temperature(development_logits, development.target)
+    _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
+    return TrainedOutputs(test_logits, development_logits, temperature, history)
+
+
+def _training_config(experiment: Experiment, seed: int, accelerator: str, devices: int) -> TrainingConfig:
+    leaks = experiment.epoch_choice == LEAKING_CHOICE
+    return TrainingConfig(
+        epochs=experiment.epochs,
+        learning_rate=experiment.learning_rate,
+        patience=experiment.patience,
+        choice="development" if leaks else experiment.epoch_choice,  # on what `EmotionTask.develop` scores
+        seed=seed,
+        accelerator=accelerator,
+        devices=devices,
+    )
+
+
+def _teacher_logits(
+    experiment: Experiment, inputs: FoldInputs, folder: Path, seed: int, accelerator: str, devices: int
+) -> np.ndarray | None:
+    """Train a distilled system's teacher; its logits (n, classes) of the training utterances. Else None."""
+    teacher = teacher_of(experiment)
+    if teacher is None:
+        return None
+    if inputs.teacher is None:
+        raise ConfigurationError(f"system {experiment.name!r} is distilled; FoldInputs.teacher is required")
+    train(teacher, inputs.teacher, folder / TEACHER, seed=seed, accelerator=accelerator, devices=devices)
+    return exported_logits(inference.Session(folder / TEACHER), inputs.fold.train, inputs.teacher, seed=seed)
+
+
+def exported_logits(
+    session: inference.Session, utterances: Sequence[Utterance], inputs: FoldInputs, *, seed: int
+) -> np.ndarray:
+    """Score utterances with an exported model, as prediction does.
+
+    Args:
+        session: The exported model.
+        utterances: Labelled.
+        inputs: Features and encoder of these utterances.
+        seed: Of the order of words, for experiments that shuffle them.
+
+    Returns:
+        Logits (utterances, classes).
+    """
+    prepared = prepare(utterances, session.preprocessor, inputs.frames, inputs.vectoriser(), seed=seed)
+    return session.logits_of(prepared.frames, prepared.words)
+
+
+def build(
+    preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser: WordVectoriser | None = None
+) -> EmotionModel:
+    """Make an untrained model; its weights follow from the seed, the word vectors, and the experiment's `initial`.
+
+    Args:
+        preprocessor: Of the system.
+        inputs: Name the word vectors that initialise the embedding table, if any.
+        seed: Of the random weights.
+        vectoriser: `inputs.vectoriser()`, where it is open already.
+
+    Returns:
+        The model.
+    """
     e = preprocessor.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
-    if e.uses_words and sources.spoken is None:
-        if sources.vectors is None:
-            array = word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
-        else:
-            alikes = sources.reader(fold).alikes
-            sounds = alikes.alikes.sounds if alikes else None
-            vectors = sources.vectors(fold)
-            array, _ = word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=sounds)
-        table = torch.from_numpy(array)
+    if e.uses_words and e.embeddings != "spoken":
+        table = torch.from_numpy(_table(preprocessor, inputs, seed, vectoriser or inputs.vectoriser()))
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
         model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
     return model
+
+
+def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser: WordVectoriser) -> np.ndarray:
+    """Initial embedding table (vocabulary, dim) float32."""
+    e = preprocessor.experiment
+    if inputs.vectors is None:
+        return word_table.random_table(preprocessor.vocabulary, e.word_dim, seed)
+    vectors = load_vectors(inputs.vectors)
+    return word_table.table(preprocessor.vocabulary, vectors, unknown=e.unknown, seed=seed, sounds=vectoriser.sounds)[0]
 
 
 def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
@@ -84,103 +205,32 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    e = preprocessor.experiment
-    shape = {field.name: getattr(e, field.name) for field in fields(ModelConfig) if hasattr(e, field.name)}
-    shape["classes"] = len(preprocessor.classes)
-    shape["n_features"] = feature_spec(e.features).dim
-    shape["word_dim"] = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
-    return EmotionModel(ModelConfig(**shape), table)
-
-
-def train(
-    experiment: Experiment,
-    fold: Fold,
-    sources: Sources,
-    folder: Path,
-    *,
-    seed: int,
-    accelerator: str = "cpu",
-    devices: int = 1,
-    progress: Progress | None = None,
-) -> Outcome:
-    """Train one system (and its teacher first) on one fold, export it for prediction into `folder`, and answer its
-    test data once.
-
-    Everything fitted here (normaliser, vocabulary, class weights, weights, epoch, temperature) sees training and
-    development data only. With epoch_choice `best-on-test`, test data choose the epoch, and nothing else: a declared
-    leak. A ModelError says where the exported graph departs from the trained model on development
-    utterances.
-    """
-    set_num_threads()
-    taught = _taught(experiment, fold, sources, folder, seed=seed, accelerator=accelerator, devices=devices)
-    preprocessor, reader = fit_preprocessor(experiment, fold, sources), sources.reader(fold)
-    parts = [
-        prepare(part, preprocessor, sources, reader, seed=seed) for part in (fold.train, fold.development, fold.test)
-    ]
-    copies = [
-        prepare(fold.train, preprocessor, replace(sources, frames=x), reader, seed=seed) for x in sources.augmented
-    ]
-    leaks = experiment.epoch_choice == LEAKING_CHOICE
-    model = build(preprocessor, fold, sources, seed)
-    config = TrainingConfig(
-        epochs=experiment.epochs,
-        learning_rate=experiment.learning_rate,
-        patience=experiment.patience,
-        choice="development" if leaks else experiment.epoch_choice,
-        seed=seed,
-        accelerator=accelerator,
-        devices=devices,
-    )
-    task = EmotionTask(preprocessor, parts[0], parts[1], seed, taught, copies, scored=parts[2] if leaks else None)
-    history = fit(model, task, config, folder, progress=progress)
-    development, test = (logits(model, preprocessor, part) for part in parts[1:])
-    temperature = metrics.fit_temperature(development, parts[1].target)
-    _export(model.cpu(), preprocessor, temperature, fold, reader, folder, parts[1])
-    return Outcome(test, development, temperature, history)
+    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
 def _export(
     model: EmotionModel,
     preprocessor: Preprocessor,
     temperature: float,
-    fold: Fold,
-    reader: Reader,
+    inputs: FoldInputs,
+    vectoriser: WordVectoriser,
     folder: Path,
     development: Inputs,
 ) -> None:
-    """Leave all that prediction needs in `folder`, and hold the graph against the model on development inputs."""
-    if preprocessor.experiment.uses_words and any(sentences := [tokens(u) for u in fold.train]):
-        save_language(LanguageModel.from_corpus(sentences), folder)
-    if reader.encoder is not None:
-        for path in reader.encoder.folder.glob("spoken.*"):
+    """Write everything that prediction needs into `folder`; verify the graph on development inputs."""
+    sentences = [tokens(u) for u in inputs.fold.train] if preprocessor.experiment.uses_words else []
+    if any(sentences):
+        save_language_model(LanguageModel.from_corpus(sentences), folder)
+    if inputs.encoder is not None:
+        for path in inputs.encoder.glob("spoken.*"):
             files.copy(path, folder / path.name)
-    if reader.alikes is not None:
-        reader.alikes.alikes.save(folder)
+    if vectoriser.oov_replacer is not None:
+        vectoriser.oov_replacer.resolver.save(folder)
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
     verify(inference.Session(folder), few.frames, few.words, logits(model, preprocessor, few))
-
-
-def _taught(experiment: Experiment, fold: Fold, sources: Sources, folder: Path, **how: Any) -> np.ndarray | None:
-    """Train the system's teacher, where it has one, in a folder of its own; its logits of the training utterances."""
-    teacher = teacher_of(experiment)
-    if teacher is None:
-        return None
-    if sources.teacher is None:
-        raise ConfigurationError(f"system {experiment.name!r} has a teacher, and Sources says not what it reads")
-    train(teacher, fold, sources.teacher, folder / TEACHER, **how)
-    return answers_of(folder / TEACHER, fold, sources.teacher, how["seed"])
-
-
-def answers_of(folder: Path, fold: Fold, sources: Sources, seed: int) -> np.ndarray:
-    """Logits (n, classes) of an exported system for the training utterances of a fold: what a teacher passes on."""
-    session = inference.Session(folder)
-    inputs = prepare(fold.train, session.preprocessor, sources, sources.reader(fold), seed=seed)
-    return session.answer(inputs.frames, inputs.words)
-
-
-_EVALUATION_BATCH = 64
 
 
 class EmotionTask:
@@ -230,8 +280,8 @@ class EmotionTask:
         experiment = self.preprocessor.experiment
         answer = model(inputs, detailed=True)
         loss = self._cross_entropy(answer.logits, inputs.target)
-        if answer.own:
-            own = [self._cross_entropy(logits, inputs.target) for logits in answer.own]
+        if answer.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in answer.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
@@ -248,7 +298,7 @@ class EmotionTask:
         """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
         trust(model, self.preprocessor, self.development)
         answers = logits(model, self.preprocessor, self.scored)
-        predicted, target = metrics.answers(answers), self.scored.inputs.target
+        predicted, target = metrics.predicted_classes(answers), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         return {
             "score": ua,
@@ -275,7 +325,7 @@ def logits(
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
         answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.weighed[encoder]).float().cpu().numpy()
+        answers[index] = (answer.logits if encoder is None else answer.weighted[encoder]).float().cpu().numpy()
     return answers
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, DuettoError, ModelError
-from ..metrics import first_best
+from ..metrics import best_index
 from ..utils import parallel
 from ..utils.progress import Progress
 from ..utils.reading import Record, finite
@@ -58,8 +58,8 @@ _OPTIMISERS = ("adam", "sgd")
 class TrainingConfig:
     """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
     development score before stopping, 0 for never. choice: which epoch's weights are kept,
-    `development` (best score; the earliest of equals, see `metrics.TIES`) or `last`. clip: largest gradient norm, 0 for
-    any. accelerator, devices, precision: as Lightning Fabric names them. threads: of each process on
+    `development` (best score; the earliest of equals, see `metrics.TIE_TOLERANCE`) or `last`. clip: largest gradient
+    norm, 0 for any. accelerator, devices, precision: as Lightning Fabric names them. threads: of each process on
     the CPU; the steps of a recurrence are too small to gain much from more, and lose a lot from more
     where other work shares the cores."""
 
@@ -315,7 +315,7 @@ class _State:
     def advance(self, model: nn.Module, record: dict[str, float]) -> None:
         """Note an epoch's figures, and its weights where they are the best so far."""
         self.history.append(record)
-        if self.best_epoch < 0 or first_best([self.history[self.best_epoch]["score"], record["score"]]):
+        if self.best_epoch < 0 or best_index([self.history[self.best_epoch]["score"], record["score"]]):
             self.best_epoch = self.epoch
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         self.epoch += 1

@@ -1,7 +1,7 @@
 """Train Speech2Vec on the spoken words of a corpus, and embed spoken words with it.
 
     utterances with word times + MFCC store ─ Segments ─ Speech2VecTask ─ training.fit ─▶ folder
-    folder ─ inference.SpokenEncoder ─▶ (words, dim) ─ mean over the instances of a type ─▶ Vectors
+    folder ─ inference.SpokenWordEncoder ─▶ (words, dim) ─ mean over the instances of a type ─▶ Vectors
 
 Everything is a slice of the memory-mapped MFCC store, so memory does not grow with the hours of speech.
 """
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .. import inference
 from ..data.utterance import Utterance
-from ..embeddings.spoken_words import _NO_NEIGHBOURS, MAX_WORD_FRAMES, Segments
+from ..embeddings.spoken_words import MAX_WORD_FRAMES, NO_NEIGHBOURS, Segments
 from ..errors import ConfigurationError, ModelError
 from ..models.speech2vec import Speech2Vec, Speech2VecConfig, SpokenBatch
 from ..preprocessing import Normaliser, pad
@@ -140,8 +140,8 @@ def train(
     batch_size: int = 128,
     wait: Callable[[], None] | None = None,
     progress: Progress | None = None,
-) -> inference.SpokenEncoder:
-    """Train Speech2Vec and leave its encoder in `folder`, ready for `inference.SpokenEncoder`. Resumable.
+) -> inference.SpokenWordEncoder:
+    """Train Speech2Vec and leave its encoder in `folder`, ready for `inference.SpokenWordEncoder`. Resumable.
 
     frames: utterance id → MFCC (`features.mfcc`). development: chooses the epoch; where it has no neighbouring
     words the last epoch is kept. wait: called before waiting for another process that trains in `folder`; without it
@@ -151,7 +151,7 @@ def train(
         raise ConfigurationError(f"window = {window} and batch_size = {batch_size}: both must be 1 or more")
     segments, held_out = Segments.of(utterances, frames), Segments.of(development, frames)
     if not _has_neighbours(segments):
-        raise ConfigurationError(_NO_NEIGHBOURS)
+        raise ConfigurationError(NO_NEIGHBOURS)
     if not _has_neighbours(held_out):
         log.info("no development words that have a neighbour: the last epoch is kept")
         training = replace(training, choice="last", patience=0)
@@ -176,7 +176,7 @@ def train(
         about |= {"training": asdict(training), "development_words": len(held_out)}
         about |= _counts(segments) | _learned(history) | {"mean_frame_error": _mean_frame_error(held_out, normaliser)}
         inference.export_spoken(weights, normaliser, about, folder)
-    return inference.SpokenEncoder(folder)
+    return inference.SpokenWordEncoder(folder)
 
 
 def _has_neighbours(segments: Segments) -> bool:
@@ -184,7 +184,7 @@ def _has_neighbours(segments: Segments) -> bool:
 
 
 def _counts(segments: Segments) -> dict[str, Any]:
-    """What became of the words, for `SpokenEncoder.about`."""
+    """What became of the words, for `SpokenWordEncoder.about`."""
     return {
         "words": len(segments),
         "types": len({word for word in segments.words if word}),
@@ -195,7 +195,7 @@ def _counts(segments: Segments) -> dict[str, Any]:
 
 
 def _learned(history: History) -> dict[str, Any]:
-    """How far it came, for `SpokenEncoder.about`: epochs, the one kept (from 1), and its errors."""
+    """How far it came, for `SpokenWordEncoder.about`: epochs, the one kept (from 1), and its errors."""
     kept = history.epochs[history.chosen]
     return {
         "epochs": len(history.epochs),

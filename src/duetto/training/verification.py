@@ -68,11 +68,11 @@ def answers_alone(session: Session, frames: Sequences, words: Sequences) -> np.n
 def verify(session: Session, frames: Sequences, words: Sequences, expected: np.ndarray) -> float:
     """Largest difference between a session's logits and those of the model it was exported from.
 
-    frames, words: of n utterances (see `Session.answer`). expected: the model's logits (n, classes).
+    frames, words: of n utterances (see `Session.logits_of`). expected: the model's logits (n, classes).
     A difference beyond `TOLERANCE` is a ModelError, and so is an answer that is no number.
     """
     scale = max(1.0, float(np.abs(expected).max()))
-    given = (session.answer(frames, words), answers_alone(session, frames, words))
+    given = (session.logits_of(frames, words), answers_alone(session, frames, words))
     differences = [float(np.abs(logits - expected).max()) for logits in given]
     largest = max(differences) if np.isfinite(differences).all() else float("nan")
     if not largest <= TOLERANCE * scale:

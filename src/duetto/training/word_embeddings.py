@@ -1,11 +1,11 @@
-"""What the second encoder reads: vectors of words, learned from a fold's training part alone.
+"""Word vectors and encoders of spoken words, trained on the training part of a fold alone.
 
-    fold.train ─ gensim ─────▶ word2vec vectors, one a word type
-               ─ Speech2Vec ─▶ encoder ─▶ vectors, one a word type, or one for every spoken word
+    fold.train ─ gensim ─────▶ file of word2vec vectors, one for each word type
+               ─ Speech2Vec ─▶ folder of an encoder ─▶ file of vectors, one for each word type
     (its epoch is chosen on fold.development)
 
-Everything is trained once for a fold and kept in a folder, under a name made of what it was trained on, so
-that all systems and seeds share it and nothing can be mistaken for something else.
+Each is trained once and kept in a cache folder, under a name derived from everything that its training reads, so that
+all systems and seeds share it and a change of the data or the configuration gives another name.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from ..data.text import tokens
 from ..embeddings import vectors as word_vectors
 from ..embeddings import word2vec
 from ..embeddings.spoken_words import Segments
-from ..embeddings.vectors import Vectors
-from ..errors import ConfigurationError
-from ..inference import SPOKEN_DESCRIPTION, SPOKEN_GRAPH, OovResolver, SpokenEncoder
-from ..inference.spoken import AlikeWords, SpokenWords, type_vectors
+from ..inference import SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, SpokenWordEncoder
+from ..inference.spoken import type_vectors
 from ..models.speech2vec import Speech2VecConfig
 from ..splits import Fold
 from ..utils.progress import Progress
@@ -39,8 +37,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EmbeddingConfig:
-    """How vectors are trained. dim: of the embedding. window: words on each side (paper of Speech2Vec: 3).
-    epochs: of Speech2Vec. word2vec_epochs: of word2vec. seed: of both."""
+    """How word vectors are trained.
+
+    Attributes:
+        dim: Dimensions of the embedding.
+        window: Context words on each side (3 in the Speech2Vec paper).
+        epochs: Of Speech2Vec.
+        word2vec_epochs: Of word2vec.
+        learning_rate: Of Speech2Vec.
+        optimiser: Of Speech2Vec, `adam` or `sgd`.
+        seed: Of both.
+    """
 
     dim: int = 50
     window: int = 3
@@ -51,83 +58,107 @@ class EmbeddingConfig:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Embeddings:
-    """Vectors by fold, trained on demand and kept in `folder`.
+def word2vec_file(fold: Fold, config: EmbeddingConfig, cache: Path) -> Path:
+    """Train skip-gram vectors on the training transcripts, unless the cache has them.
 
-    frames: utterance id → (frames, 13) MFCC of every utterance, for Speech2Vec; may be None for word2vec.
+    Args:
+        fold: Its training part is read.
+        config: How to train.
+        cache: Folder that keeps the file.
+
+    Returns:
+        The file of vectors.
     """
-
-    folder: Path
-    config: EmbeddingConfig
-    frames: Mapping[str, np.ndarray] | None = None
-
-    def word2vec(self, fold: Fold) -> Vectors:
-        """Skip-gram vectors of the training transcripts."""
-        sentences = [tokens(utterance) for utterance in fold.train]
-        path = self.folder / f"word2vec-{self._key('word2vec', sentences)}.vec"
-        if not path.is_file():
-            c = self.config
-            trained = word2vec.train(sentences, dim=c.dim, window=c.window, epochs=c.word2vec_epochs, seed=c.seed)
-            word_vectors.save(trained, path)
-        return word_vectors.load(path)
-
-    def has_encoder(self, fold: Fold) -> bool:
-        """Whether Speech2Vec has been trained on this training part already."""
-        return _has_encoder(self._encoder_folder(fold))
-
-    def _encoder_folder(self, fold: Fold) -> Path:
-        parts = [Segments.of(part, self._frames()).digest() for part in (fold.train, fold.development)]
-        return self.folder / f"speech2vec-{self._key('speech2vec', parts)}"
-
-    def encoder(self, fold: Fold, progress: Progress | None = None) -> SpokenEncoder:
-        """Speech2Vec, trained on the spoken words of the training part."""
-        folder = self._encoder_folder(fold)
-        if not _has_encoder(folder):
-            c = self.config
-            speech2vec.train(
-                fold.train,
-                fold.development,
-                self._frames(),
-                folder,
-                config=Speech2VecConfig(dim=c.dim, decoder=c.dim),
-                training=TrainingConfig(
-                    epochs=c.epochs, learning_rate=c.learning_rate, optimiser=c.optimiser, seed=c.seed
-                ),
-                window=c.window,
-                wait=lambda: log.warning("%s: another process is training Speech2Vec there; waiting for it", folder),
-                progress=progress,
-            )
-        return SpokenEncoder(folder)
-
-    def speech2vec(self, fold: Fold) -> Vectors:
-        """Speech2Vec's vector of each word type: the mean over its training instances."""
-        encoder = self.encoder(fold)
-        path = encoder.folder / "types.vec"
-        if not path.is_file():
-            segments = Segments.of(fold.train, self._frames())
-            word_vectors.save(type_vectors(encoder, segments), path)
-        return word_vectors.load(path)
-
-    def spoken(self, fold: Fold) -> SpokenWords:
-        """Speech2Vec of every single spoken word."""
-        encoder = self.encoder(fold)
-        return SpokenWords(encoder.folder, self._frames(), encoder)
-
-    def alikes(self, fold: Fold) -> AlikeWords:
-        """Training words by their sound, for words that training did not hold."""
-        return AlikeWords(self._frames(), OovResolver(self.encoder(fold), self.speech2vec(fold)))
-
-    def _frames(self) -> Mapping[str, np.ndarray]:
-        if self.frames is None:
-            raise ConfigurationError("Speech2Vec needs the MFCC of every utterance: give Embeddings its frames")
-        return self.frames
-
-    def _key(self, kind: str, read: list[Any]) -> str:
-        """Digest of all that training reads, and of the configuration."""
-        content = json.dumps([kind, asdict(self.config), read], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+    sentences = [tokens(utterance) for utterance in fold.train]
+    path = cache / f"word2vec-{_digest('word2vec', config, sentences)}.vec"
+    if not path.is_file():
+        trained = word2vec.train(
+            sentences, dim=config.dim, window=config.window, epochs=config.word2vec_epochs, seed=config.seed
+        )
+        word_vectors.save(trained, path)
+    return path
 
 
-def _has_encoder(folder: Path) -> bool:
-    return (folder / SPOKEN_GRAPH).is_file() and (folder / SPOKEN_DESCRIPTION).is_file()
+def encoder_folder(fold: Fold, mfcc: Mapping[str, np.ndarray], config: EmbeddingConfig, cache: Path) -> Path:
+    """Name the folder of a fold's Speech2Vec.
+
+    Args:
+        fold: Its training and development parts are read.
+        mfcc: Utterance id → (frames, 13) MFCC.
+        config: How it is trained.
+        cache: Folder that keeps encoders.
+
+    Returns:
+        The folder, which need not exist yet.
+    """
+    parts = [Segments.of(part, mfcc).digest() for part in (fold.train, fold.development)]
+    return cache / f"speech2vec-{_digest('speech2vec', config, parts)}"
+
+
+def is_trained(encoder: Path) -> bool:
+    """Whether a folder holds a trained encoder.
+
+    Args:
+        encoder: As `encoder_folder` returns it.
+
+    Returns:
+        Whether it was trained to the end and exported.
+    """
+    return (encoder / SPOKEN_GRAPH).is_file() and (encoder / SPOKEN_DESCRIPTION).is_file()
+
+
+def train_encoder(
+    encoder: Path,
+    fold: Fold,
+    mfcc: Mapping[str, np.ndarray],
+    config: EmbeddingConfig,
+    progress: Progress | None = None,
+) -> None:
+    """Train Speech2Vec on the spoken words of a fold's training part, unless it is trained.
+
+    Args:
+        encoder: Folder to write, from `encoder_folder` with the same arguments. Another process that trains in it is
+            waited for.
+        fold: Its development part chooses the epoch.
+        mfcc: Utterance id → (frames, 13) MFCC.
+        config: How to train.
+        progress: Of the training.
+    """
+    if is_trained(encoder):
+        return
+    speech2vec.train(
+        fold.train,
+        fold.development,
+        mfcc,
+        encoder,
+        config=Speech2VecConfig(dim=config.dim, decoder=config.dim),
+        training=TrainingConfig(
+            epochs=config.epochs, learning_rate=config.learning_rate, optimiser=config.optimiser, seed=config.seed
+        ),
+        window=config.window,
+        wait=lambda: log.warning("%s: another process is training Speech2Vec there; waiting for it", encoder),
+        progress=progress,
+    )
+
+
+def speech2vec_file(encoder: Path, fold: Fold, mfcc: Mapping[str, np.ndarray]) -> Path:
+    """Average the embeddings of each word type over its training instances, unless that is done.
+
+    Args:
+        encoder: Folder of the fold's encoder; it keeps the file, under the name that `OovResolver.load` expects.
+        fold: Its training part is read.
+        mfcc: Utterance id → (frames, 13) MFCC.
+
+    Returns:
+        The file of vectors.
+    """
+    path = encoder / SOUNDS
+    if not path.is_file():
+        word_vectors.save(type_vectors(SpokenWordEncoder(encoder), Segments.of(fold.train, mfcc)), path)
+    return path
+
+
+def _digest(kind: str, config: EmbeddingConfig, read: list[Any]) -> str:
+    """Of the configuration and of everything that training reads."""
+    content = json.dumps([kind, asdict(config), read], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""What every package needs and no field of speech knows: files, records from outside."""
+"""What every package needs and has nothing to do with speech: files, data from outside, processes, progress bars."""

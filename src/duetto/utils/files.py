@@ -1,13 +1,13 @@
-"""Files that are whole or absent: atomic writing, locks, digests. The only place that spells these out.
+"""Files that are whole or absent: atomic writing, locks, digests. The only place that implements these.
 
     replacing(path)  ─▶ a temporary file beside it ─ synced, renamed ─▶ path
     new_folder(path) ─▶ a temporary folder beside it ─ synced, renamed ─▶ path
 
-After a kill or a power cut, `path` holds its old content or its new content, whole: the file is brought to the disk
-before the rename, the folder after it. A temporary file has a name of its own (`.NAME.RANDOM.tmp`, created exclusively)
-and is locked while its writer lives; the next writer of the same name, or `clear_abandoned`, removes what no living
-process holds. A symbolic link is followed, so its target is what changes. What is no regular file (a device, a pipe,
-standard output) can't be replaced and is written directly.
+After a kill or a power cut, `path` holds its old content or its new content, whole: the file is flushed to the disk
+before the rename, the folder after it. A temporary file has a unique name (`.NAME.RANDOM.tmp`, created exclusively) and
+is locked while its writer lives; the next writer of the same name, or `clear_abandoned`, removes what no living process
+holds. A symbolic link is followed, so its target is what changes. What is no regular file (a device, a pipe, standard
+output) cannot be replaced and is written directly.
 """
 
 from __future__ import annotations
@@ -21,44 +21,48 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import ConfigurationError
+from .descriptors import is_special, open_descriptor
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
-_OURS = (".json", ".npz", ".onnx", ".safetensors", ".vec")
+_SUFFIXES = (".json", ".npz", ".onnx", ".safetensors", ".vec")
 _OF_EARLIER_VERSIONS = re.compile(
     r".+\.(json|npz|onnx|safetensors|vec)\.partial|\.tmp\w{6}|[0-9]+-(types|word2vec-[0-9a-f]{16})\.vec"
 )
-"""Temporary files of duetto and of safetensors, which it used."""
-_DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/([0-9]+)")
-_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+"""Temporary files of earlier versions of duetto, and of safetensors, which they used."""
 LOCK = "lock"
 """Name of the file by which a folder is locked."""
+BUSY = "another process is writing into it; wait for it"
+"""What `lock` states about a locked folder by default."""
 
 _CHUNK = 1 << 20
-_SYNCED_AT_ONCE = 8
-_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_STDOUT = 1
+_SYNC_THREADS = 8
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""What fsync answers on a pipe, or a folder of some network file systems."""
+"""Errors of fsync for a pipe, or a folder of some network file systems."""
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
-    """A path to write to; what was written there becomes `path` when the block ends without an error.
+    """Replace the content of a file when the block ends without an error.
+
+    Args:
+        path: The file; its folder is created where it is missing.
 
     Yields:
-        The path of an empty file in the folder of `path` (created where it is missing), which may be opened by name
-        any number of times. Where `path` is a device, a pipe or an open descriptor, a file elsewhere, whose content is
-        copied there in the end.
+        The path of an empty file beside it, which may be opened by name any number of times. Where `path` is a device,
+        a pipe or an open descriptor, a file elsewhere, whose content is copied there in the end.
 
     Raises:
-        OSError: The folder or the file can't be written; `path` is then as it was before.
+        OSError: The folder or the file cannot be written; `path` is then as it was before.
     """
     path = Path(path)
-    if _is_special(path):
+    if is_special(path):
         with _copied_to(path) as temporary:
             yield temporary
         return
@@ -70,11 +74,11 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
         yield temporary
         with contextlib.suppress(FileNotFoundError):
             os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))  # noqa: PTH101 (may be replaced by its writer)
-        if is_temporary(target.parent):  # `new_folder` syncs all at once, which is much faster
-            os.replace(temporary, target)
-        else:
+        durable = not is_temporary(target.parent)  # `new_folder` syncs all files together, which is much faster
+        if durable:
             sync(temporary)
-            os.replace(temporary, target)
+        os.replace(temporary, target)
+        if durable:
             sync(target.parent)
     except OSError as error:
         raise _named(error, path, temporary) from error
@@ -84,32 +88,50 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace the content of `path`, whole or not at all (`replacing`)."""
+    """Write a file, whole or not at all; see `replacing`.
+
+    Args:
+        path: The file.
+        content: All of it.
+    """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Replace the content of `path` by `text` in UTF-8, line ends as they are (`replacing`)."""
+    """Write a text file in UTF-8, whole or not at all; see `replacing`.
+
+    Args:
+        path: The file.
+        text: All of it; line ends are not translated.
+    """
     write_bytes(path, text.encode("utf-8"))
 
 
 def copy(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """Replace the content of `path` by that of `source`, whole or not at all (`replacing`)."""
+    """Copy the content of a file, whole or not at all; see `replacing`.
+
+    Args:
+        source: The file to read.
+        path: The file to write.
+    """
     with replacing(path) as temporary:
         shutil.copyfile(source, temporary)
 
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Generator[Path]:
-    """A folder to fill, which becomes `path` when the block ends without an error.
+    """Create a folder when the block ends without an error, with all its content or not at all.
+
+    Args:
+        path: The folder; its parents are created where they are missing.
 
     Yields:
-        An empty folder beside `path`.
+        An empty folder beside it, to be filled.
 
     Raises:
         FileExistsError: `path` exists and is anything but an empty folder, before or after the block.
-        OSError: The folder can't be written.
+        OSError: The folder cannot be written.
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
@@ -137,6 +159,9 @@ def clear_abandoned(folder: Path) -> None:
     """Remove every temporary file and folder below `folder` that no living process holds.
 
     For the owner of a folder, at the beginning of its work. What is still being written is left alone.
+
+    Args:
+        folder: Searched recursively.
     """
     for at, folders, names in os.walk(folder):
         for name in [name for name in (*folders, *names) if _TEMPORARY.fullmatch(name)]:
@@ -145,10 +170,13 @@ def clear_abandoned(folder: Path) -> None:
 
 
 def recover(folder: Path) -> list[Path]:
-    """Remove from a folder that duetto alone fills (a run, a cache) what is no whole file.
+    """Remove from a folder that only duetto writes (a run, a cache) what is no whole file.
 
-    That is what `clear_abandoned` removes, what earlier versions left when they were killed, and files of ours without
-    content: a power cut leaves them where earlier versions didn't bring a file to the disk.
+    That is what `clear_abandoned` removes, what earlier versions left when they were killed, and files of duetto's
+    formats without content: a power cut left them where earlier versions did not flush a file to the disk.
+
+    Args:
+        folder: Searched recursively.
 
     Returns:
         The files without content, which are missing now.
@@ -159,14 +187,14 @@ def recover(folder: Path) -> list[Path]:
         for path in (Path(at, name) for name in names):
             if _OF_EARLIER_VERSIONS.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-            elif path.suffix in _OURS and _is_torn(path):
+            elif path.suffix in _SUFFIXES and _is_torn(path):
                 path.unlink(missing_ok=True)
                 torn.append(path)
     return torn
 
 
 def _is_torn(path: Path) -> bool:
-    """Whether a file is empty, or zeros where each of our formats has something else."""
+    """Whether a file is empty, or zeros where each of duetto's formats has something else."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -174,12 +202,23 @@ def _is_torn(path: Path) -> bool:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is a temporary one of a writer, or lies in a temporary folder."""
+    """Check whether a file is a temporary one, or lies in a temporary folder.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether `replacing` or `new_folder` made it.
+    """
     return any(_TEMPORARY.fullmatch(part) for part in path.parts)
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the list of names in a folder, to the disk (fsync); nothing where the system can't."""
+    """Flush a file, or the list of names in a folder, to the disk (fsync), where the system can.
+
+    Args:
+        path: The file or folder.
+    """
     if sys.platform == "win32" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
@@ -193,15 +232,22 @@ def sync(path: Path) -> None:
 
 
 def _sync_all(folder: Path) -> None:
-    """Every file and folder; several at a time, which a file system brings to the disk together."""
+    """Sync every file and folder; several at a time, which a file system flushes together."""
     found = [Path(at, name) for at, _, names in os.walk(folder) for name in (".", *names)]
-    with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         for _ in pool.map(sync, found):
             pass
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    """Compute the SHA-256 of a file's content.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     with open(path, "rb") as file:  # noqa: PTH123 (a descriptor of /dev/fd is no Path)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -211,17 +257,20 @@ def lock(
     folder: Path,
     *,
     wait: Callable[[], None] | None = None,
-    busy: str = "another process is writing into it; wait for it",
+    busy: str = BUSY,
 ) -> Generator[None]:
-    """Keep every other process that asks for it out of `folder` (created where it is missing).
+    """Hold the lock of a folder, which one process can hold at a time.
 
-    The system releases the lock when its holder dies. Without file locks (Windows, some network file systems)
-    nothing is kept out.
+    The system releases the lock when its holder dies. Without file locks (Windows, some network file systems) the lock
+    is always granted.
 
     Args:
-        folder: Holds the file `lock`, which stays.
+        folder: Holds the file `lock`, which stays; created where it is missing.
         wait: Called once where another process holds the lock, before waiting for it; without it that is an error.
-        busy: What that error says of the folder.
+        busy: Message of that error, after the name of the folder.
+
+    Yields:
+        Nothing.
 
     Raises:
         ConfigurationError: Another process holds the lock and `wait` is None.
@@ -229,58 +278,45 @@ def lock(
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if not _try_lock(descriptor):
+        if _locked(descriptor) is False:
             if wait is None:
                 raise ConfigurationError(f"{folder}: {busy}")
             wait()
-            _try_lock(descriptor, block=True)
+            _locked(descriptor, block=True)
         yield
     finally:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int, *, block: bool = False) -> bool:
-    """Whether the lock of an open file was free, and is now held; True where there are no locks."""
+def _locked(descriptor: int, *, block: bool = False) -> bool | None:
+    """Lock an open file: whether that succeeded, or None where there are no locks (Windows, some file systems)."""
     try:
         import fcntl
-    except ImportError:
-        return True
-    try:
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
-def _has_locks(descriptor: int) -> bool:
-    """Whether locks of this open file, if another process held one, would be seen."""
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (ImportError, OSError):
-        return False
+        return None
     return True
 
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Generator[None]:
-    """A temporary folder's lock."""
+    """Hold the lock of a temporary folder."""
     if sys.platform == "win32":
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _try_lock(descriptor)
+        _locked(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
 def _temporary_name(target: Path) -> str:
-    """A name that no other process takes; the target's own part of it is cut so that it fits a file system's 255."""
+    """A unique name; the part of the target is shortened so that the name fits into the 255 bytes of a file system."""
     return f".{target.name.encode()[:200].decode(errors='ignore')}.{secrets.token_hex(8)}.tmp"
 
 
@@ -289,7 +325,7 @@ def _exclusive(target: Path) -> tuple[Path, int]:
     while True:
         temporary = target.with_name(_temporary_name(target))
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        _try_lock(descriptor)
+        _locked(descriptor)
         if temporary.exists():  # else another process found it before it was locked, and removed it
             return temporary, descriptor
         os.close(descriptor)
@@ -305,11 +341,11 @@ def _clear(folder: Path, name: str) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove a temporary file or folder unless a living process holds it, or that can't be known."""
+    """Remove a temporary file or folder unless a living process holds it, or that cannot be found out."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            if not _has_locks(descriptor):
+            if not _locked(descriptor):
                 return
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -325,42 +361,26 @@ def _check_free(target: Path, path: Path) -> None:
 
 
 def _named(error: OSError, path: Path, temporary: Path) -> OSError:
-    """The same error, about `path` where it was about the temporary file, whose name users don't know, or about none:
-    a disk that is full is found by writing, not by opening."""
+    """The same error, about `path` where it names the temporary file, or no file at all: a full disk is found by
+    writing, not by opening."""
     of_temporary = error.filename is not None and str(temporary) in (str(error.filename), str(error.filename2 or ""))
-    if of_temporary or (error.filename is None and error.errno in _FULL):
+    if of_temporary or (error.filename is None and error.errno in _DISK_FULL):
         return type(error)(error.errno, error.strerror, str(path))
     return error
 
 
-def _is_special(path: Path) -> bool:
-    """Whether `path` names what can't be replaced: an open descriptor, a device, a pipe, a socket."""
-    if _descriptor(path) is not None:
-        return True
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _descriptor(path: Path) -> int | None:
-    """The number of the open descriptor that a path such as /dev/stdout or /dev/fd/3 names."""
-    named = _DESCRIPTOR.fullmatch(str(path))
-    return int(named[1]) if named else _STANDARD.get(str(path))
-
-
 @contextlib.contextmanager
-def _copied_to(path: Path) -> Iterator[Path]:
+def _copied_to(path: Path) -> Generator[Path]:
+    """A temporary file, whose content is copied to a device, a pipe or an open descriptor when the block ends."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / path.name
         yield temporary
-        number = _descriptor(path)
-        if number == 1:
+        descriptor = open_descriptor(path)
+        if descriptor == _STDOUT:
             sys.stdout.flush()
-        # A duplicate writes where the shell's redirection is; opening the path again would begin at its start.
-        opened = os.dup(number) if number is not None else os.open(path, os.O_WRONLY)
-        with temporary.open("rb") as source, open(opened, "wb") as out:  # noqa: PTH123
+        # A duplicate writes at the position of the shell's redirection; opening the path again would begin at 0.
+        duplicate = os.dup(descriptor) if descriptor is not None else os.open(path, os.O_WRONLY)
+        with temporary.open("rb") as source, open(duplicate, "wb") as out:  # noqa: PTH123
             shutil.copyfileobj(source, out, _CHUNK)

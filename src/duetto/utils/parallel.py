@@ -1,9 +1,9 @@
-"""One function over many items on several cores: answers in the order of the items, in flat memory.
+"""One function over many items on several cores: results in the order of the items, in bounded memory.
 
-items ─ a few at a time ─▶ threads | processes ─ function ─▶ answers, in the order of the items
+    items ─ a few at a time ─▶ threads | processes ─ function ─▶ results, in the order of the items
 
-Every process that duetto starts comes from here. None outlives the one that started it, however that one ends:
-killed by any signal, out of memory, or by an error.
+Every process that duetto starts is started here. None outlives the one that started it, however that one ends: killed
+by any signal, out of memory, or by an error.
 """
 
 from __future__ import annotations
@@ -24,29 +24,36 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _AHEAD = 4
-"""Items for each worker that are under way, or done and waiting for one before them."""
+"""Items for each worker that are being computed, or done and waiting for one before them."""
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use.
+
+    Returns:
+        Their number, at least 1.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
 def processes(
-    workers: int, prepare: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
+    workers: int, initializer: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes, which an error inside the block, or a signal to this process, ends at once.
+    """Start worker processes, which an error inside the block, or a signal to this process, ends at once.
 
     Args:
-        workers: How many.
-        prepare: Called with `arguments` in each of them before its first work; picklable.
+        workers: Number of processes.
+        initializer: Called with `arguments` in each of them before its first work; picklable.
         arguments: Picklable.
+
+    Yields:
+        The pool.
     """
-    pool = _pool(workers, prepare, arguments)
+    pool = _pool(workers, initializer, arguments)
     try:
         yield pool
     except BaseException:
@@ -56,7 +63,7 @@ def processes(
 
 
 def end_with_parent() -> None:
-    """Let this process, which `multiprocessing` started, end when the one that started it does, or terminates it."""
+    """Make this process, which `multiprocessing` started, end when its parent ends or terminates it."""
     from multiprocessing import parent_process
 
     parent = parent_process()
@@ -69,7 +76,11 @@ def end_with_parent() -> None:
 
 @contextlib.contextmanager
 def ending_children() -> Iterator[None]:
-    """Processes that other libraries start inside the block; an error in it ends them at once."""
+    """End the processes that other libraries started inside the block, where it raises an error.
+
+    Yields:
+        Nothing.
+    """
     from multiprocessing import active_children
 
     before = {*active_children()}
@@ -82,30 +93,34 @@ def ending_children() -> Iterator[None]:
 
 
 def _pool(
-    workers: int, prepare: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
+    workers: int, initializer: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
 ) -> ProcessPoolExecutor:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Linux signals the death of the thread that started a process; only the main thread lives as long as its process.
-    lasting = threading.current_thread() is threading.main_thread()
+    # Linux signals the end of the thread that started a process; only the main thread lives as long as its process.
+    main_thread = threading.current_thread() is threading.main_thread()
     # Not fork: a forked copy of a process with threads can hang.
-    return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (os.getpid(), lasting, prepare, arguments))
+    return ProcessPoolExecutor(
+        workers, get_context("spawn"), _begin, (os.getpid(), main_thread, initializer, arguments)
+    )
 
 
-def _begin(parent: int, lasting: bool, prepare: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
-    """The first thing in a worker process."""
-    if lasting and sys.platform == "linux":
+def _begin(
+    parent: int, main_thread: bool, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]
+) -> None:
+    """Run first in a worker process."""
+    if main_thread and sys.platform == "linux":
         _killed_with_parent()
     end_with_parent()
     if sys.platform != "win32" and os.getppid() != parent:
         os._exit(1)  # the parent died before it was watched
-    if prepare is not None:
-        prepare(*arguments)
+    if initializer is not None:
+        initializer(*arguments)
 
 
 def _killed_with_parent() -> None:
-    """Linux kills this process when its parent dies, even while other code holds the GIL."""
+    """Have Linux kill this process when its parent dies, even while other code holds the GIL."""
     import ctypes
 
     set_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
@@ -128,50 +143,59 @@ def _stop(pool: Executor) -> None:
 
 
 def in_order(
-    function: Callable[[Item], Answer],
+    function: Callable[[Item], Result],
     items: Iterable[Item],
     *,
     workers: int,
     processes: bool = False,
-    crashed: Callable[[Item], Answer],
-) -> Iterator[Answer]:
-    """function(item) for each item, in their order, `workers` at a time; items are taken as they are needed.
+    crashed: Callable[[Item], Result],
+) -> Iterator[Result]:
+    """Compute function(item) for each item, `workers` at a time; items are taken as they are needed.
 
-    workers: 1 works in this thread. processes: for functions that keep Python's lock, or that may crash; function,
-    items and answers then have to be picklable. Else threads.
-    crashed: gives the answer for an item whose process died. What was under way in processes beside it is done
-    again, each item alone in a process of its own, so that only the one that kills its process is lost.
-    An exception of `function` is raised when its item's turn comes, and ends the work.
+    Args:
+        function: An exception that it raises is raised when the turn of its item comes, and ends the work.
+        items: Any number.
+        workers: Number of threads or processes; 1 works in this thread.
+        processes: Use processes, for functions that hold the GIL or may crash; function, items and results have to be
+            picklable. Threads by default.
+        crashed: Returns the result for an item whose process died. What other processes computed meanwhile is computed
+            again, each item alone in a process, so that only the one that kills its process is lost.
+
+    Yields:
+        The results, in the order of the items.
+
+    Raises:
+        ConfigurationError: `workers` is less than 1.
     """
     if workers < 1:
-        raise ConfigurationError(f"{workers} workers were asked for; give 1 or more")
+        raise ConfigurationError(f"workers = {workers} is not valid; give 1 or more")
     if workers == 1:
         yield from map(function, items)
         return
-    crew = _Crew(function, workers, processes, crashed)
-    waiting: deque[tuple[Item, Future[Answer]]] = deque()
+    pool = _Workers(function, workers, processes, crashed)
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
     try:
         for item in items:
-            waiting.append((item, crew.submit(item)))
+            waiting.append((item, pool.submit(item)))
             if len(waiting) == _AHEAD * workers:
-                yield crew.answer(*waiting.popleft())
+                yield pool.result(*waiting.popleft())
         while waiting:
-            yield crew.answer(*waiting.popleft())
+            yield pool.result(*waiting.popleft())
     except BaseException:
-        crew.stop()
+        pool.stop()
         raise
-    crew.dismiss()
+    pool.shutdown()
 
 
-class _Crew(Generic[Item, Answer]):
+class _Workers(Generic[Item, Result]):
     """Workers that are replaced when one of them dies."""
 
     def __init__(
         self,
-        function: Callable[[Item], Answer],
+        function: Callable[[Item], Result],
         workers: int,
         processes: bool,
-        crashed: Callable[[Item], Answer],
+        crashed: Callable[[Item], Result],
     ) -> None:
         self._function, self._workers, self._processes, self._crashed = function, workers, processes, crashed
         self._pool = self._start(workers)
@@ -183,14 +207,14 @@ class _Crew(Generic[Item, Answer]):
 
         return ThreadPoolExecutor(workers)
 
-    def submit(self, item: Item) -> Future[Answer]:
+    def submit(self, item: Item) -> Future[Result]:
         try:
             return self._pool.submit(self._function, item)
         except BrokenExecutor:
             self._pool = self._start(self._workers)
             return self._pool.submit(self._function, item)
 
-    def answer(self, item: Item, future: Future[Answer]) -> Answer:
+    def result(self, item: Item, future: Future[Result]) -> Result:
         try:
             return future.result()
         except BrokenExecutor:
@@ -200,7 +224,7 @@ class _Crew(Generic[Item, Answer]):
                 except BrokenExecutor:
                     return self._crashed(item)
 
-    def dismiss(self) -> None:
+    def shutdown(self) -> None:
         self._pool.shutdown()
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""The torch-free twins of the models: ONNX graphs, assembled from trained weights."""
+"""The ONNX twins of the PyTorch models, built from trained weights without PyTorch."""

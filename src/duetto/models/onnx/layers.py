@@ -1,27 +1,36 @@
-"""ONNX pieces of the layers beyond the paper: attention, cross-attention, the multi-resolution CNN, confidence.
+"""ONNX twins of the layers beyond the paper: attention, cross-attention, the multi-resolution CNN, confidence.
 
-Each function adds to a `graph.Graph` what the PyTorch module in its docstring computes; the names of the weights
-are those of that module's state dict.
+Each function adds to a `graph.Graph` what the PyTorch module in its docstring computes; weights have the names of that
+module's state dict. Strings are names of tensors, and docstrings state their shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from .graph import FLOAT, Graph
+from ...config.encoders import MCNN_KERNELS
+from .graph import FLOAT, Graph, Weights
 
-Weights = Mapping[str, np.ndarray]
 _FAR = np.float32(1e9)
-"""Taken from a score that must not count: exp(score − 1e9) is exactly 0 in float32."""
+"""Subtracted from the scores of padding: exp(score − 1e9) is exactly 0 in float32."""
 _VARIANCE_FLOOR = np.float32(1e-5)  # that of models.pooling
 
 
 def attention_pooling(graph: Graph, states: str, lengths: str, weights: Weights, name: str) -> str:
-    """`models.attention.AttentionPooling`: states (batch, time, width) → (batch, width)."""
+    """Add `models.attention.AttentionPooling`.
+
+    Args:
+        graph: The graph to add to.
+        states: (batch, time, width).
+        lengths: (batch,) int64.
+        weights: State dict.
+        name: Of the module in the state dict.
+
+    Returns:
+        (batch, width).
+    """
     hidden = graph.add("Tanh", [_dense(graph, states, weights, f"{name}.hidden")], f"{name}.tanh")
-    scores = _dense(graph, hidden, weights, f"{name}.score")  # (batch, time, 1)
+    scores = _product(graph, hidden, weights, f"{name}.score")  # (batch, time, 1)
     real = real_steps(graph, states, lengths, name)
     row = graph.add("Transpose", [_masked(graph, scores, real, name)], f"{name}.row", perm=[0, 2, 1])
     alpha = graph.add("Softmax", [row], f"{name}.alpha", axis=-1)
@@ -30,9 +39,21 @@ def attention_pooling(graph: Graph, states: str, lengths: str, weights: Weights,
 
 
 def cross_attention(graph: Graph, states: str, other: str, other_lengths: str, weights: Weights, name: str) -> str:
-    """`models.attention.CrossAttention`: states (batch, time, width) → (batch, time, width)."""
-    queries = _dense(graph, states, weights, f"{name}.query")
-    keys = graph.add("Transpose", [_dense(graph, other, weights, f"{name}.key")], f"{name}.keys", perm=[0, 2, 1])
+    """Add `models.attention.CrossAttention`.
+
+    Args:
+        graph: The graph to add to.
+        states: (batch, time, width).
+        other: (batch, other time, width).
+        other_lengths: (batch,) int64.
+        weights: State dict.
+        name: Of the module in the state dict.
+
+    Returns:
+        (batch, time, width).
+    """
+    queries = _product(graph, states, weights, f"{name}.query")
+    keys = graph.add("Transpose", [_product(graph, other, weights, f"{name}.key")], f"{name}.keys", perm=[0, 2, 1])
     scale = graph.constant(f"{name}.scale", np.sqrt(np.float32(weights[f"{name}.query.weight"].shape[0])))
     scores = graph.add("Div", [graph.add("MatMul", [queries, keys], f"{name}.products"), scale], f"{name}.scores")
     real = real_steps(graph, other, other_lengths, name)
@@ -44,28 +65,47 @@ def cross_attention(graph: Graph, states: str, other: str, other_lengths: str, w
 
 
 def multi_resolution(graph: Graph, x: str, lengths: str, weights: Weights, name: str) -> str:
-    """`MultiResolutionEncoder` up to its dense layer: x (batch, n, dim) → (batch, 2·filters·kernels)."""
+    """Add `models.multiresolution_cnn.MultiResolutionEncoder` up to its dense layer.
+
+    Args:
+        graph: The graph to add to.
+        x: (batch, n, dim).
+        lengths: (batch,) int64.
+        weights: State dict.
+        name: Of the module in the state dict.
+
+    Returns:
+        (batch, 2·filters·kernels).
+    """
     x, real, count = _channels(graph, x, lengths, name)
     x = graph.add("Mul", [x, real], f"{name}.masked")
-    pooled, i = [], 0
-    while f"{name}.convolutions.{i}.weight" in weights:
+    pooled = []
+    for i, kernel in enumerate(MCNN_KERNELS):
         layer = f"{name}.convolutions.{i}"
-        kernel = weights[f"{layer}.weight"].shape[2]
         inputs = [x, *(graph.constant(f"{layer}.{part}", weights[f"{layer}.{part}"]) for part in ("weight", "bias"))]
-        seen = graph.add("Conv", inputs, f"{layer}.out", pads=[(kernel - 1) // 2, kernel // 2])
-        pooled += _mean_and_deviation(graph, graph.add("Relu", [seen], f"{layer}.relu"), real, count, layer)
-        i += 1
-    return _joined(graph, pooled, name)
+        convolved = graph.add("Conv", inputs, f"{layer}.out", pads=[(kernel - 1) // 2, kernel // 2])
+        pooled += _mean_and_deviation(graph, graph.add("Relu", [convolved], f"{layer}.relu"), real, count, layer)
+    return _concatenated(graph, pooled, name)
 
 
 def statistics(graph: Graph, x: str, lengths: str, name: str) -> str:
-    """`models.encoders.StatisticsEncoder` up to its dense layer: x (batch, time, features) → (batch, 2·features)."""
+    """Add `models.encoders.StatisticsEncoder` up to its dense layer.
+
+    Args:
+        graph: The graph to add to.
+        x: (batch, time, features).
+        lengths: (batch,) int64.
+        name: Prefix of the new names.
+
+    Returns:
+        (batch, 2·features).
+    """
     x, real, count = _channels(graph, x, lengths, name)
-    return _joined(graph, _mean_and_deviation(graph, x, real, count, name), name)
+    return _concatenated(graph, _mean_and_deviation(graph, x, real, count, name), name)
 
 
 def _channels(graph: Graph, x: str, lengths: str, name: str) -> tuple[str, str, str]:
-    """x (batch, time, dim) → (batch, dim, time); its real steps (batch, 1, time); their number (batch, 1, 1)."""
+    """x (batch, time, dim) → (batch, dim, time); mask of real steps (batch, 1, time); their number (batch, 1, 1)."""
     real = graph.add("Transpose", [real_steps(graph, x, lengths, name)], f"{name}.real.row", perm=[0, 2, 1])
     count = graph.add("ReduceSum", [real, graph.integers(f"{name}.last", [-1])], f"{name}.count", keepdims=1)
     return graph.add("Transpose", [x], f"{name}.channels", perm=[0, 2, 1]), real, count
@@ -74,36 +114,55 @@ def _channels(graph: Graph, x: str, lengths: str, name: str) -> tuple[str, str, 
 def _mean_and_deviation(graph: Graph, x: str, real: str, count: str, name: str) -> list[str]:
     """`models.pooling.mean_and_deviation`: both (batch, channels, 1)."""
     mean = _mean(graph, x, real, count, f"{name}.mean")
-    apart = graph.add("Sub", [x, mean], f"{name}.apart")
-    variance = _mean(graph, graph.add("Mul", [apart, apart], f"{name}.square"), real, count, f"{name}.variance")
+    centred = graph.add("Sub", [x, mean], f"{name}.apart")
+    variance = _mean(graph, graph.add("Mul", [centred, centred], f"{name}.square"), real, count, f"{name}.variance")
     floor = graph.constant(f"{name}.floor", np.array(_VARIANCE_FLOOR))
     return [mean, graph.add("Sqrt", [graph.add("Add", [variance, floor], f"{name}.above")], f"{name}.deviation")]
 
 
-def _joined(graph: Graph, pooled: list[str], name: str) -> str:
+def _concatenated(graph: Graph, pooled: list[str], name: str) -> str:
     """(batch, channels, 1) each → (batch, all channels)."""
-    together = graph.add("Concat", pooled, f"{name}.together", axis=1)
-    return graph.add("Squeeze", [together, graph.integers(f"{name}.flat", [2])], f"{name}.pooled")
+    concatenated = graph.add("Concat", pooled, f"{name}.together", axis=1)
+    return graph.add("Squeeze", [concatenated, graph.integers(f"{name}.flat", [2])], f"{name}.pooled")
 
 
-def by_confidence(graph: Graph, encoded: list[str], weights: Weights) -> str:
-    """`models.confidence.ConfidenceFusion`: encodings, the acoustic one first → logits (batch, classes)."""
-    weighed = []
+def confidence_fusion(graph: Graph, encoded: list[str], weights: Weights, head_layers: int) -> str:
+    """Add `models.confidence.ConfidenceFusion`.
+
+    Args:
+        graph: The graph to add to.
+        encoded: (batch, width) of each encoder, the acoustic one first.
+        weights: State dict.
+        head_layers: Dense layers in each encoder's head before the last one.
+
+    Returns:
+        Logits (batch, classes).
+    """
+    weighted = []
     for name, x, trust in zip(("acoustic", "words"), encoded, weights["confidence.trust"], strict=True):
-        own = graph.head(x, weights, f"confidence.heads.{name}")
+        own = graph.head(x, weights, f"confidence.heads.{name}", head_layers)
         posterior = graph.add("LogSoftmax", [own], f"confidence.{name}.posterior", axis=1)
         evidence = graph.add("Concat", [x, posterior], f"confidence.{name}.evidence", axis=1)
-        believed = graph.linear(evidence, weights, f"confidence.gates.{name}")
-        gate = graph.add("Sigmoid", [believed], f"confidence.{name}.gate")
-        trusted = graph.add(
-            "Mul", [gate, graph.constant(f"confidence.{name}.trust", trust)], f"confidence.{name}.weight"
-        )
-        weighed.append(graph.add("Mul", [trusted, posterior], f"confidence.{name}.weighed"))
-    return graph.add("Add", weighed, "confidence.out")
+        score = graph.linear(evidence, weights, f"confidence.gates.{name}")
+        gate = graph.add("Sigmoid", [score], f"confidence.{name}.gate")
+        factor = graph.constant(f"confidence.{name}.trust", trust)
+        weight = graph.add("Mul", [gate, factor], f"confidence.{name}.weight")
+        weighted.append(graph.add("Mul", [weight, posterior], f"confidence.{name}.weighed"))
+    return graph.add("Add", weighted, "confidence.out")
 
 
 def real_steps(graph: Graph, x: str, lengths: str, name: str) -> str:
-    """(batch, time, 1) float32: 1 where a step of x (batch, time, …) is real, 0 where it is padding."""
+    """Add a mask of the steps that are not padding.
+
+    Args:
+        graph: The graph to add to.
+        x: (batch, time, …).
+        lengths: (batch,) int64; 0 counts as 1.
+        name: Prefix of the new names.
+
+    Returns:
+        (batch, time, 1) float32, 1 for real steps, 0 for padding.
+    """
     zero, one = (graph.integers(f"{name}.real.{n}", n) for n in (0, 1))
     shape = graph.add("Shape", [x], f"{name}.real.shape")
     time = graph.add("Gather", [shape, one], f"{name}.real.time", axis=0)
@@ -116,7 +175,7 @@ def real_steps(graph: Graph, x: str, lengths: str, name: str) -> str:
 
 
 def _masked(graph: Graph, scores: str, real: str, name: str) -> str:
-    """Scores, those of padding put out of reach: scores + 1e9·(real − 1)."""
+    """Exclude padding from a softmax: scores + 1e9·(real − 1)."""
     one, far = (graph.constant(f"{name}.mask.{key}", np.array(n, np.float32)) for key, n in (("one", 1), ("far", _FAR)))
     short = graph.add("Sub", [real, one], f"{name}.mask.short")
     return graph.add("Add", [scores, graph.add("Mul", [short, far], f"{name}.mask.down")], f"{name}.mask.out")
@@ -129,9 +188,12 @@ def _mean(graph: Graph, x: str, real: str, count: str, name: str) -> str:
     return graph.add("Div", [total, count], f"{name}.out")
 
 
+def _product(graph: Graph, x: str, weights: Weights, name: str) -> str:
+    """x·Wᵀ of x (batch, time, width)."""
+    return graph.add("MatMul", [x, graph.constant(f"{name}.weight", weights[f"{name}.weight"].T)], f"{name}.product")
+
+
 def _dense(graph: Graph, x: str, weights: Weights, name: str) -> str:
-    """x·Wᵀ, + b where there is one, of x (batch, time, width)."""
-    product = graph.add("MatMul", [x, graph.constant(f"{name}.weight", weights[f"{name}.weight"].T)], f"{name}.product")
-    if f"{name}.bias" not in weights:
-        return product
+    """x·Wᵀ + b of x (batch, time, width)."""
+    product = _product(graph, x, weights, name)
     return graph.add("Add", [product, graph.constant(f"{name}.bias", weights[f"{name}.bias"])], f"{name}.out")

@@ -1,49 +1,68 @@
-"""Whole networks as ONNX models.
+"""Whole models as ONNX graphs.
 
-state dict (name → float32 array) ─ emotion | spoken_encoder ─▶ ONNX model
+ModelConfig, state dict ─ emotion ─▶ ONNX model
+state dict of a Speech2Vec ─ spoken_encoder ─▶ ONNX model
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from ...config.cnn_stacks import STACKS
-from ...features.registry import feature_spec
+from ...config.cnn_stacks import STACKS, Stack
+from ...config.model import ModelConfig
 from . import cnn, layers
-from .graph import FLOAT, INT64, Graph, dense_layers
-from .layers import Weights
+from .graph import FLOAT, INT64, Graph, Weights
+
+_PREFIXES = {"acoustic": "acoustic", "words": "words.encoder"}
+"""Encoder → its prefix in the state dict."""
+_TABLE = "words.embedding.weight"
 
 
-def emotion(weights: Weights, acoustic_encoder: str = "bilstm") -> bytes:
-    """A serialised graph of `models.emotion.EmotionModel` from its state dict.
+def emotion(config: ModelConfig, weights: Weights) -> bytes:
+    """Build the graph of a `models.emotion.EmotionModel`.
 
-    Inputs, as the system needs them: `frames` (batch, time, values) float32, `frame_lengths` (batch,) int64,
-    `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
-    Output: `logits` (batch, classes).
+    Its inputs, as far as the encoders need them: `frames` (batch, time, values) float32, `frame_lengths` (batch,)
+    int64, `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
+    Its output: `logits` (batch, classes) float32.
+
+    Args:
+        config: The model's architecture.
+        weights: Its state dict as float32 arrays; with an embedding table, words are ids.
+
+    Returns:
+        The content of an ONNX file.
     """
-    graph, stack = Graph(), STACKS.get(acoustic_encoder)
-    sequences = _inputs(graph, weights, acoustic_encoder)
-    if "cross.acoustic.query.weight" in weights:
-        encoded = _crosswise(graph, sequences, weights)
+    graph = Graph()
+    sequences = _inputs(graph, config, weights)
+    if config.fusion == "cross-attention":
+        encoded = _cross_encoded(graph, sequences, weights)
     else:
+        names = {"acoustic": config.acoustic_encoder, "words": config.word_encoder}
         encoded = [
-            cnn.encoder(graph, stack, x, lengths, weights, name)
-            if stack and name == "acoustic"
-            else _encoder(graph, x, lengths, weights, name)
-            for name, (x, lengths) in sequences.items()
+            ENCODERS[names[part]](graph, config, x, lengths, weights, _PREFIXES[part])
+            for part, (x, lengths) in sequences.items()
         ]
-    if "confidence.gates.acoustic.weight" in weights:
-        head, logits = "confidence.heads.acoustic", layers.by_confidence(graph, encoded, weights)
+    if config.fusion == "confidence":
+        logits = layers.confidence_fusion(graph, encoded, weights, config.head_layers)
     else:
         x = graph.add("Concat", encoded, "encoded", axis=1) if len(encoded) > 1 else encoded[0]
-        head, logits = "head", graph.head(x, weights, "head")
-    classes = len(weights[dense_layers(weights, head)[-1] + ".bias"])
-    return graph.serialise(graph.add("Identity", [logits], "logits"), ["batch", classes])
+        logits = graph.head(x, weights, "head", config.head_layers)
+    return graph.serialise(graph.add("Identity", [logits], "logits"), ["batch", config.classes])
 
 
 def spoken_encoder(weights: Weights) -> bytes:
-    """A serialised graph of `models.speech2vec.Speech2Vec.encode`: `frames` (batch, time, features) and
-    `lengths` (batch,) → `embedding` (batch, dim)."""
+    """Build the graph of `models.speech2vec.Speech2Vec.encode`.
+
+    Its inputs: `frames` (batch, time, features) float32 and `lengths` (batch,) int64. Its output: `embedding`
+    (batch, dim) float32.
+
+    Args:
+        weights: The model's state dict as float32 arrays.
+
+    Returns:
+        The content of an ONNX file.
+    """
     graph = Graph()
     _, n_features, width = weights["encoder.weight_input"].shape
     frames = graph.input("frames", FLOAT, ["batch", "time", n_features])
@@ -51,62 +70,65 @@ def spoken_encoder(weights: Weights) -> bytes:
     return graph.serialise(graph.add("Identity", [last], "embedding"), ["batch", width // 2])
 
 
-def _inputs(graph: Graph, weights: Weights, acoustic_encoder: str) -> dict[str, tuple[str, str]]:
-    """Add what an emotion system reads: name of each encoder, the acoustic one first → (sequences, lengths)."""
+def _inputs(graph: Graph, config: ModelConfig, weights: Weights) -> dict[str, tuple[str, str]]:
+    """Add the inputs: encoder, the acoustic one first → (sequences, lengths)."""
     sequences = {}
-    if "acoustic.dense.weight" in weights:
-        frames = graph.input("frames", FLOAT, ["batch", "time", _frame_dim(weights, acoustic_encoder)])
+    if "acoustic" in config.encoders:
+        frames = graph.input("frames", FLOAT, ["batch", "time", config.n_features])
         sequences["acoustic"] = (frames, graph.input("frame_lengths", INT64, ["batch"]))
-    if "words.encoder.dense.weight" in weights:
-        if "words.embedding.weight" in weights:
+    if "words" in config.encoders:
+        if _TABLE in weights:
             ids = graph.input("words", INT64, ["batch", "n"])
-            words = graph.add("Gather", [graph.constant("table", weights["words.embedding.weight"]), ids], "embedded")
+            words = graph.add("Gather", [graph.constant("table", weights[_TABLE]), ids], "embedded")
         else:
-            words = graph.input("words", FLOAT, ["batch", "n", _word_dim(weights)])
-        sequences["words.encoder"] = (words, graph.input("word_lengths", INT64, ["batch"]))
+            words = graph.input("words", FLOAT, ["batch", "n", config.word_dim])
+        sequences["words"] = (words, graph.input("word_lengths", INT64, ["batch"]))
     return sequences
 
 
-def _frame_dim(weights: Weights, acoustic_encoder: str) -> int:
-    """Of the frames that the acoustic encoder reads."""
-    if acoustic_encoder in STACKS:
-        return feature_spec(STACKS[acoustic_encoder].features).dim
-    if acoustic_encoder == "statistics":
-        return weights["acoustic.dense.weight"].shape[1] // 2
-    return weights["acoustic.lstm.weight_input"].shape[1]
+def _bilstm(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weights, name: str) -> str:
+    pooled = graph.bilstm(x, lengths, weights, f"{name}.lstm")
+    if config.pooling == "attention":
+        states = graph.states(weights, f"{name}.lstm")
+        pooled = layers.attention_pooling(graph, states, lengths, weights, f"{name}.pool")
+    return graph.projected(pooled, weights, name)
 
 
-def _word_dim(weights: Weights) -> int:
-    """Of the vectors that the encoder of words reads."""
-    convolution = weights.get("words.encoder.convolutions.0.weight")
-    return weights["words.encoder.lstm.weight_input"].shape[1] if convolution is None else convolution.shape[1]
+def _statistics(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weights, name: str) -> str:
+    return graph.projected(layers.statistics(graph, x, lengths, name), weights, name)
 
 
-def _encoder(graph: Graph, x: str, lengths: str, weights: Weights, name: str) -> str:
-    """`models.encoders.SequenceEncoder`, `.StatisticsEncoder` or `MultiResolutionEncoder`:
-    x (batch, time, features) → (batch, dense)."""
-    if f"{name}.convolutions.0.weight" in weights:
-        pooled = layers.multi_resolution(graph, x, lengths, weights, name)
-    elif f"{name}.lstm.weight_input" not in weights:
-        pooled = layers.statistics(graph, x, lengths, name)
-    else:
-        pooled = graph.bilstm(x, lengths, weights, f"{name}.lstm")
-        if f"{name}.pool.score.weight" in weights:
-            states = graph.states(weights, f"{name}.lstm")
-            pooled = layers.attention_pooling(graph, states, lengths, weights, f"{name}.pool")
-    return graph.described(pooled, weights, name)
+def _multi_resolution(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weights, name: str) -> str:
+    return graph.projected(layers.multi_resolution(graph, x, lengths, weights, name), weights, name)
 
 
-def _crosswise(graph: Graph, sequences: Mapping[str, tuple[str, str]], weights: Weights) -> list[str]:
-    """`models.emotion.EmotionModel._encode_crosswise`: the encodings (batch, dense) of both encoders."""
+def _cnn(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weights, name: str, *, stack: Stack) -> str:
+    return cnn.encoder(graph, stack, x, lengths, weights, name)
+
+
+ENCODERS: dict[str, Callable[[Graph, ModelConfig, str, str, Weights, str], str]] = {
+    "bilstm": _bilstm,
+    "statistics": _statistics,
+    "mcnn": _multi_resolution,
+    **{name: partial(_cnn, stack=stack) for name, stack in STACKS.items()},
+}
+"""Name of an encoder → function that adds the twin of `models.encoders.ENCODERS[name]` to a graph.
+
+Its arguments: the graph, the configuration, sequences (batch, time, features), lengths (batch,), the state dict, and
+the encoder's prefix in it. It returns the name of a tensor (batch, dense).
+"""
+
+
+def _cross_encoded(graph: Graph, sequences: Mapping[str, tuple[str, str]], weights: Weights) -> list[str]:
+    """Add both encoders with cross-attention: the encodings (batch, dense), the acoustic one first."""
     states = {}
-    for name, (x, lengths) in sequences.items():
-        graph.bilstm(x, lengths, weights, f"{name}.lstm")
-        states[name] = graph.states(weights, f"{name}.lstm")
+    for part, (x, lengths) in sequences.items():
+        graph.bilstm(x, lengths, weights, f"{_PREFIXES[part]}.lstm")
+        states[part] = graph.states(weights, f"{_PREFIXES[part]}.lstm")
     encoded = []
-    for name, other in (("acoustic", "words.encoder"), ("words.encoder", "acoustic")):
-        block = "cross." + name.split(".")[0]
-        merged = layers.cross_attention(graph, states[name], states[other], sequences[other][1], weights, block)
-        pooled = layers.attention_pooling(graph, merged, sequences[name][1], weights, f"{name}.pool")
-        encoded.append(graph.described(pooled, weights, name))
+    for part, other in (("acoustic", "words"), ("words", "acoustic")):
+        other_lengths, prefix = sequences[other][1], _PREFIXES[part]
+        merged = layers.cross_attention(graph, states[part], states[other], other_lengths, weights, f"cross.{part}")
+        pooled = layers.attention_pooling(graph, merged, sequences[part][1], weights, f"{prefix}.pool")
+        encoded.append(graph.projected(pooled, weights, prefix))
     return encoded

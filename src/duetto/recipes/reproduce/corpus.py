@@ -1,6 +1,6 @@
-"""The corpus: examined first, then read, and its words given times where a system needs them.
+"""The corpus: validated, then read, and its words aligned where a system needs their times.
 
-KIND, PATH ─ doctor ─▶ Material(utterances) ─ timed ─▶ Material(timed utterances)
+KIND, PATH ─ validate ─▶ LoadedCorpus(utterances) ─ with_word_times ─▶ LoadedCorpus(utterances with word times)
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...asr.annotate import find_words
-from ...corpora import validate
-from ...corpora.validate import SCANS, Problem, ValidationReport
+from ...corpora import find, validate
+from ...corpora.validate import Problem, ValidationReport
 from ...data.labels import selected
 from ...data.text import tokens
 from ...data.utterance import Utterance
 from ...errors import CorpusError
 from ...utils.progress import Progress
 
-SHOWN = 5
-"""Problems that an error quotes."""
-
-NAMES = {"iemocap": "IEMOCAP", "emodb": "EmoDB", "ravdess": "RAVDESS", "synthetic": "synthetic speech"}
-"""Kind → what a report calls the corpus; others have the name of their folder or file."""
+QUOTED = 5
+"""Problems that an error message quotes."""
 
 
 @dataclass(frozen=True)
-class Material:
-    """A corpus that was read: its labelled utterances, and what a reader of its results should know.
+class LoadedCorpus:
+    """A corpus that was read.
 
-    kind: of corpus. name: what a report calls it.
+    Attributes:
+        kind: Kind of corpus, a key of `corpora.CORPORA`.
+        name: Its name in a report.
+        utterances: The labelled utterances.
+        notes: What a reader of its results should know.
     """
 
     kind: str
@@ -38,66 +39,98 @@ class Material:
 
     @property
     def transcribed(self) -> bool:
-        """Whether any utterance says its words."""
+        """Whether any utterance has a transcript."""
         return any(tokens(utterance) for utterance in self.utterances)
 
     @property
     def untimed(self) -> int:
-        """How many utterances have words without times."""
+        """Number of utterances whose words have no times."""
         return sum(bool(tokens(utterance)) and not has_times(utterance) for utterance in self.utterances)
 
 
 def has_times(utterance: Utterance) -> bool:
-    """Whether any word of an utterance has its time."""
+    """Check whether any word of an utterance has its time.
+
+    Args:
+        utterance: An utterance.
+
+    Returns:
+        Whether one has.
+    """
     return any(word.start is not None for word in utterance.words or ())
 
 
-def read(kind: str, path: Path, *, force: bool = False, progress: Progress | None = None) -> Material:
-    """Examine a corpus, and read it.
+def read(kind: str, path: Path, *, force: bool = False, progress: Progress | None = None) -> LoadedCorpus:
+    """Validate a corpus and read it.
 
-    force: go on with an unhealthy one, without the utterances that an error names.
-    Errors: a `CorpusError` where it is not there, says what is wrong with it, or has nothing with a label in it.
+    Args:
+        kind: Kind of corpus.
+        path: Its folder, or its manifest.
+        force: Go on with a corpus that has errors, without the utterances concerned.
+        progress: Progress of the validation.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        CorpusError: It does not exist, has errors, or has no labelled utterance.
     """
+    corpus = find(kind)
     if not path.exists():
-        what = "file" if kind == "manifest" else "folder"
+        what = "file" if corpus.is_file else "folder"
         raise CorpusError(f"{path}: no such {what}; give the path of the corpus, --corpus {kind}:PATH")
-    checkup = validate.check(kind, path, progress=progress)
-    if not checkup.healthy and not force:
-        raise CorpusError(_refusal(kind, path, checkup))
+    validation = validate.check(kind, path, progress=progress)
+    if not validation.healthy and not force:
+        raise CorpusError(_refusal(kind, path, validation))
     problems: list[Problem] = []
-    utterances = selected(SCANS[kind](path, "four", problems.append))
-    notes = [] if checkup.healthy else [f"the corpus is not healthy: {_counts(checkup)}; see: duetto corpus check"]
+    utterances = selected(corpus.scan(path, "four", problems.append))
+    notes = []
+    if not validation.healthy:
+        notes.append(f"the corpus is not healthy: {_counts(validation)}; see: duetto corpus check")
     if force:
-        named = {problem.id for problem in checkup.errors}
-        usable = [u for u in utterances if u.id not in named and u.audio.is_file()]
+        faulty = {problem.id for problem in validation.errors}
+        usable = [u for u in utterances if u.id not in faulty and u.audio.is_file()]
         if len(usable) < len(utterances):
             notes.append(f"{len(utterances) - len(usable)} of {len(utterances)} labelled utterances are left out")
         utterances = usable
     if not utterances:
         raise CorpusError(f"{path}: no utterance with a label in it; see: duetto corpus check {kind} {path}")
-    return Material(kind, NAMES.get(kind, path.name), utterances, tuple(notes))
+    return LoadedCorpus(kind, path.name if corpus.is_file else corpus.title, utterances, tuple(notes))
 
 
-def _counts(checkup: ValidationReport) -> str:
-    kinds = [problem.kind for problem in checkup.errors]
+def _counts(validation: ValidationReport) -> str:
+    kinds = [problem.kind for problem in validation.errors]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
 
 
-def _refusal(kind: str, path: Path, checkup: ValidationReport) -> str:
-    details = "".join(f"\n  {problem.detail}" for problem in checkup.errors[:SHOWN])
-    more = len(checkup.errors) - SHOWN
+def _refusal(kind: str, path: Path, validation: ValidationReport) -> str:
+    details = "".join(f"\n  {problem.detail}" for problem in validation.errors[:QUOTED])
+    more = len(validation.errors) - QUOTED
     return (
-        f"{path} is not healthy ({_counts(checkup)}), so no figure on it can be compared with a published one:{details}"
+        f"{path} is not healthy ({_counts(validation)}), so no figure on it can be compared with a published one:"
+        f"{details}"
         + (f"\n  … and {more} more: duetto corpus check {kind} {path}" if more > 0 else "")
         + "\nRepair it; or go on without these utterances: --force"
     )
 
 
-def timed(material: Material, folder: Path, *, workers: int = 1, progress: Progress | None = None) -> Material:
-    """The same corpus, with times for the words that lacked them, aligned to the sound; `folder` keeps them."""
-    if not material.untimed:
-        return material
-    found, report = find_words(
-        material.utterances, missing="skip", workers=workers, cache_folder=folder, progress=progress
+def with_word_times(
+    corpus: LoadedCorpus, folder: Path, *, workers: int = 1, progress: Progress | None = None
+) -> LoadedCorpus:
+    """Add times to words that have none, by forced alignment.
+
+    Args:
+        corpus: The corpus.
+        folder: Cache of the alignments.
+        workers: Processes that align.
+        progress: Progress of the alignment.
+
+    Returns:
+        The corpus with word times, and a note on how many were found; the same object where none were missing.
+    """
+    if not corpus.untimed:
+        return corpus
+    utterances, report = find_words(
+        corpus.utterances, missing="skip", workers=workers, cache_folder=folder, progress=progress
     )
-    return Material(material.kind, material.name, found, (*material.notes, f"times of words: {report.summary()}"))
+    return LoadedCorpus(corpus.kind, corpus.name, utterances, (*corpus.notes, f"times of words: {report.summary()}"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 from ...baselines import BASELINES, Baseline
 from ...config.experiment import SYSTEMS, Experiment, load, with_overrides
@@ -19,53 +20,71 @@ from ...features.short_term import ShortTermConfig
 class Row:
     """One row of a table.
 
-    system: its name in `SYSTEMS` or `BASELINES`, or that of a late fusion. paper, paper_ua: what the paper calls
-    it, and its figure in percent, where there is one. of: the systems whose answers a late fusion joins.
+    Attributes:
+        system: Name of a system, a baseline or a late fusion.
+        paper: What the paper calls it; "" where the paper lacks it.
+        printed_ua: The figure of this row in percent, where the system has none of its own or another one.
+        of: The systems that a late fusion combines.
     """
 
     system: str
     paper: str = ""
-    paper_ua: float | None = None
+    printed_ua: float | None = None
     of: tuple[str, ...] = ()
+
+    @property
+    def paper_ua(self) -> float | None:
+        """The paper's figure in percent: `printed_ua`, or else that of the system itself."""
+        if self.printed_ua is not None or not self.paper:
+            return self.printed_ua
+        return _published_ua(self.system)
+
+
+@cache
+def _published_ua(system: str) -> float | None:
+    return load(system).paper_ua if system in SYSTEMS else BASELINES[system].paper_ua
 
 
 DIMENSIONS = (50, 100, 200, 300)
-
-_TABLE3 = {
-    "speech2vec": (68.49, 66.08, 64.87, 65.75),
-    "word2vec": (67.12, 66.01, 66.80, 61.32),
-}
-"""Table 3: embedding → UA at each of `DIMENSIONS`."""
+"""Dimensions of the embeddings in table 3."""
 
 
 def of_dimension(embeddings: str, dimension: int) -> str:
-    """The fusion system of an embedding and its dimension."""
+    """Name the fusion system of an embedding and its dimension.
+
+    Args:
+        embeddings: `speech2vec` or `word2vec`.
+        dimension: One of `DIMENSIONS`.
+
+    Returns:
+        The system.
+    """
     return f"fusion-{embeddings}" + (f"-{dimension}" if dimension != DIMENSIONS[0] else "")
 
 
 TABLES: dict[str, tuple[Row, ...]] = {
     "table1": (
-        Row("acoustic", "Acoustic feature only model", 55.01),
-        Row("embedding-speech2vec", "Speech embedding only model", 60.03),
-        Row("embedding-word2vec", "Word embedding only model", 60.68),
+        Row("acoustic", "Acoustic feature only model"),
+        Row("embedding-speech2vec", "Speech embedding only model"),
+        Row("embedding-word2vec", "Word embedding only model"),
     ),
     "table2": (
         Row("acoustic", "Bi-LSTM", 55.03),
-        Row("evector", "E-Vector", 57.25),
+        Row("evector", "E-Vector"),
         Row("mcnn-lstm", "MCNN + LSTM", 64.33, of=("mcnn", "acoustic")),
         Row("evector-mcnn-lstm", "E-vector + MCNN + LSTM", 65.90, of=("evector", "mcnn", "acoustic")),
-        Row("fusion-speech2vec", "Our system", 68.49),
+        Row("fusion-speech2vec", "Our system"),
     ),
     "table3": tuple(
-        Row(of_dimension(kind, dimension), f"{name} embedding, {dimension}", ua)
+        Row(of_dimension(kind, dimension), f"{name} embedding, {dimension}")
         for kind, name in (("speech2vec", "Speech"), ("word2vec", "Word"))
-        for dimension, ua in zip(DIMENSIONS, _TABLE3[kind], strict=True)
+        for dimension in DIMENSIONS
     ),
     "baselines": tuple(
         map(
             Row,
             (
-                "svm", "hmm", "dnn-elm", "evector-acoustic", "mcnn",
+                *(name for name in BASELINES if name != "evector"), "mcnn",
                 "waveform-cnn", "spectrogram-cnn", "spectrogram-alexnet", "acoustic-distilled",
             ),
         )
@@ -83,30 +102,49 @@ TABLES: dict[str, tuple[Row, ...]] = {
     ),
     "controls": (Row("embedding-random"), Row("embedding-shuffled")),
 }  # fmt: skip
-"""Group → its rows. Figures are those that the tables print; the paper's text has others. The controls that are not
-trained (`baselines.controls.CONTROLS`) stand beside every selection."""
+TABLES["extensions"] += tuple(
+    Row(name)
+    for name in (*SYSTEMS, *BASELINES)
+    if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
+)
+"""Group → its rows; a system or baseline without a row of its own joins the extensions. Figures are those that the
+paper's tables print; its text has others. The untrained controls (`baselines.controls.CONTROLS`) are added to every
+selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])
+"""Systems that are trained as controls."""
 
 TITLES = {
-    "table1": "Table 1: one voice alone",
+    "table1": "Table 1: one modality alone",
     "table2": "Table 2: single systems and their fusion",
     "table3": "Table 3: dimension of the embeddings",
     "baselines": "Systems of the introduction, and parts of fusions",
     "extensions": "Extensions, not in the paper",
     "controls": "Controls",
 }
+"""Group → its title."""
 
 
 def fusions() -> dict[str, Row]:
-    """Name → row of every late fusion."""
+    """Collect the late fusions.
+
+    Returns:
+        Name → row.
+    """
     return {row.system: row for group in TABLES for row in TABLES[group] if row.of}
 
 
 def select(names: Iterable[str]) -> tuple[str, ...]:
-    """The systems of some names: groups of `TABLES`, `all`, and single systems; in the order of `TABLES`, each once.
+    """Resolve groups and names of systems.
 
-    The parts of a late fusion come with it. Errors: a name that is neither.
+    Args:
+        names: Groups of `TABLES`, `all`, and single systems.
+
+    Returns:
+        The systems and the parts of late fusions, in the order of `TABLES`, each once.
+
+    Raises:
+        ConfigurationError: A name is neither a group nor a system.
     """
     every = [row for group in TABLES for row in TABLES[group]]
     wanted: set[str] = set()
@@ -129,9 +167,16 @@ REDEFINING = ("encoders", "embeddings", "word_dim")
 
 
 def parsed(settings: Iterable[str]) -> dict[str, str]:
-    """Key → value of settings KEY=VALUE, the last one of each key.
+    """Parse settings for all systems.
 
-    Errors: a key that no experiment has, or that would redefine rows.
+    Args:
+        settings: KEY=VALUE each.
+
+    Returns:
+        Key → value, the last one of each key.
+
+    Raises:
+        ConfigurationError: No experiment has such a key, or it is one of `REDEFINING`.
     """
     found = {}
     known = sorted({field.name for field in fields(Experiment)} - {"name", "title", *REDEFINING})
@@ -152,9 +197,18 @@ def parsed(settings: Iterable[str]) -> dict[str, str]:
 
 
 def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
-    """The system or baseline of a name; `settings` (KEY=VALUE) change a system, not its name and title.
+    """Configure a system for the tables.
 
-    `features` reaches only a system that hears short-term features; see `keeps_features`.
+    Args:
+        name: A system or a baseline.
+        settings: KEY=VALUE; they change a system but not its name and title, and `features` only in one that reads
+            short-term features (`keeps_features`). A baseline is not changed.
+
+    Returns:
+        The system.
+
+    Raises:
+        ConfigurationError: A setting is not valid.
     """
     if name not in SYSTEMS:
         return BASELINES[name]
@@ -166,5 +220,12 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
 
 
 def keeps_features(name: str) -> bool:
-    """Whether a trained system hears features of its own, as convolutions do, that another choice would break."""
+    """Check whether a system reads features of its own, which another choice would break, as convolutions do.
+
+    Args:
+        name: A system or a baseline.
+
+    Returns:
+        Whether `features` must not be changed.
+    """
     return name in SYSTEMS and not isinstance(feature_spec(load(name).features).extractor, ShortTermConfig)

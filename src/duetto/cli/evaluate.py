@@ -1,0 +1,83 @@
+"""`duetto evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import report
+from ..data.manifest import read_manifest
+from ..errors import MissingExtraError
+from ..evaluation import SystemResult
+from ..report import ScoredResults, run_summary
+from ..runs import reads_words, result_of
+from .output import echo, json_line
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are compared with each other.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Report to write; by default report.html in the first run.")
+    ] = None,
+    words: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also score the runs that read words with the words of this manifest; may be repeated."),
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per system, one per line.")] = False,
+) -> None:
+    """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
+
+    The report needs the extra `train`; without it, and without --out, only the figures are printed.
+
+    Examples:
+
+        duetto evaluate runs/fusion
+
+        duetto evaluate runs/acoustic runs/fusion -o comparison.html
+
+        duetto align test.jsonl -o recognised.jsonl --by recognise
+
+        duetto evaluate runs/fusion --words recognised.jsonl
+    """
+    results = run_summary.with_distinct_names(runs, [result_of(run) for run in runs])
+    description = run_summary.common_description(runs, results)
+    results += _rescored(runs, words or [], cache)
+    results += run_summary.controls_of(runs[0])
+    scored = report.score(results)
+    context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))
+    status = _write_report(out, runs[0] / "report.html", scored, context)
+    if as_json:
+        for system in scored:
+            json_line(report.record(system))
+    else:
+        echo(report.markdown(scored))
+    echo(status, err=True)
+
+
+def _write_report(out: Path | None, default: Path, scored: ScoredResults, context: dict[str, Any]) -> str:
+    """Write the report and return a status line; a missing extra is an error only with --out."""
+    try:
+        report.write(out or default, scored, **context)
+    except MissingExtraError as error:
+        if out is not None:
+            raise
+        return f"report: not written. {error}"
+    return f"report: {out or default}"
+
+
+def _rescored(runs: list[Path], manifests: list[Path], cache: Path | None) -> list[SystemResult]:
+    """Every run that reads words, with the words of every manifest."""
+    if not manifests:
+        return []
+    from ..experiments.rescore import rescore  # imported late: without --words, PyTorch is not needed
+    from ..experiments.workspace import Workspace
+
+    return [
+        rescore(run, read_manifest(path), Workspace(cache or path.parent / "cache"), path.stem)
+        for path in manifests
+        for run in runs
+        if reads_words(run)
+    ]

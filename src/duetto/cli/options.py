@@ -1,0 +1,64 @@
+"""Options that several commands share, and how a wrong value of one ends: as wrong usage, with exit status 2.
+
+A failure while a command works (an unreadable file, a leak, a folder that is in use) has exit status 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Annotated, TypeVar
+
+import typer
+
+from ..config.accelerators import ACCELERATORS
+from ..errors import ConfigurationError
+
+Value = TypeVar("Value", str, str | None)
+
+
+def one_of(valid: Collection[str]) -> Callable[[Value], Value]:
+    """Make the callback of an option that takes one of several values.
+
+    Args:
+        valid: The values. `NAME=` stands for NAME=ANYTHING.
+
+    Returns:
+        The callback, which refuses all others. None, where an option is not given, passes.
+    """
+
+    def check(value: Value) -> Value:
+        if value is None or value in valid or any(v.endswith("=") and value.startswith(v) for v in valid):
+            return value
+        raise typer.BadParameter(f"{value!r} is not known; choose from {', '.join(v.rstrip('=') for v in valid)}")
+
+    return check
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn the ConfigurationError of a block that only reads option values into wrong usage.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BadParameter: The block raised a ConfigurationError.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Accelerator = Annotated[
+    str, typer.Option(callback=one_of(ACCELERATORS), help=f"Where to train: {', '.join(ACCELERATORS)}.")
+]
+Devices = Annotated[int, typer.Option(min=1, help="Processes that share a training, each on a device of its own.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse --vectors with duplicate or empty words, or invalid UTF-8.")
+]
+DeclareLeak = Annotated[
+    bool, typer.Option("--declare-leak", help="Train although test data leak; results are marked as such.")
+]
+TrainWorkers = Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")]

@@ -1,0 +1,18 @@
+"""The names of the encoders.
+
+Adding an encoder: a PyTorch block with an entry in `models.encoders.ENCODERS`, its ONNX twin with an entry in
+`models.onnx.networks.ENCODERS`, its name here, and an experiment file that selects it. A test compares the three.
+"""
+
+from __future__ import annotations
+
+from .cnn_stacks import STACKS
+
+ACOUSTIC_ENCODERS: tuple[str, ...] = ("bilstm", "statistics", *STACKS)
+"""Values of the key `acoustic_encoder`."""
+
+WORD_ENCODERS: tuple[str, ...] = ("bilstm", "mcnn")
+"""Values of the key `word_encoder`."""
+
+MCNN_KERNELS = (1, 2, 3, 4, 5)
+"""Kernel sizes, in words, of the parallel convolutions of `mcnn`."""

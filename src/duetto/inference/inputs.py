@@ -1,0 +1,181 @@
+"""The inputs of a network, from one recording.
+
+Waveform ─ AcousticInput ─▶ normalised frames
+Waveform, words ─ WordInput ─▶ ids, or vectors of their sounds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .. import audio
+from ..data.text import word_tokens
+from ..data.utterance import Word
+from ..embeddings.spoken_words import word_features
+from ..features.mfcc import MfccConfig
+from ..features.registry import feature_spec
+from ..preprocessing import Preprocessor
+from .spoken import OovResolver, SpokenWordEncoder
+
+LONGEST_SECONDS = 600.0
+"""Seconds of a recording that are decoded for a system whose output depends on more than its first frames: one that
+reads words, normalises by utterance or speaker, or whose features are relative to the whole recording."""
+_MARGIN_SECONDS = 1.0
+"""Decoded beyond the last frame that is used: analysis windows and the resampling filter reach less far."""
+_NAMED = 5
+"""Words that a warning names."""
+
+
+def full_duration(waveform: audio.Waveform) -> float:
+    """Duration of the recording that a waveform may be a part of.
+
+    Args:
+        waveform: From `audio.load`.
+
+    Returns:
+        Seconds.
+    """
+    return waveform.duration if waveform.source_duration is None else waveform.source_duration
+
+
+class AcousticInput:
+    """The frames that the acoustic encoder reads.
+
+    Args:
+        preprocessor: Of the system.
+    """
+
+    def __init__(self, preprocessor: Preprocessor) -> None:
+        self._preprocessor, self._experiment = preprocessor, preprocessor.experiment
+        self._spec = feature_spec(self._experiment.features)
+
+    @property
+    def side(self) -> Literal["first", "last"]:
+        """Which part of a long recording is used."""
+        return "last" if self._experiment.padding == "pre" else "first"
+
+    @property
+    def max_seconds(self) -> float:
+        """Seconds of a recording to decode; the rest does not change the output, or is beyond `LONGEST_SECONDS`."""
+        e = self._experiment
+        if self._spec.local and e.normalisation == "train" and not e.uses_words:
+            return min(LONGEST_SECONDS, e.max_frames * self._spec.step_seconds + _MARGIN_SECONDS)
+        return LONGEST_SECONDS
+
+    def __call__(self, waveform: audio.Waveform) -> tuple[np.ndarray, list[str]]:
+        """Extract and normalise the frames of a recording.
+
+        Args:
+            waveform: The recording.
+
+        Returns:
+            (frames, values) float32, and warnings.
+        """
+        features = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
+        return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
+
+    def truncation(self, waveform: audio.Waveform) -> list[str]:
+        """Warn of a recording that was too long to be decoded to its end.
+
+        Args:
+            waveform: From `audio.load`, of `max_seconds` at most.
+
+        Returns:
+            A warning, or none if what is missing does not change the prediction.
+        """
+        duration = full_duration(waveform)
+        if waveform.duration < duration and self.max_seconds >= LONGEST_SECONDS:
+            return [f"only the {self.side} {waveform.duration:g} s of {duration:.1f} s were read"]
+        return []
+
+    def _warnings(self, count: int, waveform: audio.Waveform) -> list[str]:
+        warnings, step, maximum = [], self._spec.step_seconds, self._experiment.max_frames
+        analysed = count * step
+        if not self._spec.continuous and analysed < waveform.duration / 4:
+            warnings.append(
+                f"only {analysed:.1f} s of {waveform.duration:.1f} s are loud enough to be analysed, compared with the "
+                "loudest sound"
+            )
+        if count > maximum:
+            sound = "" if self._spec.continuous else " of sound"
+            warnings.append(
+                f"only the {self.side} {maximum * step:g} s{sound} of {full_duration(waveform):.1f} s were analysed; "
+                "the system was trained on single utterances"
+            )
+        if self._experiment.normalisation == "speaker":
+            warnings.append(
+                "the system normalises by speaker, and this speaker's statistics come from this recording alone"
+            )
+        return warnings
+
+
+class WordInput:
+    """What the word encoder reads: vectors of the sounds of words, or ids of their spellings.
+
+    Args:
+        folder: The model folder.
+        preprocessor: Of the system.
+        threads: Of ONNX Runtime.
+
+    Raises:
+        ModelError: A file of the encoder of spoken words is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, preprocessor: Preprocessor, *, threads: int = 1) -> None:
+        e = preprocessor.experiment
+        self._preprocessor = preprocessor
+        self._encoder = SpokenWordEncoder(folder, threads=threads) if e.embeddings == "spoken" else None
+        resolves = self._encoder is None and e.unknown == "spoken"
+        self._resolver = OovResolver.load(folder, threads=threads) if resolves else None
+
+    @property
+    def needs_times(self) -> bool:
+        """Whether it reads the sound of words, and so cannot use words without times."""
+        return self._encoder is not None
+
+    @property
+    def uses_times(self) -> bool:
+        """Whether it reads the sound of some words."""
+        return self._encoder is not None or self._resolver is not None
+
+    def __call__(self, waveform: audio.Waveform, words: Sequence[Word]) -> tuple[np.ndarray, list[str]]:
+        """Encode the words of a recording.
+
+        Args:
+            waveform: The recording.
+            words: Its words.
+
+        Returns:
+            Ids (n,) int64 or vectors (n, dim) float32, and warnings.
+        """
+        warnings, e = [], self._preprocessor.experiment
+        if len(words) > e.max_words:
+            warnings.append(f"only {e.max_words} of {len(words)} words were read")
+        if e.word_order == "shuffled":
+            warnings.append("the system was trained on words in random order; it reads these as they were spoken")
+        if self._encoder is not None:
+            mfcc = MfccConfig().extract(waveform.samples, waveform.sample_rate)
+            return self._preprocessor.normalise_vectors(self._encoder(word_features(words, mfcc))), warnings
+        if self._resolver is not None:
+            words = self._resolved(self._resolver, waveform, words, warnings)
+        tokens = word_tokens(words)
+        if unknown := [token for token in tokens if token not in self._preprocessor.vocabulary]:
+            named = ", ".join(unknown[:_NAMED])
+            warnings.append(f"{len(unknown)} of {len(tokens)} words are not in the system's vocabulary: {named}")
+        return self._preprocessor.ids(tokens), warnings
+
+    def _resolved(
+        self, resolver: OovResolver, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]
+    ) -> Sequence[Word]:
+        """The words with unknown ones replaced; adds a warning that names them."""
+        mfcc = MfccConfig().extract(waveform.samples, waveform.sample_rate)
+        resolved = resolver.respell(words, mfcc, self._preprocessor.vocabulary)
+        pairs = [f"{a.word} by {b.word}" for a, b in zip(words, resolved, strict=True) if a.word != b.word]
+        if pairs:
+            named = ", ".join(pairs[:_NAMED])
+            warnings.append(f"{len(pairs)} unknown words were replaced by words of similar sound: {named}")
+        return resolved

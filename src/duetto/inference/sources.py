@@ -1,0 +1,54 @@
+"""Recordings as arguments: their names in messages, and their way into another process."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+
+from .. import audio
+from ..errors import DuettoError
+
+
+def source_name(source: audio.Source) -> str:
+    """Name a recording in a message.
+
+    Args:
+        source: The recording.
+
+    Returns:
+        The path, or the name of a file object that has one; else `a recording`.
+    """
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    return "a recording" if isinstance(source, Mapping) else str(getattr(source, "name", "a recording"))
+
+
+def picklable(source: audio.Source) -> audio.Source | DuettoError:
+    """Make a recording that another process can read.
+
+    Args:
+        source: The recording.
+
+    Returns:
+        The source itself, or the content of a stream that only this process can read; an error if reading it fails.
+    """
+    if isinstance(source, Mapping) or (isinstance(source, str | os.PathLike) and not audio.is_stream(source)):
+        return source
+    content = io.BytesIO()
+    try:
+        audio.save(source, content)
+    except DuettoError as error:
+        return error
+    return _NamedBytes(content.getvalue(), source_name(source))
+
+
+class _NamedBytes(io.BytesIO):
+    """The content of a file, with the file's name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[_NamedBytes], tuple[bytes, str]]:
+        return _NamedBytes, (self.getvalue(), self.name)

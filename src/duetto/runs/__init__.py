@@ -1,0 +1,53 @@
+"""The run folder: the only code that reads and writes it.
+
+    run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment, and
+                            digests of each utterance: of its labels, words and cut, and of its recording's content
+    result.npz              logits of all test utterances (`evaluation.SystemResult`)
+    audit.json              findings of the audit (`audit.Audit`), where `experiments.runner.run_systems` trained
+    control-*.npz           results of the controls
+    foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
+                            system reads words), model.safetensors, last.safetensors (training), tensorboard/,
+                            teacher/ (the same of a teacher), outcome.npz (logits of this fold)
+    lock                    held by the process that trains
+
+A run folder can be resumed at any point: every file in it is whole or absent.
+"""
+
+from .description import PARTS, comparable, describe, environment
+from .folder import (
+    OUTCOME,
+    RESULT,
+    RUN,
+    begin,
+    check,
+    collect,
+    experiment_of,
+    locked,
+    member,
+    read,
+    reads_words,
+    result_of,
+)
+from .outcome import load_outcome, outcome_value, save_outcome
+
+__all__ = [
+    "OUTCOME",
+    "PARTS",
+    "RESULT",
+    "RUN",
+    "begin",
+    "check",
+    "collect",
+    "comparable",
+    "describe",
+    "environment",
+    "experiment_of",
+    "load_outcome",
+    "locked",
+    "member",
+    "outcome_value",
+    "read",
+    "reads_words",
+    "result_of",
+    "save_outcome",
+]

@@ -1,0 +1,73 @@
+"""The outcome of one fold and seed: logits of its test utterances, and a temperature."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..utils.arrays import read_arrays
+from ..utils.files import replacing
+from ..utils.reading import parse_json
+
+_REPAIR = "delete it to train this fold and seed again"
+
+
+def save_outcome(path: Path, logits: np.ndarray, temperature: float, **more: Any) -> None:
+    """Write an outcome, atomically.
+
+    Args:
+        path: `outcome.npz` in the folder of a fold and seed.
+        logits: (n, classes) of its test utterances.
+        temperature: Fitted on its development utterances.
+        more: JSON values to keep with it.
+    """
+    texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, logits=logits, temperature=temperature, **texts)
+
+
+def load_outcome(path: Path, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+    """Read an outcome.
+
+    Args:
+        path: The file.
+        shape: Expected shape of the logits.
+
+    Returns:
+        Logits (n, classes) and temperature.
+
+    Raises:
+        ModelError: The file is damaged, or the logits have another shape than `shape`.
+    """
+    outcome = read_arrays(path, error=ModelError, repair=_REPAIR)
+    logits, temperature = outcome.get("logits"), outcome.get("temperature")
+    for array, dimensions in ((logits, 2), (temperature, 0)):
+        if array is None or array.ndim != dimensions or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ModelError(f"{path}: damaged, no logits and temperature in it; {_REPAIR}")
+    assert logits is not None and temperature is not None
+    if shape is not None and logits.shape != shape:
+        raise ModelError(f"{path}: damaged, logits {logits.shape} where {shape} should be; {_REPAIR}")
+    return logits, float(temperature)
+
+
+def outcome_value(path: Path, key: str) -> Any:
+    """Read a JSON value that was saved with an outcome.
+
+    Args:
+        path: The file.
+        key: Name of the value, one of `more` in `save_outcome`.
+
+    Returns:
+        The value.
+
+    Raises:
+        ModelError: The file is damaged, or has no such value.
+    """
+    outcome = read_arrays(path, error=ModelError, repair=_REPAIR)
+    if key not in outcome:
+        raise ModelError(f"{path}: damaged, {key!r} is missing; {_REPAIR}")
+    return parse_json(str(outcome[key]), where=f"{path}: {key}", error=ModelError, repair=_REPAIR)

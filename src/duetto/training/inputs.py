@@ -1,0 +1,279 @@
+"""What a system reads on one fold, and the arrays that its model is trained on.
+
+    FoldInputs ─ fit_preprocessor ─▶ Preprocessor
+    utterances + features + WordVectoriser + Preprocessor ─ prepare ─▶ Inputs
+
+`FoldInputs` holds files and memory-mapped features, so it is cheap to send to a worker process; `Inputs` holds arrays.
+Training, distillation and rescoring all prepare their inputs here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ..config.experiment import Experiment
+from ..data.text import tokens
+from ..data.utterance import Utterance
+from ..embeddings import vectors as word_vectors
+from ..embeddings.vectors import Vectors
+from ..embeddings.vocabulary import Vocabulary
+from ..errors import ConfigurationError
+from ..features.registry import feature_spec
+from ..inference import OovResolver, SpokenWordEncoder
+from ..inference.spoken import OovReplacer, SpokenWordEmbedder
+from ..preprocessing import Normaliser, Preprocessor
+from ..splits import Fold
+from .loop import derive
+
+
+@dataclass(frozen=True)
+class FoldInputs:
+    """Everything that one system reads on one fold.
+
+    Attributes:
+        fold: Training, development and test utterances.
+        frames: Utterance id → (frames, values) input of the acoustic encoder; None for systems without audio.
+        augmented: The same of each augmented copy of the training utterances.
+        vectors: File of the word vectors that initialise the embedding table; None for a random table.
+        mfcc: Utterance id → (frames, 13) MFCC, from which spoken words are embedded; None where no word is.
+        encoder: Folder of the Speech2Vec encoder that embeds spoken words; None where no word is.
+        resolves_oov: Whether the encoder replaces out-of-vocabulary words by the training words that sound most like
+            them, instead of embedding every word.
+        teacher: Inputs of the teacher, for a distilled system.
+    """
+
+    fold: Fold
+    frames: Mapping[str, np.ndarray] | None = None
+    augmented: tuple[Mapping[str, np.ndarray], ...] = ()
+    vectors: Path | None = None
+    mfcc: Mapping[str, np.ndarray] | None = None
+    encoder: Path | None = None
+    resolves_oov: bool = False
+    teacher: FoldInputs | None = None
+
+    def vectoriser(self) -> WordVectoriser:
+        """Open the encoder of spoken words, where there is one.
+
+        Returns:
+            What reads the words of this fold's utterances.
+        """
+        if self.encoder is None or self.mfcc is None:
+            return WordVectoriser()
+        if self.resolves_oov:
+            return WordVectoriser(oov_replacer=OovReplacer(self.mfcc, OovResolver.load(self.encoder)))
+        return WordVectoriser(spoken=SpokenWordEmbedder(self.encoder, self.mfcc, SpokenWordEncoder(self.encoder)))
+
+
+@dataclass(frozen=True)
+class WordVectoriser:
+    """Turns the words of an utterance into the input of the word encoder.
+
+    Attributes:
+        spoken: Embeds each word from its own sound; None where words are looked up by their spelling.
+        oov_replacer: Replaces out-of-vocabulary words by known ones that sound like them; None leaves them unknown.
+    """
+
+    spoken: SpokenWordEmbedder | None = None
+    oov_replacer: OovReplacer | None = None
+
+    def __call__(self, utterance: Utterance, preprocessor: Preprocessor) -> np.ndarray:
+        """Read the words of one utterance.
+
+        Args:
+            utterance: With its transcript, or words with times.
+            preprocessor: Of the system.
+
+        Returns:
+            Normalised vectors (n, dim) float32, or ids (n,) int64.
+        """
+        if self.spoken is not None:
+            return preprocessor.normalise_vectors(self.spoken(utterance))
+        return preprocessor.ids(
+            tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
+        )
+
+    @property
+    def sounds(self) -> Vectors | None:
+        """Mean embedding of each training word's sound, where out-of-vocabulary words are resolved by it."""
+        return self.oov_replacer.resolver.sounds if self.oov_replacer else None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Prepared utterances, in their order.
+
+    Attributes:
+        frames: Of each utterance (frames, values) float32, normalised; None for systems without audio.
+        words: Of each utterance word ids (n,) int64 or vectors (n, dim) float32; None for systems without words.
+        target: Class numbers (utterances,) int64.
+    """
+
+    frames: list[np.ndarray] | None
+    words: list[np.ndarray] | None
+    target: np.ndarray
+
+    @property
+    def lengths(self) -> list[int]:
+        """Length of the sequence that dominates the cost of an utterance: frames, or else words."""
+        return [len(x) for x in (self.frames or self.words or [])]
+
+    def with_frames(self, variants: Sequence[Inputs], rng: np.random.Generator) -> Inputs:
+        """Draw the frames of each utterance from the variants and its own, all equally likely.
+
+        Args:
+            variants: The same utterances with other frames.
+            rng: Makes the draw.
+
+        Returns:
+            The same utterances with the frames that were drawn.
+        """
+        candidates = [x.frames for x in (self, *variants) if x.frames]
+        choice = rng.integers(len(candidates), size=len(self.target))
+        return replace(self, frames=[candidates[c][i] for i, c in enumerate(choice)])
+
+    def only(self, index: np.ndarray) -> Inputs:
+        """Select utterances.
+
+        Args:
+            index: Their indices.
+
+        Returns:
+            These utterances, in the order of the indices.
+        """
+        frames, words = (None if x is None else [x[i] for i in index] for x in (self.frames, self.words))
+        return Inputs(frames, words, self.target[index])
+
+
+@lru_cache(maxsize=4)
+def load_vectors(path: Path) -> Vectors:
+    """Read a file of word vectors; once in each process.
+
+    Args:
+        path: In any format that `embeddings.vectors.load` reads.
+
+    Returns:
+        The vectors.
+    """
+    return word_vectors.load(path)
+
+
+def fit_preprocessor(
+    experiment: Experiment, inputs: FoldInputs, vectoriser: WordVectoriser | None = None
+) -> Preprocessor:
+    """Fit normalisers and vocabulary on the training part of a fold.
+
+    Args:
+        experiment: The system.
+        inputs: Its inputs on the fold. The vocabulary also holds every word of `inputs.vectors`.
+        vectoriser: `inputs.vectoriser()`, where it is open already.
+
+    Returns:
+        The preprocessor, which also prepares development and test data, and recordings to predict.
+
+    Raises:
+        ConfigurationError: An utterance has no features, no training utterance of a system that reads words has any, or
+            there is no encoder of spoken words for a system that needs one.
+    """
+    statistics, train = feature_spec(experiment.features).statistics, inputs.fold.train
+    normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
+    vocabulary = Vocabulary(())
+    if experiment.uses_audio and experiment.normalisation == "train":
+        normaliser = Normaliser.fit((_frames_of(u, inputs.frames) for u in train), statistics)
+    if experiment.uses_words and experiment.embeddings == "spoken":
+        embed = (vectoriser or inputs.vectoriser()).spoken
+        if embed is None:
+            raise ConfigurationError(
+                f"system {experiment.name!r} embeds spoken words; give FoldInputs encoder and mfcc"
+            )
+        of_words = Normaliser.fit((embed(u) for u in train), embed.encoder.dim)
+    elif experiment.uses_words:
+        vocabulary = _vocabulary(experiment, train, inputs.vectors)
+    return Preprocessor(experiment, normaliser, vocabulary, of_words)
+
+
+def _vocabulary(experiment: Experiment, train: Sequence[Utterance], vectors: Path | None) -> Vocabulary:
+    """Words of the training transcripts, then those of the vectors."""
+    vocabulary = Vocabulary.build([tokens(u) for u in train])
+    if not vocabulary.words:
+        raise ConfigurationError(
+            f"system {experiment.name!r} reads words and no training utterance has any; add transcripts to the "
+            "manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+        )
+    if vectors is None:
+        return vocabulary
+    trained = set(vocabulary.words)
+    return Vocabulary((*vocabulary.words, *(w for w in load_vectors(vectors).words if w not in trained)))
+
+
+def prepare(
+    utterances: Sequence[Utterance],
+    preprocessor: Preprocessor,
+    frames: Mapping[str, np.ndarray] | None = None,
+    vectoriser: WordVectoriser | None = None,
+    *,
+    seed: int = 0,
+) -> Inputs:
+    """Prepare utterances for the model of a system.
+
+    Args:
+        utterances: Labelled.
+        preprocessor: Of the system.
+        frames: Utterance id → (frames, values) features; may be None for systems without audio.
+        vectoriser: Of words; by default they are looked up by their spelling.
+        seed: Of the order of words, for experiments that shuffle them.
+
+    Returns:
+        The arrays. Where the experiment normalises by speaker, the statistics of each are taken over all frames of
+        that speaker in `utterances`; labels are not used.
+
+    Raises:
+        ConfigurationError: An utterance has no features.
+    """
+    experiment = preprocessor.experiment
+    numbers = {label: number for number, label in enumerate(preprocessor.classes)}
+    return Inputs(
+        _prepared_frames(utterances, preprocessor, frames) if experiment.uses_audio else None,
+        _prepared_words(utterances, preprocessor, vectoriser or WordVectoriser(), seed)
+        if experiment.uses_words
+        else None,
+        np.array([numbers[str(u.label)] for u in utterances], np.int64),
+    )
+
+
+def _prepared_frames(
+    utterances: Sequence[Utterance], preprocessor: Preprocessor, frames: Mapping[str, np.ndarray] | None
+) -> list[np.ndarray]:
+    by_speaker: dict[str | None, Normaliser] = {}
+    if preprocessor.experiment.normalisation == "speaker":
+        groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
+        for utterance in utterances:
+            groups[utterance.speaker].append(_frames_of(utterance, frames))
+        width = len(preprocessor.normaliser.mean)
+        by_speaker = {speaker: Normaliser.fit(xs, width) for speaker, xs in groups.items()}
+    return [preprocessor.normalise_frames(_frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
+
+
+def _prepared_words(
+    utterances: Sequence[Utterance], preprocessor: Preprocessor, vectoriser: WordVectoriser, seed: int
+) -> list[np.ndarray]:
+    words = [vectoriser(u, preprocessor) for u in utterances]
+    if preprocessor.experiment.word_order == "shuffled":
+        words = [_shuffled(preprocessor.truncate_words(x), seed, u.id) for x, u in zip(words, utterances, strict=True)]
+    return words
+
+
+def _frames_of(utterance: Utterance, frames: Mapping[str, np.ndarray] | None) -> np.ndarray:
+    if frames is None or utterance.id not in frames:
+        raise ConfigurationError(f"utterance {utterance.id!r} has no features; extract them first: duetto features")
+    return frames[utterance.id]
+
+
+def _shuffled(words: np.ndarray, seed: int, identifier: str) -> np.ndarray:
+    """The same words in an order that depends on seed and utterance id alone."""
+    return np.random.default_rng(derive(seed, "word order", identifier)).permutation(words)

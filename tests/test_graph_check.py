@@ -19,11 +19,13 @@ from duetto.config import experiment
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
-from duetto.inference import graph_check, onnx_file, session
-from duetto.models.onnx import int8, networks
+from duetto.inference import session
+from duetto.models.onnx import int8, networks, whisper
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
 from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
+from duetto.utils import graph_check, onnx_file
+from speech_encoders import HEADS, random_weights
 
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 9}
 
@@ -71,8 +73,12 @@ def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, by
         for read in (content, int8.int8(content)):
             for operator, attributes in held(read).items():
                 written[operator] |= attributes
+    speech = int8.int8(whisper.encoder(random_weights(), HEADS, 2))
+    for operator, attributes in held(speech).items():
+        written[operator] |= attributes
     assert written == {name: set(attributes) for name, attributes in graph_check.OPERATORS.items()}
     assert set(held(spoken)) == graph_check.SPOKEN_OPERATORS
+    assert set(held(speech)) == graph_check.SPEECH_ENCODER_OPERATORS
 
 
 def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes]) -> None:

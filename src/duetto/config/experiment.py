@@ -17,11 +17,11 @@ from typing import Annotated, Any, Literal
 from ..audio.timing import MAX_FRAMES, MAX_WORDS
 from ..embeddings.table import UnknownPolicy
 from ..errors import ConfigurationError
-from ..features.registry import FEATURES
+from ..features import registry
 from ..utils.reading import read_toml, shortened
 from .cnn_stacks import STACKS
 from .encoders import ACOUSTIC_ENCODERS, WORD_ENCODERS
-from .fields import Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
+from .fields import Condition, Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
 
 SYSTEMS: dict[str, Path] = {
     path.stem: path for path in sorted((Path(__file__).parent / "systems").glob("*.toml"), key=lambda path: path.stem)
@@ -73,9 +73,11 @@ class Experiment:
 
     # acoustic input
 
-    features: Annotated[str, one_of(FEATURES)] = "corrected"
+    features: Annotated[str, Condition(registry.is_known, f"choose from {registry.choices()}")] = "corrected"
     """Input of the acoustic encoder: a key of `features.registry.FEATURES`. `corrected` are the paper's 34 short-term
-    features (section 2.1) by their definitions, `pyaudioanalysis` the same with the defects of that package."""
+    features (section 2.1) by their definitions, `pyaudioanalysis` the same with the defects of that package.
+    `encoder:FOLDER`, `encoder-statistics:FOLDER` and `encoder-functionals:FOLDER` are those of `whisper…` with the
+    speech encoder in that folder (`duetto encoder build`)."""
 
     max_frames: Length = MAX_FRAMES
     """Frames kept of an utterance, from its beginning (from its end with `padding = "pre"`). 200 frames of 100 ms are

@@ -101,7 +101,9 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
     return np.lib.stride_tricks.sliding_window_view(signal, width)[::step], scale
 
 
-def best_lags(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def best_lags(
+    correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The best lag from `first` to `last` in samples, with a fraction, and the periodicity there.
 
     correlation: autocorrelations (frames, lags). own: normalised autocorrelation of the window. width: samples of a

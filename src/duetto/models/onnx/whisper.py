@@ -1,6 +1,7 @@
 """The first layers of Whisper's encoder as a graph: log-mel frames in, features of 20 ms out.
 
-    mel (1, 80, time) ─ convolution · GELU ─ convolution, stride 2 · GELU ─ + positions ─ layers ─▶ states (1, time / 2, d)
+    mel (1, bands, time) ─ convolution, GELU ─ convolution of stride 2, GELU ─ + positions ─ layers
+        ─▶ states (1, ⌈time / 2⌉, d)
 
 Radford et al., "Robust speech recognition via large-scale weak supervision", 2022. The positions are the published
 sinusoids, computed instead of stored, so any number of frames works and nothing is padded to 30 s.
@@ -15,8 +16,6 @@ import numpy as np
 from .graph import FLOAT, Graph
 
 Weights = Mapping[str, np.ndarray]
-MELS = 80
-_EPSILON = 1e-5
 _LONGEST_PERIOD = 10_000.0
 
 
@@ -30,11 +29,11 @@ def encoder(weights: Weights, heads: int, layers: int) -> bytes:
         layers: How many layers to keep, from the first.
 
     Returns:
-        A serialised ONNX model. Input `mel` (1, 80, time) float32; output `states` (1, ⌈time / 2⌉, d) float32, those
+        A serialised ONNX model. Input `mel` (1, bands, time) float32; output `states` (1, ⌈time / 2⌉, d) float32, those
         that the last kept layer gives, before any final normalisation.
     """
     graph = Graph()
-    x = graph.input("mel", FLOAT, [1, MELS, "time"])
+    x = graph.input("mel", FLOAT, [1, weights["conv1.weight"].shape[1], "time"])
     for number, stride in (("1", 1), ("2", 2)):
         names = [graph.constant(f"conv{number}.{part}", weights[f"conv{number}.{part}"]) for part in ("weight", "bias")]
         x = graph.add("Conv", [x, *names], f"conv{number}.out", pads=[1, 1], strides=[stride])
@@ -62,7 +61,7 @@ def _attention(graph: Graph, x: str, weights: Weights, layer: str, heads: int) -
     name = f"{layer}.self_attn"
     width = weights[f"{name}.q_proj.weight"].shape[0]
     # Splitting the scale keeps the products small, as Whisper does.
-    scale = graph.constant(f"{name}.scale", np.float32((width // heads) ** -0.25))
+    scale = graph.constant(f"{name}.scale", np.array((width // heads) ** -0.25, np.float32))
     shape = graph.integers(f"{name}.heads", [0, 0, heads, width // heads])
 
     def split(part: str, perm: list[int], *, scaled: bool) -> str:
@@ -91,13 +90,15 @@ def _linear(graph: Graph, x: str, weights: Weights, name: str) -> str:
 
 def _normalised(graph: Graph, x: str, weights: Weights, name: str) -> str:
     parts = [graph.constant(f"{name}.{part}", weights[f"{name}.{part}"]) for part in ("weight", "bias")]
-    return graph.add("LayerNormalization", [x, *parts], f"{name}.out", axis=-1, epsilon=_EPSILON)
+    return graph.add(
+        "LayerNormalization", [x, *parts], f"{name}.out"
+    )  # along the last axis; ε = 1e-5 by default, as in Whisper
 
 
 def _gelu(graph: Graph, x: str, name: str) -> str:
     """x · Φ(x), with Φ from the error function, not its tanh approximation."""
     numbers = ("root", 0.5**0.5), ("one", 1.0), ("half", 0.5)
-    root, one, half = (graph.constant(f"{name}.gelu.{word}", np.float32(number)) for word, number in numbers)
+    root, one, half = (graph.constant(f"{name}.gelu.{word}", np.array(number, np.float32)) for word, number in numbers)
     error = graph.add("Erf", [graph.add("Mul", [x, root], f"{name}.gelu.scaled")], f"{name}.gelu.error")
     share = graph.add("Mul", [graph.add("Add", [error, one], f"{name}.gelu.twice"), half], f"{name}.gelu.share")
     return graph.add("Mul", [x, share], f"{name}.gelu")
@@ -105,11 +106,29 @@ def _gelu(graph: Graph, x: str, name: str) -> str:
 
 def _positions(graph: Graph, frames: str, width: int) -> str:
     """The sinusoids of frames (1, n, width): (n, width), sines first."""
-    rates = np.exp(-np.log(_LONGEST_PERIOD) / (width // 2 - 1) * np.arange(width // 2)).astype(np.float32)
     count = graph.add("Squeeze", [graph.add("Shape", [frames], "positions.shape", start=1, end=2)], "positions.count")
     zero, one = (graph.integers(f"positions.{word}", number) for word, number in (("first", 0), ("step", 1)))
     steps = graph.add("Cast", [graph.add("Range", [zero, count, one], "positions.index")], "positions.steps", to=FLOAT)
     column = graph.add("Unsqueeze", [steps, graph.integers("positions.axis", [1])], "positions.column")
-    angle = graph.add("Mul", [column, graph.constant("positions.rates", rates)], "positions.angle")
+    angle = graph.add("Mul", [column, graph.constant("positions.rates", _rates(width))], "positions.angle")
     waves = [graph.add(function, [angle], f"positions.{function.lower()}") for function in ("Sin", "Cos")]
     return graph.add("Concat", waves, "positions", axis=1)
+
+
+def positions(frames: int, width: int) -> np.ndarray:
+    """Compute the sinusoids that Whisper adds to its frames.
+
+    Args:
+        frames: Number of frames.
+        width: Values of a frame, even, at least 4.
+
+    Returns:
+        (frames, width) float32: sines, then cosines, of rates from 1 down to 1 / 10 000.
+    """
+    angle = np.arange(frames, dtype=np.float32)[:, None] * _rates(width)
+    return np.concatenate((np.sin(angle), np.cos(angle)), axis=1)
+
+
+def _rates(width: int) -> np.ndarray:
+    """Radians from one frame to the next, (width / 2,) float32."""
+    return np.exp(-np.log(_LONGEST_PERIOD) / (width // 2 - 1) * np.arange(width // 2)).astype(np.float32)

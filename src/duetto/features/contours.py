@@ -131,9 +131,7 @@ class _Tables(NamedTuple):
     sums: np.ndarray
 
 
-def _block(
-    work: Windows, which: slice, tables: _Tables, before: np.ndarray | None, out: np.ndarray
-) -> np.ndarray:
+def _block(work: Windows, which: slice, tables: _Tables, before: np.ndarray | None, out: np.ndarray) -> np.ndarray:
     """Fill `out` (n, 39), `level` still in dB full scale; returns the last amplitude spectrum, for the next flux.
 
     before: the last amplitude spectrum of the block before.

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ..audio.timing import FRAME_SECONDS
 from ..errors import ConfigurationError
-from . import short_term, spectrogram, voice, waveform
+from . import functionals, short_term, spectrogram, voice, waveform
 from .extractor import Extractor
+from .functionals import FunctionalsConfig
 from .short_term import ShortTermConfig
 from .spectrogram import STEP_SECONDS, SpectrogramConfig
 from .voice import VoiceConfig
@@ -25,7 +26,7 @@ class FeatureSpec:
         title: Name in progress bars.
         extractor: Computes the features.
         dim: Values of a frame.
-        step_seconds: From one frame to the next.
+        step_seconds: From one frame to the next; None where one frame describes the whole recording.
         continuous: Whether every part of a recording has its frames; false where some are left out.
         local: Whether a frame depends only on the samples near it, so that the first frames of a long recording need no
             more than its beginning.
@@ -36,10 +37,15 @@ class FeatureSpec:
     title: str
     extractor: Extractor
     dim: int
-    step_seconds: float
+    step_seconds: float | None
     continuous: bool = True
     local: bool = True
     one_quantity: bool = False
+
+    @property
+    def whole_recording(self) -> bool:
+        """Whether a recording of any length has a single frame, computed from all of it."""
+        return self.step_seconds is None
 
     @property
     def statistics(self) -> int:
@@ -58,6 +64,7 @@ FEATURES: dict[str, FeatureSpec] = {
     "voice": FeatureSpec("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, continuous=False, local=False),
     "spectrogram": FeatureSpec("spectrograms", SpectrogramConfig(), spectrogram.BANDS, STEP_SECONDS),
     "waveform": FeatureSpec("waveforms", WaveformConfig(), waveform.WIDTH, STEP_SECONDS, one_quantity=True),
+    "functionals": FeatureSpec("functionals", FunctionalsConfig(), len(functionals.NAMES), None, local=False),
 }
 """Value of `Experiment.features` → its specification."""
 

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from duetto import inference, training
 from duetto.config import experiment
+from duetto.embeddings.tfidf import Tfidf
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
@@ -33,7 +34,8 @@ SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 
 def preprocessor_of(name: str) -> Preprocessor:
     e = experiment.load(name, **SMALL)
     statistics = Normaliser.identity(feature_spec(e.features).statistics)
-    return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim))
+    tfidf = Tfidf(("no", "yes"), np.ones(2)) if e.counts_words else None
+    return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim), tfidf)
 
 
 def exported(name: str, folder: Path) -> Path:
@@ -103,7 +105,7 @@ def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict
     """Of every tensor inside of the graph, for the longest input."""
     for content in (graphs[name], int8.int8(graphs[name])):
         preprocessor, model = preprocessor_of(name), onnx.load_from_string(content)
-        largest = {"time": SMALL["max_frames"], "n": SMALL["max_words"]}
+        largest = {"time": preprocessor.experiment.most_frames, "n": preprocessor.experiment.most_word_vectors}
         shapes = graph_check.check(onnx_file.read(content), session.graph_inputs(preprocessor), largest)
         computed = [output for node in model.graph.node for output in node.output]
         del model.graph.output[:]

@@ -104,10 +104,17 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
 def best_lags(
     correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best lag from `first` to `last` in samples, with a fraction, and the periodicity there.
+    """Find the best lag of each frame.
 
-    correlation: autocorrelations (frames, lags). own: normalised autocorrelation of the window. width: samples of a
-    frame, for the floor of its energy.
+    Args:
+        correlation: (frames, lags) autocorrelations, from lag 0 on.
+        own: (lags,) normalised autocorrelation of the window.
+        first: Shortest lag, in samples.
+        last: Longest lag, in samples.
+        width: Samples of a frame, for the floor of its energy.
+
+    Returns:
+        Lags in samples, with a fraction, and the periodicity there, 0–1; (frames,) each.
     """
     # One lag more on either side, for the parabola through the best and its neighbours.
     lags = slice(first - 1, last + 2)
@@ -125,7 +132,15 @@ def best_lags(
 
 @lru_cache(maxsize=8)
 def window_tables(width: int, lags: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Hann window (width,), its normalised autocorrelation, and an FFT size at which `lags` lags do not wrap around."""
+    """Make what all frames of one width share.
+
+    Args:
+        width: Samples of a frame.
+        lags: Of the autocorrelation that are needed.
+
+    Returns:
+        Hann window (width,), its normalised autocorrelation, and an FFT size at which these lags do not wrap around.
+    """
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(width) + 0.5) / width)
     size = 1 << (width + lags - 1).bit_length()
     own = np.fft.irfft(np.square(np.abs(np.fft.rfft(taper, size))), size)

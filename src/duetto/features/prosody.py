@@ -174,11 +174,17 @@ def _spectra(samples: np.ndarray, sample_rate: int, at: np.ndarray) -> Spectra:
 
 
 def peak_prominence(cepstrum: np.ndarray, sample_rate: int) -> np.ndarray:
-    """How far the largest value of 20·log₁₀|cepstrum| lies above the regression line of all values, (frames,).
+    """Compute how far the largest value of 20·log₁₀|cepstrum| lies above the regression line of all values.
 
     Over the quefrencies of 60–400 Hz. A clear tone has one high peak, a breathy or rough one has none (Hillenbrand,
     Cleveland & Erickson, "Acoustic correlates of breathy vocal quality", JSHR 37, 1994; there the line starts at 1 ms).
-    cepstrum: (frames, size), of spectra in dB.
+
+    Args:
+        cepstrum: (frames, size), of spectra in dB.
+        sample_rate: Hz.
+
+    Returns:
+        (frames,) dB.
     """
     first, last = (round(seconds * sample_rate) for seconds in _QUEFRENCIES)
     level = 20 * np.log10(np.abs(cepstrum[:, first : last + 1]) + _SMALLEST_CEPSTRUM)

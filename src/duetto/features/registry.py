@@ -13,6 +13,7 @@ from ..audio.timing import FRAME_SECONDS
 from ..errors import ConfigurationError
 from . import functionals, short_term, spectrogram, speech_encoder, voice, waveform
 from .extractor import Extractor
+from .functionals import FunctionalsConfig
 from .short_term import ShortTermConfig
 from .spectrogram import STEP_SECONDS, SpectrogramConfig
 from .voice import VoiceConfig
@@ -28,7 +29,7 @@ class FeatureSpec:
         title: Name in progress bars.
         extractor: Computes the features.
         dim: Values of a frame.
-        step_seconds: From one frame to the next.
+        step_seconds: From one frame to the next; None where one frame describes the whole recording.
         continuous: Whether every part of a recording has its frames; false where some are left out.
         local: Whether a frame depends only on the samples near it, so that the first frames of a long recording need no
             more than its beginning.
@@ -39,10 +40,15 @@ class FeatureSpec:
     title: str
     extractor: Extractor
     dim: int
-    step_seconds: float
+    step_seconds: float | None
     continuous: bool = True
     local: bool = True
     one_quantity: bool = False
+
+    @property
+    def whole_recording(self) -> bool:
+        """Whether a recording of any length has a single frame, computed from all of it."""
+        return self.step_seconds is None
 
     @property
     def statistics(self) -> int:
@@ -50,16 +56,12 @@ class FeatureSpec:
         return 1 if self.one_quantity else self.dim
 
 
-_RECORDING_SECONDS = 1.0
-"""Step of features with one frame a recording, which has no meaning there."""
-
-
 def _of_encoder(kind: str, folder: Path, dim: int) -> FeatureSpec:
     """Features of a speech encoder whose states have `dim` values."""
     if kind == "encoder":
         return FeatureSpec("encoder states", EncoderConfig(folder), dim, speech_encoder.STEP_SECONDS, local=False)
     extractor, more = _STATISTICS[kind]
-    return FeatureSpec("encoder statistics", extractor(folder), 2 * dim + more, _RECORDING_SECONDS, local=False)
+    return FeatureSpec("encoder statistics", extractor(folder), 2 * dim + more, None, local=False)
 
 
 _STATISTICS: dict[str, tuple[Callable[[Path], Extractor], int]] = {
@@ -82,6 +84,7 @@ FEATURES: dict[str, FeatureSpec] = {
     "voice": FeatureSpec("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, continuous=False, local=False),
     "spectrogram": FeatureSpec("spectrograms", SpectrogramConfig(), spectrogram.BANDS, STEP_SECONDS),
     "waveform": FeatureSpec("waveforms", WaveformConfig(), waveform.WIDTH, STEP_SECONDS, one_quantity=True),
+    "functionals": FeatureSpec("functionals", FunctionalsConfig(), len(functionals.NAMES), None, local=False),
     "whisper": _of_encoder("encoder", speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM),
     "whisper-statistics": _of_encoder("encoder-statistics", speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM),
     "whisper-functionals": _of_encoder("encoder-functionals", speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM),
@@ -120,6 +123,18 @@ def is_known(name: str) -> bool:
         Whether `feature_spec` can look it up.
     """
     return name in FEATURES or encoder_folder(name) is not None
+
+
+def is_whole_recording(name: str) -> bool:
+    """Whether features have one frame for a recording of any length; the folder of an encoder is not read.
+
+    Args:
+        name: Of features with a valid name.
+
+    Returns:
+        `FeatureSpec.whole_recording`.
+    """
+    return FEATURES[name].whole_recording if name in FEATURES else name.partition(":")[0] in _STATISTICS
 
 
 def choices() -> str:

@@ -50,7 +50,7 @@ def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temper
         temperature: Divides the logits before the softmax; fitted on development data.
         folder: Created where it does not exist.
     """
-    config = ModelConfig.from_experiment(preprocessor.experiment, len(preprocessor.word_normaliser.mean))
+    config = ModelConfig.from_experiment(preprocessor.experiment, preprocessor.word_dim)
     preprocessor = _with_encoder(preprocessor, folder)
     description = {"format": _FORMAT, "temperature": temperature, **preprocessor.to_json()}
     _write(folder, GRAPH, networks.emotion(config, weights), DESCRIPTION, description)

@@ -120,8 +120,9 @@ def graph_inputs(preprocessor: Preprocessor) -> dict[str, Value]:
         inputs["frames"] = Value(FLOAT, ("batch", "time", feature_spec(e.features).dim))
         inputs["frame_lengths"] = Value(INT64, ("batch",))
     if e.uses_words:
-        spoken = e.embeddings == "spoken"
-        inputs["words"] = Value(FLOAT, ("batch", "n", e.word_dim)) if spoken else Value(INT64, ("batch", "n"))
+        vectors = e.embeddings == "spoken" or e.counts_words
+        dim = preprocessor.word_dim
+        inputs["words"] = Value(FLOAT, ("batch", "n", dim)) if vectors else Value(INT64, ("batch", "n"))
         inputs["word_lengths"] = Value(INT64, ("batch",))
     return inputs
 
@@ -164,7 +165,7 @@ class Session:
         self.folder = folder
         self.preprocessor, self.temperature = settings(folder)
         e, vocabulary = self.preprocessor.experiment, self.preprocessor.vocabulary
-        largest = {"time": e.max_frames, "n": e.max_words}
+        largest = {"time": e.most_frames, "n": e.most_word_vectors}
         output = ("logits", len(self.preprocessor.classes))
         self._graph = OnnxGraph(folder / GRAPH, graph_inputs(self.preprocessor), largest, output, threads=threads)
         if self._graph.table_rows not in (None, len(vocabulary)):

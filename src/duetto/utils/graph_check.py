@@ -38,7 +38,7 @@ Shape = tuple[int, ...]
 
 OPERATORS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("Add", "Div", "Less", "Max", "Mul", "Sub"), frozenset()),
-    **dict.fromkeys(("Cos", "Erf", "Identity", "Relu", "Sigmoid", "Sin", "Sqrt", "Tanh"), frozenset()),
+    **dict.fromkeys(("Cos", "Erf", "Exp", "Identity", "Relu", "Sigmoid", "Sin", "Sqrt", "Tanh"), frozenset()),
     **dict.fromkeys(("LayerNormalization", "MatMul", "Range", "Reshape", "Squeeze", "Unsqueeze"), frozenset()),
     **dict.fromkeys(("Concat", "Gather", "LogSoftmax", "Softmax"), frozenset({"axis"})),
     **dict.fromkeys(("Conv", "MaxPool"), frozenset({"kernel_shape", "pads", "strides"})),
@@ -315,8 +315,8 @@ def _max_pool(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
 
 _RULES: dict[str, tuple[_Rule, range]] = {
     **dict.fromkeys(("Add", "Div", "Less", "Max", "Mul", "Sub"), (_elementwise, range(2, 3))),
-    **dict.fromkeys(("Cos", "Erf", "Identity", "Relu", "Sigmoid", "Sin", "Sqrt", "Tanh"), (_same, range(1, 2))),
-    "Cast": (_same, range(1, 2)),
+    **dict.fromkeys(("Cast", "Cos", "Erf", "Exp", "Identity", "Relu", "Sigmoid"), (_same, range(1, 2))),
+    **dict.fromkeys(("Sin", "Sqrt", "Tanh"), (_same, range(1, 2))),
     **dict.fromkeys(("Softmax", "LogSoftmax"), (_same, range(1, 2))),
     "Transpose": (_transpose, range(1, 2)),
     "Concat": (_concat, range(1, 1000)),

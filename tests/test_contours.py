@@ -260,7 +260,7 @@ def test_other_rates_and_broken_samples_are_refused() -> None:
 # Praat, by way of parselmouth: the common reference implementation.
 
 
-def praat(samples: np.ndarray):  # noqa: ANN201 (a class of an optional package)
+def praat(samples: np.ndarray):
     parselmouth = pytest.importorskip("parselmouth")
     return parselmouth.Sound(samples.astype(np.float64), RATE)
 

@@ -1,6 +1,6 @@
 """Classifiers on one vector for each utterance that scikit-learn fits, as PyTorch modules.
 
-    x (batch, d) ─ 3·tanh(x / 3) ─ RBF kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ (batch, classes)
+    x (batch, d) ─ limit ─ RBF kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ (batch, classes)
 
 `training.classifiers` fills their buffers. Multinomial logistic regression needs no module of its own: it is one
 linear layer.
@@ -22,9 +22,10 @@ _UNTRAINED = 8
 class KernelHead(nn.Module):
     """Support vector machines with RBF kernel, one for each pair of classes, and their soft votes.
 
-    Values z of a vector become x = 3·tanh(z / 3). The machine of classes i < j decides by f_ij(x) = Σ_s a_s,ij ·
-    exp(−γ·‖x − s‖²) + b_ij, above 0 for i. The logit of a class is the sum of tanh(f) over the machines of its pairs,
-    turned in its favour: a vote that is continuous, since a sign changes with the last bit where a machine is undecided.
+    Values z of a vector become x = 3·tanh(z / 3). The machine of classes i < j decides by
+    f_ij(x) = Σ_s a_s,ij · exp(−γ·‖x − s‖²) + b_ij, above 0 for i. The logit of a class is the sum of tanh(f) over the
+    machines of its pairs, turned in its favour: a vote that is continuous, since a sign changes with the last bit where
+    a machine is undecided.
 
     All vectors are multiplied by √(2γ), so that the exponent is u·t − ‖u‖²/2 − ‖t‖²/2 with terms of about 1, and of at
     most 9·γ·d, since values are limited: what rounding leaves of them in float32 is as small. An exponent that rounding

@@ -1,6 +1,6 @@
 """Classifiers on one vector for each utterance that scikit-learn fits, as PyTorch modules.
 
-    x (batch, d) ─ limit ─ RBF kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ (batch, classes)
+    x (batch, d) ─ limit ─ kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ logits
 
 `training.classifiers` fills their buffers. Multinomial logistic regression needs no module of its own: it is one
 linear layer.

@@ -261,7 +261,9 @@ def test_other_rates_and_broken_samples_are_refused() -> None:
 
 
 def praat(samples: np.ndarray):
-    parselmouth = pytest.importorskip("parselmouth")
+    pytest.importorskip("parselmouth")
+    import parselmouth
+
     return parselmouth.Sound(samples.astype(np.float64), RATE)
 
 

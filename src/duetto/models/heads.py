@@ -28,8 +28,8 @@ class KernelHead(nn.Module):
     a machine is undecided.
 
     All vectors are multiplied by √(2γ), so that the exponent is u·t − ‖u‖²/2 − ‖t‖²/2 with terms of about 1, and of at
-    most 9·γ·d, since values are limited: what rounding leaves of them in float32 is as small. An exponent that rounding
-    lifts above 0 counts as 0.
+    most 9·γ·d, since values are limited. Buffers are float32; all is computed in float64, since thousands of kernel
+    values are multiplied by coefficients of up to C and nearly cancel. What rounding lifts above 0 counts as 0.
 
     Args:
         inputs: Values of a vector.
@@ -86,11 +86,11 @@ class KernelHead(nn.Module):
         Returns:
             Logits (batch, classes).
         """
-        scaled = torch.tanh(x * (1 / KERNEL_LIMIT)) * self.scale
+        scaled = torch.tanh(x.double() / KERNEL_LIMIT) * self.scale.double()
         halves = scaled.square().sum(1, keepdim=True) * 0.5
-        distances = torch.relu(halves + self.halves - scaled @ self.support.T)
-        decisions = torch.exp(-distances) @ self.coefficients + self.intercepts
-        return torch.tanh(decisions) @ self.votes
+        distances = torch.relu(halves + self.halves.double() - scaled @ self.support.double().T)
+        decisions = torch.exp(-distances) @ self.coefficients.double() + self.intercepts.double()
+        return (torch.tanh(decisions) @ self.votes.double()).float()
 
 
 def pair_votes(classes: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...config.encoders import KERNEL_LIMIT, MCNN_KERNELS
-from .graph import FLOAT, Graph, Weights
+from .graph import DOUBLE, FLOAT, Graph, Weights
 
 _FAR = np.float32(1e9)
 """Subtracted from the scores of padding: exp(score − 1e9) is exactly 0 in float32."""
@@ -164,24 +164,28 @@ def kernel_head(graph: Graph, x: str, weights: Weights, name: str) -> str:
         Logits (batch, classes).
     """
 
-    def constant(part: str, value: np.ndarray) -> str:
-        return graph.constant(f"{name}.{part}", value)
+    def constant(part: str, value: np.ndarray | float) -> str:
+        return graph.add(
+            "Cast", [graph.constant(f"{name}.{part}", np.asarray(value, np.float32))], f"{name}.{part}.wide", to=DOUBLE
+        )
 
-    numbers = {"half": 0.5, "minus": -1.0, "inner": 1 / KERNEL_LIMIT}
-    half, minus, inner = (constant(part, np.array(number, np.float32)) for part, number in numbers.items())
-    limited = graph.add("Tanh", [graph.add("Mul", [x, inner], f"{name}.thirds")], f"{name}.limited")
+    x = graph.add("Cast", [x], f"{name}.wide", to=DOUBLE)
+    thirds = graph.add("Div", [x, constant("limit", KERNEL_LIMIT)], f"{name}.thirds")
+    limited = graph.add("Tanh", [thirds], f"{name}.limited")
     scaled = graph.add("Mul", [limited, constant("scale", weights[f"{name}.scale"])], f"{name}.scaled")
     squares = graph.add("Mul", [scaled, scaled], f"{name}.squares")
     length = graph.add("ReduceSum", [squares, graph.integers(f"{name}.axis", [1])], f"{name}.length", keepdims=1)
-    lengths = graph.add("Mul", [length, half], f"{name}.length.half")
+    lengths = graph.add("Mul", [length, constant("half", 0.5)], f"{name}.length.half")
     both = graph.add("Add", [lengths, constant("halves", weights[f"{name}.halves"])], f"{name}.lengths")
     products = graph.add("MatMul", [scaled, constant("support", weights[f"{name}.support"].T)], f"{name}.products")
     distances = graph.add("Relu", [graph.add("Sub", [both, products], f"{name}.differences")], f"{name}.distances")
-    kernel = graph.add("Exp", [graph.add("Mul", [distances, minus], f"{name}.exponents")], f"{name}.kernel")
+    exponents = graph.add("Mul", [distances, constant("minus", -1.0)], f"{name}.exponents")
+    kernel = graph.add("Exp", [exponents], f"{name}.kernel")
     sums = graph.add("MatMul", [kernel, constant("coefficients", weights[f"{name}.coefficients"])], f"{name}.sums")
     decisions = graph.add("Add", [sums, constant("intercepts", weights[f"{name}.intercepts"])], f"{name}.decisions")
     soft = graph.add("Tanh", [decisions], f"{name}.soft")
-    return graph.add("MatMul", [soft, constant("votes", weights[f"{name}.votes"])], f"{name}.out")
+    logits = graph.add("MatMul", [soft, constant("votes", weights[f"{name}.votes"])], f"{name}.logits")
+    return graph.add("Cast", [logits], f"{name}.out", to=FLOAT)
 
 
 def real_steps(graph: Graph, x: str, lengths: str, name: str) -> str:

@@ -71,6 +71,8 @@ def describe(
     kind, packages, value = "experiment", ("torch", "lightning"), asdict(system)
     if isinstance(system, Fusion):
         kind, value = "fusion", {**value, "experiments": [asdict(e) for e in branch_experiments(system)]}
+    if isinstance(system, Experiment) and system.classifier != "network":
+        packages = ("torch", "scikit-learn")
     if isinstance(system, Baseline):
         kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
     return {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,12 @@ from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
 from ..models.emotion import EmotionModel
+from ..models.heads import KernelHead
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from ..utils import files
 from ..utils.progress import Progress
-from . import checkpoint
+from . import checkpoint, classifiers
 from .dataset import Batches, buckets
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
@@ -105,10 +107,13 @@ def train(
     )
     copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
     scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
-    task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
     model = build(preprocessor, inputs, seed, vectoriser)
-    config = _training_config(experiment, seed, accelerator, devices)
-    history = fit(model, task, config, folder, progress=progress)
+    if experiment.classifier == "network":
+        task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
+        config = _training_config(experiment, seed, accelerator, devices)
+        history = fit(model, task, config, folder, progress=progress)
+    else:
+        history = classifiers.fit(model, preprocessor, training, development, copies, folder)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
     temperature = metrics.fit_temperature(development_logits, development.target)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
@@ -176,7 +181,7 @@ def build(
     e = preprocessor.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
-    if e.uses_words and e.embeddings != "spoken":
+    if e.uses_words and e.embeddings != "spoken" and not e.counts_words:
         table = torch.from_numpy(_table(preprocessor, inputs, seed, vectoriser or inputs.vectoriser()))
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
@@ -207,6 +212,8 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
         ModelError: The weights have the shapes of another system.
     """
     model = _model(preprocessor, weights.get("words.embedding.weight"))
+    if isinstance(model.head, KernelHead) and "head.support" in weights:
+        model.head.resize(len(weights["head.support"]))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -216,7 +223,7 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model; `table` (n, dim) initialises its word embeddings, where words are looked up."""
-    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    word_dim = preprocessor.word_dim if table is None else table.shape[1]
     return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
@@ -363,7 +370,7 @@ def logits(
         Logits (n, classes) float32, in the order of the utterances.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers())).device
     batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
     inputs = batches.inputs
     order = np.argsort(inputs.lengths, kind="stable")

@@ -21,6 +21,7 @@ from ..config.experiment import Experiment
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
+from ..embeddings.tfidf import Tfidf
 from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
@@ -90,11 +91,11 @@ class WordVectoriser:
             preprocessor: Of the system.
 
         Returns:
-            Normalised vectors (n, dim) float32, or ids (n,) int64.
+            Normalised vectors (n, dim) float32, weighted counts (1, n-grams + 1) float32, or ids (n,) int64.
         """
         if self.spoken is not None:
             return preprocessor.normalise_vectors(self.spoken(utterance))
-        return preprocessor.ids(
+        return preprocessor.encode_words(
             tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
         )
 
@@ -110,7 +111,8 @@ class Inputs:
 
     Attributes:
         frames: Of each utterance (frames, values) float32, normalised; None for systems without audio.
-        words: Of each utterance word ids (n,) int64 or vectors (n, dim) float32; None for systems without words.
+        words: Of each utterance word ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32;
+            None for systems without words.
         target: Class numbers (utterances,) int64.
     """
 
@@ -150,6 +152,9 @@ class Inputs:
         return Inputs(frames, words, self.target[index])
 
 
+_NO_WORDS = "add transcripts to the manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+
+
 @lru_cache(maxsize=4)
 def load_vectors(path: Path) -> Vectors:
     """Read a file of word vectors; once in each process.
@@ -182,8 +187,12 @@ def fit_preprocessor(
     """
     statistics, train = feature_spec(experiment.features).statistics, inputs.fold.train
     normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
-    vocabulary = Vocabulary(())
-    if experiment.uses_audio and experiment.normalisation == "train":
+    vocabulary, tfidf = Vocabulary(()), None
+    # One frame has no statistics of its own, so those of training data stand in for an unknown speaker's.
+    of_training = experiment.normalisation == "train" or (
+        experiment.normalisation == "speaker" and feature_spec(experiment.features).whole_recording
+    )
+    if experiment.uses_audio and of_training:
         normaliser = Normaliser.fit((_frames_of(u, inputs.frames) for u in train), statistics)
     if experiment.uses_words and experiment.embeddings == "spoken":
         embed = (vectoriser or inputs.vectoriser()).spoken
@@ -192,9 +201,23 @@ def fit_preprocessor(
                 f"system {experiment.name!r} embeds spoken words; give FoldInputs encoder and mfcc"
             )
         of_words = Normaliser.fit((embed(u) for u in train), embed.encoder.dim)
+    elif experiment.counts_words:
+        tfidf = _tfidf(experiment, train)
+        vocabulary = tfidf.vocabulary
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
-    return Preprocessor(experiment, normaliser, vocabulary, of_words)
+    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf)
+
+
+def _tfidf(experiment: Experiment, train: Sequence[Utterance]) -> Tfidf:
+    """N-grams of the training transcripts."""
+    found = Tfidf.fit(map(tokens, train))
+    if not found.terms:
+        raise ConfigurationError(
+            f"system {experiment.name!r} counts words that occur in two training utterances, and there are none; "
+            f"{_NO_WORDS}"
+        )
+    return found
 
 
 def _vocabulary(experiment: Experiment, train: Sequence[Utterance], vectors: Path | None) -> Vocabulary:
@@ -202,8 +225,7 @@ def _vocabulary(experiment: Experiment, train: Sequence[Utterance], vectors: Pat
     vocabulary = Vocabulary.build([tokens(u) for u in train])
     if not vocabulary.words:
         raise ConfigurationError(
-            f"system {experiment.name!r} reads words and no training utterance has any; add transcripts to the "
-            "manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+            f"system {experiment.name!r} reads words and no training utterance has any; {_NO_WORDS}"
         )
     if vectors is None:
         return vocabulary

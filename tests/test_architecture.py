@@ -26,6 +26,7 @@ ORDER = (
     "asr",
     "embeddings",
     "config",
+    "normalisation",
     "preprocessing",
     "models",
     "baselines",

@@ -11,9 +11,10 @@ import typer
 
 from ..data.manifest import parse_words
 from ..data.utterance import Word
-from ..errors import CorpusError, DuettoError
+from ..errors import AudioError, CorpusError, DuettoError
 from ..inference.pretrained import DEFAULT, PRETRAINED
 from ..inference.recogniser import Prediction, Recogniser
+from ..inference.speaker_session import SpeakerSession
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
@@ -50,6 +51,16 @@ def predict(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
     ] = None,
+    session: Annotated[
+        bool,
+        typer.Option(
+            "--session", help="The files are recordings of one speaker, in order; the system adapts to the voice."
+        ),
+    ] = False,
+    enrol: Annotated[
+        list[Path] | None,
+        typer.Option(help="An earlier recording of the speaker to adapt to; may be repeated. Implies --session."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")] = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
@@ -68,6 +79,8 @@ def predict(
 
         duetto predict calls/*.flac --model runs/acoustic --json > predictions.jsonl
 
+        duetto predict turn-1.wav turn-2.wav turn-3.wav --session --model runs/adaptive
+
         ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
     if (transcript is not None or words is not None) and len(files) > 1:
@@ -78,7 +91,14 @@ def predict(
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
     given = None if words is None else _read_words(words)
-    if transcript is None and given is None:
+    unread = 0
+    if session or enrol:
+        if workers not in (None, 1):
+            raise typer.BadParameter("--session answers one recording after another; leave --workers out")
+        speaker = recogniser.session()
+        unread = _enrol(speaker, enrol or [])
+        outcomes = (speaker.attempt(source_of(file), transcript=transcript, words=given) for file in files)
+    elif transcript is None and given is None:
         workers = min(workers or cores(), len(files))
         outcomes = recogniser.predict_many(map(source_of, files), workers=workers)
     else:
@@ -86,7 +106,20 @@ def predict(
     failed = _print_all(files, outcomes, as_json)
     if failed:
         echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
+    if failed or unread:
         raise typer.Exit(1)
+
+
+def _enrol(session: SpeakerSession, files: list[Path]) -> int:
+    """Take recordings into a session; print and count those that cannot be read."""
+    unread = 0
+    for file in files:
+        try:
+            session.enrol([source_of(file)])
+        except AudioError as error:
+            unread += 1
+            echo(f"error: --enrol {error}", err=True)
+    return unread
 
 
 def source_of(file: Path) -> Path | BinaryIO:

@@ -18,12 +18,14 @@ from ..data.utterance import Word
 from ..embeddings.spoken_words import word_features
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
+from ..normalisation import Normaliser, SpeakerSums
 from ..preprocessing import Preprocessor
 from .spoken import OovResolver, SpokenWordEncoder
 
 LONGEST_SECONDS = 600.0
 """Seconds of a recording that are decoded for a system whose output depends on more than its first frames: one that
-reads words, normalises by utterance or speaker, or whose features are relative to the whole recording."""
+reads words, normalises by utterance or speaker, adapts to a speaker, or whose features are relative to the whole
+recording."""
 _MARGIN_SECONDS = 1.0
 """Decoded beyond the last frame that is used: analysis windows and the resampling filter reach less far."""
 _NAMED = 5
@@ -66,17 +68,40 @@ class AcousticInput:
             return min(LONGEST_SECONDS, e.max_frames * self._spec.step_seconds + _MARGIN_SECONDS)
         return LONGEST_SECONDS
 
-    def __call__(self, waveform: audio.Waveform) -> tuple[np.ndarray, list[str]]:
+    def __call__(
+        self, waveform: audio.Waveform, speaker: Normaliser | None = None
+    ) -> tuple[np.ndarray, SpeakerSums | None, list[str]]:
         """Extract and normalise the frames of a recording.
+
+        Args:
+            waveform: The recording.
+            speaker: Statistics of the speaker; see `Preprocessor.normalise_frames`.
+
+        Returns:
+            (frames, values) float32, what the recording adds to the speaker's statistics (None for systems that do not
+            adapt), and warnings.
+        """
+        features = self._extracted(waveform)
+        frames = self._preprocessor.normalise_frames(features, speaker)
+        return frames, self._sums(features), self._warnings(len(features), waveform)
+
+    def sums(self, waveform: audio.Waveform) -> SpeakerSums | None:
+        """Compute what a recording adds to its speaker's statistics.
 
         Args:
             waveform: The recording.
 
         Returns:
-            (frames, values) float32, and warnings.
+            The sums; None for systems that do not adapt.
         """
-        features = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
-        return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
+        return self._sums(self._extracted(waveform))
+
+    def _extracted(self, waveform: audio.Waveform) -> np.ndarray:
+        return self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
+
+    def _sums(self, features: np.ndarray) -> SpeakerSums | None:
+        adaptation = self._preprocessor.adaptation
+        return None if adaptation is None else adaptation.sums(features, self._preprocessor.normaliser)
 
     def truncation(self, waveform: audio.Waveform) -> list[str]:
         """Warn of a recording that was too long to be decoded to its end.

@@ -12,28 +12,31 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from .. import audio, metrics
 from ..data.utterance import Word
-from ..errors import AudioError, DuettoError
+from ..errors import AudioError, ConfigurationError, DuettoError
+from ..normalisation import Normaliser, SpeakerSums
 from ..utils import parallel, worker_logs
 from .inputs import AcousticInput, WordInput, full_duration
 from .model_folder import find
 from .pretrained import DEFAULT, terms
 from .session import Session
 from .sources import picklable, source_name
+from .speaker_session import SpeakerSession
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Prediction:
         duration: Of the recording, in seconds.
         model: Name of the model, as given to `duetto.load`.
         warnings: Reasons to trust the prediction less.
+        session_utterances: Earlier recordings of the speaker that the statistics of the session held; None without a
+            session.
     """
 
     label: str
@@ -57,6 +62,7 @@ class Prediction:
     duration: float
     model: str
     warnings: tuple[str, ...]
+    session_utterances: int | None = None
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Make the record that `duetto predict --json` prints.
@@ -76,6 +82,7 @@ class Prediction:
             "words_from": self.words_from,
             "model": self.model,
             "warnings": list(self.warnings),
+            "session_utterances": self.session_utterances,
         }
 
 
@@ -90,6 +97,7 @@ class RecordingInputs:
         words_from: See `Prediction`.
         duration: See `Prediction`.
         warnings: See `Prediction`.
+        sums: What the recording adds to its speaker's statistics; None for a system that does not adapt.
     """
 
     frames: np.ndarray | None
@@ -98,6 +106,7 @@ class RecordingInputs:
     words_from: str
     duration: float
     warnings: tuple[str, ...]
+    sums: SpeakerSums | None = None
 
 
 class Recogniser:
@@ -176,7 +185,28 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        inputs = self.prepare_inputs(source, transcript=transcript, words=words)
+        return self.answer(self.prepare_inputs(source, transcript=transcript, words=words))
+
+    def session(self) -> SpeakerSession:
+        """Begin a session: recordings of one speaker, to whose voice the system adapts.
+
+        Returns:
+            The session, without any recording.
+
+        Raises:
+            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`).
+        """
+        return SpeakerSession(self, self._preprocessor)
+
+    def answer(self, inputs: RecordingInputs) -> Prediction:
+        """Recognise the emotion of a recording that was prepared.
+
+        Args:
+            inputs: From `prepare_inputs`.
+
+        Returns:
+            The prediction.
+        """
         frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
         logits = self._session.logits(*self._preprocessor.collate(frames, values))[0]
         probabilities = metrics.softmax(logits / self._session.temperature)
@@ -191,7 +221,12 @@ class Recogniser:
         )
 
     def prepare_inputs(
-        self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
+        self,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        speaker: Normaliser | None = None,
     ) -> RecordingInputs:
         """Prepare what a call with the same arguments passes to the network.
 
@@ -199,6 +234,7 @@ class Recogniser:
             source: See `__call__`.
             transcript: See `__call__`.
             words: See `__call__`.
+            speaker: Statistics of the speaker, for a system that adapts.
 
         Returns:
             The inputs of the network.
@@ -206,21 +242,46 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
+        return self._loaded(source, lambda waveform: self._prepared(waveform, transcript, words, speaker))
+
+    def speaker_sums(self, source: audio.Source) -> SpeakerSums:
+        """Compute what a recording adds to its speaker's statistics.
+
+        Args:
+            source: See `__call__`.
+
+        Returns:
+            The sums.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+            ConfigurationError: The system does not adapt.
+        """
+        sums = self._loaded(source, self._acoustic_input.sums)
+        if sums is None:
+            raise ConfigurationError(f"model {self.name} does not adapt to a speaker; predict without a session")
+        return sums
+
+    def _loaded(self, source: audio.Source, use: Callable[[audio.Waveform], _T]) -> _T:
         waveform = audio.load(source, max_seconds=self.max_seconds, side=self._acoustic_input.side)
         try:
-            return self._prepared(waveform, transcript, words)
+            return use(waveform)
         except AudioError as error:  # raised for the samples, without the name of their file
             raise AudioError(f"{source_name(source)}: {error}") from error
 
     def _prepared(
-        self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None
+        self,
+        waveform: audio.Waveform,
+        transcript: str | None,
+        words: Sequence[Word] | None,
+        speaker: Normaliser | None,
     ) -> RecordingInputs:
         warnings = [*waveform.warnings, *self._unused_asr, *self._acoustic_input.truncation(waveform)]
-        frames = values = None
+        frames = values = sums = None
         read: tuple[Word, ...] = ()
         words_from = "none"
         if self._preprocessor.experiment.uses_audio:
-            frames, more = self._acoustic_input(waveform)
+            frames, sums, more = self._acoustic_input(waveform, speaker)
             warnings += more
         if self._word_finder is not None and self._word_input is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
@@ -229,7 +290,7 @@ class Recogniser:
             warnings += [*found.warnings, *more]
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        return RecordingInputs(frames, values, read, words_from, full_duration(waveform), tuple(warnings))
+        return RecordingInputs(frames, values, read, words_from, full_duration(waveform), tuple(warnings), sums)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -244,8 +305,20 @@ class Recogniser:
         Returns:
             The prediction, or the error that prevented it, whatever it was.
         """
+        return self.guarded(partial(self, transcript=transcript, words=words), source)
+
+    def guarded(self, answer: Callable[[audio.Source], _T], source: audio.Source) -> _T | DuettoError:
+        """Return what a function makes of a recording, or the error that prevented it.
+
+        Args:
+            answer: The function.
+            source: See `__call__`.
+
+        Returns:
+            Its value, or the error, whatever it was.
+        """
         try:
-            return self(source, transcript=transcript, words=words)
+            return answer(source)
         except DuettoError as error:
             return error
         except (UnicodeError, OSError) as error:  # a file name may contain bytes that are no text, or be too long

@@ -31,6 +31,7 @@ from ..preprocessing import Preprocessor
 from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint
+from .adapted import SpeakerDraws, after_utterances, choose_shrinkage
 from .dataset import Batches, buckets
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
@@ -54,12 +55,15 @@ class TrainedOutputs:
         development_logits: (development utterances, classes) float32.
         temperature: Fitted on development data (temperature scaling).
         history: Of the training.
+        adapted: (settings, orders, test utterances, classes) float32, after each number of earlier utterances of the
+            speaker in `training.adapted.AFTER`; None for systems that do not adapt.
     """
 
     test_logits: np.ndarray
     development_logits: np.ndarray
     temperature: float
     history: History
+    adapted: np.ndarray | None = None
 
 
 def train(
@@ -105,14 +109,27 @@ def train(
     )
     copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
     scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
-    task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
+    draws = None
+    if preprocessor.adaptation is not None:
+        variants = [inputs.frames or {}, *inputs.augmented]
+        draws = SpeakerDraws(preprocessor, inputs.fold.train, training, variants)
+    task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored, draws)
     model = build(preprocessor, inputs, seed, vectoriser)
     config = _training_config(experiment, seed, accelerator, devices)
     history = fit(model, task, config, folder, progress=progress)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
     temperature = metrics.fit_temperature(development_logits, development.target)
+    adapted = None
+    if preprocessor.adaptation is not None:
+
+        def score(part: Inputs) -> np.ndarray:
+            return logits(model, preprocessor, part)
+
+        frames = inputs.frames or {}
+        preprocessor = choose_shrinkage(preprocessor, inputs.fold.development, development, frames, score)
+        adapted = after_utterances(preprocessor, inputs.fold.test, test, frames, score)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
-    return TrainedOutputs(test_logits, development_logits, temperature, history)
+    return TrainedOutputs(test_logits, development_logits, temperature, history, adapted)
 
 
 def _training_config(experiment: Experiment, seed: int, accelerator: str, devices: int) -> TrainingConfig:
@@ -238,7 +255,8 @@ class EmotionTask:
 
     taught: a teacher's logits (n, classes) of the training inputs, for a distilled system. copies: the training
     inputs again, recorded elsewhere; every epoch hears one variant of each utterance. scored: what UA is taken on
-    in place of the development inputs; all that is fitted on data never heard is fitted on those still.
+    in place of the development inputs; all that is fitted on data never heard is fitted on those still. draws: makes
+    the training inputs of an epoch, in place of copies, for a system that adapts to speakers.
     """
 
     def __init__(
@@ -250,11 +268,12 @@ class EmotionTask:
         taught: np.ndarray | None = None,
         copies: Sequence[Inputs] = (),
         scored: Inputs | None = None,
+        draws: SpeakerDraws | None = None,
     ) -> None:
         self.preprocessor = preprocessor
         self.train, self.development = Batches(preprocessor, train), Batches(preprocessor, development)
         self.scored = self.development if scored is None else Batches(preprocessor, scored)
-        self.original, self.copies = train, copies
+        self.original, self.copies, self.draws = train, copies, draws
         self.seed = seed
         self.taught = None if taught is None else torch.from_numpy(taught)
         self.class_weights = None
@@ -266,7 +285,10 @@ class EmotionTask:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Indices of each batch, bucketed by length."""
         rng = np.random.default_rng(derive(self.seed, "batches", epoch))
-        if self.copies:
+        if self.draws is not None:
+            drawn = self.draws(np.random.default_rng(derive(self.seed, "sessions", epoch)))
+            self.train = Batches(self.preprocessor, drawn)
+        elif self.copies:
             variant = np.random.default_rng(derive(self.seed, "copies", epoch))
             self.train = Batches(self.preprocessor, self.original.with_frames(self.copies, variant))
         return buckets(self.train.inputs.lengths, self.preprocessor.experiment.batch_size, rng)

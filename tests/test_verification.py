@@ -9,6 +9,7 @@ import pytest
 import planted
 from duetto import inference, training
 from duetto.config import experiment
+from duetto.embeddings.tfidf import Tfidf
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
@@ -120,7 +121,8 @@ def untrained(name: str, folder: Path) -> tuple[Preprocessor, EmotionModel]:
     """An exported system with the weights it begins with."""
     e = experiment.load(name, **(SMALL | {"max_frames": 40}))
     statistics, words = feature_spec(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
-    preprocessor = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim))
+    tfidf = Tfidf(tuple(sorted(words.words)), np.ones(len(words.words))) if e.counts_words else None
+    preprocessor = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim), tfidf)
     inputs = training.FoldInputs(Fold("none", (), (), ()))
     model = training.build(preprocessor, inputs, seed=0).eval()
     inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .config.experiment import Experiment, from_mapping
 from .data.labels import classes
+from .embeddings.tfidf import Tfidf
 from .embeddings.vocabulary import Vocabulary
 from .errors import DuettoError, ModelError
 from .features.registry import feature_spec
 from .normalisation import Adaptation, Normaliser
 from .utils.reading import Record
+
+Sequences = TypeVar("Sequences", np.ndarray, Sequence[str])
+"""What has steps that can be cut: an array, or tokens."""
 
 REPAIR = "train or export again"
 """What to do about a damaged model folder."""
@@ -38,11 +42,11 @@ class Padded:
     lengths: np.ndarray
 
 
-def truncate(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:
+def truncate(sequence: Sequences, *, padding: str, maximum: int) -> Sequences:
     """Shorten a sequence as `pad` does.
 
     Args:
-        sequence: (steps, …).
+        sequence: (steps, …), or a list.
         padding: As for `pad`.
         maximum: Most steps to keep.
 
@@ -85,6 +89,7 @@ class Preprocessor:
         normaliser: Training statistics of the features; unused where the experiment has no acoustic encoder.
         vocabulary: Words that have a row in the embedding table.
         word_normaliser: Training statistics of the vectors of spoken words; unused unless `embeddings = "spoken"`.
+        tfidf: N-grams of the training transcripts; None unless `word_encoder = "tfidf"`.
         adaptation: How far a speaker's own statistics replace those of training; None unless
             `normalisation = "shrinkage"`.
     """
@@ -93,7 +98,13 @@ class Preprocessor:
     normaliser: Normaliser
     vocabulary: Vocabulary
     word_normaliser: Normaliser
+    tfidf: Tfidf | None = None
     adaptation: Adaptation | None = None
+
+    @property
+    def word_dim(self) -> int:
+        """Values in the vector of a word, or of all words where they are counted; unused where words have ids."""
+        return len(self.word_normaliser.mean) if self.tfidf is None else self.tfidf.dim
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -106,15 +117,17 @@ class Preprocessor:
         Args:
             features: (frames, n_features).
             speaker: Statistics of the speaker, for `normalisation` of `speaker` and `shrinkage`. By default those of
-                the utterance, and for `shrinkage` those of training.
+                the utterance; of training data for `shrinkage`, and where an utterance has one frame, which has no
+                statistics.
 
         Returns:
             (frames, n_features).
         """
-        if self.experiment.normalisation == "shrinkage":
-            return (speaker or self.normaliser)(features)
-        if self.experiment.normalisation in ("speaker", "utterance"):
-            return (speaker or Normaliser.fit([features], len(self.normaliser.mean)))(features)
+        e = self.experiment
+        if e.normalisation in ("speaker", "utterance", "shrinkage") and speaker is not None:
+            return speaker(features)
+        if e.normalisation in ("speaker", "utterance") and not feature_spec(e.features).whole_recording:
+            return Normaliser.fit([features], len(self.normaliser.mean))(features)
         return self.normaliser(features)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:
@@ -128,6 +141,17 @@ class Preprocessor:
         """
         return self.vocabulary.encode(tokens)
 
+    def encode_words(self, tokens: Sequence[str]) -> np.ndarray:
+        """Encode words by their spelling, as the word encoder reads them.
+
+        Args:
+            tokens: Normalised words.
+
+        Returns:
+            Rows in the embedding table (n,) int64, or weighted counts (1, n-grams + 1) float32.
+        """
+        return self.ids(tokens) if self.tfidf is None else self.tfidf(self.truncate_words(tokens))
+
     def normalise_vectors(self, spoken: np.ndarray) -> np.ndarray:
         """Normalise the vectors of spoken words.
 
@@ -139,11 +163,11 @@ class Preprocessor:
         """
         return self.word_normaliser(spoken)
 
-    def truncate_words(self, words: np.ndarray) -> np.ndarray:
+    def truncate_words(self, words: Sequences) -> Sequences:
         """Keep the words that a model reads.
 
         Args:
-            words: Ids (n,) or vectors (n, dim).
+            words: Tokens, ids (n,) or vectors (n, dim).
 
         Returns:
             At most `max_words` of them.
@@ -157,15 +181,15 @@ class Preprocessor:
 
         Args:
             frames: Normalised frames of each utterance; None without an acoustic encoder.
-            words: Ids or normalised vectors of each utterance; None without a word encoder.
+            words: Ids, normalised vectors or weighted counts of each utterance; None without a word encoder.
 
         Returns:
             Padded frames and padded words; None where the argument is None.
         """
         e = self.experiment
         return (
-            None if frames is None else pad(frames, padding=e.padding, maximum=e.max_frames),
-            None if words is None else pad(words, padding=e.padding, maximum=e.max_words),
+            None if frames is None else pad(frames, padding=e.padding, maximum=e.most_frames),
+            None if words is None else pad(words, padding=e.padding, maximum=e.most_word_vectors),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -180,6 +204,7 @@ class Preprocessor:
             "features": self.normaliser.to_json(),
             "words": self.word_normaliser.to_json(),
             "vocabulary": self.vocabulary.to_json(),
+            **({} if self.tfidf is None else {"ngrams": self.tfidf.to_json()}),
             **adaptation,
         }
 
@@ -203,13 +228,14 @@ class Preprocessor:
             experiment = from_mapping(record.record("experiment"), "its experiment")
             vocabulary = Vocabulary.from_json(record["vocabulary"])
             classes(experiment.label_set)
+            tfidf = Tfidf.from_json(record.record("ngrams")) if experiment.counts_words else None
         except DuettoError as error:
             raise record.wrong(str(error)) from error
         _check_sizes(experiment, len(normaliser.mean), len(word_normaliser.mean), record)
         adaptation = None
         if experiment.normalisation == "shrinkage":
             adaptation = Adaptation.from_json(record.record("adaptation"), len(normaliser.mean))
-        return cls(experiment, normaliser, vocabulary, word_normaliser, adaptation)
+        return cls(experiment, normaliser, vocabulary, word_normaliser, tfidf, adaptation)
 
 
 def _check_sizes(experiment: Experiment, statistics: int, word_statistics: int, record: Record) -> None:

@@ -205,7 +205,8 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
         ),
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
-    files = "".join(f"| {path.name} | {path.stat().st_size} |\n" for path in sorted(folder.iterdir()))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = "".join(f"| {path.relative_to(folder).as_posix()} | {path.stat().st_size} |\n" for path in paths)
     return (
         f"# {e.title}\n\n    duetto predict FILE --model FOLDER\n\n| | |\n|---|---|\n{table}\n"
         f"## Scores of the run\n\n{_scores(run, described)}\n## Files\n\n| file | bytes |\n|---|---:|\n{files}"

@@ -64,8 +64,9 @@ class AcousticInput:
     def max_seconds(self) -> float:
         """Seconds of a recording to decode; the rest does not change the output, or is beyond `LONGEST_SECONDS`."""
         e = self._experiment
-        if self._spec.local and e.normalisation == "train" and not e.uses_words:
-            return min(LONGEST_SECONDS, e.max_frames * self._spec.step_seconds + _MARGIN_SECONDS)
+        step = self._spec.step_seconds
+        if step is not None and self._spec.local and e.normalisation == "train" and not e.uses_words:
+            return min(LONGEST_SECONDS, e.max_frames * step + _MARGIN_SECONDS)
         return LONGEST_SECONDS
 
     def __call__(
@@ -118,7 +119,16 @@ class AcousticInput:
         return []
 
     def _warnings(self, count: int, waveform: audio.Waveform) -> list[str]:
-        warnings, step, maximum = [], self._spec.step_seconds, self._experiment.max_frames
+        step = self._spec.step_seconds
+        warnings = [] if step is None else self._left_out(count, step, waveform)
+        if self._experiment.normalisation == "speaker":
+            source = "this recording alone" if step is not None else "the speakers of the training data"
+            warnings.append(f"the system normalises by speaker, and this speaker's statistics come from {source}")
+        return warnings
+
+    def _left_out(self, count: int, step: float, waveform: audio.Waveform) -> list[str]:
+        """Warn of parts of a recording that have no frame among those that are read; step: seconds of a frame."""
+        warnings, maximum = [], self._experiment.max_frames
         analysed = count * step
         if not self._spec.continuous and analysed < waveform.duration / 4:
             warnings.append(
@@ -130,10 +140,6 @@ class AcousticInput:
             warnings.append(
                 f"only the {self.side} {maximum * step:g} s{sound} of {full_duration(waveform):.1f} s were analysed; "
                 "the system was trained on single utterances"
-            )
-        if self._experiment.normalisation == "speaker":
-            warnings.append(
-                "the system normalises by speaker, and this speaker's statistics come from this recording alone"
             )
         return warnings
 
@@ -175,7 +181,7 @@ class WordInput:
             words: Its words.
 
         Returns:
-            Ids (n,) int64 or vectors (n, dim) float32, and warnings.
+            Ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32, and warnings.
         """
         warnings, e = [], self._preprocessor.experiment
         if len(words) > e.max_words:
@@ -191,7 +197,7 @@ class WordInput:
         if unknown := [token for token in tokens if token not in self._preprocessor.vocabulary]:
             named = ", ".join(unknown[:_NAMED])
             warnings.append(f"{len(unknown)} of {len(tokens)} words are not in the system's vocabulary: {named}")
-        return self._preprocessor.ids(tokens), warnings
+        return self._preprocessor.encode_words(tokens), warnings
 
     def _resolved(
         self, resolver: OovResolver, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]

@@ -66,6 +66,8 @@ def describe(
         The content of run.json.
     """
     kind, packages = "experiment", ("torch", "lightning")
+    if isinstance(system, Experiment) and system.classifier != "network":
+        packages = ("torch", "scikit-learn")
     if isinstance(system, Baseline):
         kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
     return {

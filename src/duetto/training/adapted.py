@@ -38,6 +38,9 @@ _UNADAPTED = 0.25
 _MOST_DRAWN = 32
 """Earlier utterances that training draws at most: beyond, n₀ = 5 leaves the training statistics 14 %."""
 
+_DRAWN_AT_ONCE = 3
+"""Draws of each training utterance for a classifier that is fitted at once."""
+
 _CLOSE = 1e-6
 """Relative difference of losses that counts as none."""
 
@@ -93,6 +96,18 @@ class SpeakerDraws:
             frames.append(adaptation.shrunken(mean, square, count, training)(self._frames[variant][i]))
         return replace(self._inputs, frames=frames)
 
+    def several(self, seed: int) -> list[Inputs]:
+        """Draw the rows of a classifier that is fitted at once.
+
+        Args:
+            seed: Of the draws.
+
+        Returns:
+            The training inputs three times, or as often as there are variants, each time after other utterances.
+        """
+        times = max(_DRAWN_AT_ONCE, len(self._frames))
+        return [self(np.random.default_rng(derive(seed, "sessions", number))) for number in range(times)]
+
 
 def _number(rng: np.random.Generator) -> int:
     """How many utterances precede one of training."""
@@ -147,6 +162,29 @@ def adapted(
         normaliser = adaptation.normaliser(speaker, training)
         prepared.append(preprocessor.normalise_frames(frames_of(u, frames), normaliser))
     return replace(inputs, frames=prepared)
+
+
+def as_in_sessions(
+    preprocessor: Preprocessor, utterances: Sequence[Utterance], inputs: Inputs, frames: Mapping[str, np.ndarray]
+) -> Inputs:
+    """Prepare utterances as first ones, and after each number of `AFTER`: what development data are for a system that
+    adapts, so that epoch, settings and temperature suit recordings at any place of a session.
+
+    Args:
+        preprocessor: Of the system, with an adaptation.
+        utterances: Labelled.
+        inputs: The same, prepared as first utterances.
+        frames: Utterance id → (frames, values) features.
+
+    Returns:
+        All of them, one after another.
+    """
+    parts = [inputs, *(adapted(preprocessor, utterances, inputs, frames, count, 0) for count in AFTER)]
+    return Inputs(
+        [x for part in parts for x in part.frames or []],
+        None if inputs.words is None else [x for part in parts for x in part.words or []],
+        np.concatenate([part.target for part in parts]),
+    )
 
 
 def after_utterances(

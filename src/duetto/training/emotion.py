@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,13 @@ from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
 from ..models.confidence import fit_trust
 from ..models.emotion import EmotionModel
+from ..models.heads import KernelHead
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from ..utils import files
 from ..utils.progress import Progress
-from . import checkpoint
-from .adapted import SpeakerDraws, after_utterances, choose_shrinkage
+from . import checkpoint, classifiers
+from .adapted import SpeakerDraws, after_utterances, as_in_sessions, choose_shrinkage
 from .dataset import Batches, buckets
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
@@ -108,24 +111,23 @@ def train(
         for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
     )
     copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
-    scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
-    draws = None
+    held_out, draws, frames = development, None, inputs.frames or {}
     if preprocessor.adaptation is not None:
-        variants = [inputs.frames or {}, *inputs.augmented]
-        draws = SpeakerDraws(preprocessor, inputs.fold.train, training, variants)
-    task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored, draws)
+        draws = SpeakerDraws(preprocessor, inputs.fold.train, training, [frames, *inputs.augmented])
+        held_out = as_in_sessions(preprocessor, inputs.fold.development, development, frames)
     model = build(preprocessor, inputs, seed, vectoriser)
-    config = _training_config(experiment, seed, accelerator, devices)
-    history = fit(model, task, config, folder, progress=progress)
+    if experiment.classifier == "network":
+        scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
+        task = EmotionTask(preprocessor, training, held_out, seed, teacher_logits, copies, scored, draws)
+        config = _training_config(experiment, seed, accelerator, devices)
+        history = fit(model, task, config, folder, progress=progress)
+    else:
+        training, *copies = draws.several(seed) if draws is not None else (training, *copies)
+        history = classifiers.fit(model, preprocessor, training, held_out, copies, folder)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
-    temperature = metrics.fit_temperature(development_logits, development.target)
-    adapted = None
+    temperature, adapted = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target), None
     if preprocessor.adaptation is not None:
-
-        def score(part: Inputs) -> np.ndarray:
-            return logits(model, preprocessor, part)
-
-        frames = inputs.frames or {}
+        score = partial(logits, model, preprocessor)
         preprocessor = choose_shrinkage(preprocessor, inputs.fold.development, development, frames, score)
         adapted = after_utterances(preprocessor, inputs.fold.test, test, frames, score)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
@@ -193,7 +195,7 @@ def build(
     e = preprocessor.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
-    if e.uses_words and e.embeddings != "spoken":
+    if e.uses_words and e.embeddings != "spoken" and not e.counts_words:
         table = torch.from_numpy(_table(preprocessor, inputs, seed, vectoriser or inputs.vectoriser()))
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
@@ -213,6 +215,8 @@ def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser
 def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
     """The trained model of a state dict, in evaluation mode; a ModelError where the weights are of another shape."""
     model = _model(preprocessor, weights.get("words.embedding.weight"))
+    if isinstance(model.head, KernelHead) and "head.support" in weights:
+        model.head.resize(len(weights["head.support"]))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -222,7 +226,7 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
-    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    word_dim = preprocessor.word_dim if table is None else table.shape[1]
     return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
@@ -339,7 +343,7 @@ def logits(
     encoder: instead, what this encoder adds to them if it is trusted, in a fusion by confidence.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers())).device
     batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
     inputs = batches.inputs
     order = np.argsort(inputs.lengths, kind="stable")

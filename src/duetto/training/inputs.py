@@ -21,6 +21,7 @@ from ..config.experiment import DEFAULT_SHRINKAGE, Experiment
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
+from ..embeddings.tfidf import Tfidf
 from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
@@ -91,11 +92,11 @@ class WordVectoriser:
             preprocessor: Of the system.
 
         Returns:
-            Normalised vectors (n, dim) float32, or ids (n,) int64.
+            Normalised vectors (n, dim) float32, weighted counts (1, n-grams + 1) float32, or ids (n,) int64.
         """
         if self.spoken is not None:
             return preprocessor.normalise_vectors(self.spoken(utterance))
-        return preprocessor.ids(
+        return preprocessor.encode_words(
             tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
         )
 
@@ -111,7 +112,8 @@ class Inputs:
 
     Attributes:
         frames: Of each utterance (frames, values) float32, normalised; None for systems without audio.
-        words: Of each utterance word ids (n,) int64 or vectors (n, dim) float32; None for systems without words.
+        words: Of each utterance word ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32;
+            None for systems without words.
         target: Class numbers (utterances,) int64.
     """
 
@@ -151,6 +153,9 @@ class Inputs:
         return Inputs(frames, words, self.target[index])
 
 
+_NO_WORDS = "add transcripts to the manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+
+
 @lru_cache(maxsize=4)
 def load_vectors(path: Path) -> Vectors:
     """Read a file of word vectors; once in each process.
@@ -183,9 +188,12 @@ def fit_preprocessor(
     """
     statistics, train = feature_spec(experiment.features).statistics, inputs.fold.train
     normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
-    vocabulary = Vocabulary(())
-    adaptation = None
-    if experiment.uses_audio and experiment.normalisation in ("train", "shrinkage"):
+    vocabulary, tfidf, adaptation = Vocabulary(()), None, None
+    # One frame has no statistics of its own, so those of training data stand in for an unknown speaker's.
+    of_training = experiment.normalisation in ("train", "shrinkage") or (
+        experiment.normalisation == "speaker" and feature_spec(experiment.features).whole_recording
+    )
+    if experiment.uses_audio and of_training:
         normaliser = Normaliser.fit((frames_of(u, inputs.frames) for u in train), statistics)
     if experiment.normalisation == "shrinkage":
         adaptation = _fit_adaptation(experiment, train, inputs.frames, normaliser)
@@ -196,9 +204,23 @@ def fit_preprocessor(
                 f"system {experiment.name!r} embeds spoken words; give FoldInputs encoder and mfcc"
             )
         of_words = Normaliser.fit((embed(u) for u in train), embed.encoder.dim)
+    elif experiment.counts_words:
+        tfidf = _tfidf(experiment, train)
+        vocabulary = tfidf.vocabulary
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
-    return Preprocessor(experiment, normaliser, vocabulary, of_words, adaptation)
+    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation)
+
+
+def _tfidf(experiment: Experiment, train: Sequence[Utterance]) -> Tfidf:
+    """N-grams of the training transcripts."""
+    found = Tfidf.fit(map(tokens, train))
+    if not found.terms:
+        raise ConfigurationError(
+            f"system {experiment.name!r} counts words that occur in two training utterances, and there are none; "
+            f"{_NO_WORDS}"
+        )
+    return found
 
 
 def _fit_adaptation(
@@ -224,8 +246,7 @@ def _vocabulary(experiment: Experiment, train: Sequence[Utterance], vectors: Pat
     vocabulary = Vocabulary.build([tokens(u) for u in train])
     if not vocabulary.words:
         raise ConfigurationError(
-            f"system {experiment.name!r} reads words and no training utterance has any; add transcripts to the "
-            "manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+            f"system {experiment.name!r} reads words and no training utterance has any; {_NO_WORDS}"
         )
     if vectors is None:
         return vocabulary

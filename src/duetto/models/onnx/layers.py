@@ -151,6 +151,37 @@ def confidence_fusion(graph: Graph, encoded: list[str], weights: Weights, head_l
     return graph.add("Add", weighted, "confidence.out")
 
 
+def kernel_head(graph: Graph, x: str, weights: Weights, name: str) -> str:
+    """Add `models.heads.KernelHead`.
+
+    Args:
+        graph: The graph to add to.
+        x: (batch, inputs).
+        weights: State dict.
+        name: Of the head in the state dict.
+
+    Returns:
+        Logits (batch, classes).
+    """
+
+    def constant(part: str, value: np.ndarray) -> str:
+        return graph.constant(f"{name}.{part}", value)
+
+    half, minus = (constant(part, np.array(number, np.float32)) for part, number in (("half", 0.5), ("minus", -1)))
+    scaled = graph.add("Mul", [x, constant("scale", weights[f"{name}.scale"])], f"{name}.scaled")
+    squares = graph.add("Mul", [scaled, scaled], f"{name}.squares")
+    length = graph.add("ReduceSum", [squares, graph.integers(f"{name}.axis", [1])], f"{name}.length", keepdims=1)
+    lengths = graph.add("Mul", [length, half], f"{name}.length.half")
+    both = graph.add("Add", [lengths, constant("halves", weights[f"{name}.halves"])], f"{name}.lengths")
+    products = graph.add("MatMul", [scaled, constant("support", weights[f"{name}.support"].T)], f"{name}.products")
+    distances = graph.add("Relu", [graph.add("Sub", [both, products], f"{name}.differences")], f"{name}.distances")
+    kernel = graph.add("Exp", [graph.add("Mul", [distances, minus], f"{name}.exponents")], f"{name}.kernel")
+    sums = graph.add("MatMul", [kernel, constant("coefficients", weights[f"{name}.coefficients"])], f"{name}.sums")
+    decisions = graph.add("Add", [sums, constant("intercepts", weights[f"{name}.intercepts"])], f"{name}.decisions")
+    soft = graph.add("Tanh", [decisions], f"{name}.soft")
+    return graph.add("MatMul", [soft, constant("votes", weights[f"{name}.votes"])], f"{name}.out")
+
+
 def real_steps(graph: Graph, x: str, lengths: str, name: str) -> str:
     """Add a mask of the steps that are not padding.
 

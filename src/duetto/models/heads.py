@@ -1,0 +1,104 @@
+"""Classifiers on one vector for each utterance that scikit-learn fits, as PyTorch modules.
+
+    x (batch, d) ─ RBF kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ (batch, classes)
+
+`training.classifiers` fills their buffers. Multinomial logistic regression needs no module of its own: it is one
+linear layer.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+_UNTRAINED = 8
+"""Support vectors of a head that is not fitted."""
+
+
+class KernelHead(nn.Module):
+    """Support vector machines with RBF kernel, one for each pair of classes, and their soft votes.
+
+    The machine of classes i < j decides by f_ij(x) = Σ_s a_s,ij · exp(−γ·‖x − s‖²) + b_ij, above 0 for i. The logit of
+    a class is the sum of tanh(f) over the machines of its pairs, turned in its favour: a vote that is continuous, since
+    a sign changes with the last bit where a machine is undecided.
+
+    All vectors are multiplied by √(2γ), so that the exponent is u·t − ‖u‖²/2 − ‖t‖²/2 with terms of about 1: what
+    rounding leaves of them in float32 is as small. An exponent that rounding lifts above 0 counts as 0.
+
+    Args:
+        inputs: Values of a vector.
+        classes: Number of classes.
+
+    Attributes:
+        support: (vectors, inputs) support vectors × √(2γ).
+        halves: (vectors,) half of the squared lengths of these.
+        scale: () √(2γ).
+        coefficients: (vectors, pairs).
+        intercepts: (pairs,).
+        votes: (pairs, classes) +1 for the first class of a pair, −1 for the second.
+    """
+
+    support: Tensor
+    halves: Tensor
+    scale: Tensor
+    coefficients: Tensor
+    intercepts: Tensor
+    votes: Tensor
+
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        votes = pair_votes(classes)
+        scale = torch.tensor((1 / inputs) ** 0.5)
+        support = torch.randn(_UNTRAINED, inputs) * scale
+        buffers = {
+            "support": support,
+            "halves": support.square().sum(1) / 2,
+            "scale": scale,
+            "coefficients": torch.randn(_UNTRAINED, len(votes)),
+            "intercepts": torch.zeros(len(votes)),
+            "votes": votes,
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+
+    def resize(self, vectors: int) -> None:
+        """Make room for other support vectors, before their values are loaded.
+
+        Args:
+            vectors: Their number.
+        """
+        for name in ("support", "halves", "coefficients"):
+            buffer = getattr(self, name)
+            setattr(self, name, buffer.new_zeros(vectors, *buffer.shape[1:]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify vectors.
+
+        Args:
+            x: (batch, inputs).
+
+        Returns:
+            Logits (batch, classes).
+        """
+        scaled = x * self.scale
+        halves = scaled.square().sum(1, keepdim=True) * 0.5
+        distances = torch.relu(halves + self.halves - scaled @ self.support.T)
+        decisions = torch.exp(-distances) @ self.coefficients + self.intercepts
+        return torch.tanh(decisions) @ self.votes
+
+
+def pair_votes(classes: int) -> Tensor:
+    """List the votes of the machine of each pair of classes.
+
+    Args:
+        classes: Number of classes.
+
+    Returns:
+        (pairs, classes) float32; the pairs are ordered as `itertools.combinations` orders them.
+    """
+    votes = torch.zeros(classes * (classes - 1) // 2, classes)
+    for row, (first, second) in enumerate(combinations(range(classes), 2)):
+        votes[row, first], votes[row, second] = 1.0, -1.0
+    return votes

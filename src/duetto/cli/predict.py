@@ -29,39 +29,42 @@ Recordings = Annotated[
 ]
 
 
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
+    ),
+]
+Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
+WordsFile = Annotated[
+    Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
+]
+Asr = Annotated[
+    str, typer.Option(help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")]
+InSession = Annotated[
+    bool, typer.Option("--session", help="The files are recordings of one speaker, in order; adapt to the voice.")
+]
+Enrolled = Annotated[
+    list[Path] | None,
+    typer.Option("--enrol", help="An earlier recording of the speaker; may be repeated. Implies --session."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
+
+
 def predict(
     files: Recordings,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
-        ),
-    ] = DEFAULT,
-    transcript: Annotated[
-        str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
-    ] = None,
-    words: Annotated[
-        Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
-    ] = None,
-    asr: Annotated[
-        str, typer.Option(help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.")
-    ] = "corpus",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
-    ] = None,
-    session: Annotated[
-        bool,
-        typer.Option(
-            "--session", help="The files are recordings of one speaker, in order; the system adapts to the voice."
-        ),
-    ] = False,
-    enrol: Annotated[
-        list[Path] | None,
-        typer.Option(help="An earlier recording of the speaker to adapt to; may be repeated. Implies --session."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")] = False,
+    model: Model = DEFAULT,
+    transcript: Transcript = None,
+    words: WordsFile = None,
+    asr: Asr = "corpus",
+    workers: Workers = None,
+    session: InSession = False,
+    enrol: Enrolled = None,
+    as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
 
@@ -83,24 +86,18 @@ def predict(
 
         ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
-    if (transcript is not None or words is not None) and len(files) > 1:
-        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
-    if transcript is not None and words is not None:
-        raise typer.BadParameter("--transcript and --words both state what is said; give one")
+    in_session = session or bool(enrol)
+    _check_options(len(files), transcript, words, in_session, workers)
     recogniser = Recogniser(model, asr=asr)
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
-    given = None if words is None else _read_words(words)
-    unread = 0
-    if session or enrol:
-        if workers not in (None, 1):
-            raise typer.BadParameter("--session answers one recording after another; leave --workers out")
+    given, unread = None if words is None else _read_words(words), 0
+    if in_session:
         speaker = recogniser.session()
         unread = _enrol(speaker, enrol or [])
         outcomes = (speaker.attempt(source_of(file), transcript=transcript, words=given) for file in files)
     elif transcript is None and given is None:
-        workers = min(workers or cores(), len(files))
-        outcomes = recogniser.predict_many(map(source_of, files), workers=workers)
+        outcomes = recogniser.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
     else:
         outcomes = iter([recogniser.attempt(source_of(files[0]), transcript=transcript, words=given)])
     failed = _print_all(files, outcomes, as_json)
@@ -108,6 +105,17 @@ def predict(
         echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
     if failed or unread:
         raise typer.Exit(1)
+
+
+def _check_options(
+    files: int, transcript: str | None, words: Path | None, in_session: bool, workers: int | None
+) -> None:
+    if (transcript is not None or words is not None) and files > 1:
+        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
+    if transcript is not None and words is not None:
+        raise typer.BadParameter("--transcript and --words both state what is said; give one")
+    if in_session and workers not in (None, 1):
+        raise typer.BadParameter("--session answers one recording after another; leave --workers out")
 
 
 def _enrol(session: SpeakerSession, files: list[Path]) -> int:

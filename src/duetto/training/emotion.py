@@ -125,13 +125,21 @@ def train(
         training, *copies = draws.several(seed) if draws is not None else (training, *copies)
         history = classifiers.fit(model, preprocessor, training, held_out, copies, folder)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
-    temperature, adapted = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target), None
-    if preprocessor.adaptation is not None:
-        score = partial(logits, model, preprocessor)
-        preprocessor = choose_shrinkage(preprocessor, inputs.fold.development, development, frames, score)
-        adapted = after_utterances(preprocessor, inputs.fold.test, test, frames, score)
+    temperature = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target)
+    preprocessor, adapted = _in_sessions(model, preprocessor, inputs, development, test)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
     return TrainedOutputs(test_logits, development_logits, temperature, history, adapted)
+
+
+def _in_sessions(
+    model: EmotionModel, preprocessor: Preprocessor, inputs: FoldInputs, development: Inputs, test: Inputs
+) -> tuple[Preprocessor, np.ndarray | None]:
+    """The preprocessor with its final shrinkage, and test logits after earlier utterances of each speaker."""
+    if preprocessor.adaptation is None:
+        return preprocessor, None
+    score, frames = partial(logits, model, preprocessor), inputs.frames or {}
+    preprocessor = choose_shrinkage(preprocessor, inputs.fold.development, development, frames, score)
+    return preprocessor, after_utterances(preprocessor, inputs.fold.test, test, frames, score)
 
 
 def _training_config(experiment: Experiment, seed: int, accelerator: str, devices: int) -> TrainingConfig:

@@ -39,7 +39,10 @@ RECURRENT: Systems = (
 CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spectrogram-alexnet", ()))
 """Many times slower to train on a CPU, so they may have fewer seeds."""
 
-SYSTEMS = {"recurrent": RECURRENT, "convolutional": CONVOLUTIONAL}
+ENCODER: Systems = (("whisper", ()), ("whisper-functionals", ()), ("whisper-attention", ()))
+"""On states of a pretrained speech encoder."""
+
+SYSTEMS = {"recurrent": RECURRENT, "convolutional": CONVOLUTIONAL, "encoder": ENCODER}
 
 
 def row(corpus: str, result: evaluation.SystemResult) -> str:

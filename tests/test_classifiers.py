@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -215,3 +216,19 @@ def test_from_recordings_to_predictions(system: str, tmp_path: Path) -> None:
     assert found is not None and found.verdict == "clean", found
     assert "unknown-epoch" not in {finding.kind for finding in found.findings}
     assert len(runs.result_of(run).ids) == 16  # two of six speakers are test data
+
+
+def test_a_candidate_without_an_error_comes_first() -> None:
+    """Its temperature stays 1, so its loss alone could exceed that of a calibrated one that errs."""
+    target = np.arange(40) % 4
+    development = training.Inputs([np.eye(4, dtype=np.float32)[[k]] for k in target], None, target)
+    mistaken = np.eye(4, dtype=np.float32)
+    mistaken[0] = mistaken[1]
+    found = {}
+    for name, weight in (("weak", 0.1 * np.eye(4)), ("strong", np.eye(4)), ("wrong", 10 * mistaken)):
+        head = torch.nn.Linear(4, 4, bias=False)
+        head.weight.data = torch.from_numpy(weight.T.astype(np.float32))
+        model, preprocessor = SimpleNamespace(head=head), SimpleNamespace(classes=tuple("abcd"))
+        found[name] = classifiers._scores(model, development, preprocessor)  # type: ignore[arg-type]
+    assert found["strong"]["score"] > found["weak"]["score"] > found["wrong"]["score"]
+    assert found["weak"]["development_loss"] > found["wrong"]["development_loss"]

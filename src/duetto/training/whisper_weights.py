@@ -52,10 +52,12 @@ class WhisperEncoder:
         tensors: float32 arrays under the names of Hugging Face's `WhisperEncoder` (`layers.0.fc1.weight`), without the
             positions, which `models.onnx.whisper` computes.
         heads: Attention heads of a layer.
+        positions: (frames, dim) as the model stores them, mostly rounded to float16; None where it does not.
     """
 
     tensors: dict[str, np.ndarray]
     heads: int
+    positions: np.ndarray | None = None
 
     @property
     def layers(self) -> int:
@@ -108,7 +110,7 @@ def read(folder: Path) -> WhisperEncoder:
     """
     path = weights_file(folder)
     found = _from_ctranslate2(path) if path.name == CTRANSLATE2 else _from_hugging_face(path)
-    _check_positions(found.tensors.pop(_POSITIONS, None), path)
+    _check_positions(found.positions, path)
     problem = next(_problems(found), None)
     if problem is not None:
         raise ModelError(f"{path}: holds no Whisper encoder ({problem}); give the folder of a Whisper model")
@@ -123,7 +125,8 @@ def _from_hugging_face(path: Path) -> WhisperEncoder:
         if encoder and before in ("", "model."):
             tensors[after] = tensor.float().numpy()
     config = read_json(path.parent / "config.json", error=ModelError, repair="give the folder of a Whisper model")
-    return WhisperEncoder(tensors, config.integer("encoder_attention_heads", low=1, high=_MOST_HEADS))
+    heads = config.integer("encoder_attention_heads", low=1, high=_MOST_HEADS)
+    return WhisperEncoder(tensors, heads, tensors.pop(_POSITIONS, None))
 
 
 def _from_ctranslate2(path: Path) -> WhisperEncoder:
@@ -141,7 +144,7 @@ def _from_ctranslate2(path: Path) -> WhisperEncoder:
         if renamed and value.dtype.kind != "f":
             raise ModelError(f"{path}: its weights are {value.dtype}; convert the model as float16 or float32")
         tensors |= {key: part.astype(np.float32) for key, part in renamed.items()}
-    return WhisperEncoder(tensors, int(heads.reshape(-1)[0]) if heads.size else 0)
+    return WhisperEncoder(tensors, int(heads.reshape(-1)[0]) if heads.size else 0, tensors.pop(_POSITIONS, None))
 
 
 def _renamed(name: str, value: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

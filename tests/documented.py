@@ -154,4 +154,6 @@ def write_world(folder: Path) -> None:
         (folder / "word-similarity" / file).write_text("".join(pairs[:30]))
     for name, system in (("acoustic", "acoustic"), ("fusion", "fusion-speech2vec")):
         run(quick(["train", system, "--manifest", str(manifest), "-o", str(folder / "runs" / name)]))
+    adaptive = ["train", "acoustic", "--set", "normalisation=shrinkage", "--manifest", str(manifest)]
+    run(quick([*adaptive, "-o", str(folder / "runs/adaptive")]))
     assert audio.load(folder / "call.wav").duration > 1

@@ -4,9 +4,9 @@
 
 Label set `four`, EmoDB and RAVDESS (calm counts as neutral). Within a corpus: five folds that share no speaker
 (protocol `speaker`). Across: all of one corpus trains, less its development speakers, and all of the other is answered.
-Every test utterance is answered by itself; after 1, 5 and 20 other utterances of its speaker, drawn at random; and after 20
-that show its own emotion alone, as of a speaker who shows no other, with the guard and without. Labels of test speakers
-decide which utterances the last two columns draw, and nothing else. Resumable: delete --out to begin anew.
+Every test utterance is answered by itself; after 1, 5 and 20 other utterances of its speaker, drawn at random; and
+after 20 that show its own emotion alone, as of a speaker who shows no other, with the guard and without. Labels of test
+speakers decide which utterances the last two columns draw, and nothing else. Resumable: delete --out to begin anew.
 """
 
 from __future__ import annotations

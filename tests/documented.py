@@ -22,6 +22,7 @@ from duetto.data.text import tokens
 from duetto.embeddings import vectors
 from duetto.embeddings.similarity import BENCHMARKS
 from duetto.embeddings.vectors import Vectors
+from speech_encoders import whisper_folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,6 +135,7 @@ def write_world(folder: Path) -> None:
     """Write the files that the documentation names: recordings, manifests, vectors, and trained runs."""
     corpus = folder / "IEMOCAP_full_release"
     synthetic.write(corpus, size=UTTERANCES, seed=1, workers=1)
+    whisper_folder(folder / "whisper-small", layers=4)
     manifest = folder / "iemocap.jsonl"
     run(["corpus", "manifest", "synthetic", str(corpus), "-o", str(manifest)])
     for name in ("emodb", "corpus", "train"):

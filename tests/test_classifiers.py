@@ -58,6 +58,9 @@ def test_the_machines_decide_as_those_of_scikit_learn(balanced: bool) -> None:
     keep = np.concatenate([np.flatnonzero(target == k)[: 20 - 4 * k] for k in range(4)])  # classes of unlike sizes
     x, target = x[keep], target[keep]
     cost, gamma = 3.0, 0.5 / WIDTH
+    z, z_seen = x, seen
+    x, seen = 3 * np.tanh(x / 3), 3 * np.tanh(seen / 3)
+    assert np.abs(z - x).max() > 0.3
     state = classifiers._svm(rows(x, target, balanced=balanced), cost, gamma)
     head = KernelHead(WIDTH, 4)
     head.resize(len(state["support"]))
@@ -66,32 +69,28 @@ def test_the_machines_decide_as_those_of_scikit_learn(balanced: bool) -> None:
     oracle = SVC(C=cost, gamma=gamma, class_weight=weight, decision_function_shape="ovo", tol=1e-6).fit(x, target)
     decisions = oracle.decision_function(seen)
     expected = np.tanh(classifiers.STEEPNESS * decisions) @ pair_votes(4).numpy()
-    found = head(torch.from_numpy(seen.astype(np.float32))).numpy()
+    found = head(torch.from_numpy(z_seen.astype(np.float32))).numpy()
     np.testing.assert_allclose(found, expected, atol=2e-4)  # libsvm stops within its tolerance
     assert (expected.argmax(1) == found.argmax(1)).mean() > 0.98 and np.ptp(expected) > 1
 
 
 def test_distances_do_not_cancel() -> None:
-    """A point beside a support vector far away from all others: ‖x‖² is 10⁶ times ‖x − s‖²."""
-    far = np.zeros((2, WIDTH))
-    far[:, 0] = 1000.0
-    far[1, 1] = 1.0
-    gamma = 0.5 / WIDTH
-    near = np.concatenate((np.random.default_rng(0).normal(size=(6, WIDTH)), far[:1]))
-    state = classifiers._kernel_state(near, np.eye(7)[:, [6] * 6], np.zeros(6), gamma, 4)
+    """Beside a support vector as far out as one can be, and far from all others: ‖x‖² is 5,688 times ‖x − s‖²."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(7, WIDTH))
+    near = signs[:1] * 1000
+    beside = near.copy()
+    beside[0, 0] = 0
+    gamma = 1.0 / WIDTH
+    coefficients = np.zeros((7, 6))
+    coefficients[0, 0] = 0.25  # doubled by the steepness of a vote
+    state = classifiers._kernel_state(3 * np.tanh(signs * 1000 / 3), coefficients, np.zeros(6), gamma, 4)
     head = KernelHead(WIDTH, 4)
     head.resize(1)
     head.load_state_dict(state)
-    kernel = torch.exp(
-        -torch.relu(
-            (torch.from_numpy(far.astype(np.float32)) * head.scale).square().sum(1) / 2
-            + head.halves
-            - (torch.from_numpy(far.astype(np.float32)) * head.scale) @ head.support[0]
-        )
-    )
-    # Terms of γ·‖x‖² = 790, of which float32 keeps 6e-5.
-    np.testing.assert_allclose(kernel.numpy(), np.exp(-gamma * np.array([0.0, 1.0])), atol=2e-4)
-    assert kernel[0] <= 1
+    for x, squared in ((near, 0.0), (beside, 9.0)):
+        logits = head(torch.from_numpy(x.astype(np.float32))).numpy()[0]
+        # Terms of γ·‖x‖² = 9, of which float32 keeps 1e-6.
+        assert logits[0] == pytest.approx(np.tanh(0.5 * np.exp(-gamma * squared)), abs=5e-6)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])

@@ -14,6 +14,10 @@ ACOUSTIC_ENCODERS: tuple[str, ...] = ("bilstm", "statistics", "vector", *STACKS)
 WORD_ENCODERS: tuple[str, ...] = ("bilstm", "mcnn", "tfidf")
 """Values of the key `word_encoder`."""
 
+KERNEL_LIMIT = 3.0
+"""Deviations that a z-scored value approaches however far it lies out, in the kernel of the classifier `svm`: a few
+extreme values would otherwise make a vector similar to nothing."""
+
 VECTORS = ("vector", "tfidf")
 """Encoders whose input is one vector for each utterance, which the classifiers without gradient training need."""
 

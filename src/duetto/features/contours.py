@@ -74,9 +74,12 @@ _BANDS, _LOWEST_BAND, _HIGHEST_BAND = 26, 50.0, 7600.0
 _SLOPES = ((0.0, 500.0), (500.0, 1500.0), (1500.0, 4000.0), (0.0, 8000.0))
 _ROLLOFFS = np.array((0.25, 0.5, 0.75, 0.9))
 _FLOOR = 1e-9
-"""Against the mean power of a frame: so far below it a bin counts as empty."""
+"""Relative to the mean power of a frame: so far below it a bin counts as empty."""
 _SMALLEST = 1e-14
+_LEAST_FLUX = 1e-8
 _LOUDEST_FRAMES = 10
+_DECIBELS = 10 / np.log(10)
+"""Of a natural logarithm of power, which NumPy computes faster than log₁₀."""
 
 
 class Contours(NamedTuple):
@@ -93,26 +96,29 @@ class Contours(NamedTuple):
     voiced: np.ndarray
 
 
-def extract(samples: np.ndarray, sample_rate: int) -> Contours:
+def extract(samples: np.ndarray, sample_rate: int, most: int | None = None) -> Contours:
     """Compute the contours of a recording; frame t covers 40 ms from t · 10 ms on.
 
     Args:
         samples: (n,), n ≥ 1, full scale ±1 or int16. Less than 40 ms are filled with zeros to one frame.
         sample_rate: 16 000 Hz.
+        most: Frames to compute at most, from the beginning; None for all.
 
     Returns:
         At least one frame, all values finite.
 
     Raises:
-        AudioError: Another rate, or samples that `validate_samples` refuses.
+        AudioError: Another rate, or samples that are not valid (`audio.signal.validate_samples`).
     """
     cut, scale = _frames(samples, sample_rate)
-    tables = _tables(cut.shape[1])
+    cut, tables = cut[:most], _tables(cut.shape[1])
     work = Windows(cut, scale, tables.size)
     values = np.empty((len(cut), len(NAMES)))
     amplitudes: np.ndarray | None = None
     for at in range(0, len(cut), BLOCK):
         amplitudes = _block(work, slice(at, at + BLOCK), tables, amplitudes, values[at : at + BLOCK])
+    flux = values[:, NAMES.index("flux")]
+    flux[:1] = flux[1:2] if len(flux) > 1 else flux  # nothing comes before the first frame
     return Contours(values, *_weights(values))
 
 
@@ -144,11 +150,11 @@ def _frames(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
 
 def _level(frames: np.ndarray) -> np.ndarray:
     """Mean squares (n,) of frames (n, width)."""
-    return np.maximum(np.square(frames).mean(1), pitch.SILENT)
+    return np.maximum(np.einsum("ij,ij->i", frames, frames) / frames.shape[1], pitch.SILENT)
 
 
 class _Tables(NamedTuple):
-    """What all frames of one width share; see `_tables`."""
+    """What all frames of one width share; see `_tables`. What spectra are multiplied by is float32."""
 
     size: int
     taper: np.ndarray
@@ -163,17 +169,20 @@ class _Tables(NamedTuple):
 def _block(work: Windows, which: slice, tables: _Tables, before: np.ndarray | None, out: np.ndarray) -> np.ndarray:
     """Fill `out` (n, 39), `level` still in dB full scale; returns the last amplitude spectrum, for the next flux.
 
-    before: the last amplitude spectrum of the block before.
+    before: the last amplitude spectrum of the block before. What a choice depends on (the best lag, the peaks of an
+    envelope) is computed in float64, all else in float32: rounding moves a mean, but it could turn a choice.
     """
     frames = work.centred(which)
     level = _level(frames)
     frames *= tables.taper
-    power = work.power(frames)
+    exact = work.power(frames)
     first, last = int(SAMPLE_RATE / pitch.HIGHEST_HZ), int(SAMPLE_RATE / pitch.LOWEST_HZ)
-    lag, periodicity = pitch.best_lags(work.inverse(power), tables.own, first, last, frames.shape[1])
+    correlation = work.inverse(exact)
+    lag, periodicity = pitch.best_lags(correlation, tables.own, first, last, frames.shape[1], between=True)
     periodicity[level <= pitch.SILENT] = 0
-    power += _FLOOR * power.mean(1, keepdims=True) + _SMALLEST
-    decibels = 10 * np.log10(power)
+    exact += _FLOOR * exact.mean(1, keepdims=True) + _SMALLEST
+    power = exact.astype(np.float32)
+    logarithms = np.log(power)
     hertz = SAMPLE_RATE / lag
     column = dict(zip(NAMES, out.T, strict=True))
     column["level"][:] = 10 * np.log10(level)
@@ -181,43 +190,54 @@ def _block(work: Windows, which: slice, tables: _Tables, before: np.ndarray | No
     column["periodicity"][:] = periodicity
     harmonic = np.clip(periodicity, 1e-3, 1 - 1e-4)
     column["hnr"][:] = 10 * np.log10(harmonic / (1 - harmonic))
-    bands = 10 * np.log10(power @ tables.bands)
+    bands = _DECIBELS * np.log(power @ tables.bands)
     out[:, NAMES.index("slope_0_500") :][:, : len(_SLOPES)] = bands @ tables.slopes
     out[:, -CEPSTRA:] = bands @ tables.cepstra
-    _shape(power, tables, column)
-    _voice(power, decibels, hertz, column)
-    column["prominence"][:] = prosody.peak_prominence(work.inverse(decibels), SAMPLE_RATE)
-    amplitude = np.sqrt(power)
-    amplitude /= amplitude.sum(1, keepdims=True)
-    change = np.diff(amplitude, axis=0, prepend=amplitude[:1] if before is None else before)
-    column["flux"][:] = np.log10(np.square(change, out=change).sum(1) + 1e-8)
-    return amplitude[-1:]
+    _shape(power, logarithms, tables, column)
+    logarithms *= np.float32(_DECIBELS)
+    _voice(exact, logarithms, hertz, column)
+    logarithms -= logarithms.mean(1, keepdims=True)  # which the cepstrum has at quefrency 0 alone
+    column["prominence"][:] = prosody.peak_prominence(np.fft.irfft(logarithms), SAMPLE_RATE)
+    return _flux(power, before, column["flux"])
 
 
-def _shape(power: np.ndarray, tables: _Tables, column: dict[str, np.ndarray]) -> None:
-    """The columns that describe the power spectrum (n, bins), whatever made it."""
+def _shape(power: np.ndarray, logarithms: np.ndarray, tables: _Tables, column: dict[str, np.ndarray]) -> None:
+    """The columns that describe the power spectrum (n, bins) and its natural logarithm, whatever made it."""
     hertz = tables.hertz
-    low, high, total, first, second = (power @ tables.sums).T
+    low, high, total, first, second = (power @ tables.sums).astype(np.float64).T
     column["alpha_ratio"][:] = 10 * np.log10(low / high)
     edges = np.searchsorted(hertz, (2000.0, 5000.0))
-    strongest = power[:, : edges[0]].max(1), power[:, edges[0] : edges[1]].max(1)
-    column["hammarberg"][:] = 10 * np.log10(strongest[0] / strongest[1])
-    cumulative = np.cumsum(power, axis=1)
-    for share, name in zip(_ROLLOFFS, ("rolloff_25", "rolloff_50", "rolloff_75", "rolloff_90"), strict=True):
-        column[name][:] = np.log2(1 + _crossing(cumulative, share * cumulative[:, -1]) * hertz[1] / 100)
+    strongest = logarithms[:, : edges[0]].max(1) - logarithms[:, edges[0] : edges[1]].max(1)
+    column["hammarberg"][:] = _DECIBELS * strongest
+    for at, name in zip(_rolloffs(power), ("rolloff_25", "rolloff_50", "rolloff_75", "rolloff_90"), strict=True):
+        column[name][:] = np.log2(1 + at * hertz[1] / 100)
     centroid = first / total
     column["centroid"][:] = np.log2(np.maximum(centroid, 1.0))
     column["spread"][:] = 0.5 * np.log2(np.maximum(second / total - centroid**2, 1.0))
-    share = power / total[:, None]
-    column["entropy"][:] = -np.einsum("ij,ij->i", share, np.log(share))
+    column["entropy"][:] = np.log(total) - np.einsum("ij,ij->i", power, logarithms) / total
 
 
-def _crossing(rising: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Where each row of `rising` (n, bins) reaches its level (n,), in bins, between two of them by a straight line."""
-    at = (rising < level[:, None]).sum(1)
-    rows = np.arange(len(rising))
-    above, below = rising[rows, at], np.where(at > 0, rising[rows, at - 1], 0.0)
-    return at + (level - below) / (above - below)
+def _rolloffs(power: np.ndarray) -> np.ndarray:
+    """Where the energy up to a bin reaches each share of it, in bins, (shares, n); within a bin by a straight line."""
+    rows, bins = power.shape
+    cumulative = np.cumsum(power, axis=1, dtype=np.float64)
+    cumulative /= cumulative[:, -1:]
+    cumulative += np.arange(rows)[:, None]  # so that all rows together rise, and one search finds the bins of all
+    flat, wanted = cumulative.ravel(), np.arange(rows) + _ROLLOFFS[:, None]
+    found = np.searchsorted(flat, wanted)
+    below = np.where(found % bins, flat[found - 1], np.arange(rows))
+    return found % bins + (wanted - below) / (flat[found] - below)
+
+
+def _flux(power: np.ndarray, before: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+    """Fill `out` (n,); returns the last amplitude spectrum. power: (n, bins), which is overwritten."""
+    amplitude = np.sqrt(power, out=power)
+    amplitude /= amplitude.sum(1, keepdims=True)
+    change = np.empty_like(amplitude)
+    np.subtract(amplitude[1:], amplitude[:-1], out=change[1:])
+    np.subtract(amplitude[0], amplitude[0] if before is None else before, out=change[0])
+    out[:] = np.log10(np.einsum("ij,ij->i", change, change) + _LEAST_FLUX)
+    return amplitude[-1].copy()
 
 
 def _voice(power: np.ndarray, decibels: np.ndarray, hertz: np.ndarray, column: dict[str, np.ndarray]) -> None:
@@ -235,7 +255,7 @@ def _harmonic(decibels: np.ndarray, hertz: np.ndarray, reach: int) -> np.ndarray
     """The strongest of the bins within `reach` of each frequency, dB (n,)."""
     centre = np.rint(hertz * (2 * (decibels.shape[1] - 1) / SAMPLE_RATE)).astype(int)
     bins = np.clip(centre[:, None] + np.arange(-reach, reach + 1), 0, decibels.shape[1] - 1)
-    return np.take_along_axis(decibels, bins, axis=1).max(1)
+    return decibels[np.arange(len(bins))[:, None], bins].max(1)
 
 
 def _weights(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -260,7 +280,7 @@ def _speech(level: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _tables(width: int) -> _Tables:
-    """Of frames of `width` samples at 16 kHz."""
+    """Make what all frames of `width` samples at 16 kHz share."""
     taper, own, size = pitch.window_tables(width, int(SAMPLE_RATE / pitch.LOWEST_HZ) + 2)
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     edges = _mel_inverse(np.linspace(_mel(_LOWEST_BAND), _mel(_HIGHEST_BAND), _BANDS + 2))
@@ -273,7 +293,8 @@ def _tables(width: int) -> _Tables:
     slopes = np.stack([_slope(edges[1:-1], low, high) for low, high in _SLOPES], axis=1)
     inside = [(hertz >= low) & (hertz < high) for low, high in ((50, 1000), (1000, 5000), (0, np.inf))]
     sums = np.stack([*inside, hertz, hertz**2], axis=1).astype(float)
-    return _Tables(size, taper, own, hertz, bands.T, slopes, cepstra.T, sums)
+    single = (np.ascontiguousarray(table, np.float32) for table in (bands.T, slopes, cepstra.T, sums))
+    return _Tables(size, taper, own, hertz, *single)
 
 
 def _slope(centres: np.ndarray, low: float, high: float) -> np.ndarray:

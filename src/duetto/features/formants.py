@@ -45,16 +45,15 @@ def track(power: np.ndarray) -> Formants:
     """Find the formants of each frame.
 
     Args:
-        power: (n, bins) power spectra from 0 to 8 kHz, above 0.
+        power: (n, bins) float64 power spectra from 0 to 8 kHz, above 0.
 
     Returns:
         The first three peaks above 150 Hz; where there are fewer, those of a neutral vowel stand in.
     """
-    emphasis = _pre_emphasis(power.shape[1])
-    correlation = np.fft.irfft(power[:, : len(emphasis)] * emphasis, axis=1)[:, : _ORDER + 1]
+    bins = round(HIGHEST_HZ / SAMPLE_RATE * 2 * (power.shape[1] - 1)) + 1
+    correlation = power[:, :bins] @ _correlating(power.shape[1])
     correlation[:, 0] *= 1 + _WHITE
-    envelope = -20 * np.log10(np.abs(np.fft.rfft(levinson(correlation), _POINTS, axis=1)))
-    return _first_peaks(envelope)
+    return _first_peaks(_inverse_envelope(levinson(correlation)))
 
 
 def levinson(correlation: np.ndarray) -> np.ndarray:
@@ -76,26 +75,50 @@ def levinson(correlation: np.ndarray) -> np.ndarray:
     return filters
 
 
-def _first_peaks(envelope: np.ndarray) -> Formants:
-    """Frequency and level of the first peaks of envelopes (n, points) from 0 to `HIGHEST_HZ`."""
-    spacing = HIGHEST_HZ / (envelope.shape[1] - 1)
-    inner = envelope[:, 1:-1]
-    peak = (inner > envelope[:, :-2]) & (inner >= envelope[:, 2:])
+def _inverse_envelope(filters: np.ndarray) -> np.ndarray:
+    """|A|² of prediction error filters (n, order + 1), whose minima are the envelope's peaks: (n, points) from 0 to
+    `HIGHEST_HZ`, by the cosine series of the filters' own autocorrelations."""
+    length = filters.shape[1]
+    own = [np.einsum("ij,ij->i", filters[:, : length - k], filters[:, k:]) for k in range(length)]
+    return np.stack(own, axis=1) @ _cosines(length)
+
+
+def _first_peaks(inverse: np.ndarray) -> Formants:
+    """Frequency and level of the first peaks of 1 / inverse (n, points) from 0 to `HIGHEST_HZ`."""
+    spacing = HIGHEST_HZ / (inverse.shape[1] - 1)
+    inner = inverse[:, 1:-1]
+    peak = (inner < inverse[:, :-2]) & (inner <= inverse[:, 2:])
     peak[:, : int(_LOWEST_HZ / spacing)] = False
-    number = np.cumsum(peak, axis=1, dtype=np.int16)
-    rows = np.arange(len(envelope))
-    hertz, decibels = np.empty((2, len(envelope), FORMANTS))
+    row, place = np.nonzero(peak)
+    count = np.bincount(row, minlength=len(inverse))
+    start, rows = np.cumsum(count) - count, np.arange(len(inverse))
+    place = np.append(place, np.zeros(FORMANTS, int))  # beyond the last peak, where none is used
+    hertz, decibels = np.empty((2, len(inverse), FORMANTS))
     for i, default in enumerate(_DEFAULTS_HZ):
-        at = np.where(number[:, -1] > i, (number > i).argmax(1) + 1, round(default / spacing))
-        before, top, after = (envelope[rows, at + step] for step in (-1, 0, 1))
+        at = np.where(count > i, place[start + i] + 1, round(default / spacing))
+        before, top, after = (-10 * np.log10(inverse[rows, at + step]) for step in (-1, 0, 1))
         bend = np.minimum(before - 2 * top + after, -1e-9)
-        shift = np.where(number[:, -1] > i, np.clip(0.5 * (before - after) / bend, -0.5, 0.5), 0)
+        shift = np.where(count > i, np.clip(0.5 * (before - after) / bend, -0.5, 0.5), 0)
         hertz[:, i], decibels[:, i] = (at + shift) * spacing, top
     return Formants(hertz, decibels)
 
 
 @lru_cache(maxsize=2)
-def _pre_emphasis(bins: int) -> np.ndarray:
-    """|1 − 0.97·z⁻¹|² of the bins up to `HIGHEST_HZ`."""
-    hertz = np.arange(round(HIGHEST_HZ / SAMPLE_RATE * 2 * (bins - 1)) + 1) * SAMPLE_RATE / (2 * (bins - 1))
-    return 1 + _EMPHASIS**2 - 2 * _EMPHASIS * np.cos(2 * np.pi * hertz / SAMPLE_RATE)
+def _correlating(bins: int) -> np.ndarray:
+    """(bins up to `HIGHEST_HZ`, order + 1): what a power spectrum of `bins` up to 8 kHz is multiplied by to give the
+    autocorrelations of the sound below `HIGHEST_HZ` after a pre-emphasis of 1 − 0.97·z⁻¹."""
+    count = round(HIGHEST_HZ / SAMPLE_RATE * 2 * (bins - 1)) + 1
+    angle = np.pi * np.arange(count) / (bins - 1)
+    emphasis = 1 + _EMPHASIS**2 - 2 * _EMPHASIS * np.cos(angle)
+    emphasis[1:-1] *= 2  # the negative frequencies
+    turn = np.pi * np.arange(count) / (count - 1)
+    return emphasis[:, None] / (2 * (count - 1)) * np.cos(turn[:, None] * np.arange(_ORDER + 1))
+
+
+@lru_cache(maxsize=2)
+def _cosines(length: int) -> np.ndarray:
+    """(length, points): the cosine series of autocorrelations at lags 0, 1, …"""
+    angle = np.pi * np.arange(_POINTS // 2 + 1) / (_POINTS // 2)
+    series = 2 * np.cos(np.arange(length)[:, None] * angle)
+    series[0] = 1
+    return series

@@ -4,6 +4,8 @@
                                     └ timing of speech, pauses and voicing ────┘
 
 Mean and deviation alone lose four to five points of UA against all statistics; the mel-cepstra are the core of them.
+Frames count by weights between 0 and 1, so silence before, within and after speech does not count, and nothing jumps
+where a frame is neither speech nor silence.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ STATISTICS: tuple[str, ...] = (
 )
 """Of each contour over the frames that count, weighted. p5–p95: percentiles. range_90, range_60: p95 − p5, p80 − p20.
 skew, tail: third moment, and root of the fourth, of the standardised values. slope: least-squares change over the
-recording. drift: mean of the last third less that of the first, their edges soft. step,
-step_deviation: mean size, and deviation, of the change in 10 ms; stride: mean size of the change in 50 ms."""
+time that counts. drift: mean of the last third less that of the first, their edges soft. step, step_deviation: mean
+size, and root mean square, of the change in 10 ms; stride: mean size of the change in 50 ms."""
 
 TIMING: tuple[str, ...] = (
     "speech_share",
@@ -54,10 +56,16 @@ TIMING: tuple[str, ...] = (
 length. log_seconds: natural logarithm of the time itself."""
 
 NAMES: tuple[str, ...] = (*(f"{name}_{statistic}" for statistic in STATISTICS for name in contours.NAMES), *TIMING)
+LONGEST_SECONDS = 600.0
+"""A longer recording is described by its first ten minutes, which bounds the memory: 60,000 frames."""
+
 _PERCENTILES = np.array((0.05, 0.2, 0.5, 0.8, 0.95))
 _STRIDE = 5
+_CONSTANT = 1e-3
+"""Added to deviations before values are divided by them, in each contour's own unit: far above rounding (1e-5), far
+below what speech varies, so that the skew of a constant is 0."""
 _SMALLEST = 1e-6
-"""Deviation below which a contour counts as constant, in its own unit."""
+"""Sum of weights below which nothing counts."""
 _SLIGHT = 1e-3
 """Weight of speech where voice is asked for: a recording without voice has statistics all the same."""
 _VERSION = 1
@@ -65,19 +73,19 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class FunctionalsConfig:
-    """The extractor; nothing of it can be set."""
+    """The extractor of functionals; it has no settings."""
 
     def key(self) -> str:
-        """Identify the computation.
+        """The key of the feature store.
 
         Returns:
-            Canonical JSON that changes whenever the numbers can change.
+            Canonical JSON.
         """
         return cache_key("functionals", _VERSION)
 
     @_windows.small_buffer
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Compute the functionals of a recording.
+        """Compute the functionals of a recording, or of its first `LONGEST_SECONDS`.
 
         Args:
             samples: (n,), n ≥ 1, full scale ±1 or int16.
@@ -89,9 +97,12 @@ class FunctionalsConfig:
         Raises:
             AudioError: As `contours.extract`.
         """
-        found = contours.extract(samples, sample_rate)
-        values = np.concatenate((statistics(found.values, _column_weights(found)).ravel(), timing(found)))
-        return values.astype(np.float32)[None]
+        found = contours.extract(samples, sample_rate, round(LONGEST_SECONDS / STEP_SECONDS))
+        voiced = np.isin(contours.NAMES, contours.VOICED_ONLY)
+        values = np.empty((len(STATISTICS), len(contours.NAMES)))
+        values[:, ~voiced] = statistics(found.values[:, ~voiced], found.speech)
+        values[:, voiced] = statistics(found.values[:, voiced], found.voiced + _SLIGHT * found.speech)
+        return np.concatenate((values.ravel(), timing(found))).astype(np.float32)[None]
 
 
 def statistics(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -99,23 +110,23 @@ def statistics(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     Args:
         values: (frames, n).
-        weights: (frames, n), at least 0, not all 0 in any column.
+        weights: (frames,), at least 0, not all 0. A frame of weight 0 changes nothing.
 
     Returns:
         (16, n) float64, rows `STATISTICS`.
     """
-    share = weights / weights.sum(0)
-    mean = (share * values).sum(0)
+    share = weights / weights.sum()
+    mean = share @ values
     centred = values - mean
-    deviation = np.sqrt((share * centred**2).sum(0))
-    scaled = centred / (deviation + _SMALLEST)
-    cubes = share * scaled**3
-    percentiles = _percentiles(values, share)
-    time = np.cumsum(share, axis=0) - share / 2  # 0–1, in frames that count
-    late = time - (share * time).sum(0)
-    slope = (share * late * centred).sum(0) / np.maximum((share * late**2).sum(0), _SMALLEST)
-    drift = _mean_of(values, share * np.clip((time - 0.6) / 0.1, 0, 1))
-    drift -= _mean_of(values, share * np.clip((0.4 - time) / 0.1, 0, 1))
+    deviation = np.sqrt(share @ centred**2)
+    scaled = centred / (deviation + _CONSTANT)
+    squares = scaled**2
+    percentiles = _percentiles(centred, share) + mean
+    time = np.cumsum(share) - share / 2  # 0–1, in frames that count
+    late = share * (time - share @ time)
+    slope = late @ centred / max(late @ time, _SMALLEST)
+    drift = _mean_of(centred, share * np.clip((time - 0.6) / 0.1, 0, 1))
+    drift -= _mean_of(centred, share * np.clip((0.4 - time) / 0.1, 0, 1))
     step, step_deviation = _changes(values, weights, 1)
     return np.stack(
         (
@@ -124,8 +135,8 @@ def statistics(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
             *percentiles,
             percentiles[4] - percentiles[0],
             percentiles[3] - percentiles[1],
-            cubes.sum(0),
-            np.sqrt((cubes * scaled).sum(0)),
+            share @ (squares * scaled),
+            np.sqrt(share @ squares**2),
             slope,
             drift,
             step,
@@ -163,35 +174,38 @@ def timing(found: Contours) -> np.ndarray:
     )
 
 
-def _column_weights(found: Contours) -> np.ndarray:
-    """(frames, 39): of voice for the contours that need it, of speech for all others."""
-    voiced = found.voiced + _SLIGHT * found.speech
-    only = np.isin(contours.NAMES, contours.VOICED_ONLY)
-    return np.where(only, voiced[:, None], found.speech[:, None])
-
-
 def _mean_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted means (n,) of (frames, n); of nothing, 0."""
-    return (weights * values).sum(0) / np.maximum(weights.sum(0), _SMALLEST)
+    return weights @ values / max(weights.sum(), _SMALLEST)
 
 
 def _percentiles(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(5, n) weighted percentiles; between two values by a straight line through the middles of their weights."""
+    """(5, n) weighted percentiles of (frames, n); share: (frames,) weights that sum to 1.
+
+    The mean of the quantile function over the width of one frame about each percentile. Where all weights are equal,
+    that is Hazen's interpolation between two values; where they are not, it takes unlike weights into account without a
+    jump. A frame's width is the sum of the squared shares: 1 / n for n equal ones.
+    """
+    half = (share @ share) / 2
+    low, high = np.maximum(_PERCENTILES - half, 0), np.minimum(_PERCENTILES + half, 1)
     order = values.argsort(0)
-    ranked = np.take_along_axis(values, order, 0)
-    weights = np.take_along_axis(share, order, 0)
-    middles = np.cumsum(weights, axis=0) - weights / 2
-    columns = range(values.shape[1])
-    return np.stack([np.interp(_PERCENTILES, middles[:, i], ranked[:, i]) for i in columns], axis=1)
+    ranked, weights = np.take_along_axis(values, order, 0), share[order]
+    edges, integrals = np.zeros((2, len(values) + 1, values.shape[1]))
+    np.cumsum(weights, axis=0, out=edges[1:])
+    np.cumsum(weights * ranked, axis=0, out=integrals[1:])
+    wanted = np.concatenate((low, high))
+    found = [np.interp(wanted, edges[:, i], integrals[:, i]) for i in range(values.shape[1])]
+    lower, upper = np.split(np.stack(found, axis=1), 2)
+    return (upper - lower) / (high - low)[:, None]
 
 
 def _changes(values: np.ndarray, weights: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean size and root mean square (n,) of the changes over `stride` frames between frames that both count."""
     if len(values) <= stride:
         return np.zeros(values.shape[1]), np.zeros(values.shape[1])
-    change = np.abs(values[stride:] - values[:-stride])
+    change = values[stride:] - values[:-stride]
     both = weights[stride:] * weights[:-stride]
-    return _mean_of(change, both), np.sqrt(_mean_of(change**2, both))
+    return _mean_of(np.abs(change), both), np.sqrt(_mean_of(change**2, both))
 
 
 def _stretches(weights: np.ndarray) -> float:

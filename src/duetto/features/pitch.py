@@ -102,7 +102,7 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
 
 
 def best_lags(
-    correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int
+    correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int, *, between: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the best lag of each frame.
 
@@ -112,6 +112,8 @@ def best_lags(
         first: Shortest lag, in samples.
         last: Longest lag, in samples.
         width: Samples of a frame, for the floor of its energy.
+        between: Whether the periodicity is that at the fraction of a sample, by the same parabola as the lag; else that
+            at the whole sample next to it, which is lower for sounds with strong high harmonics.
 
     Returns:
         Lags in samples, with a fraction, and the periodicity there, 0–1; (frames,) each.
@@ -127,7 +129,8 @@ def best_lags(
     before, at, after = (periodicity[rows, best + i] for i in (-1, 0, 1))
     bend = np.minimum(before - 2 * at + after, -1e-9)
     shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
-    return candidates[best - 1] + shift, np.clip(at, 0, 1)
+    height = at - 0.25 * (before - after) * shift if between else at
+    return candidates[best - 1] + shift, np.clip(height, 0, 1)
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,6 @@
 """Classifiers on one vector for each utterance that scikit-learn fits, as PyTorch modules.
 
-    x (batch, d) ─ RBF kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ (batch, classes)
+    x (batch, d) ─ limit ─ kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ logits
 
 `training.classifiers` fills their buffers. Multinomial logistic regression needs no module of its own: it is one
 linear layer.
@@ -13,6 +13,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from ..config.encoders import KERNEL_LIMIT
+
 _UNTRAINED = 8
 """Support vectors of a head that is not fitted."""
 
@@ -20,21 +22,23 @@ _UNTRAINED = 8
 class KernelHead(nn.Module):
     """Support vector machines with RBF kernel, one for each pair of classes, and their soft votes.
 
-    The machine of classes i < j decides by f_ij(x) = Σ_s a_s,ij · exp(−γ·‖x − s‖²) + b_ij, above 0 for i. The logit of
-    a class is the sum of tanh(f) over the machines of its pairs, turned in its favour: a vote that is continuous, since
-    a sign changes with the last bit where a machine is undecided.
+    Values z of a vector become x = 3·tanh(z / 3). The machine of classes i < j decides by
+    f_ij(x) = Σ_s a_s,ij · exp(−γ·‖x − s‖²) + b_ij, above 0 for i. The logit of a class is the sum of tanh(f) over the
+    machines of its pairs, turned in its favour: a vote that is continuous, since a sign changes with the last bit where
+    a machine is undecided.
 
-    All vectors are multiplied by √(2γ), so that the exponent is u·t − ‖u‖²/2 − ‖t‖²/2 with terms of about 1: what
-    rounding leaves of them in float32 is as small. An exponent that rounding lifts above 0 counts as 0.
+    All vectors are multiplied by √(2γ), so that the exponent is u·t − ‖u‖²/2 − ‖t‖²/2 with terms of about 1, and of at
+    most 9·γ·d, since values are limited: what rounding leaves of them in float32 is as small. An exponent that rounding
+    lifts above 0 counts as 0.
 
     Args:
         inputs: Values of a vector.
         classes: Number of classes.
 
     Attributes:
-        support: (vectors, inputs) support vectors × √(2γ).
+        support: (vectors, inputs) support vectors, limited, × √(2γ).
         halves: (vectors,) half of the squared lengths of these.
-        scale: () √(2γ).
+        scale: () 3·√(2γ).
         coefficients: (vectors, pairs).
         intercepts: (pairs,).
         votes: (pairs, classes) +1 for the first class of a pair, −1 for the second.
@@ -50,8 +54,8 @@ class KernelHead(nn.Module):
     def __init__(self, inputs: int, classes: int) -> None:
         super().__init__()
         votes = pair_votes(classes)
-        scale = torch.tensor((1 / inputs) ** 0.5)
-        support = torch.randn(_UNTRAINED, inputs) * scale
+        scale = torch.tensor(KERNEL_LIMIT * (1 / inputs) ** 0.5)
+        support = torch.tanh(torch.randn(_UNTRAINED, inputs) / KERNEL_LIMIT) * scale
         buffers = {
             "support": support,
             "halves": support.square().sum(1) / 2,
@@ -82,7 +86,7 @@ class KernelHead(nn.Module):
         Returns:
             Logits (batch, classes).
         """
-        scaled = x * self.scale
+        scaled = torch.tanh(x * (1 / KERNEL_LIMIT)) * self.scale
         halves = scaled.square().sum(1, keepdim=True) * 0.5
         distances = torch.relu(halves + self.halves - scaled @ self.support.T)
         decisions = torch.exp(-distances) @ self.coefficients + self.intercepts

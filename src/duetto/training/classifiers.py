@@ -10,7 +10,7 @@ processor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from .. import metrics
+from ..config.encoders import KERNEL_LIMIT
 from ..config.experiment import Experiment
 from ..errors import ConfigurationError, MissingExtraError
 from ..models.emotion import EmotionModel
@@ -179,13 +180,14 @@ def _scores(model: EmotionModel, development: Inputs, preprocessor: Preprocessor
 
 def _svms(rows: _Rows) -> Iterator[_Candidate]:
     """A machine for each pair of classes, for each candidate (see `models.heads.KernelHead`)."""
+    rows = replace(rows, x=KERNEL_LIMIT * np.tanh(rows.x / KERNEL_LIMIT))
     for cost, width in product(COSTS, WIDTHS):
         gamma = width / rows.squared_length
         yield _Candidate({"cost": cost, "gamma": gamma}, _svm(rows, cost, gamma))
 
 
 def _svm(rows: _Rows, cost: float, gamma: float) -> dict[str, Tensor]:
-    """The state dict of a `KernelHead`."""
+    """The state dict of a `KernelHead`; the rows are limited already."""
     try:
         from sklearn.svm import SVC
     except ImportError as error:
@@ -218,7 +220,7 @@ def _kernel_state(
     values = {
         "support": support,
         "halves": np.square(support.astype(np.float32).astype(np.float64)).sum(1) / 2,
-        "scale": np.array(scale),
+        "scale": np.array(KERNEL_LIMIT * scale),
         "coefficients": STEEPNESS * coefficients[used],
         "intercepts": STEEPNESS * intercepts,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...config.encoders import MCNN_KERNELS
+from ...config.encoders import KERNEL_LIMIT, MCNN_KERNELS
 from .graph import FLOAT, Graph, Weights
 
 _FAR = np.float32(1e9)
@@ -167,8 +167,10 @@ def kernel_head(graph: Graph, x: str, weights: Weights, name: str) -> str:
     def constant(part: str, value: np.ndarray) -> str:
         return graph.constant(f"{name}.{part}", value)
 
-    half, minus = (constant(part, np.array(number, np.float32)) for part, number in (("half", 0.5), ("minus", -1)))
-    scaled = graph.add("Mul", [x, constant("scale", weights[f"{name}.scale"])], f"{name}.scaled")
+    numbers = {"half": 0.5, "minus": -1.0, "inner": 1 / KERNEL_LIMIT}
+    half, minus, inner = (constant(part, np.array(number, np.float32)) for part, number in numbers.items())
+    limited = graph.add("Tanh", [graph.add("Mul", [x, inner], f"{name}.thirds")], f"{name}.limited")
+    scaled = graph.add("Mul", [limited, constant("scale", weights[f"{name}.scale"])], f"{name}.scaled")
     squares = graph.add("Mul", [scaled, scaled], f"{name}.squares")
     length = graph.add("ReduceSum", [squares, graph.integers(f"{name}.axis", [1])], f"{name}.length", keepdims=1)
     lengths = graph.add("Mul", [length, half], f"{name}.length.half")

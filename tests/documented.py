@@ -158,4 +158,6 @@ def write_world(folder: Path) -> None:
         run(quick(["train", system, "--manifest", str(manifest), "-o", str(folder / "runs" / name)]))
     calibrated = ["train", "fusion-calibrated", "--set", "inner_folds=2", "--set", "branches=acoustic,embedding-random"]
     run(quick([*calibrated, "--manifest", str(manifest), "-o", str(folder / "runs/calibrated")]))
+    adaptive = ["train", "acoustic", "--set", "normalisation=shrinkage", "--manifest", str(manifest)]
+    run(quick([*adaptive, "-o", str(folder / "runs/adaptive")]))
     assert audio.load(folder / "call.wav").duration > 1

@@ -53,6 +53,7 @@ def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
     assert [r["file"] for r in records(done.stdout)] == good
     assert set(records(done.stdout)[0]) == {
         "file", "duration", "speech_seconds", "label", "probabilities", "words", "words_from", "model", "warnings",
+        "session_utterances",
     }  # fmt: skip
 
 

@@ -97,6 +97,14 @@ def _settings(run: AuditedRun) -> Iterator[Finding]:
             "features are normalised by each speaker's own statistics, in test data too. No label is seen, but all "
             "of a test speaker's utterances are: the figures hold for speakers with earlier recordings (transductive)",
         )
+    if e.get("normalisation") == "shrinkage":
+        yield make_finding(
+            "session-statistics",
+            None,
+            "the figures after 1, 5 and 20 utterances use the statistics of that many other utterances of each test "
+            "speaker: without labels and never of the scored utterance itself, as a session has of earlier ones "
+            "(transductive, causal). The figures of single recordings use none",
+        )
     if e.get("padding") in ("pre", "post"):
         detail = f"padding {e['padding']!r} lets the model read zeros, so that an answer depends on max_frames; no leak"
         yield make_finding("padding-read", None, detail, padding=e["padding"])
@@ -152,7 +160,10 @@ def _model(path: Path) -> Record:
 
 def _statistics(run: AuditedRun, features: Path | None) -> Iterator[Finding]:
     """Findings where the normalisation in a model is not that of its training part."""
-    if "acoustic" not in run.experiment.get("encoders", ()) or run.experiment.get("normalisation") != "train":
+    if "acoustic" not in run.experiment.get("encoders", ()) or run.experiment.get("normalisation") not in (
+        "train",
+        "shrinkage",
+    ):
         return
     store = _store(run, features)
     if store is None:

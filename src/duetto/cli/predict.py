@@ -11,10 +11,11 @@ import typer
 
 from ..data.manifest import parse_words
 from ..data.utterance import Word
-from ..errors import CorpusError, DuettoError
+from ..errors import AudioError, CorpusError, DuettoError
 from ..inference.fusion_folder import BranchAnswer
 from ..inference.pretrained import DEFAULT, PRETRAINED
 from ..inference.recogniser import Prediction, Recogniser
+from ..inference.speaker_session import SpeakerSession
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
@@ -44,29 +45,39 @@ RequireSpeech = Annotated[
         help="Give a recording without speech no emotion, or predict one for any sound.",
     ),
 ]
+Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
+WordsFile = Annotated[
+    Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
+]
+Asr = Annotated[
+    str,
+    typer.Option(
+        callback=one_of(("corpus", "general", "segments", "whisper", "whisper=")),
+        help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.",
+    ),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")]
+InSession = Annotated[
+    bool, typer.Option("--session", help="The files are recordings of one speaker, in order; adapt to the voice.")
+]
+Enrolled = Annotated[
+    list[Path] | None,
+    typer.Option("--enrol", help="An earlier recording of the speaker; may be repeated. Implies --session."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
 
 
 def predict(
     files: Recordings,
     model: Model = DEFAULT,
-    transcript: Annotated[
-        str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
-    ] = None,
-    words: Annotated[
-        Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
-    ] = None,
-    asr: Annotated[
-        str,
-        typer.Option(
-            callback=one_of(("corpus", "general", "segments", "whisper", "whisper=")),
-            help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.",
-        ),
-    ] = "corpus",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
-    ] = None,
+    transcript: Transcript = None,
+    words: WordsFile = None,
+    asr: Asr = "corpus",
+    workers: Workers = None,
+    session: InSession = False,
+    enrol: Enrolled = None,
     require_speech: RequireSpeech = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
 
@@ -84,25 +95,52 @@ def predict(
 
         duetto predict calls/*.flac --model runs/acoustic --json > predictions.jsonl
 
+        duetto predict turn-1.wav turn-2.wav turn-3.wav --session --model runs/adaptive
+
         ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
-    if (transcript is not None or words is not None) and len(files) > 1:
-        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
-    if transcript is not None and words is not None:
-        raise typer.BadParameter("--transcript and --words both state what is said; give one")
+    in_session = session or bool(enrol)
+    _check_options(len(files), transcript, words, in_session, workers)
     recogniser = Recogniser(model, asr=asr, require_speech=require_speech)
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
-    given = None if words is None else _read_words(words)
-    if transcript is None and given is None:
-        workers = min(workers or cores(), len(files))
-        outcomes = recogniser.predict_many(map(source_of, files), workers=workers)
+    given, unread = None if words is None else _read_words(words), 0
+    if in_session:
+        speaker = recogniser.session()
+        unread = _enrol(speaker, enrol or [])
+        outcomes = (speaker.attempt(source_of(file), transcript=transcript, words=given) for file in files)
+    elif transcript is None and given is None:
+        outcomes = recogniser.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
     else:
         outcomes = iter([recogniser.attempt(source_of(files[0]), transcript=transcript, words=given)])
     failed = _print_all(files, outcomes, as_json)
     if failed:
         echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
+    if failed or unread:
         raise typer.Exit(1)
+
+
+def _check_options(
+    files: int, transcript: str | None, words: Path | None, in_session: bool, workers: int | None
+) -> None:
+    if (transcript is not None or words is not None) and files > 1:
+        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
+    if transcript is not None and words is not None:
+        raise typer.BadParameter("--transcript and --words both state what is said; give one")
+    if in_session and workers not in (None, 1):
+        raise typer.BadParameter("--session answers one recording after another; leave --workers out")
+
+
+def _enrol(session: SpeakerSession, files: list[Path]) -> int:
+    """Take recordings into a session; print and count those that cannot be read."""
+    unread = 0
+    for file in files:
+        try:
+            session.enrol([source_of(file)])
+        except AudioError as error:
+            unread += 1
+            echo(f"error: --enrol {error}", err=True)
+    return unread
 
 
 def source_of(file: Path) -> Path | BinaryIO:

@@ -15,6 +15,9 @@ from .encoders import VECTORS
 if TYPE_CHECKING:
     from .experiment import Experiment
 
+DEFAULT_SHRINKAGE = 5.0
+"""Ours: of 2, 5 and 10 recordings the best over unseen speakers of EmoDB and RAVDESS, by a small margin."""
+
 
 def contradictions(e: Experiment) -> Iterator[str]:
     """Find values that do not fit together.
@@ -44,6 +47,10 @@ def _acoustic_contradictions(e: Experiment) -> Iterator[str]:
             "normalisation = 'utterance' makes every mean 0 and every deviation 1, which is all that "
             "acoustic_encoder = 'statistics' reads; set normalisation = \"train\", or another encoder"
         )
+    if e.normalisation == "shrinkage" and not e.uses_audio:
+        yield "normalisation = 'shrinkage' adapts features, and this system has no acoustic encoder; leave it out"
+    if e.shrinkage != DEFAULT_SHRINKAGE and e.normalisation != "shrinkage":
+        yield f'shrinkage = {e.shrinkage} has no use for normalisation = {e.normalisation!r}; set it to "shrinkage"'
     if e.uses_audio:
         yield from _whole_recording_contradictions(e)
     stack = STACKS.get(e.acoustic_encoder)

@@ -19,7 +19,7 @@ from ..embeddings.table import UnknownPolicy
 from ..errors import ConfigurationError
 from ..features import registry
 from ..utils.reading import read_toml, shortened
-from .contradictions import contradictions
+from .contradictions import DEFAULT_SHRINKAGE, contradictions
 from .encoders import ACOUSTIC_ENCODERS, WORD_ENCODERS
 from .fields import Condition, Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
 
@@ -87,9 +87,14 @@ class Experiment:
     the paper's 20 s (section 2.1); spectrograms and waveforms have frames of 10 ms. Features of the whole recording
     have one frame, whatever this says."""
 
-    normalisation: Literal["none", "train", "speaker", "utterance"] = "train"
+    normalisation: Literal["none", "train", "speaker", "utterance", "shrinkage"] = "train"
     """z-scores of each feature by the statistics of the training part (`train`), of the speaker, or of the utterance;
-    `none` leaves features as they are. The paper states none."""
+    `shrinkage` begins with those of the training part and approaches those of the speaker with every recording
+    (`normalisation.adaptation`); `none` leaves features as they are. The paper states none."""
+
+    shrinkage: Weight = DEFAULT_SHRINKAGE
+    """Recordings of the speaker that count as much as the training statistics, with `normalisation = "shrinkage"`; 0
+    chooses one of `training.adapted.SHRINKAGES` on development speakers, after training with the default."""
 
     augmentation: Literal["none", "recording"] = "none"
     """`recording`: in every epoch, training draws each utterance as it is or as one of `augmented_copies`, which

@@ -25,6 +25,7 @@ from ..errors import ModelError
 from ..evaluation import SystemResult
 from ..report import run_summary
 from ..training import FoldInputs
+from ..training.adapted import AFTER
 from ..training.loop import check_accelerator
 from ..utils import files, parallel
 from ..utils.progress import Progress
@@ -191,7 +192,8 @@ def _train(job: Job, *, accelerator: str, devices: int, progress: Progress | Non
         progress=progress,
     )
     path = job.folder / runs.OUTCOME
-    runs.save_outcome(path, outputs.test_logits, outputs.temperature, history=asdict(outputs.history))
+    history, adapted = asdict(outputs.history), outputs.adapted
+    runs.save_outcome(path, outputs.test_logits, outputs.temperature, adapted=adapted, history=history)
 
 
 def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:
@@ -213,6 +215,7 @@ def _collect(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Wo
         run.folder,
         paper_ua=e.paper_ua if runs.comparable(split.protocol, split.folds) else None,
         kind="leak" if split.leaks or e.epoch_choice == LEAKING_CHOICE else "system",
+        after=AFTER if e.normalisation == "shrinkage" else (),
     )
     run_summary.save_controls(split.folds, result.classes, run.folder)
     supplied = workspace.supplied_vectors(teacher_of(e) or e)

@@ -21,6 +21,7 @@ from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..features.speech_only import SpeechOnly
 from ..preprocessing import Preprocessor
+from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .spoken import OovResolver, SpokenWordEncoder
 
 LONGEST_SECONDS = 600.0
@@ -70,8 +71,12 @@ class AcousticInput:
         return LONGEST_SECONDS
 
     def __call__(
-        self, waveform: audio.Waveform, speech: Sequence[Segment], extracted: dict[str, np.ndarray] | None = None
-    ) -> tuple[np.ndarray, list[str]]:
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        extracted: dict[str, np.ndarray] | None = None,
+        speaker: Normaliser | None = None,
+    ) -> tuple[np.ndarray, SpeakerSums | None, list[str]]:
         """Extract and normalise the frames of a recording.
 
         Args:
@@ -79,18 +84,40 @@ class AcousticInput:
             speech: Where there is speech (`audio.activity.detect_speech`), for a system with `speech_only`.
             extracted: Features of this recording by the key of their extractor, which are not extracted again; those
                 that are missing are added.
+            speaker: Statistics of the speaker; see `Preprocessor.normalise_frames`.
 
         Returns:
-            (frames, values) float32, and warnings.
+            (frames, values) float32, what the recording adds to the speaker's statistics (None for systems that do not
+            adapt), and warnings.
         """
-        extractor = self._spec.extractor
-        cache, key = {} if extracted is None else extracted, extractor.key()
-        if key not in cache and isinstance(extractor, SpeechOnly):
-            cache[key] = extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
-        elif key not in cache:
-            cache[key] = extractor.extract(waveform.samples, waveform.sample_rate)
+        cache, key = {} if extracted is None else extracted, self._spec.extractor.key()
+        if key not in cache:
+            cache[key] = self._extracted(waveform, speech)
         features = cache[key]
-        return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
+        frames = self._preprocessor.normalise_frames(features, speaker)
+        return frames, self._sums(features), self._warnings(len(features), waveform)
+
+    def sums(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> SpeakerSums | None:
+        """Compute what a recording adds to its speaker's statistics.
+
+        Args:
+            waveform: The recording.
+            speech: As for `__call__`.
+
+        Returns:
+            The sums; None for systems that do not adapt.
+        """
+        return self._sums(self._extracted(waveform, speech))
+
+    def _extracted(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> np.ndarray:
+        extractor = self._spec.extractor
+        if isinstance(extractor, SpeechOnly):
+            return extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
+        return extractor.extract(waveform.samples, waveform.sample_rate)
+
+    def _sums(self, features: np.ndarray) -> SpeakerSums | None:
+        adaptation = self._preprocessor.adaptation
+        return None if adaptation is None else adaptation.sums(features, self._preprocessor.normaliser)
 
     def truncation(self, waveform: audio.Waveform) -> list[str]:
         """Warn of a recording that was too long to be decoded to its end.

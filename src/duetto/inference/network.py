@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +16,14 @@ from .. import audio
 from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
-from .fusion_folder import has_content
+from ..errors import ModelError
+from ..preprocessing.normalisation import Normaliser, SpeakerSums
+from .fusion_folder import branch_folder, has_content, is_fusion, read_fusion
 from .inputs import AcousticInput, WordInput
 from .session import Session
+
+if TYPE_CHECKING:
+    from ..evaluation.product import PosteriorFusion
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class NetworkInputs:
         word_values: Ids (n,) int64 or vectors (n, dim) float32.
         warnings: Reasons to trust the answer less.
         has_content: Whether there is anything to go by (`fusion_folder.has_content`).
+        sums: What the recording adds to its speaker's statistics; None for a system that does not adapt.
     """
 
     frames: np.ndarray | None
     word_values: np.ndarray | None
     warnings: tuple[str, ...]
     has_content: bool
+    sums: SpeakerSums | None = None
 
 
 class Network:
@@ -73,6 +81,7 @@ class Network:
         speech: Sequence[Segment],
         words: Sequence[Word],
         extracted: dict[str, np.ndarray],
+        speaker: Normaliser | None = None,
     ) -> NetworkInputs:
         """Prepare what the network reads.
 
@@ -81,20 +90,21 @@ class Network:
             speech: Where there is speech (`audio.activity.detect_speech`).
             words: Its words; not read by a system that reads none.
             extracted: Features of this recording by the key of their extractor; those that are missing are added.
+            speaker: Statistics of the speaker, for a system that adapts.
 
         Returns:
             The inputs.
         """
-        frames, values, warnings = None, None, []
+        frames, values, sums, warnings = None, None, None, []
         if self.preprocessor.experiment.uses_audio:
-            frames, more = self.acoustic_input(waveform, speech, extracted)
+            frames, sums, more = self.acoustic_input(waveform, speech, extracted, speaker)
             warnings += more
         if self.word_input is not None:
             values, more = self.word_input(waveform, words)
             warnings += more
         timed = any(word.start is not None for word in words)
         content = has_content(self.preprocessor, word_tokens(words), timed=timed)
-        return NetworkInputs(frames, values, tuple(warnings), content)
+        return NetworkInputs(frames, values, tuple(warnings), content, sums)
 
     def logits(self, inputs: NetworkInputs) -> np.ndarray:
         """Classify one recording.
@@ -107,3 +117,53 @@ class Network:
         """
         frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
         return self.session.logits(*self.preprocessor.collate(frames, values))[0]
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """The inputs of every network from one recording.
+
+    Attributes:
+        inputs: Of each network.
+        words: See `prediction.Prediction`.
+        words_from: See `prediction.Prediction`.
+        duration: See `prediction.Prediction`.
+        warnings: See `prediction.Prediction`.
+    """
+
+    inputs: tuple[NetworkInputs, ...]
+    words: tuple[Word, ...]
+    words_from: str
+    duration: float
+    warnings: tuple[str, ...]
+
+    @property
+    def sums(self) -> SpeakerSums | None:
+        """What the recording adds to its speaker's statistics; None for fusions and systems that do not adapt."""
+        return self.inputs[0].sums if len(self.inputs) == 1 else None
+
+
+def open_networks(folder: Path, threads: int) -> tuple[PosteriorFusion | None, tuple[Network, ...]]:
+    """Open all networks of a model.
+
+    Args:
+        folder: A model folder, or that of a fusion.
+        threads: Of ONNX Runtime.
+
+    Returns:
+        What joins the networks, None where there is one only; and the networks.
+
+    Raises:
+        ModelError: A file is missing or damaged, or the branches of a fusion differ in their classes.
+    """
+    if not is_fusion(folder):
+        return None, (Network(folder, threads=threads),)
+    fusion, classes = read_fusion(folder)
+    networks = tuple(Network(branch_folder(folder, name), threads=threads) for name in fusion.names)
+    for network in networks:
+        if network.preprocessor.classes != classes:
+            raise ModelError(
+                f"{network.folder}: has classes {', '.join(network.preprocessor.classes)}, and the fusion "
+                f"{', '.join(classes)}: they are not of one model; export again"
+            )
+    return fusion, networks

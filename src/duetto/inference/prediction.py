@@ -27,6 +27,8 @@ class Prediction:
         model: Name of the model, as given to `duetto.load`.
         warnings: Reasons to trust the prediction less.
         branches: What each branch of a fusion contributes; empty for other systems.
+        session_utterances: Earlier recordings of the speaker that the statistics of the session held; None without a
+            session.
     """
 
     label: str | None
@@ -38,6 +40,7 @@ class Prediction:
     model: str
     warnings: tuple[str, ...]
     branches: tuple[BranchAnswer, ...] = ()
+    session_utterances: int | None = None
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Make the record that `duetto predict --json` prints.
@@ -58,6 +61,7 @@ class Prediction:
             "words_from": self.words_from,
             "model": self.model,
             "warnings": list(self.warnings),
+            "session_utterances": self.session_utterances,
             **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
         }
 

@@ -12,43 +12,32 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from .. import audio, metrics
 from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
-from ..errors import AudioError, DuettoError, ModelError
+from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
+from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from ..utils import parallel, worker_logs
-from .fusion_folder import FusedAnswer, branch_folder, fuse, is_fusion, read_fusion
+from .fusion_folder import FusedAnswer, fuse
 from .inputs import full_duration
 from .model_folder import find
-from .network import Network, NetworkInputs
+from .network import Network, NetworkInputs, PreparedRecording, open_networks
 from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
-from .sources import picklable, source_name
+from .sources import named_errors, picklable, source_name
+from .speaker_session import SpeakerSession
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
-    from ..evaluation.product import PosteriorFusion
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """The inputs of every network from one recording; the other fields are those of `RecordingInputs`."""
-
-    inputs: tuple[NetworkInputs, ...]
-    words: tuple[Word, ...]
-    words_from: str
-    duration: float
-    warnings: tuple[str, ...]
+_T = TypeVar("_T")
 
 
 class Recogniser:
@@ -85,7 +74,7 @@ class Recogniser:
         self._arguments = (self.name, asr, threads, require_speech)
         self._require_speech = require_speech
         self.terms = terms(folder)
-        self._fusion, self._networks = _open(folder, threads)
+        self._fusion, self._networks = open_networks(folder, threads)
         self._word_finder: WordFinder | None = None
         self._unused_asr: tuple[str, ...] = ()
         if self.uses_words:
@@ -138,17 +127,55 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
+        return self.predict_for(None, source, transcript=transcript, words=words)[0]
+
+    def session(self) -> SpeakerSession:
+        """Begin a session: recordings of one speaker, to whose voice the system adapts.
+
+        Returns:
+            The session, without any recording.
+
+        Raises:
+            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`), or is a fusion.
+        """
+        if self._fusion is not None:
+            raise ConfigurationError(
+                f"model {self.name}: a fusion does not adapt to a speaker; load one of its branches"
+            )
+        return SpeakerSession(self, self._networks[0].preprocessor)
+
+    def predict_for(
+        self,
+        speaker: Normaliser | None,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+    ) -> tuple[Prediction, SpeakerSums | None]:
+        """Recognise the emotion of one recording by the statistics of its speaker.
+
+        Args:
+            speaker: The statistics; None for those of training.
+            source: See `__call__`.
+            transcript: See `__call__`.
+            words: See `__call__`.
+
+        Returns:
+            The prediction, and what the recording adds to the statistics; None where there is no speech, and for a
+            system that does not adapt.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+        """
         waveform = self._load(source)
-        try:
+        with named_errors(source):
             speech = detect_speech(waveform.samples)
             given = transcript is not None or words is not None
             if self._require_speech and not speech and (self._uses_audio or not given):
-                return self._without_speech(waveform)
-            recording = self._prepared(waveform, speech, transcript, words)
-        except AudioError as error:  # raised for the samples, without the name of their file
-            raise AudioError(f"{source_name(source)}: {error}") from error
+                return self._without_speech(waveform), None
+            recording = self._prepared(waveform, speech, transcript, words, speaker)
         answer = self._answer(recording.inputs)
-        return Prediction(
+        prediction = Prediction(
             label=self.labels[int(metrics.predicted_classes(answer.log_posteriors))],
             probabilities=dict(zip(self.labels, map(float, metrics.softmax(answer.log_posteriors)), strict=True)),
             words=recording.words,
@@ -159,6 +186,30 @@ class Recogniser:
             warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings])),
             branches=answer.branches,
         )
+        return prediction, recording.sums
+
+    def speaker_sums(self, source: audio.Source) -> SpeakerSums:
+        """Compute what a recording adds to its speaker's statistics.
+
+        Args:
+            source: See `__call__`.
+
+        Returns:
+            The sums.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed, or there is no speech in it.
+            ConfigurationError: The system does not adapt.
+        """
+        waveform = self._load(source)
+        with named_errors(source):
+            speech = detect_speech(waveform.samples)
+            if self._require_speech and not speech:
+                raise AudioError("no speech was found; enrol recordings in which the speaker speaks")
+            sums = self._networks[0].acoustic_input.sums(waveform, speech)
+        if sums is None or self._fusion is not None:
+            raise ConfigurationError(f"model {self.name} does not adapt to a speaker; predict without a session")
+        return sums
 
     def _answer(self, inputs: Sequence[NetworkInputs]) -> FusedAnswer:
         """The answer of the only network, or of the fusion of all."""
@@ -206,10 +257,8 @@ class Recogniser:
             names = ", ".join(self._fusion.names)
             raise ModelError(f"{self.name}: is a fusion of several networks; load the folder of a branch ({names})")
         waveform = self._load(source)
-        try:
-            recording = self._prepared(waveform, detect_speech(waveform.samples), transcript, words)
-        except AudioError as error:  # raised for the samples, without the name of their file
-            raise AudioError(f"{source_name(source)}: {error}") from error
+        with named_errors(source):
+            recording = self._prepared(waveform, detect_speech(waveform.samples), transcript, words, None)
         (own,) = recording.inputs
         return RecordingInputs(
             own.frames, own.word_values, recording.words, recording.words_from, recording.duration, recording.warnings
@@ -221,7 +270,8 @@ class Recogniser:
         speech: Sequence[Segment],
         transcript: str | None,
         words: Sequence[Word] | None,
-    ) -> _Recording:
+        speaker: Normaliser | None,
+    ) -> PreparedRecording:
         """Words are found once and features extracted once, for all networks."""
         warnings = [*waveform.warnings, *self._unused_asr]
         for network in self._networks:
@@ -235,10 +285,10 @@ class Recogniser:
             warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        inputs = tuple(network.inputs(waveform, speech, read, extracted) for network in self._networks)
+        inputs = tuple(network.inputs(waveform, speech, read, extracted, speaker) for network in self._networks)
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
-        return _Recording(inputs, read, words_from, full_duration(waveform), distinct)
+        return PreparedRecording(inputs, read, words_from, full_duration(waveform), distinct)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -253,8 +303,20 @@ class Recogniser:
         Returns:
             The prediction, or the error that prevented it, whatever it was.
         """
+        return self.guarded(partial(self, transcript=transcript, words=words), source)
+
+    def guarded(self, predict: Callable[[audio.Source], _T], source: audio.Source) -> _T | DuettoError:
+        """Return what a function makes of a recording, or the error that prevented it.
+
+        Args:
+            predict: The function.
+            source: See `__call__`.
+
+        Returns:
+            Its value, or the error, whatever it was.
+        """
         try:
-            return self(source, transcript=transcript, words=words)
+            return predict(source)
         except DuettoError as error:
             return error
         except (UnicodeError, OSError) as error:  # a file name may contain bytes that are no text, or be too long
@@ -293,21 +355,6 @@ class Recogniser:
         for outcome, records in results:
             worker_logs.replay(records)
             yield outcome
-
-
-def _open(folder: Path, threads: int) -> tuple[PosteriorFusion | None, tuple[Network, ...]]:
-    """The network of a model folder; those of all branches, and what joins them, of a fusion."""
-    if not is_fusion(folder):
-        return None, (Network(folder, threads=threads),)
-    fusion, classes = read_fusion(folder)
-    networks = tuple(Network(branch_folder(folder, name), threads=threads) for name in fusion.names)
-    for network in networks:
-        if network.preprocessor.classes != classes:
-            raise ModelError(
-                f"{network.folder}: has classes {', '.join(network.preprocessor.classes)}, and the fusion "
-                f"{', '.join(classes)}: they are not of one model; export again"
-            )
-    return fusion, networks
 
 
 def _in_fusion(warnings: Sequence[str]) -> list[str]:

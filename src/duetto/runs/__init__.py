@@ -34,13 +34,14 @@ from .folder import (
     reads_words,
     result_of,
 )
-from .outcome import load_outcome, outcome_value, save_outcome
+from .outcome import adapted_logits, load_outcome, outcome_value, save_outcome
 
 __all__ = [
     "OUTCOME",
     "PARTS",
     "RESULT",
     "RUN",
+    "adapted_logits",
     "begin",
     "branch_results",
     "branches_of",

@@ -19,7 +19,7 @@ from ..evaluation import SystemResult, from_folds
 from ..splits import Fold
 from ..utils.files import LOCK, is_temporary, lock, recover, write_text
 from . import description as run_description
-from .outcome import load_outcome
+from .outcome import adapted_logits, load_outcome
 
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
 """Files of a run folder: its description, its result, and the outcome of each fold and seed."""
@@ -247,6 +247,8 @@ def collect(
     folds: Sequence[Fold],
     seeds: Sequence[int],
     folder: Path,
+    *,
+    after: tuple[int, ...] = (),
     **more: Any,
 ) -> SystemResult:
     """Join the outcomes in a run folder to one result, and save it there.
@@ -258,6 +260,7 @@ def collect(
         folds: Folds of the run.
         seeds: Seeds of the run.
         folder: The run folder.
+        after: Numbers of earlier utterances of the speaker after which a system that adapts was scored.
         more: Other fields of the result, by name.
 
     Returns:
@@ -266,7 +269,7 @@ def collect(
     Raises:
         ModelError: An outcome is damaged, or of other utterances or classes.
     """
-    result = _joined(name, title, labels, folds, seeds, folder, ".", **more)
+    result = _joined(name, title, labels, folds, seeds, folder, ".", after=after, **more)
     result.save(folder / RESULT)
     return result
 
@@ -327,16 +330,23 @@ def _joined(
     seeds: Sequence[int],
     folder: Path,
     within: str,
+    *,
+    after: tuple[int, ...] = (),
     **more: Any,
 ) -> SystemResult:
     """The outcomes in a folder within that of every fold and seed, as one result."""
-    logits, temperatures = [], np.ones((len(seeds), len(folds)))
+    logits, adapted, temperatures = [], [], np.ones((len(seeds), len(folds)))
     for s, seed in enumerate(seeds):
-        row = []
+        row, sessions = [], []
         for f in range(len(folds)):
             path = folder / member(f, seed) / within / OUTCOME
             outcome, temperatures[s, f] = load_outcome(path, (len(folds[f].test), len(labels)))
             row.append(outcome)
+            if after:
+                sessions.append(adapted_logits(path, (len(after), *outcome.shape)))
         logits.append(np.concatenate(row))
+        adapted += [np.concatenate(sessions, axis=2)] if after else []
     fields = {"title": title, "temperature": temperatures, **more}
+    if after:
+        fields |= {"after": after, "adapted": np.stack(adapted)}
     return from_folds(name, folds, labels, np.stack(logits), seeds, **fields)

@@ -7,22 +7,20 @@ ids (n,) or vectors (n, dim) ─────────┘
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .config.experiment import Experiment, from_mapping
-from .data.labels import classes
-from .embeddings.tfidf import Tfidf
-from .embeddings.vocabulary import Vocabulary
-from .errors import ConfigurationError, DuettoError, ModelError
-from .features.registry import feature_spec
-from .utils.reading import Record
-
-_SMALLEST_DEVIATION = 1e-6
-"""Absolute, and relative to the mean: rounding leaves about 1e-7 of a constant."""
+from ..config.experiment import Experiment, from_mapping
+from ..data.labels import classes
+from ..embeddings.tfidf import Tfidf
+from ..embeddings.vocabulary import Vocabulary
+from ..errors import DuettoError, ModelError
+from ..features.registry import feature_spec
+from ..utils.reading import Record
+from .normalisation import Adaptation, Normaliser
 
 Sequences = TypeVar("Sequences", np.ndarray, Sequence[str])
 """What has steps that can be cut: an array, or tokens."""
@@ -42,93 +40,6 @@ class Padded:
 
     values: np.ndarray
     lengths: np.ndarray
-
-
-@dataclass(frozen=True)
-class Normaliser:
-    """z-scores of each feature: (x − mean) / deviation.
-
-    A feature that is constant in the statistics (deviation below 1e-6, or below 1e-6 of the mean) is only centred.
-
-    Attributes:
-        mean: (n_features,) float32; (1,) where all values of a frame are one quantity.
-        deviation: Standard deviation, of the same shape.
-    """
-
-    mean: np.ndarray
-    deviation: np.ndarray
-
-    @classmethod
-    def fit(cls, sequences: Iterable[np.ndarray], n_features: int) -> Normaliser:
-        """Take the statistics of all frames.
-
-        Args:
-            sequences: (frames, n_features) each.
-            n_features: Values of a frame; 1 treats the values of frames of any size as one quantity.
-
-        Returns:
-            The normaliser; sums are in float64.
-
-        Raises:
-            ConfigurationError: There is no frame.
-        """
-        count, total, squares = 0, np.zeros(n_features), np.zeros(n_features)
-        for sequence in sequences:
-            x = sequence.astype(np.float64).reshape(-1, n_features)
-            count, total, squares = count + len(x), total + x.sum(0), squares + (x * x).sum(0)
-        if count == 0:
-            raise ConfigurationError("a normaliser needs at least one frame to take its statistics from")
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
-        deviation[deviation < _SMALLEST_DEVIATION * np.maximum(1.0, np.abs(mean))] = 1.0
-        return cls(mean.astype(np.float32), deviation.astype(np.float32))
-
-    @classmethod
-    def identity(cls, n_features: int) -> Normaliser:
-        """Make a normaliser that changes nothing.
-
-        Args:
-            n_features: Values of a frame.
-
-        Returns:
-            Mean 0 and deviation 1.
-        """
-        return cls(np.zeros(n_features, np.float32), np.ones(n_features, np.float32))
-
-    def __call__(self, sequence: np.ndarray) -> np.ndarray:
-        """Normalise a sequence (frames, n_features)."""
-        return (sequence - self.mean) / self.deviation
-
-    def to_json(self) -> dict[str, list[float]]:
-        """Convert to JSON values.
-
-        Returns:
-            Both statistics as lists.
-        """
-        return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
-
-    @classmethod
-    def from_json(cls, record: Record) -> Normaliser:
-        """Convert from JSON values; the inverse of `to_json`.
-
-        Args:
-            record: The JSON object.
-
-        Returns:
-            The normaliser.
-
-        Raises:
-            DuettoError: (of the record's class) The statistics are not such as `fit` returns.
-        """
-        mean, deviation = record.array("mean"), record.array("deviation")
-        if mean.ndim != 1 or mean.shape != deviation.shape:
-            raise record.wrong(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
-        # A number out of the range of float32 becomes infinite or 0 here.
-        with np.errstate(over="ignore", under="ignore"):
-            statistics = cls(mean.astype(np.float32), deviation.astype(np.float32))
-        if not (np.isfinite([statistics.mean, statistics.deviation]).all() and (statistics.deviation > 0).all()):
-            raise record.wrong("a mean or deviation that is no finite number, or a deviation that is not above 0")
-        return statistics
 
 
 def truncate(sequence: Sequences, *, padding: str, maximum: int) -> Sequences:
@@ -179,6 +90,8 @@ class Preprocessor:
         vocabulary: Words that have a row in the embedding table.
         word_normaliser: Training statistics of the vectors of spoken words; unused unless `embeddings = "spoken"`.
         tfidf: N-grams of the training transcripts; None unless `word_encoder = "tfidf"`.
+        adaptation: How far a speaker's own statistics replace those of training; None unless
+            `normalisation = "shrinkage"`.
     """
 
     experiment: Experiment
@@ -186,6 +99,7 @@ class Preprocessor:
     vocabulary: Vocabulary
     word_normaliser: Normaliser
     tfidf: Tfidf | None = None
+    adaptation: Adaptation | None = None
 
     @property
     def word_dim(self) -> int:
@@ -202,14 +116,15 @@ class Preprocessor:
 
         Args:
             features: (frames, n_features).
-            speaker: Statistics of the speaker, for `normalisation = "speaker"`; by default those of the utterance, or
-                of training data where an utterance has one frame, which has no statistics.
+            speaker: Statistics of the speaker, for `normalisation` of `speaker` and `shrinkage`. By default those of
+                the utterance; of training data for `shrinkage`, and where an utterance has one frame, which has no
+                statistics.
 
         Returns:
             (frames, n_features).
         """
         e = self.experiment
-        if e.normalisation in ("speaker", "utterance") and speaker is not None:
+        if e.normalisation in ("speaker", "utterance", "shrinkage") and speaker is not None:
             return speaker(features)
         if e.normalisation in ("speaker", "utterance") and not feature_spec(e.features).whole_recording:
             return Normaliser.fit([features], len(self.normaliser.mean))(features)
@@ -283,12 +198,14 @@ class Preprocessor:
         Returns:
             What `from_json` reads.
         """
+        adaptation = {} if self.adaptation is None else {"adaptation": self.adaptation.to_json()}
         return {
             "experiment": asdict(self.experiment),
             "features": self.normaliser.to_json(),
             "words": self.word_normaliser.to_json(),
             "vocabulary": self.vocabulary.to_json(),
             **({} if self.tfidf is None else {"ngrams": self.tfidf.to_json()}),
+            **adaptation,
         }
 
     @classmethod
@@ -315,7 +232,10 @@ class Preprocessor:
         except DuettoError as error:
             raise record.wrong(str(error)) from error
         _check_sizes(experiment, len(normaliser.mean), len(word_normaliser.mean), record)
-        return cls(experiment, normaliser, vocabulary, word_normaliser, tfidf)
+        adaptation = None
+        if experiment.normalisation == "shrinkage":
+            adaptation = Adaptation.from_json(record.record("adaptation"), len(normaliser.mean))
+        return cls(experiment, normaliser, vocabulary, word_normaliser, tfidf, adaptation)
 
 
 def _check_sizes(experiment: Experiment, statistics: int, word_statistics: int, record: Record) -> None:

@@ -6,14 +6,14 @@ Experiment ─ contradictions ─▶ what is wrong, and what to change
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 from ..features.registry import FEATURES, is_whole_recording
 from .cnn_stacks import STACKS
 from .encoders import VECTORS
 
-if TYPE_CHECKING:
-    from .experiment import Experiment
+Experiment: TypeAlias = Any
+"""An `experiment.Experiment`, whose module imports this one."""
 
 DEFAULT_SHRINKAGE = 5.0
 """Ours: of 2, 5 and 10 recordings the best over unseen speakers of EmoDB and RAVDESS, by a small margin."""

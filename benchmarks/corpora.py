@@ -40,7 +40,12 @@ RECURRENT: Systems = (
 CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spectrogram-alexnet", ()))
 """Many times slower to train on a CPU, so they may have fewer seeds."""
 
-FUNCTIONALS: Systems = (("functionals", ()), ("functionals-mlp", ()), ("functionals", ("classifier=logistic",)))
+FUNCTIONALS: Systems = (
+    ("functionals", ()),
+    ("functionals-mlp", ()),
+    ("functionals", ("classifier=logistic",)),
+    ("functionals", ("augmentation=recording", "augmented_copies=2")),
+)
 """One vector for each recording. Only the second draws anything at random: the others are equal for all seeds."""
 
 SYSTEMS = {"recurrent": RECURRENT, "convolutional": CONVOLUTIONAL, "functionals": FUNCTIONALS}

@@ -43,7 +43,12 @@ CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spect
 ENCODER: Systems = (("whisper", ()), ("whisper-functionals", ()), ("whisper-attention", ()))
 """On states of a pretrained speech encoder."""
 
-FUNCTIONALS: Systems = (("functionals", ()), ("functionals-mlp", ()), ("functionals", ("classifier=logistic",)))
+FUNCTIONALS: Systems = (
+    ("functionals", ()),
+    ("functionals-mlp", ()),
+    ("functionals", ("classifier=logistic",)),
+    ("functionals", ("augmentation=recording", "augmented_copies=2")),
+)
 """One vector for each recording. Only the second draws anything at random: the others are equal for all seeds."""
 
 SYSTEMS = {

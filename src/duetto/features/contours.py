@@ -197,7 +197,7 @@ def _block(work: Windows, which: slice, tables: _Tables, before: np.ndarray | No
     logarithms *= np.float32(_DECIBELS)
     _voice(exact, logarithms, hertz, column)
     logarithms -= logarithms.mean(1, keepdims=True)  # which the cepstrum has at quefrency 0 alone
-    column["prominence"][:] = prosody.peak_prominence(np.fft.irfft(logarithms), SAMPLE_RATE)
+    column["prominence"][:] = prosody.peak_prominence(work.inverse(logarithms), SAMPLE_RATE)
     return _flux(power, before, column["flux"])
 
 

@@ -27,6 +27,14 @@ Recordings = Annotated[
     ),
 ]
 
+Asr = Annotated[
+    str,
+    typer.Option(
+        help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
+        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it)."
+    ),
+]
+
 
 def predict(
     files: Recordings,
@@ -44,9 +52,7 @@ def predict(
     words: Annotated[
         Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
     ] = None,
-    asr: Annotated[
-        str, typer.Option(help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.")
-    ] = "corpus",
+    asr: Asr = "auto",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
     ] = None,
@@ -130,7 +136,8 @@ def show(file: Path, prediction: Prediction) -> None:
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        echo(f"  words ({prediction.words_from}): {_format_words(prediction.words)}")
+        by = f" by {prediction.speech_recogniser}" if prediction.speech_recogniser else ""
+        echo(f"  words ({prediction.words_from}{by}): {_format_words(prediction.words)}")
     for warning in prediction.warnings:
         echo(f"  warning: {file}: {warning}", err=True)
 

@@ -31,7 +31,7 @@ from .session import Session
 from .sources import picklable, source_name
 
 if TYPE_CHECKING:
-    from ..asr.finder import WordFinder
+    from ..asr.finder import FoundWords, WordFinder
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,11 @@ class Prediction:
         duration: Of the recording, in seconds.
         model: Name of the model, as given to `duetto.load`.
         warnings: Reasons to trust the prediction less.
+        speech_recogniser: What recognised the words, such as `whisper base`; None where nothing did.
+        language: Language of the recognised words (ISO 639-1); None where it is not known.
+        language_probability: Of that language, 0–1; None where the speech recogniser assumes it.
+        rejected_words: Recognised words that the system did not read, since they are in a language that it was not
+            trained on or most likely wrong; `words` is empty then.
     """
 
     label: str
@@ -57,6 +62,10 @@ class Prediction:
     duration: float
     model: str
     warnings: tuple[str, ...]
+    speech_recogniser: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    rejected_words: tuple[Word, ...] = ()
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Make the record that `duetto predict --json` prints.
@@ -72,11 +81,19 @@ class Prediction:
             "duration": round(self.duration, 3),
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
-            "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
+            "words": [_word_json(word) for word in self.words],
             "words_from": self.words_from,
+            "speech_recogniser": self.speech_recogniser,
+            "language": self.language,
+            "language_probability": self.language_probability and round(self.language_probability, 6),
+            "rejected_words": [_word_json(word) for word in self.rejected_words],
             "model": self.model,
             "warnings": list(self.warnings),
         }
+
+
+def _word_json(word: Word) -> dict[str, Any]:
+    return {"word": word.word, "start": word.start, "end": word.end, "source": word.source}
 
 
 @dataclass(frozen=True)
@@ -86,16 +103,14 @@ class RecordingInputs:
     Attributes:
         frames: (frames, values) float32, normalised.
         word_values: Ids (n,) int64 or vectors (n, dim) float32.
-        words: The words themselves.
-        words_from: See `Prediction`.
+        found: The words themselves, and how they were found; None for a system that reads none.
         duration: See `Prediction`.
         warnings: See `Prediction`.
     """
 
     frames: np.ndarray | None
     word_values: np.ndarray | None
-    words: tuple[Word, ...]
-    words_from: str
+    found: FoundWords | None
     duration: float
     warnings: tuple[str, ...]
 
@@ -120,7 +135,7 @@ class Recogniser:
     name: str
     terms: str
 
-    def __init__(self, model: str | os.PathLike[str] = DEFAULT, *, asr: str = "corpus", threads: int = 1) -> None:
+    def __init__(self, model: str | os.PathLike[str] = DEFAULT, *, asr: str = "auto", threads: int = 1) -> None:
         folder = find(model)
         self.name = str(model)
         self._arguments = (self.name, asr, threads)
@@ -134,7 +149,7 @@ class Recogniser:
         if self.uses_words:
             self._word_input = WordInput(folder, self._preprocessor, threads=threads)
             self._word_finder = _word_finder(asr, folder, self._word_input)
-        elif asr != "corpus":
+        elif asr != "auto":
             from ..asr.finder import recogniser_config
 
             recogniser_config(asr, folder)  # an unknown name is an error for these systems, too
@@ -183,11 +198,10 @@ class Recogniser:
         return Prediction(
             label=self.labels[int(metrics.predicted_classes(logits))],
             probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            words=inputs.words,
-            words_from=inputs.words_from,
             duration=inputs.duration,
             model=self.name,
             warnings=inputs.warnings,
+            **_words_of(inputs.found),
         )
 
     def prepare_inputs(
@@ -216,20 +230,17 @@ class Recogniser:
         self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None
     ) -> RecordingInputs:
         warnings = [*waveform.warnings, *self._unused_asr, *self._acoustic_input.truncation(waveform)]
-        frames = values = None
-        read: tuple[Word, ...] = ()
-        words_from = "none"
+        frames = values = found = None
         if self._preprocessor.experiment.uses_audio:
             frames, more = self._acoustic_input(waveform)
             warnings += more
         if self._word_finder is not None and self._word_input is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
-            read, words_from = found.words, found.words_from
-            values, more = self._word_input(waveform, read)
+            values, more = self._word_input(waveform, found.words)
             warnings += [*found.warnings, *more]
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        return RecordingInputs(frames, values, read, words_from, full_duration(waveform), tuple(warnings))
+        return RecordingInputs(frames, values, found, full_duration(waveform), tuple(warnings))
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -284,6 +295,20 @@ class Recogniser:
         for outcome, records in results:
             worker_logs.replay(records)
             yield outcome
+
+
+def _words_of(found: FoundWords | None) -> dict[str, Any]:
+    """The fields of a `Prediction` that state which words were read."""
+    if found is None:
+        return {"words": (), "words_from": "none"}
+    return {
+        "words": found.words,
+        "words_from": found.words_from,
+        "speech_recogniser": found.recogniser,
+        "language": found.language,
+        "language_probability": found.language_probability,
+        "rejected_words": found.rejected,
+    }
 
 
 def _word_finder(asr: str, folder: Path, word_input: WordInput) -> WordFinder:

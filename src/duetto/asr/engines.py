@@ -41,7 +41,7 @@ from .segment import segment, without_spelling
 LONGEST_SECONDS = 30.0
 """A longer recording is split: the search for the best path takes more than linear time."""
 
-MIN_CONFIDENCE = 0.3
+MIN_CONFIDENCE = 0.45
 """Mean confidence from which on pocketsphinx' words are trusted (`recognition.doubt`); see docs/words.md for how it was
 chosen."""
 

@@ -1,0 +1,124 @@
+"""Emotion from the words alone, on MELD's own split: TF-IDF and sentence embeddings, each with logistic regression.
+
+    python benchmarks/lexical.py --data $DUETTO_DATA --sentences all-MiniLM-L6-v2 --write
+
+MELD (Poria et al. 2019): utterances of the series Friends with transcripts and emotions, no audio used here. Four
+classes: anger, joy, neutral, sadness. The regression is trained on the training part with balanced class weights; C is
+chosen on the development part by UA, the smaller of equals; the test part is scored once. Intervals resample whole
+dialogues. `--sentences` is a local folder of a sentence encoder (`duetto.embeddings.sentences`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from harness import parser, publish, table
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from duetto import metrics
+from duetto.data.text import normalise
+from duetto.embeddings.sentences import SentenceEncoder
+from duetto.evaluation import bootstrap
+from duetto.utils.progress import bar
+
+CLASSES = {"anger": "angry", "joy": "happy", "neutral": "neutral", "sadness": "sad"}
+PARTS = ("train", "dev", "test")
+CHOICES = tuple(float(c) for c in 10.0 ** np.arange(-2, 2.5, 0.5))
+"""Values of C, the inverse strength of the penalty."""
+
+
+class Part(NamedTuple):
+    """One part of MELD: texts, class of each (n,), and number of its dialogue (n,)."""
+
+    texts: list[str]
+    target: np.ndarray
+    dialogue: np.ndarray
+
+
+def read(folder: Path, part: str) -> Part:
+    """The utterances of a part that have one of the four classes."""
+    with (folder / f"{part}_sent_emo.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["Emotion"] in CLASSES]
+    target = np.array([list(CLASSES).index(row["Emotion"]) for row in rows])
+    _, dialogue = np.unique([row["Dialogue_ID"] for row in rows], return_inverse=True)
+    return Part([row["Utterance"] for row in rows], target, dialogue)
+
+
+def tfidf(parts: Sequence[Part]) -> list[Any]:
+    """TF-IDF of words and pairs of words, of each part; vocabulary and weights are those of the first part."""
+    vectoriser = TfidfVectorizer(analyzer=_grams, sublinear_tf=True, min_df=2)
+    return [vectoriser.fit_transform(parts[0].texts), *(vectoriser.transform(part.texts) for part in parts[1:])]
+
+
+def _grams(text: str) -> list[str]:
+    tokens = normalise(text)
+    return [*tokens, *(f"{a} {b}" for a, b in pairwise(tokens))]
+
+
+def sentences(parts: Sequence[Part], folder: Path) -> list[Any]:
+    """Sentence embeddings of each part, centred and scaled by the first part."""
+    encoder = SentenceEncoder(folder)
+    embedded = []
+    for name, part in zip(PARTS, parts, strict=True):
+        with bar(f"sentences, {name}") as progress:
+            embedded.append(encoder(part.texts, progress=progress))
+    mean, deviation = embedded[0].mean(0), embedded[0].std(0)
+    return [(x - mean) / deviation for x in embedded]
+
+
+def row(name: str, features: Sequence[Any], parts: Sequence[Part]) -> list[object]:
+    """A row of the table: C, UA on development and test with its interval, and the recall of each class."""
+    scored = []
+    for c in CHOICES:
+        model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000).fit(features[0], parts[0].target)
+        predicted = [model.predict(x) for x in features[1:]]
+        scored.append((metrics.unweighted_accuracy(parts[1].target, predicted[0], len(CLASSES)), -c, predicted[1]))
+    development, negative_c, predicted = max(scored, key=lambda one: one[:2])
+    test = parts[2]
+    counts, times = bootstrap.tally(test.target, predicted[None], test.dialogue, len(CLASSES))
+    resampled = bootstrap.draws(counts, times, bootstrap.RESAMPLES, 0)[:, 0]
+    low, high = bootstrap.interval(_ua(resampled))
+    ua = metrics.unweighted_accuracy(test.target, predicted, len(CLASSES))
+    recalls = metrics.recalls(test.target, predicted, len(CLASSES))
+    return [name, f"{-negative_c:g}", development, ua, f"{low:.3f}–{high:.3f}", *map(float, recalls)]
+
+
+def _ua(confusions: np.ndarray) -> np.ndarray:
+    """(resamples, classes, classes) counts → (resamples,): the mean recall."""
+    return (np.diagonal(confusions, axis1=1, axis2=2) / np.maximum(confusions.sum(-1), 1)).mean(-1)
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    made = parser(__doc__, data="with meld/, its three CSV files of sentences")
+    made.add_argument("--sentences", type=Path, help="folder of a sentence encoder, such as all-MiniLM-L6-v2")
+    options = made.parse_args()
+    if options.data is None:
+        made.error("--data is needed")
+    parts = [read(options.data / "meld", part) for part in PARTS]
+    words = tfidf(parts)
+    rows = [row("TF-IDF, 1–2-grams", words, parts)]
+    if options.sentences is not None:
+        embedded = sentences(parts, options.sentences)
+        rows.append(row("sentence embeddings", embedded, parts))
+        both = [hstack([a, csr_matrix(b / np.sqrt(b.shape[1]))]).tocsr() for a, b in zip(words, embedded, strict=True)]
+        rows.append(row("both", both, parts))
+    sizes = ", ".join(f"{name} {len(part.texts)}" for name, part in zip(PARTS, parts, strict=True))
+    header = ["features", "C", "UA, development", "UA, test", "95 % interval", *CLASSES.values()]
+    publish(
+        "Emotion from words: MELD",
+        [f"Utterances: {sizes}. Recalls of the classes on test.", table(header, rows)],
+        packages=("scikit-learn", "numpy"),
+        into=options.write,
+    )
+
+
+if __name__ == "__main__":
+    main()

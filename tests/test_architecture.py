@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,16 @@ ONE_OWNER = {
     "espeakng_loader": "synthetic/espeak",
     "jinja2": "report/rendering",
 }
-LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+"""Lines; those of a function without its docstring."""
+LONGER = {
+    "cli/align.align": "eleven options",
+    "cli/predict.predict": "nine options",
+    "training/speech2vec.train": "nine settings of one training",
+}
+"""Functions that may be longer, by half, and why."""
+MOST_ENTRIES = 26
+"""Entries of the package folder."""
 
 
 def part(path: Path) -> str:
@@ -90,7 +100,7 @@ def _eager(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def test_every_module_has_its_place_in_the_order() -> None:
-    assert {part(path) for path in FILES} - {"__init__", "__main__"} <= set(ORDER)
+    assert {part(path) for path in FILES} - {"__init__"} <= set(ORDER)
 
 
 def test_the_documentation_lists_the_modules_in_this_order() -> None:
@@ -100,7 +110,7 @@ def test_the_documentation_lists_the_modules_in_this_order() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_up_the_order(path: Path) -> None:
-    if part(path) in ("__init__", "__main__"):
+    if part(path) == "__init__":
         return
     place = ORDER.index(part(path))
     for name, line in imports(path, late=True):
@@ -132,14 +142,42 @@ def test_one_module_owns_each_io_library(path: Path) -> None:
         )
 
 
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function, less those of its docstring."""
+    documented = ast.get_docstring(function, clean=False) is not None
+    own, docstring = (node.end_lineno - node.lineno + 1 for node in (function, function.body[0]) if node.end_lineno)
+    return own - docstring * documented
+
+
+def test_the_package_folder_is_small() -> None:
+    assert len([entry for entry in ROOT.iterdir() if entry.name != "__pycache__"]) <= MOST_ENTRIES
+
+
+def test_no_import_cycle() -> None:
+    """Not even one that late imports or annotations hide."""
+    names = {".".join(("duetto", *path.relative_to(ROOT).with_suffix("").parts)): path for path in FILES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {name: imported_modules(path, names) - {name} for name, path in names.items()}
+    list(TopologicalSorter(graph).static_order())  # a CycleError names the modules
+
+
+def imported_modules(path: Path, names: dict[str, Path]) -> set[str]:
+    """The modules of the package that a file imports from."""
+    found = set()
+    for name, _ in imports(path, late=True):
+        found.add(name if name in names else name.rsplit(".", 1)[0])
+    return found & set(names)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_are_small_and_hold_no_forbidden_thing(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= LONGEST_FILE
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno is not None
-            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, f"{path}:{node.lineno} {node.name}"
+            name = f"{path.relative_to(ROOT).with_suffix('').as_posix()}.{node.name}"
+            most = LONGEST_FUNCTION * 3 // 2 if name in LONGER else LONGEST_FUNCTION
+            assert code_lines(node) <= most, f"{path}:{node.lineno} {node.name}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and part(path) != "cli":
             assert node.func.id not in ("print", "eval", "exec"), f"{path}:{node.lineno}"
         if isinstance(node, ast.ExceptHandler):
@@ -189,3 +227,15 @@ def test_core_loads_nothing_from_the_extras(statement: str) -> None:
     code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_two_ways_in_the_documentation_are_calls_of_the_code() -> None:
+    """Each line names a function or class, or an instance of a class that is called, and the file that defines it."""
+    text = (ROOT.parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^([\w.]+)\(.*\)\s+(\w+\S*\.py)\s", text, flags=re.M)
+    assert len(steps) == 20
+    for call, file in steps:
+        name = call.rsplit(".", 1)[-1]
+        names = {name, name.title().replace("_", "")}  # word_finder(…) calls a WordFinder
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        assert names & {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}, (call, file)

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +119,7 @@ def test_features_of_every_mode_and_of_none_such(tmp_path: Path) -> None:
         done = RUN.invoke(app, ["features", str(tmp_path / "a.wav"), "-o", str(tmp_path / mode), "--mode", mode])
         assert done.exit_code == 0 and "1 of 1 utterances" in done.stderr
     done = RUN.invoke(app, ["features", str(tmp_path / "a.wav"), "-o", str(tmp_path / "f"), "--mode", "mel"])
-    assert done.exit_code == 1 and "choose from corrected" in str(done.exception)
+    assert done.exit_code == 2 and "choose from corrected" in " ".join(done.output.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("by", ["transcript", "recognise", "segment"])
@@ -282,7 +281,6 @@ def test_what_cannot_be_meant_is_wrong_usage(runs: Path, manifest: Path, tmp_pat
     ("key", "value", "arguments", "message"),
     [
         ("label", "bored", [], "has label 'bored', which is none of angry"),
-        ("label", "sad", ["--accelerator", "zork"], "choose cpu, cuda"),
         ("text", None, [], "no training utterance has any; add transcripts"),
     ],
 )
@@ -310,8 +308,3 @@ def test_errors_of_the_file_system_are_sentences_too(manifest: Path, tmp_path: P
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
-
-
-def test_the_package_runs_as_a_module() -> None:
-    done = subprocess.run([sys.executable, "-m", "duetto", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"duetto {version('duetto')}\n"

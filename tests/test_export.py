@@ -46,7 +46,7 @@ def test_the_card_states_facts(runs: Path, tmp_path: Path) -> None:
     export(runs / "fusion-spoken", tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
     for fact in (
-        "fusion-spoken: Fusion, spoken-word embeddings", "voice and words", "angry, happy, neutral, sad",
+        "fusion-spoken: Fusion, spoken-word embeddings", "audio and words", "angry, happy, neutral, sad",
         "protocol session5, fold 0 (session 5), seed 0", "disjoint in speaker, session", "float32",
         f"{len(result.ids)} test", "The corpus is synthetic", "torch 2", "onnxruntime", "| spoken.onnx |",
     ):  # fmt: skip
@@ -59,13 +59,13 @@ def test_8_bit_weights_are_smaller_and_say_what_they_cost(runs: Path, utterance:
     done = RUN.invoke(app, ["export", str(runs / "acoustic"), "-o", str(tmp_path / "out"), "--int8",
                             "--verify", str(utterance.audio)])  # fmt: skip
     assert done.exit_code == 0, done.stderr
-    assert "8-bit weights: model.onnx" in done.stdout and "on the recordings a probability moves" in done.stdout
+    assert "8-bit weights: model.onnx" in done.stdout and "on the recordings a probability changes" in done.stdout
     assert "8-bit integers" in (tmp_path / "out/README.md").read_text()
     pair = [duetto.load(folder)(utterance.audio) for folder in (runs / "acoustic", tmp_path / "out")]
     one, other = (np.array(list(prediction.probabilities.values())) for prediction in pair)
     assert 0 < np.abs(one - other).max() < 0.05  # see test_verification
     again = export(runs / "acoustic", tmp_path / "again", int8=True).int8
-    assert again is not None and again.drawn and again.size[1] < again.size[0] and again.change < 0.05
+    assert again is not None and again.random and again.size[1] < again.size[0] and again.change < 0.05
 
 
 def test_fold_and_seed_are_chosen_or_refused(runs: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def damage(run: Path, how: str) -> None:
     [
         ("no run", "no run folder; make one with: duetto train"),
         ("unfinished", "its training is unfinished; run the same `duetto train` again"),
-        ("truncated", "no checkpoint of duetto, or damaged"),
+        ("truncated", "damaged, or no checkpoint of duetto"),
         ("no JSON", "model.json: not valid JSON"),
         ("temperature", "'temperature' must be a finite number from 0.01 to 1000, not 0"),
         ("other weights", "these weights are not of system 'acoustic'"),

@@ -153,7 +153,7 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
         with pytest.raises(ModelError, match=message):
             duetto.load(broken)
     for system in ("fusion-spoken", "acoustic"):
-        with pytest.raises(ConfigurationError, match="choose corpus, general"):
+        with pytest.raises(ConfigurationError, match="choose auto, corpus, general"):
             duetto.load(runs / system, asr="magic")
 
 

@@ -137,7 +137,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, how: str, number: signal.
         assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
         wait_until(lambda: not any(map(alive, workers)))
     printed = (tmp_path / "stderr").read_text()
-    assert ("stopped; run the same command again to go on" in printed) is (number != signal.SIGKILL)
+    assert ("stopped; run the same command again to resume" in printed) is (number != signal.SIGKILL)
     assert "Traceback" not in printed
 
 

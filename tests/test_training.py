@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from duetto.errors import ConfigurationError, DuettoError, ModelError
 from duetto.training import checkpoint
-from duetto.training.loop import CHOSEN, LAST, TrainingConfig, _writer, derive, fit
+from duetto.training.loop import CHOSEN, LAST, TrainingConfig, derive, fit
+from duetto.training.tensorboard import summary_writer
 
 CONFIG = TrainingConfig(epochs=4, learning_rate=0.05)
 
@@ -195,7 +196,7 @@ def test_checkpoint_round_trip_and_damage(tmp_path: Path) -> None:
     tensors, meta = checkpoint.load(path)
     assert tensors["a"].tolist() == [[0, 3], [1, 4], [2, 5]] and meta == {"k": [1, "ü"]}
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ModelError, match=r"x\.safetensors: .*no checkpoint of duetto, or damaged"):
+    with pytest.raises(ModelError, match=r"x\.safetensors: .*damaged, or no checkpoint of duetto"):
         checkpoint.load(path)
     with pytest.raises(ModelError, match="no such checkpoint"):
         checkpoint.load(tmp_path / "none")
@@ -254,4 +255,4 @@ def test_mixed_precision_trains_emotion_models(tmp_path: Path) -> None:
 
 def test_a_run_folder_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="TensorBoard writes only where names are UTF-8"):
-        _writer(tmp_path / os.fsdecode(b"caf\xe9"), 0).__enter__()
+        summary_writer(tmp_path / os.fsdecode(b"caf\xe9"), 0).__enter__()

@@ -16,7 +16,7 @@ from duetto.models.emotion import EmotionModel
 from duetto.models.onnx import int8
 from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
-from duetto.training.verification import answers_alone, drawn, lengths, spread, verify
+from duetto.training.verification import lengths, logits_one_by_one, random_inputs, spread, verify
 
 OPERATORS = {"Add", "Concat", "Gather", "Gemm", "Identity", "LSTM", "Max", "Relu", "Reshape", "Transpose", "Unsqueeze"}
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 1, "max_frames": 30, "max_words": 9}
@@ -50,7 +50,7 @@ def model_of(folder: Path) -> tuple[inference.Session, EmotionModel]:
 
 def test_the_drawn_inputs_have_every_length_in_every_company(trained: Path) -> None:
     session, _ = model_of(trained)
-    frames, words = drawn(session.preprocessor)
+    frames, words = random_inputs(session.preprocessor)
     for found, maximum in ((frames, 30), (words, 9)):
         assert found is None or {len(x) for x in found} == set(lengths(maximum))
     if frames is not None and words is not None:
@@ -60,13 +60,13 @@ def test_the_drawn_inputs_have_every_length_in_every_company(trained: Path) -> N
 
 def test_graph_and_model_agree_and_a_changed_weight_is_found_out(trained: Path) -> None:
     session, model = model_of(trained)
-    frames, words = drawn(session.preprocessor)
+    frames, words = random_inputs(session.preprocessor)
     count = len(frames if frames is not None else words or [])
     inputs = training.Inputs(frames, words, np.zeros(count, np.int64))
     expected = training.logits(model, session.preprocessor, inputs)
     assert verify(session, frames, words, expected) < 1e-6  # float32 over 30 steps of 8 units
     # Padding changes nothing, so alone is as in a batch.
-    np.testing.assert_allclose(answers_alone(session, frames, words), expected, atol=1e-6)
+    np.testing.assert_allclose(logits_one_by_one(session, frames, words), expected, atol=1e-6)
     name = next(name for name in model.state_dict() if name.endswith("lstm.bias"))
     model.state_dict()[name][1, :8] += 0.01  # the input gate of the backward direction
     with pytest.raises(ModelError, match=r"departs from the trained model by .* please report it"):
@@ -132,19 +132,19 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     """The integers are turned back in the graph: the answers are those of a float32 graph whose weights NumPy rounded,
     and so the same on every processor, in a batch or alone."""
     untrained(name, tmp_path)
-    frames, words = drawn(inference.Session(tmp_path).preprocessor)
+    frames, words = random_inputs(inference.Session(tmp_path).preprocessor)
     graph = tmp_path / inference.GRAPH
     kept = graph.read_bytes()
     graph.write_bytes(rounded(tmp_path))
-    expected = answers_alone(inference.Session(tmp_path), frames, words)
+    expected = logits_one_by_one(inference.Session(tmp_path), frames, words)
     graph.write_bytes(kept)
-    before = answers_alone(inference.Session(tmp_path), frames, words)
+    before = logits_one_by_one(inference.Session(tmp_path), frames, words)
     inference.quantise(tmp_path)
     assert '"weights": "int8"' in (tmp_path / inference.DESCRIPTION).read_text()
     session = inference.Session(tmp_path)
     scale = max(1.0, np.abs(expected).max())
     # Half a step rounded the other way, in the last digit of a division, would be 1 % of a weight.
-    np.testing.assert_allclose(answers_alone(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
+    np.testing.assert_allclose(logits_one_by_one(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
     np.testing.assert_allclose(session.logits_of(frames, words), expected, rtol=0, atol=1e-5 * scale)
     assert 0 < np.abs(expected - before).max() < 0.05 * scale
 
@@ -185,7 +185,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
 def test_every_system_has_inputs_to_be_asked_on_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
     """Untrained, whatever it hears and reads: the graph's layers are the model's."""
     preprocessor, model = untrained(name, tmp_path)
-    frames, read = drawn(preprocessor)
+    frames, read = random_inputs(preprocessor)
     count = len(frames if frames is not None else read or [])
     expected = training.logits(model, preprocessor, training.Inputs(frames, read, np.zeros(count, np.int64)))
     verify(inference.Session(tmp_path), frames, read, expected)

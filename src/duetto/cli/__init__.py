@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
 
 _TRAIN = "torch lightning sklearn scipy hmmlearn threadpoolctl gensim safetensors onnx tensorboard"
 _EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth", "faster_whisper": "whisper"}
-"""Optional package → the extra that brings it."""
+"""Optional package → the extra that installs it."""
 
 _MARKUP = "markdown"
 _ENDED = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -44,13 +44,13 @@ _STOPPED = (130, *(128 + number for number in _ENDED))
 
 
 class _Commands(TyperGroup):
-    """Imports a command when it is asked for: `predict` need not wait for what `train` needs."""
+    """Imports a command only when it is used: `predict` does not wait for the imports of `train`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        # A name that is none may be like any other: the error suggests one of `self.commands`.
+        # For an unknown name, the error suggests a similar one of `self.commands`.
         for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
                 self.commands[name] = _load(name)
@@ -58,7 +58,7 @@ class _Commands(TyperGroup):
 
 
 def _load(name: str) -> Any:
-    """The command of a name, ready to run."""
+    """Import the command of a name."""
     module, _, member = COMMANDS[name].partition(":")
     found = getattr(import_module(f".{module}", __name__), member)
     parent = typer.Typer(rich_markup_mode=_MARKUP)
@@ -82,16 +82,18 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         output.echo(f"duetto {duetto.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is done to standard error."),
-    _: bool = typer.Option(False, "--version", callback=_tell_version, is_eager=True, help="Say the version and exit."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log progress to standard error."),
+    _: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     level = logging.INFO if verbose else logging.WARNING
     output.log(level)
@@ -102,11 +104,14 @@ def _end(number: int, _: object) -> None:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done; 1 something was skipped, wrong, or an error; 2 wrong usage; 128 + the number
-    of the signal that stopped it (130 for Ctrl-C)."""
+    """Run the command line.
+
+    Exit status: 0 for success; 1 if something was skipped, is wrong, or failed; 2 for wrong usage, such as an invalid
+    value of an option; 128 + the number of the signal that ended it (130 for Ctrl-C).
+    """
     if threading.current_thread() is threading.main_thread():
         for number in _ENDED:
-            if signal.getsignal(number) == signal.SIG_DFL:  # else it is to be ignored (nohup)
+            if signal.getsignal(number) == signal.SIG_DFL:  # else it is ignored (nohup)
                 signal.signal(number, _end)
     streams.prepare()
     try:
@@ -115,7 +120,7 @@ def main() -> None:
         output.echo(f"error: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        # Training is imported only where it is asked for; this is where a core installation ends.
+        # Training is imported only by the commands that train; a core installation lacks its packages.
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRAS:
             raise
@@ -127,5 +132,5 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as status:
         if status.code in _STOPPED:
-            output.echo("stopped; run the same command again to go on", err=True)
+            output.echo("stopped; run the same command again to resume", err=True)
         raise

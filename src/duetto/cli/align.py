@@ -8,12 +8,21 @@ from typing import Annotated
 
 import typer
 
-from ..asr.annotate import MissingTranscript, find_words, language_model_of
-from ..asr.engines import RecogniserConfig, parse
+from ..asr.annotate import METHODS, MissingTranscript, find_words, language_model_of
+from ..asr.engines import ENGINES, RecogniserConfig, parse
 from ..data.manifest import read_manifest, write_manifest
 from ..data.utterance import languages
 from ..utils.progress import bar
+from .options import one_of
 from .output import echo
+
+Asr = Annotated[
+    str,
+    typer.Option(
+        callback=one_of((*ENGINES, "whisper=", "whisper:")),
+        help="Speech recogniser: pocketsphinx, whisper=FOLDER, or whisper:NAME (such as whisper:base).",
+    ),
+]
 
 
 def align(
@@ -21,17 +30,17 @@ def align(
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, with the words of every utterance.")],
     by: Annotated[
         str,
-        typer.Option(help="transcript (forced alignment), recognise (ignore the transcript), or segment."),
+        typer.Option(
+            callback=one_of(METHODS),
+            help="transcript (forced alignment), recognise (ignore the transcript), or segment.",
+        ),
     ] = "transcript",
     missing: Annotated[MissingTranscript, typer.Option(help="For utterances without a transcript.")] = "recognise",
     language: Annotated[
         Path | None,
         typer.Option(help="Manifest to build the language model from; give the training part only."),
     ] = None,
-    asr: Annotated[
-        str,
-        typer.Option(help="Speech recogniser: pocketsphinx, whisper=FOLDER, or whisper:NAME (such as whisper:base)."),
-    ] = "pocketsphinx",
+    asr: Asr = "pocketsphinx",
     anew: Annotated[
         bool,
         typer.Option("--anew", help="Align again where words have times already."),

@@ -12,13 +12,17 @@ from .. import splits
 from ..audit import Audit, Finding
 from ..data.manifest import read_manifest
 from ..utils.progress import bar
+from .options import one_of
 from .output import Console, json_line
 
 
 def audit(
     target: Annotated[Path, typer.Argument(help="A manifest (JSONL), or a run folder.")],
     protocol: Annotated[
-        str | None, typer.Option(help="How to split the manifest: " + ", ".join(splits.PROTOCOLS))
+        str | None,
+        typer.Option(
+            callback=one_of(splits.PROTOCOLS), help="How to split the manifest: " + ", ".join(splits.PROTOCOLS)
+        ),
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="Manifest that the run was trained on.")] = None,
     cache: Annotated[

@@ -12,14 +12,19 @@ from rich.table import Table
 
 from .. import corpora, synthetic
 from ..corpora import validate
+from ..data.labels import LABEL_SETS
 from ..data.manifest import write_manifest
 from ..errors import DuettoError
+from ..synthetic.plan import SMALLEST
 from ..utils.progress import bar
+from .options import one_of
 from .output import Console, echo, json_line
 
 app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
 
-Kind = Annotated[str, typer.Argument(help="Kind of corpus: " + ", ".join(corpora.CORPORA))]
+Kind = Annotated[
+    str, typer.Argument(callback=one_of(corpora.CORPORA), help="Kind of corpus: " + ", ".join(corpora.CORPORA))
+]
 
 
 @app.command()
@@ -71,7 +76,7 @@ def manifest(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a table.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
-    labels: Annotated[str, typer.Option(help="Label set.")] = "four",
+    labels: Annotated[str, typer.Option(callback=one_of(LABEL_SETS), help="Label set.")] = "four",
     all_utterances: Annotated[
         bool, typer.Option("--all", help="Keep utterances whose raw label has no class in the set.")
     ] = False,
@@ -97,9 +102,11 @@ def manifest(
 @app.command()
 def synthesise(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
-    size: Annotated[int, typer.Option(help="Utterances of the four classes.")] = 600,
-    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
-    leak: Annotated[float, typer.Option(help="0–1: how much scenario and wording reveal the emotion.")] = 0.0,
+    size: Annotated[int, typer.Option(min=SMALLEST, help="Utterances of the four classes.")] = 600,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same bytes.")] = 0,
+    leak: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="0–1: how much scenario and wording reveal the emotion.")
+    ] = 0.0,
     unseen_voices: Annotated[bool, typer.Option(help="Give session 5 voices that differ from all others.")] = False,
 ) -> None:
     """Write a SYNTHETIC corpus in the shape of IEMOCAP, whose best possible accuracies are known.

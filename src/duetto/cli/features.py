@@ -15,7 +15,8 @@ from ..errors import AudioError
 from ..features.registry import FEATURES, feature_spec
 from ..features.store import extract_corpus
 from ..utils.progress import bar
-from ..utils.reading import printable
+from ..utils.text import printable
+from .options import one_of
 from .output import echo
 from .predict import source_of
 
@@ -26,8 +27,10 @@ def features(
         typer.Argument(help="One manifest (.jsonl), or recordings; - is standard input.", readable=False),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Feature folder; features in it are not computed again.")],
-    mode: Annotated[str, typer.Option(help="What to compute: " + ", ".join(FEATURES))] = "corrected",
-    workers: Annotated[int, typer.Option(help="Processes; 0 for one per core.")] = 0,
+    mode: Annotated[
+        str, typer.Option(callback=one_of(FEATURES), help="What to compute: " + ", ".join(FEATURES))
+    ] = "corrected",
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one per core.")] = 0,
 ) -> None:
     """Compute the features of every utterance into a memory-mapped folder. Resumable.
 

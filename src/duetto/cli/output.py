@@ -1,4 +1,4 @@
-"""Where the command line prints: nothing from a model, a corpus or a file name controls the terminal.
+"""Printing on the command line: text from a model, a corpus or a file name cannot control the terminal.
 
 for a person   echo, Console, logging   in the terminal's encoding, control characters as `\\x1b`
 for a program  json_line                in UTF-8, whatever the terminal's encoding is
@@ -21,24 +21,45 @@ from ..utils.text import printable, to_json
 
 
 def log(level: int) -> None:
-    """Log to standard error from `level` on."""
+    """Log to standard error.
+
+    Args:
+        level: The lowest level that is logged.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
 
 
 def plain(text: str) -> str:
-    """Text as a person sees it: line ends and tabs stay, all other control characters are escaped."""
+    """Escape control characters other than line ends and tabs.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Text that is safe to print.
+    """
     return re.sub(r"[^\n\t]+", lambda part: printable(part[0]), text)
 
 
 def echo(text: str = "", *, err: bool = False, bold: bool = False) -> None:
-    """Print text on standard output, or standard error."""
+    """Print text.
+
+    Args:
+        text: Any text.
+        err: Print it on standard error.
+        bold: Print it in bold.
+    """
     typer.secho(plain(text), err=err, bold=bold or None)
 
 
 def json_line(value: Any) -> None:
-    """Print one JSON object as a line of UTF-8 on standard output."""
+    """Print one JSON object as a line of UTF-8 on standard output.
+
+    Args:
+        value: JSON values.
+    """
     line = to_json(value)
     if (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8":
         typer.echo(line)  # text, so that it is printed above a progress bar
@@ -47,14 +68,30 @@ def json_line(value: Any) -> None:
 
 
 class Console(rich.console.Console):
-    """A console that prints text as `plain` does; its own styles and cursor movements are kept."""
+    """A console that escapes text as `plain` does, and keeps its own styles and cursor movements."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Text of a string; escaped here, before it is measured, so that tables stay aligned."""
+        """Render a string, escaped before it is measured, so that tables stay aligned.
+
+        Args:
+            text: Any text.
+            options: See `rich.console.Console.render_str`.
+
+        Returns:
+            The text.
+        """
         return super().render_str(plain(text), **options)
 
     def render(self, renderable: Any, options: rich.console.ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Segments of what is printed."""
+        """Render an object.
+
+        Args:
+            renderable: See `rich.console.Console.render`.
+            options: See `rich.console.Console.render`.
+
+        Yields:
+            Segments, escaped.
+        """
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(plain(segment.text), segment.style)
 

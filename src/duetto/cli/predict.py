@@ -18,6 +18,7 @@ from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
+from .options import one_of
 from .output import echo, json_line
 
 Recordings = Annotated[
@@ -30,8 +31,9 @@ Recordings = Annotated[
 Asr = Annotated[
     str,
     typer.Option(
+        callback=one_of(("auto", "corpus", "general", "segments", "whisper", "whisper=", "whisper:")),
         help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
-        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it)."
+        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
     ),
 ]
 

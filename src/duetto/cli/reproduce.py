@@ -11,6 +11,7 @@ from .. import splits
 from ..corpora import CORPORA
 from ..embeddings import vectors as word_vectors
 from .live_table import LiveTable
+from .options import Accelerator, DeclareLeak, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ Protocols = Annotated[
 Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each system.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of each training, instead of 20: for a quick try.")]
 Epoch = Annotated[
-    str, typer.Option(help="Which epoch counts: development, last; best-on-test adds a LEAKING row to each system.")
+    str,
+    typer.Option(
+        callback=one_of(("development", "last", _LEAKING)),
+        help="Which epoch counts: development, last; best-on-test adds a LEAKING row to each system.",
+    ),
 ]
 Padding = Annotated[str | None, typer.Option(help="packed; pre or post as Keras without masking.")]
 Features = Annotated[
@@ -53,13 +58,7 @@ UserVectors = Annotated[
     list[str] | None,
     typer.Option(help="speech2vec=PATH, word2vec=PATH: a folder of 50.vec … 300.vec, or a file; may be repeated."),
 ]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse --vectors with duplicate or empty words, or invalid UTF-8.")
-]
-Workers = Annotated[int, typer.Option(min=1, help="Processes that train folds and seeds side by side.")]
-Accelerator = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
 Force = Annotated[bool, typer.Option("--force", help="Use the corpus even if it has errors.")]
-DeclareLeak = Annotated[bool, typer.Option("--declare-leak", help="As in `duetto train`.")]
 
 
 def reproduce(
@@ -76,7 +75,7 @@ def reproduce(
     settings: Settings = None,
     vectors: UserVectors = None,
     strict: Strict = False,
-    workers: Workers = 1,
+    workers: TrainWorkers = 1,
     accelerator: Accelerator = "cpu",
     force: Force = False,
     declare_leak: DeclareLeak = False,
@@ -118,15 +117,18 @@ def reproduce(
 
 def _run(corpus: str, out: Path, options: Options, strict: bool) -> None:
     """Show a live table while systems are trained, then print the tables."""
-    from ..recipes.reproduce import run, select
+    from ..recipes.reproduce import check_settings, run, select
 
     kind, colon, path = corpus.partition(":")
     if not colon or kind not in CORPORA:
         raise typer.BadParameter(f"--corpus {corpus!r}: give KIND:PATH, where KIND is one of {', '.join(CORPORA)}")
+    with usage_errors():
+        names = select(options.systems)
+        check_settings(names, options)
     for given in options.vectors.values() if strict else ():
         for file in sorted(given.glob("*.vec")) if given.is_dir() else [given]:
             word_vectors.load(file, strict=True)
-    with LiveTable(("corpus", *select(options.systems))) as live_table:
+    with LiveTable(("corpus", *names)) as live_table:
         finished = run(kind, Path(path), out, options, watch=live_table)
     echo(finished.text)
     for file in finished.files:

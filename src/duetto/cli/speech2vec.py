@@ -21,6 +21,7 @@ from ..report.rendering import require_html
 from ..utils import files
 from ..utils.progress import Progress, steps
 from ..utils.text import name_of
+from .options import Accelerator, Devices, usage_errors
 from .output import Console, echo, json_line
 
 app = typer.Typer(
@@ -66,8 +67,8 @@ def train(
     teacher_forcing: TeacherForcing = False,
     development_share: DevelopmentShare = 0.05,
     seed: Seed = 0,
-    accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "cpu",
-    devices: Annotated[int, typer.Option(min=1, help="Processes, each with a device of its own.")] = 1,
+    accelerator: Accelerator = "cpu",
+    devices: Devices = 1,
     cache: Cache = None,
     workers: Workers = 0,
 ) -> None:
@@ -83,8 +84,9 @@ def train(
     from ..training import speech2vec
     from ..training.loop import TrainingConfig
 
-    config = Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing)
-    training = TrainingConfig(epochs, learning_rate, optimiser, seed=seed, accelerator=accelerator, devices=devices)
+    with usage_errors():
+        config = Speech2VecConfig(dim=dim, decoder=dim, objective=objective, teacher_forcing=teacher_forcing)
+        training = TrainingConfig(epochs, learning_rate, optimiser, seed=seed, accelerator=accelerator, devices=devices)
     options = {"config": config, "training": training, "window": window, "batch_size": batch_size}
     utterances = _read_timed(manifest)
     with steps() as step:

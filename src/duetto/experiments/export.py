@@ -1,10 +1,10 @@
-"""A trained system in a folder of its own: all that prediction needs, held against the model it came from.
+"""Export a trained system into a folder of its own, verified against the PyTorch model.
 
-    RUN/foldK-seedS ─ weights, what training fixed ─▶ model.onnx, model.json, language.json, spoken.* ─▶ DIR
-                            the PyTorch model ─ logits ─▶ verify ◀─ logits ─ the graph        README.md ─▶ DIR
+    RUN/foldK-seedS ─ weights, preprocessor ─▶ model.onnx, model.json, language.json, spoken.*, README.md ─▶ DIR
+                        PyTorch model ─ logits ─▶ verify ◀─ logits ─ graph
 
-The graph has to say what the model says, to rounding, on inputs drawn like the system's own, of every length from
-none to the longest, and on any recordings that are given. Then only does the folder appear.
+The graph must agree with the model up to rounding, on random inputs of every length from 0 to the longest, and on the
+recordings that are given. Only then is the folder moved into place.
 """
 
 from __future__ import annotations
@@ -25,36 +25,47 @@ from ..inference.recogniser import Recogniser
 from ..models.emotion import EmotionModel
 from ..training import Inputs, checkpoint
 from ..training.loop import CHOSEN
-from ..training.verification import TOLERANCE, answers_alone, drawn, verify
+from ..training.verification import TOLERANCE, logits_one_by_one, random_inputs, verify
 from ..utils import files
 
 README = "README.md"
 _COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
-"""What an export takes from a run as it is, where the run has it; all else in it is made anew."""
+"""Files of a run that are copied, where it has them; all others are made again."""
 
 _PASSES = 3
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """What 8-bit weights save and cost, beside float32, on the inputs of the verification.
+    """8-bit weights compared with float32, on the inputs of the verification.
 
-    size: bytes of model.onnx, before and after. seconds: mean of one answer, before and after.
-    change: largest change of a probability. relabelled: share of the inputs that get another label.
-    drawn: whether these inputs were drawn; else they are the recordings that were given.
+    Attributes:
+        size: Bytes of model.onnx, before and after.
+        seconds: Mean time of one prediction of the network, before and after.
+        change: Largest change of a probability.
+        relabelled: Share of the inputs whose label changes.
+        random: Whether these inputs are random; else they are the recordings that were given.
     """
 
     size: tuple[int, int]
     seconds: tuple[float, float]
     change: float
     relabelled: float
-    drawn: bool
+    random: bool
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported system. difference: the largest one of a logit between the float32 graph and the PyTorch model,
-    on `inputs` drawn inputs and `recordings`. int8: None where the weights are float32."""
+    """An exported system.
+
+    Attributes:
+        folder: Of the export.
+        part: Folder of the fold and seed that it comes from.
+        inputs: Number of random inputs of the verification.
+        recordings: Number of recordings of the verification.
+        difference: Largest difference of a logit between the float32 graph and the PyTorch model.
+        int8: Comparison of 8-bit weights with float32; None where the weights are float32.
+    """
 
     folder: Path
     part: Path
@@ -73,26 +84,37 @@ def export(
     int8: bool = False,
     recordings: Sequence[Path] = (),
 ) -> Exported:
-    """Write one trained system of a run folder, verified, into a new folder.
+    """Export one trained system of a run folder.
 
-    fold: its number, seed: one of the run's; the first by default. recordings: audio files to verify on, too.
-    Errors: a ModelError for a folder that is no run, for a baseline, a training that is unfinished or damaged, and a
-    graph that departs from the model; a ConfigurationError for a fold or seed that the run has not, and for a
-    `folder` that holds something.
+    Args:
+        run: The run folder.
+        folder: To write; must be empty or missing.
+        fold: Its number, from 0; the first by default.
+        seed: One of the run's; the first by default.
+        int8: Store 8-bit weights.
+        recordings: Audio files to verify on, too.
+
+    Returns:
+        What was exported, and how well it agrees with the model.
+
+    Raises:
+        ModelError: `run` is no run folder or that of a baseline, its training is unfinished or damaged, or the graph
+            departs from the model.
+        ConfigurationError: The run has no such fold or seed, or the folder is not empty.
     """
     runs.experiment_of(run)
     folder = folder.absolute()
     described = runs.read(run)
     part = run / runs.member(*_chosen(described, run, fold, seed))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigurationError(f"{folder} is there and not empty; choose another folder, or delete it")
+        raise ConfigurationError(f"{folder} is not empty; choose another folder, or delete it")
     if not (part / CHOSEN).is_file() or not (part / inference.DESCRIPTION).is_file():
-        raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to go on")
+        raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to resume it")
     with files.new_folder(folder) as temporary:
         model = _write(part, temporary)
-        checked = _verified(model, temporary, recordings)
-        quantised = _quantised(temporary, checked) if int8 else None
-        exported = Exported(folder, part, len(checked.drawn.target), len(recordings), checked.difference, quantised)
+        verified = _verify(model, temporary, recordings)
+        quantised = _quantise(temporary, verified) if int8 else None
+        exported = Exported(folder, part, len(verified.random.target), len(recordings), verified.difference, quantised)
         files.write_text(temporary / README, _card(run, described, exported, temporary))
     return exported
 
@@ -110,15 +132,13 @@ def _chosen(described: Mapping[str, Any], run: Path, fold: int | None, seed: int
 
 
 def _write(part: Path, folder: Path) -> EmotionModel:
-    """The graph made anew from the trained weights, and all else that prediction reads; returns the model."""
+    """Write everything that prediction reads: the graph of the trained weights, and copies; return the model."""
     preprocessor, temperature = inference.settings(part)
     weights, _ = checkpoint.load(part / CHOSEN)
     model = training.restore(preprocessor, weights)
     for path in (part / name for name in _COPIED):
         if path.is_symlink():
-            raise ModelError(
-                f"{path}: is a link, and an export holds a run's own files alone; put the file in its place"
-            )
+            raise ModelError(f"{path}: is a link, and an export holds files of the run only; replace it by the file")
         if path.is_file():
             files.copy(path, folder / path.name)
     inference.export({name: tensor.numpy() for name, tensor in weights.items()}, preprocessor, temperature, folder)
@@ -126,64 +146,64 @@ def _write(part: Path, folder: Path) -> EmotionModel:
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """Inputs that a float32 graph was verified on, and the largest difference of a logit."""
+class _Verified:
+    """Inputs on which a float32 graph was verified, and the largest difference of a logit."""
 
-    drawn: Inputs
-    heard: Inputs | None
+    random: Inputs
+    recorded: Inputs | None
     difference: float
 
 
-def _verified(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> _Checked:
-    session, recogniser = Session(folder), Recogniser(folder)  # which opens all that an answer needs
-    heard = _heard(recogniser, recordings) if recordings else None
-    checked = _unlabelled(*drawn(session.preprocessor))
+def _verify(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> _Verified:
+    session, recogniser = Session(folder), Recogniser(folder)  # opens everything that a prediction needs
+    recorded = _recorded_inputs(recogniser, recordings) if recordings else None
+    drawn = _unlabelled(*random_inputs(session.preprocessor))
     differences = [
         verify(session, inputs.frames, inputs.words, training.logits(model, session.preprocessor, inputs))
-        for inputs in (checked, heard)
+        for inputs in (drawn, recorded)
         if inputs is not None
     ]
-    return _Checked(checked, heard, max(differences))
+    return _Verified(drawn, recorded, max(differences))
 
 
-def _heard(recogniser: Recogniser, recordings: Sequence[Path]) -> Inputs:
-    """What the system hears in recordings, words included."""
-    found = [recogniser.prepare_inputs(recording) for recording in recordings]
-    frames = [inputs.frames for inputs in found if inputs.frames is not None]
-    words = [inputs.word_values for inputs in found if inputs.word_values is not None]
+def _recorded_inputs(recogniser: Recogniser, recordings: Sequence[Path]) -> Inputs:
+    """What the system reads of recordings, their words recognised."""
+    prepared = [recogniser.prepare_inputs(recording) for recording in recordings]
+    frames = [inputs.frames for inputs in prepared if inputs.frames is not None]
+    words = [inputs.word_values for inputs in prepared if inputs.word_values is not None]
     return _unlabelled(frames or None, words or None)
 
 
 def _unlabelled(frames: list[np.ndarray] | None, words: list[np.ndarray] | None) -> Inputs:
-    """Inputs whose labels nobody asks for."""
+    """Inputs whose targets are not used."""
     return Inputs(frames, words, np.zeros(len(frames if frames is not None else words or []), np.int64))
 
 
-def _quantised(folder: Path, checked: _Checked) -> Quantised:
-    """Turn the weights into integers, and see what became of the answers."""
-    inputs = checked.heard or checked.drawn
+def _quantise(folder: Path, verified: _Verified) -> Quantised:
+    """Turn the weights into integers, and compare the predictions."""
+    inputs = verified.recorded or verified.random
     before, size, seconds = _timed(folder, inputs)
     inference.quantise(folder)
-    after, smaller, quicker = _timed(folder, inputs)
+    after, smaller, faster = _timed(folder, inputs)
     temperature = Session(folder).temperature
     change = np.abs(metrics.softmax(after / temperature) - metrics.softmax(before / temperature)).max()
     relabelled = float((metrics.predicted_classes(after) != metrics.predicted_classes(before)).mean())
-    return Quantised((size, smaller), (seconds, quicker), float(change), relabelled, checked.heard is None)
+    return Quantised((size, smaller), (seconds, faster), float(change), relabelled, verified.recorded is None)
 
 
 def _timed(folder: Path, inputs: Inputs) -> tuple[np.ndarray, int, float]:
-    """Logits one at a time, bytes of the graph, and seconds for one answer (the best of three passes)."""
+    """Logits computed one by one, bytes of the graph, and seconds for one prediction (the best of three passes)."""
     session = Session(folder)
-    logits, fastest = answers_alone(session, inputs.frames, inputs.words), float("inf")
+    logits, fastest = logits_one_by_one(session, inputs.frames, inputs.words), float("inf")
     for _ in range(_PASSES):
         began = time.perf_counter()
-        answers_alone(session, inputs.frames, inputs.words)
+        logits_one_by_one(session, inputs.frames, inputs.words)
         fastest = min(fastest, time.perf_counter() - began)
     return logits, (folder / GRAPH).stat().st_size, fastest / len(logits)
 
 
 def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: Path) -> str:
-    """The README of an exported folder: what is known of the system, and nothing else."""
+    """The README of an exported folder."""
     preprocessor, temperature = inference.settings(folder)
     e = preprocessor.experiment
     fold, seed = exported.part.name.removeprefix("fold").split("-seed")
@@ -191,7 +211,7 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
     counts = ", ".join(f"{len(trained[part])} {part}" for part in ("train", "development", "test"))
     facts = {
         "system": f"{e.name}: {e.title}",
-        "reads": " and ".join(what for what, used in (("voice", e.uses_audio), ("words", e.uses_words)) if used),
+        "reads": " and ".join(what for what, used in (("audio", e.uses_audio), ("words", e.uses_words)) if used),
         "answers": ", ".join(preprocessor.classes),
         "trained on": f"protocol {described['protocol']}, fold {fold} ({trained['name']}), seed {seed}: {counts} "
         f"utterances; disjoint in {', '.join(trained['disjoint_in']) or 'NOTHING'}",
@@ -213,31 +233,45 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
 
 
 def _scores(run: Path, described: Mapping[str, Any]) -> str:
-    """The table of the whole run: all folds and seeds, this one among them."""
+    """The table of the whole run: all folds and seeds."""
     if not (run / runs.RESULT).is_file():
-        return "The run is not finished: there are none.\n"
+        return "The run is not finished; there are no scores.\n"
     corpus = {"synthetic": described["synthetic"]}
     protocol = {"protocol": described["protocol"], "folds": len(described["folds"]), "seeds": described["seeds"]}
     return report.markdown([runs.result_of(run)], protocol=protocol, corpus=corpus)
 
 
 def verification_line(exported: Exported) -> str:
-    """How the graph was held against the model, in a sentence."""
+    """Describe the verification in a sentence.
+
+    Args:
+        exported: The export.
+
+    Returns:
+        The sentence.
+    """
     n = exported.recordings
-    heard = f" and {n} recording{'s' * (n > 1)}" if n else ""
+    recordings = f" and {n} recording{'s' * (n > 1)}" if n else ""
     return (
-        f"on {exported.inputs} drawn inputs of every length{heard}: logits of the float32 graph differ from those of "
-        f"the PyTorch model by at most {exported.difference:.1e} (allowed: {TOLERANCE:g} of the largest)"
+        f"on {exported.inputs} random inputs of every length{recordings}: logits of the float32 graph differ from "
+        f"those of the PyTorch model by at most {exported.difference:.1e} (allowed: {TOLERANCE:g} of the largest)"
     )
 
 
 def quantisation_line(int8: Quantised) -> str:
-    """What 8-bit weights save and cost, in a sentence."""
+    """Describe the comparison of 8-bit weights with float32 in a sentence.
+
+    Args:
+        int8: The comparison.
+
+    Returns:
+        The sentence.
+    """
     size, seconds = (
         [f"{value:.3g}" for value in pair] for pair in (np.array(int8.size) / 1e6, 1e3 * np.array(int8.seconds))
     )
     return (
-        f"model.onnx {size[0]} → {size[1]} MB; the network {seconds[0]} → {seconds[1]} ms an answer; on the "
-        f"{'drawn inputs' if int8.drawn else 'recordings'} a probability moves by at most {int8.change:.4f}, and "
+        f"model.onnx {size[0]} → {size[1]} MB; the network {seconds[0]} → {seconds[1]} ms a prediction; on the "
+        f"{'random inputs' if int8.random else 'recordings'} a probability changes by at most {int8.change:.4f}, and "
         f"{int8.relabelled:.1%} get another label"
     )

@@ -26,8 +26,12 @@ StepProgress = Callable[[str], "Progress | None"]
 """Begins a step of long work: called with its description, it returns the progress callback of that step, if any."""
 
 
-def silent(_: str) -> None:
-    """Ignore a step or a notice."""
+def silent(text: str) -> None:
+    """Ignore a step or a notice.
+
+    Args:
+        text: Its description.
+    """
 
 
 @dataclass(frozen=True)

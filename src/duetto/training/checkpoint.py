@@ -1,7 +1,7 @@
-"""Checkpoints: tensors and their JSON in one safetensors file, replaced atomically. Never pickle.
+"""Checkpoints: tensors and JSON metadata in one safetensors file, replaced atomically. Never pickle.
 
-The JSON travels in the file's own header, so that weights and what is said of them can't come apart,
-however a process is killed.
+The metadata is in the file's own header, so that weights and metadata always belong together, however a process is
+killed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,37 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _KEY = "duetto"
-_DAMAGED = "it is no checkpoint of duetto, or damaged: delete it and train again"
+_DAMAGED = "it is damaged, or no checkpoint of duetto: delete it and train again"
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write tensors and JSON-able `meta` to `path`; a kill leaves the old file or the new one, whole."""
+    """Write a checkpoint; a kill leaves the old file or the new one, whole.
+
+    Args:
+        path: The file.
+        tensors: By name.
+        meta: JSON values.
+    """
     import safetensors.torch
 
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    # Not save_file: that writes into a file of its own, which only the owner may read, and leaves it after a kill.
+    # Not save_file: its temporary file is readable by the owner only, and is left behind after a kill.
     content = safetensors.torch.save(contiguous, metadata={_KEY: json.dumps(meta, sort_keys=True)})
     files.write_bytes(path, content)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], Record]:
-    """Tensors and meta of a checkpoint; a damaged or foreign file is a `ModelError`."""
+    """Read a checkpoint.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Tensors and metadata.
+
+    Raises:
+        ModelError: The file is missing, damaged, or no checkpoint of duetto.
+    """
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint")
     found, metadata = _read(path, _DAMAGED)
@@ -44,7 +60,17 @@ def load(path: Path) -> tuple[dict[str, Tensor], Record]:
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file that anybody wrote; `ModelError` where it is none."""
+    """Read the tensors of any safetensors file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Tensors by name.
+
+    Raises:
+        ModelError: The file is missing or in another format.
+    """
     return _read(
         path,
         "weights in another format must be converted: safetensors.torch.save_file(model.state_dict(), FILE)",
@@ -52,12 +78,12 @@ def tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file; a ModelError, which ends in the advice, where it is none."""
+    """Tensors and metadata of a safetensors file; else a ModelError that ends with the advice."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise MissingExtraError("Reading a checkpoint", "train") from error
-    open_regular(path, error=ModelError).close()  # the library can't tell what is missing or forbidden from damage
+    open_regular(path, error=ModelError).close()  # the library reports a missing or unreadable file as damage
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -67,22 +93,53 @@ def _read(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under `prefix.name`."""
+    """Prefix names.
+
+    Args:
+        prefix: Without a dot.
+        tensors: By name.
+
+    Returns:
+        The tensors by `prefix.name`.
+    """
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors stored under `prefix.`, without it."""
+    """Select tensors by prefix; undoes `prefixed`.
+
+    Args:
+        prefix: Without a dot.
+        tensors: By name.
+
+    Returns:
+        The tensors whose names begin with `prefix.`, by the rest of their names.
+    """
     return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + ".")}
 
 
 def flatten_optimiser(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of an optimiser's `state_dict()["state"]`, under `parameter.key`."""
+    """Flatten the state of an optimiser.
+
+    Args:
+        state: Its `state_dict()`.
+
+    Returns:
+        The tensors of its slots, by `parameter.key`.
+    """
     return {f"{index}.{key}": value for index, slots in state["state"].items() for key, value in slots.items()}
 
 
 def restore_optimiser(state: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """`state` (a fresh optimiser's state dict) with its slots filled from `flatten_optimiser`'s tensors."""
+    """Restore the state of an optimiser; undoes `flatten_optimiser`.
+
+    Args:
+        state: `state_dict()` of a fresh optimiser.
+        tensors: From `flatten_optimiser`.
+
+    Returns:
+        The state dict with its slots filled.
+    """
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)

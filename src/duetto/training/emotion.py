@@ -47,7 +47,7 @@ _EVALUATION_BATCH = 64
 
 @dataclass(frozen=True)
 class TrainedOutputs:
-    """What a trained system answers.
+    """Logits of a trained system.
 
     Attributes:
         test_logits: (test utterances, classes) float32.
@@ -194,7 +194,18 @@ def _table(preprocessor: Preprocessor, inputs: FoldInputs, seed: int, vectoriser
 
 
 def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> EmotionModel:
-    """The trained model of a state dict, in evaluation mode; a ModelError where the weights are of another shape."""
+    """Load a trained model.
+
+    Args:
+        preprocessor: Of the system.
+        weights: Its state dict.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        ModelError: The weights have the shapes of another system.
+    """
     model = _model(preprocessor, weights.get("words.embedding.weight"))
     try:
         model.load_state_dict(weights)
@@ -204,7 +215,7 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
-    """An untrained model of a system; table (n, dim) initialises its word embeddings, where it looks words up."""
+    """An untrained model; `table` (n, dim) initialises its word embeddings, where words are looked up."""
     word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
     return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
@@ -234,11 +245,17 @@ def _export(
 
 
 class EmotionTask:
-    """Cross-entropy on training inputs, UA on development inputs (see `training.Task`).
+    """Cross-entropy on training inputs, UA on development inputs (a `loop.Task`).
 
-    taught: a teacher's logits (n, classes) of the training inputs, for a distilled system. copies: the training
-    inputs again, recorded elsewhere; every epoch hears one variant of each utterance. scored: what UA is taken on
-    in place of the development inputs; all that is fitted on data never heard is fitted on those still.
+    Args:
+        preprocessor: Of the system.
+        train: Training inputs.
+        development: Development inputs.
+        seed: Of the order of batches, and of the draw of copies.
+        teacher_logits: (n, classes) logits of a teacher for the training inputs, for a distilled system.
+        copies: Augmented copies of the training inputs; every epoch uses one variant of each utterance.
+        scored: Inputs on which UA is measured instead of the development inputs. What is fitted on held-out data
+            (`fit_trust`) is still fitted on development inputs.
     """
 
     def __init__(
@@ -247,7 +264,7 @@ class EmotionTask:
         train: Inputs,
         development: Inputs,
         seed: int,
-        taught: np.ndarray | None = None,
+        teacher_logits: np.ndarray | None = None,
         copies: Sequence[Inputs] = (),
         scored: Inputs | None = None,
     ) -> None:
@@ -256,7 +273,7 @@ class EmotionTask:
         self.scored = self.development if scored is None else Batches(preprocessor, scored)
         self.original, self.copies = train, copies
         self.seed = seed
-        self.taught = None if taught is None else torch.from_numpy(taught)
+        self.teacher_logits = None if teacher_logits is None else torch.from_numpy(teacher_logits)
         self.class_weights = None
         if preprocessor.experiment.class_weights:
             counts = np.bincount(train.target, minlength=len(preprocessor.classes))
@@ -264,7 +281,14 @@ class EmotionTask:
             self.class_weights = torch.tensor(weights, dtype=torch.float32)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Indices of each batch, bucketed by length."""
+        """Draw the batches of an epoch, bucketed by length.
+
+        Args:
+            epoch: From 0.
+
+        Returns:
+            Indices of each batch.
+        """
         rng = np.random.default_rng(derive(self.seed, "batches", epoch))
         if self.copies:
             variant = np.random.default_rng(derive(self.seed, "copies", epoch))
@@ -272,39 +296,54 @@ class EmotionTask:
         return buckets(self.train.inputs.lengths, self.preprocessor.experiment.batch_size, rng)
 
     def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
-        """Mean cross-entropy of one batch, and the further losses that the experiment weighs in; with a teacher,
-        `models.distillation.loss`."""
+        """Compute the loss of one batch.
+
+        Args:
+            model: An `EmotionModel`.
+            batch: Indices of the utterances.
+
+        Returns:
+            Mean cross-entropy and the weighted auxiliary losses of the experiment; with a teacher,
+            `models.distillation.loss` of these.
+        """
         device = next(model.parameters()).device
         inputs = self.train(batch, device)
         assert inputs.target is not None
         experiment = self.preprocessor.experiment
-        answer = model(inputs, detailed=True)
-        loss = self._cross_entropy(answer.logits, inputs.target)
-        if answer.encoder_logits:
-            own = [self._cross_entropy(logits, inputs.target) for logits in answer.encoder_logits]
+        output = model(inputs, detailed=True)
+        loss = self._cross_entropy(output.logits, inputs.target)
+        if output.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in output.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
-            loss = loss + experiment.verification * verification_loss(answer.encoded, inputs.target)
-        if self.taught is None:
+            loss = loss + experiment.verification * verification_loss(output.encoded, inputs.target)
+        if self.teacher_logits is None:
             return loss
-        taught = self.taught[torch.from_numpy(batch)].to(device)
-        return distillation.loss(loss, answer.logits, taught, experiment.distil_temperature, experiment.distil_weight)
+        teacher = self.teacher_logits[torch.from_numpy(batch)].to(device)
+        return distillation.loss(loss, output.logits, teacher, experiment.distil_temperature, experiment.distil_weight)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
         return nn.functional.cross_entropy(logits, target, weight=weights)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
-        """UA (the score, as a share), WA and cross-entropy of the development data, after `trust`."""
-        trust(model, self.preprocessor, self.development)
-        answers = logits(model, self.preprocessor, self.scored)
-        predicted, target = metrics.predicted_classes(answers), self.scored.inputs.target
+        """Score the model on development data, after fitting the trust of a fusion by confidence.
+
+        Args:
+            model: An `EmotionModel`.
+
+        Returns:
+            UA (the score, from 0 to 1), WA and cross-entropy.
+        """
+        fit_model_trust(model, self.preprocessor, self.development)
+        scores = logits(model, self.preprocessor, self.scored)
+        predicted, target = metrics.predicted_classes(scores), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         return {
             "score": ua,
             "development_ua": ua,
             "development_wa": metrics.weighted_accuracy(target, predicted, len(self.preprocessor.classes)),
-            "development_loss": metrics.negative_log_likelihood(metrics.softmax(answers), target),
+            "development_loss": metrics.negative_log_likelihood(metrics.softmax(scores), target),
         }
 
 
@@ -312,25 +351,38 @@ class EmotionTask:
 def logits(
     model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | Batches, encoder: int | None = None
 ) -> np.ndarray:
-    """Logits (n, classes) float32 of all utterances, in their order; the model is left in evaluation mode.
+    """Score utterances with a PyTorch model, which is left in evaluation mode.
 
-    encoder: instead, what this encoder adds to them if it is trusted, in a fusion by confidence.
+    Args:
+        model: An `EmotionModel`.
+        preprocessor: Of the system.
+        utterances: Prepared.
+        encoder: In a fusion by confidence, return the weighted contribution of this encoder instead.
+
+    Returns:
+        Logits (n, classes) float32, in the order of the utterances.
     """
     model.eval()
     device = next(model.parameters()).device
     batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
     inputs = batches.inputs
     order = np.argsort(inputs.lengths, kind="stable")
-    answers = np.zeros((len(inputs.target), len(preprocessor.classes)), np.float32)
+    result = np.zeros((len(inputs.target), len(preprocessor.classes)), np.float32)
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
-        answer = model(batches(index, device), detailed=True)
-        answers[index] = (answer.logits if encoder is None else answer.weighted[encoder]).float().cpu().numpy()
-    return answers
+        output = model(batches(index, device), detailed=True)
+        result[index] = (output.logits if encoder is None else output.weighted[encoder]).float().cpu().numpy()
+    return result
 
 
-def trust(model: nn.Module, preprocessor: Preprocessor, development: Batches) -> None:
-    """Fit on development data how far each encoder is to be believed, where the fusion asks for it."""
+def fit_model_trust(model: nn.Module, preprocessor: Preprocessor, development: Batches) -> None:
+    """Fit how far a fusion by confidence trusts each encoder; other models are left as they are.
+
+    Args:
+        model: An `EmotionModel`.
+        preprocessor: Of the system.
+        development: What to fit on.
+    """
     if isinstance(model, EmotionModel) and model.confidence is not None:
         first, second = (logits(model, preprocessor, development, encoder) for encoder in range(2))
         model.confidence.trust.copy_(torch.tensor(fit_trust(first, second, development.inputs.target)))

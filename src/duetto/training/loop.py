@@ -1,10 +1,10 @@
-"""The only training loop: emotion models and Speech2Vec both go through `fit`.
+"""The training loop of emotion models and of Speech2Vec.
 
     Task (batches, loss, development score) + TrainingConfig ─ fit ─▶ folder/model.safetensors, History
 
-It runs on Lightning Fabric, hence on CPU, CUDA and several processes alike. After every epoch one
-atomic checkpoint holds weights, best weights, optimiser and history. Whatever is random in an epoch is
-derived from (seed, epoch), so a run that was killed goes on to exactly the result it would have had on a CPU.
+It uses Lightning Fabric, and so runs on CPU, CUDA and several processes alike. After every epoch, weights, best
+weights, optimiser and history are saved in one checkpoint. Everything random in an epoch is derived from (seed, epoch),
+so on a CPU a training that was killed resumes to exactly the same result.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,31 +22,56 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..config.accelerators import ACCELERATORS
 from ..errors import ConfigurationError, DuettoError, ModelError
 from ..metrics import best_index
 from ..utils import parallel
 from ..utils.progress import Progress
 from ..utils.reading import Record, finite
 from . import checkpoint
+from .tensorboard import summary_writer
 
 log = logging.getLogger(__name__)
 
 LAST, CHOSEN = "last.safetensors", "model.safetensors"
+"""Checkpoints of the last epoch, and of the chosen weights of a finished training."""
 
 
 class Task(Protocol):
-    """What `fit` trains: data and loss of one problem."""
+    """Data and loss of what `fit` trains."""
 
     def batches(self, epoch: int) -> Sequence[Any]:
-        """The training batches of an epoch, derived from the task's own seed and `epoch` alone."""
+        """Make the training batches of an epoch.
+
+        Args:
+            epoch: From 0.
+
+        Returns:
+            The batches; they depend on the task's own seed and `epoch` alone.
+        """
         ...
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Mean loss of one batch, a scalar; `batch` may need to be moved to the model's device."""
+        """Compute the loss of one batch.
+
+        Args:
+            model: What is trained.
+            batch: One of `batches`, not necessarily on the model's device.
+
+        Returns:
+            Its mean loss, a scalar.
+        """
         ...
 
     def develop(self, model: nn.Module) -> dict[str, float]:
-        """Figures on development data; `score` must be among them, higher is better."""
+        """Score the model on development data.
+
+        Args:
+            model: In evaluation mode.
+
+        Returns:
+            Figures by name; `score` must be among them, higher is better.
+        """
         ...
 
 
@@ -56,12 +80,23 @@ _OPTIMISERS = ("adam", "sgd")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. optimiser: `adam` or `sgd` (no momentum). patience: epochs without a better
-    development score before stopping, 0 for never. choice: which epoch's weights are kept,
-    `development` (best score; the earliest of equals, see `metrics.TIE_TOLERANCE`) or `last`. clip: largest gradient
-    norm, 0 for any. accelerator, devices, precision: as Lightning Fabric names them. threads: of each process on
-    the CPU; the steps of a recurrence are too small to gain much from more, and lose a lot from more
-    where other work shares the cores."""
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the training data.
+        learning_rate: Constant over all epochs.
+        optimiser: `adam`, or `sgd` (without momentum).
+        patience: Epochs without a better development score before training stops; 0 never stops early.
+        choice: The epoch whose weights are kept: `development` (best score; the earliest of equals, see
+            `metrics.TIE_TOLERANCE`) or `last`.
+        clip: Largest gradient norm; 0 does not clip.
+        seed: Everything random follows from it.
+        accelerator: As Lightning Fabric names it.
+        devices: Number of processes, each on a device of its own.
+        precision: As Lightning Fabric names it.
+        threads: Of each process on the CPU. The steps of a recurrence are too small to gain much from more, and lose a
+            lot from more where other work shares the cores.
+    """
 
     epochs: int = 20
     learning_rate: float = 1e-3
@@ -84,39 +119,76 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class History:
-    """What happened: one dict an epoch (`epoch`, `loss`, and the development figures), and the epoch kept."""
+    """The course of a training.
+
+    Attributes:
+        epochs: Of each epoch: `epoch`, `loss`, and the figures of `Task.develop`.
+        chosen: The epoch whose weights are kept, from 0.
+    """
 
     epochs: tuple[dict[str, float], ...]
     chosen: int
 
 
 def derive(*parts: int | str) -> int:
-    """A 63-bit seed from any parts; unrelated for unequal parts."""
+    """Derive a seed.
+
+    Args:
+        parts: Of what the seed is for.
+
+    Returns:
+        A 63-bit number; unrelated for different parts.
+    """
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
 
 
 def set_num_threads(threads: int = TrainingConfig.threads) -> None:
-    """Compute with so many threads from here on. To be called before weights are drawn: the last digits of what several
-    threads compute differ from those of one, and a process may come with any number of them."""
+    """Set PyTorch's thread count.
+
+    Call it before weights are initialised: the last digits of a sum depend on the number of threads, and a process may
+    start with any number.
+
+    Args:
+        threads: Of this process.
+    """
     torch.set_num_threads(threads)
 
 
 def check_accelerator(name: str) -> None:
-    """A ConfigurationError for an accelerator that is not known or not there."""
-    if name not in ("cpu", "cuda", "mps", "auto"):
-        raise ConfigurationError(f"accelerator {name!r} is not known; choose cpu, cuda, mps, or auto")
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if name in there and not there[name]():
+    """Check that an accelerator can be used.
+
+    Args:
+        name: One of `ACCELERATORS`.
+
+    Raises:
+        ConfigurationError: It is not known, or not available on this machine.
+    """
+    if name not in ACCELERATORS:
+        raise ConfigurationError(f"accelerator {name!r} is not known; choose from {', '.join(ACCELERATORS)}")
+    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if name in available and not available[name]():
         raise ConfigurationError(f"PyTorch finds no {name} device on this machine; use --accelerator cpu")
 
 
 def fit(
     model: nn.Module, task: Task, config: TrainingConfig, folder: Path, *, progress: Progress | None = None
 ) -> History:
-    """Train `model` on `task`; afterwards it holds the chosen weights, also in `folder`/model.safetensors.
+    """Train a model; afterwards it has the chosen weights, which are also saved in the folder.
 
-    Called again on the same folder it resumes, or returns at once where training was finished. A folder
-    trained with another configuration is an error, as is a loss that is not a number.
+    Args:
+        model: Is trained in place.
+        task: Data and loss.
+        config: How to train.
+        folder: For checkpoints (`LAST`, `CHOSEN`) and TensorBoard logs. A training in it is resumed; one that is
+            finished is only loaded.
+        progress: Counts steps; not called where several processes train.
+
+    Returns:
+        The course of the training.
+
+    Raises:
+        DuettoError: The loss is not finite.
+        ModelError: The folder holds a training with another configuration or model, or a damaged checkpoint.
     """
     from lightning.fabric import Fabric
 
@@ -156,7 +228,7 @@ def _check_shapes(meta: Record, tensors: Mapping[str, Tensor], model: nn.Module)
 
 
 def _quieten() -> None:
-    """Fabric announces its settings; library code here does not print."""
+    """Silence the settings that Fabric logs."""
     for name in ("lightning.fabric", "lightning.fabric.utilities.seed", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -174,7 +246,7 @@ def _run(
     wrapped, optimiser = fabric.setup(model, _optimiser(model, config))
     state.restore(model, optimiser)
     with ExitStack() as stack:
-        writer = stack.enter_context(_writer(folder, state.epoch)) if fabric.is_global_zero else None
+        writer = stack.enter_context(summary_writer(folder, state.epoch)) if fabric.is_global_zero else None
         while state.epoch < config.epochs and not state.stopped:
             torch.manual_seed(derive(config.seed, "epoch", state.epoch, fabric.global_rank))
             loss = _epoch(fabric, wrapped, task, optimiser, config, state.epoch, progress)
@@ -241,38 +313,8 @@ def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimize
     return torch.optim.SGD(model.parameters(), lr=config.learning_rate)
 
 
-@contextmanager
-def _writer(folder: Path, epoch: int) -> Iterator[Any]:
-    """TensorBoard's. An error of its thread (a full disk) is raised where it is used, and printed by nobody else."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"{folder}: TensorBoard writes only where names are UTF-8; choose another") from error
-
-    def others(args: threading.ExceptHookArgs) -> None:
-        if not _is_of_tensorboard(args.thread):
-            print_error(args)
-
-    print_error, threading.excepthook = threading.excepthook, others
-    try:
-        with SummaryWriter(str(folder / "tensorboard"), purge_step=epoch) as writer:
-            yield writer
-    except OSError:
-        for thread in filter(_is_of_tensorboard, threading.enumerate()):
-            thread.join(1)  # it may not have come to its `raise` yet
-        raise
-    finally:
-        threading.excepthook = print_error
-
-
-def _is_of_tensorboard(thread: threading.Thread | None) -> bool:
-    return type(thread).__module__.startswith("tensorboard.")
-
-
 class _State:
-    """Where a training stands; what a checkpoint holds beside weights and optimiser."""
+    """Progress of a training: what a checkpoint holds besides weights and optimiser."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
@@ -285,7 +327,7 @@ class _State:
 
     @classmethod
     def begin(cls, model: nn.Module, config: TrainingConfig, folder: Path) -> _State:
-        """The state in `folder`, or a fresh one; refuses a folder of another configuration or model."""
+        """Load the state from a folder, or begin; refuse a folder of another configuration or model."""
         state = cls(config)
         if not (folder / LAST).is_file():
             return state
@@ -304,7 +346,7 @@ class _State:
         return state
 
     def restore(self, model: nn.Module, optimiser: Any) -> None:
-        """Put the checkpoint's weights and optimiser slots back, if there are any."""
+        """Load the checkpoint's weights and optimiser slots, if there is one."""
         if not self._tensors:
             return
         model.load_state_dict(checkpoint.with_prefix("model", self._tensors))
@@ -313,7 +355,7 @@ class _State:
         self._tensors = {}
 
     def advance(self, model: nn.Module, record: dict[str, float]) -> None:
-        """Note an epoch's figures, and its weights where they are the best so far."""
+        """Record an epoch's figures, and its weights if they are the best so far."""
         self.history.append(record)
         if self.best_epoch < 0 or best_index([self.history[self.best_epoch]["score"], record["score"]]):
             self.best_epoch = self.epoch

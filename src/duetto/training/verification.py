@@ -1,6 +1,6 @@
-"""Does an exported graph say what the model says that it was made from?
+"""Check that an exported graph computes what the PyTorch model computes.
 
-    Preprocessor ─ drawn ─▶ inputs of every length ┐
+    Preprocessor ─ random_inputs ─▶ inputs of every length ┐
     real inputs ───────────────────────────────┴─ the model ─▶ logits ┐
                                                └─ Session ─▶ logits ──┴─ verify ─▶ largest difference, or an error
 
@@ -26,7 +26,14 @@ Sequences = list[np.ndarray] | None
 
 
 def lengths(maximum: int) -> list[int]:
-    """0, 1, 2, 3, 5, 8, … (Fibonacci's numbers), `maximum`, and one more, which is cut."""
+    """List lengths of sequences to verify with.
+
+    Args:
+        maximum: Longest sequence that the model reads.
+
+    Returns:
+        The Fibonacci numbers below it (0, 1, 2, 3, 5, 8, …), `maximum`, and one more, which is cut.
+    """
     found, following = [0, 1], 2
     while following < maximum:
         found.append(following)
@@ -34,12 +41,20 @@ def lengths(maximum: int) -> list[int]:
     return sorted({*found, maximum, maximum + 1})
 
 
-def drawn(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequences]:
-    """Frames and words of as many utterances, of every length in `lengths`, as a system's inputs are.
+def random_inputs(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequences]:
+    """Draw inputs of every length in `lengths`, distributed as a system's own.
 
-    Normalised features and vectors have mean 0 and deviation 1 over the training data, so they are drawn from the
-    standard normal distribution; ids evenly from the vocabulary and the unknown word. Where a system has both
-    inputs, long frames meet short words, then long words.
+    Normalised features and vectors have mean 0 and standard deviation 1 over the training data, so they are drawn from
+    the standard normal distribution; ids are drawn uniformly from the vocabulary and the unknown word. Where a system
+    has both inputs, long frames are paired with short words, then with long words.
+
+    Args:
+        preprocessor: Of the system.
+        seed: Of the draw.
+
+    Returns:
+        Frames (each (n, values)) and words (each (n,) or (n, dim)) of the same number of utterances; None for an input
+        that the system lacks.
     """
     rng = np.random.default_rng(seed)
     e = preprocessor.experiment
@@ -58,21 +73,39 @@ def drawn(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences, Sequenc
     return rising[0] * 2, rising[1][::-1] + rising[1]
 
 
-def answers_alone(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:
-    """Logits (n, classes) of utterances that are asked for one at a time, as prediction does."""
+def logits_one_by_one(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:
+    """Score utterances one at a time, as prediction does.
+
+    Args:
+        session: An exported model.
+        frames: Of n utterances, or None.
+        words: Of n utterances, or None.
+
+    Returns:
+        Logits (n, classes).
+    """
     count = len(frames if frames is not None else words or [])
     rows = [[None if x is None else [x[i]] for x in (frames, words)] for i in range(count)]
     return np.concatenate([session.logits(*session.preprocessor.collate(*row)) for row in rows])
 
 
 def verify(session: Session, frames: Sequences, words: Sequences, expected: np.ndarray) -> float:
-    """Largest difference between a session's logits and those of the model it was exported from.
+    """Compare an exported graph with the model that it was made from.
 
-    frames, words: of n utterances (see `Session.logits_of`). expected: the model's logits (n, classes).
-    A difference beyond `TOLERANCE` is a ModelError, and so is an answer that is no number.
+    Args:
+        session: The exported model.
+        frames: Of n utterances (see `Session.logits_of`), or None.
+        words: Of n utterances, or None.
+        expected: Logits (n, classes) of the PyTorch model.
+
+    Returns:
+        The largest difference of a logit.
+
+    Raises:
+        ModelError: It exceeds `TOLERANCE`, or a logit is not finite.
     """
     scale = max(1.0, float(np.abs(expected).max()))
-    given = (session.logits_of(frames, words), answers_alone(session, frames, words))
+    given = (session.logits_of(frames, words), logits_one_by_one(session, frames, words))
     differences = [float(np.abs(logits - expected).max()) for logits in given]
     largest = max(differences) if np.isfinite(differences).all() else float("nan")
     if not largest <= TOLERANCE * scale:
@@ -84,6 +117,14 @@ def verify(session: Session, frames: Sequences, words: Sequences, expected: np.n
 
 
 def spread(by_length: Sequence[int], count: int) -> np.ndarray:
-    """Indices of `count` utterances (all, where there are fewer) spread evenly over their lengths."""
+    """Select utterances evenly spread over their lengths.
+
+    Args:
+        by_length: Length of each utterance.
+        count: How many to select; all, where there are fewer.
+
+    Returns:
+        Indices, the shortest utterance first.
+    """
     order = np.argsort(by_length, kind="stable")
     return order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))]

@@ -26,7 +26,18 @@ from .options import Options
 from .output import Reproduction
 from .paper import TABLES, select
 
-__all__ = ["TABLES", "Event", "LoadedCorpus", "Measurements", "Options", "Reproduction", "Watch", "run", "select"]
+__all__ = [
+    "TABLES",
+    "Event",
+    "LoadedCorpus",
+    "Measurements",
+    "Options",
+    "Reproduction",
+    "Watch",
+    "check_settings",
+    "run",
+    "select",
+]
 
 SETTINGS = "reproduce.json"
 """File of the folder that records how it was made; other options need another folder."""
@@ -66,7 +77,7 @@ def run(
     options = options or Options()
     report.require_html()
     names = select(options.systems)
-    _check_settings(names, options)
+    check_settings(names, options)
 
     def validated(done: int, total: int) -> None:
         watch(Event("corpus", "validate recordings", done, total))
@@ -81,8 +92,16 @@ def run(
         return output.write(out, loaded, options, measured, compared, impossible, resamples=resamples)
 
 
-def _check_settings(names: Sequence[str], options: Options) -> None:
-    """Refuse an invalid setting before anything is done."""
+def check_settings(names: Sequence[str], options: Options) -> None:
+    """Check the settings of systems before anything is done.
+
+    Args:
+        names: Systems, baselines and late fusions.
+        options: With the settings.
+
+    Raises:
+        ConfigurationError: A setting is not valid.
+    """
     paper.parsed(options.settings)  # also where only baselines are measured, which have no settings
     for name in names:
         if name not in paper.fusions():

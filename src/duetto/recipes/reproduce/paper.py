@@ -103,13 +103,11 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "controls": (Row("embedding-random"), Row("embedding-shuffled")),
 }  # fmt: skip
 TABLES["extensions"] += tuple(
-    Row(name)
-    for name in (*SYSTEMS, *BASELINES)
-    if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
+    Row(name) for name in SYSTEMS if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
 )
-"""Group → its rows; a system or baseline without a row of its own joins the extensions. Figures are those that the
-paper's tables print; its text has others. The untrained controls (`baselines.controls.CONTROLS`) are added to every
-selection."""
+"""Group → its rows; every baseline has its row, and a system without a row of its own joins the extensions. Figures
+are those that the paper's tables print; its text has others. The untrained controls (`baselines.controls.CONTROLS`) are
+added to every selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])
 """Systems that are trained as controls."""

@@ -5,7 +5,7 @@
 1. Word error rates of LJ Speech (`--utterances` of its files, evenly spaced): as it is, at 10 dB SNR, and at 8 kHz.
 2. Recordings whose words are rejected, by corpus: English ones of LJ Speech and RAVDESS, German ones of EmoDB. The
    thresholds (`MIN_CONFIDENCE` of `asr.engines` and `asr.whisper`) were chosen on the development half: the first half
-   of the speakers of EmoDB and RAVDESS by name, every other file of LJ Speech; both halves are reported.
+   of the speakers of EmoDB and RAVDESS by name, files of LJ Speech with an even number; both halves are reported.
 3. UA of a fusion with words given, by Whisper, and by pocketsphinx. RAVDESS and EmoDB say the same words in every
    emotion, so the recordings are those of a synthetic corpus: `--demo` is the folder that `duetto demo --out` wrote,
    `--system` one of its runs. Test utterances only.
@@ -36,9 +36,11 @@ from duetto.data.text import normalise
 from duetto.data.utterance import Utterance
 from duetto.evaluation import bootstrap
 from duetto.inference.recogniser import Prediction, Recogniser
-from duetto.utils.progress import steps
+from duetto.utils.progress import Progress, steps
 
 LANGUAGES = {"ljspeech": "English", "ravdess": "English", "emodb": "German"}
+OF_EACH_SPEAKER = {"ljspeech": 12, "ravdess": 2, "emodb": 4}
+"""Corpus → recordings of each speaker whose words are judged."""
 
 
 def telephone(samples: np.ndarray, _: int) -> np.ndarray:
@@ -47,7 +49,8 @@ def telephone(samples: np.ndarray, _: int) -> np.ndarray:
     return audio.load({"waveform": narrow.samples, "sample_rate": SAMPLE_RATE // 2}).samples
 
 
-CONDITIONS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+Change = Callable[[np.ndarray, int], np.ndarray]
+CONDITIONS: dict[str, Change] = {
     "as recorded": lambda samples, _: samples,
     "10 dB SNR": lambda samples, seed: augment.add_noise(samples, SAMPLE_RATE, 10.0, seed=seed),
     "8 kHz": telephone,
@@ -95,7 +98,9 @@ def error_rates(utterances: Sequence[Utterance], configs: dict[str, RecogniserCo
     return table(header, rows)
 
 
-def _errors(recogniser: SpeechRecogniser, utterances: Sequence[Utterance], change, progress) -> list[object]:
+def _errors(
+    recogniser: SpeechRecogniser, utterances: Sequence[Utterance], change: Change, progress: Progress | None
+) -> list[object]:
     total, rejected, spent, heard = WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
     for i, utterance in enumerate(utterances):
         samples = change(audio.load(utterance.audio).samples, i)
@@ -120,12 +125,12 @@ class Judged:
     errors: WordErrors
 
 
-def guard(data: Path, n: int, configs: dict[str, RecogniserConfig]) -> str:
-    """The table of recordings whose words are rejected; `n` recordings of each corpus."""
+def guard(data: Path, configs: dict[str, RecogniserConfig]) -> str:
+    """The table of recordings whose words are rejected."""
     rows = []
     with steps() as step:
         for name, config in configs.items():
-            judged = list(_judged(data, n, config.start(), step(f"{name}, rejected words")))
+            judged = list(_judged(data, config.start(), step(f"{name}, rejected words")))
             for corpus, language in LANGUAGES.items():
                 for half, development in (("development", True), ("test", False)):
                     part = [j for j in judged if j.corpus == corpus and j.development == development]
@@ -139,7 +144,7 @@ def guard(data: Path, n: int, configs: dict[str, RecogniserConfig]) -> str:
         "recordings",
         "rejected",
         "WER of those kept",
-        "of those rejected",
+        "of the others",
     ]
     return table(header, rows)
 
@@ -152,24 +157,31 @@ def _shares(part: Sequence[Judged]) -> list[object]:
     return [f"{np.mean([not j.accepted for j in part]):.0%}", *rates]
 
 
-def _judged(data: Path, n: int, recogniser: SpeechRecogniser, progress) -> Iterator[Judged]:
-    """The recordings of each corpus, `n` of them, spread over the speakers."""
-    chosen = []
-    for corpus in LANGUAGES:
-        if not (data / corpus).is_dir():
-            continue
-        utterances = CORPORA[corpus](data / corpus)
-        speakers = sorted({u.speaker for u in utterances})
-        for i, utterance in enumerate(spread(sorted(utterances, key=lambda u: (u.speaker, u.id)), n)):
-            first = speakers.index(utterance.speaker) < len(speakers) / 2
-            chosen.append((corpus, utterance, first if len(speakers) > 1 else i % 2 == 0))
-    for done, (corpus, utterance, development) in enumerate(chosen, 1):
+def _judged(data: Path, recogniser: SpeechRecogniser, progress: Progress | None) -> Iterator[Judged]:
+    """The recordings of each corpus."""
+    chosen = [item for corpus in LANGUAGES if (data / corpus).is_dir() for item in _chosen(data, corpus)]
+    for done, (corpus, development, utterance) in enumerate(chosen, 1):
         found = recogniser.transcribe(audio.load(utterance.audio).samples)
         accepted = bool(found.words) and found.doubt is None and found.language in (None, "en")
         errors = word_errors(normalise(utterance.text or ""), [word.word for word in found.words])
         yield Judged(corpus, development, accepted, errors)
         if progress:
             progress(done, len(chosen))
+
+
+def _chosen(data: Path, corpus: str) -> list[tuple[str, bool, Utterance]]:
+    """Corpus, half and utterance of `OF_EACH_SPEAKER` recordings of each speaker: drawn; of a single one, spread."""
+    utterances, n, rng = CORPORA[corpus](data / corpus), OF_EACH_SPEAKER[corpus], np.random.default_rng(0)
+    speakers = sorted({u.speaker or "" for u in utterances})
+    if len(speakers) == 1:
+        spaced = utterances[:: max(1, len(utterances) // n)][:n]
+        return [(corpus, int(u.id[-1]) % 2 == 0, u) for u in spaced]
+    chosen = []
+    for place, speaker in enumerate(speakers):
+        own = [u for u in utterances if u.speaker == speaker]
+        drawn = sorted(rng.permutation(len(own))[:n])
+        chosen += [(corpus, place < len(speakers) / 2, own[i]) for i in drawn]
+    return chosen
 
 
 def fusion(demo: Path, system: str, n: int, whisper: str | None) -> str:
@@ -223,7 +235,7 @@ def main() -> None:
     made.add_argument("--whisper", help="folder or name of a Whisper model; without it pocketsphinx is measured alone")
     made.add_argument("--demo", type=Path, help="folder of `duetto demo --out`")
     made.add_argument("--system", default="fusion-word2vec", help="its run that is scored")
-    made.add_argument("--utterances", type=int, default=24, help="files of each corpus (default 24)")
+    made.add_argument("--utterances", type=int, default=24, help="files of LJ Speech and of the demo (default 24)")
     sections = ("wer", "guard", "fusion")
     made.add_argument("--only", choices=sections, nargs="+", default=sections, help="sections (default: all)")
     options: argparse.Namespace = made.parse_args()
@@ -232,7 +244,7 @@ def main() -> None:
         utterances = spread(CORPORA["ljspeech"](options.data / "ljspeech"), options.utterances)
         _publish("word error rates", error_rates(utterances, configs), options)
     if options.data and "guard" in options.only:
-        _publish("words that are rejected", guard(options.data, options.utterances, configs), options)
+        _publish("words that are rejected", guard(options.data, configs), options)
     if options.demo and "fusion" in options.only:
         _publish("UA of a fusion", fusion(options.demo, options.system, options.utterances, options.whisper), options)
 

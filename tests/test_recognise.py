@@ -361,6 +361,7 @@ class FakeModel:
     languages: ClassVar[list[tuple[str, float]]] = []
     """Probabilities that a multilingual model would give, most probable first; none for an English one."""
     words: ClassVar[tuple[WhisperWord, ...]] = ENTRIES
+    compression: ClassVar[float] = 1.2
 
     def __init__(
         self, model_size_or_path, device="auto", device_index=0, compute_type="default", cpu_threads=0,
@@ -378,7 +379,10 @@ class FakeModel:
 
     def transcribe(self, audio, language=None, word_timestamps=False, temperature=(0.0, 0.2), **options):
         self.calls.append((audio, language, word_timestamps, temperature, options))
-        segments = [SimpleNamespace(words=list(self.words)), SimpleNamespace(words=None)]
+        segments = [
+            SimpleNamespace(words=list(self.words), compression_ratio=self.compression),
+            SimpleNamespace(words=None, compression_ratio=0.9),
+        ]
         return iter(segments), SimpleNamespace(language=language)
 
 
@@ -491,6 +495,14 @@ def test_whisper_words_of_low_confidence_are_doubted(whisper_folder, monkeypatch
     doubt = WhisperRecogniser(whisper_folder).transcribe(noise_bursts()).doubt
     assert (doubt is not None) == doubted
     assert not doubted or "mean confidence of 0.69, and at least 0.70 is needed" in doubt
+
+
+@pytest.mark.parametrize(("ratio", "doubted"), [(2.4, False), (2.5, True)])
+def test_a_text_that_repeats_itself_is_doubted(whisper_folder, monkeypatch, ratio, doubted):
+    monkeypatch.setattr(FakeModel, "compression", ratio)
+    doubt = WhisperRecogniser(whisper_folder).transcribe(noise_bursts()).doubt
+    assert (doubt is not None) == doubted
+    assert not doubted or "repeats itself (compression ratio 2.5)" in doubt
 
 
 def test_whisper_does_not_run_if_there_is_no_speech(whisper_folder, caplog):

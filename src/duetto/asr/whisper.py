@@ -11,7 +11,8 @@ processor), one thread, and no conditioning on the previous 30 s (an error does 
 
 Language: a multilingual model identifies it in the first 30 s. If the languages that are expected have a probability of
 `MIN_EXPECTED` together, the most probable of them is decoded, else the most probable of all. A model for English only
-(`tiny.en`) assumes English; in other languages the words that it makes up have a low confidence (`MIN_CONFIDENCE`).
+(`tiny.en`) assumes English; in other languages the words that it makes up have a low confidence (`MIN_CONFIDENCE`), or
+it falls into a loop, whose text compresses well (`MAX_COMPRESSION`).
 
 Times: English words are aligned with the recording (`align.Aligner`), since Whisper's own times, from its
 cross-attention, are coarse. They are kept where the words cannot be aligned, and for other languages.
@@ -51,6 +52,10 @@ MIN_EXPECTED = 0.2
 
 MIN_CONFIDENCE = 0.7
 """Mean confidence from which on words are trusted (`recognition.doubt`); see docs/words.md for how it was chosen."""
+
+MAX_COMPRESSION = 2.4
+"""Largest ratio of the length of a segment's text to that length compressed by zlib, as in OpenAI's own decoder
+(https://github.com/openai/whisper, `compression_ratio_threshold`): a text of a higher one repeats itself."""
 
 _ENGLISH = "en"
 _OFFLINE = frozenset({"1", "ON", "YES", "TRUE"})
@@ -133,7 +138,8 @@ class WhisperRecogniser:
         notes: tuple[str, ...] = ()
         if language == _ENGLISH:
             words, notes = self._aligned(signal, words)
-        return Recognition(words, self._name, language, probability, doubt(words, MIN_CONFIDENCE), notes)
+        reason = _loop(segments) or doubt(words, MIN_CONFIDENCE)
+        return Recognition(words, self._name, language, probability, reason, notes)
 
     def _decode(self, signal: np.ndarray) -> tuple[list[Any], str, float | None]:
         """faster-whisper's segments, their language, and its probability where it was identified."""
@@ -177,6 +183,12 @@ def expected_language(probabilities: dict[str, float], expected: Sequence[str]) 
     known = [language for language in expected if language in probabilities]
     likely = sum(probabilities[language] for language in known) >= MIN_EXPECTED
     return min(known if likely else probabilities, key=lambda language: (-probabilities[language], language))
+
+
+def _loop(segments: Sequence[Any]) -> str | None:
+    """Why the text is not what was said, where it repeats itself."""
+    ratio = max(segment.compression_ratio for segment in segments)
+    return None if ratio <= MAX_COMPRESSION else f"the recognised text repeats itself (compression ratio {ratio:.1f})"
 
 
 def _words(segments: Sequence[Any], duration: float) -> tuple[Word, ...]:

@@ -144,7 +144,7 @@ def gelu(x: Floats) -> Floats:
     t = 1 / (1 + np.float32(0.3275911) * z)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     erf = np.sign(x) * (1 - series * np.exp(-z * z))
-    return x * (1 + erf) / 2
+    return np.asarray(x * (1 + erf) / 2, np.float32)
 
 
 def _vocabulary(tokenizer: Record) -> dict[str, int]:

@@ -149,7 +149,7 @@ class Recogniser:
         if self.uses_words:
             self._word_input = WordInput(folder, self._preprocessor, threads=threads)
             self._word_finder = _word_finder(asr, folder, self._word_input)
-        elif asr != "auto":
+        elif asr not in ("auto", "corpus"):
             from ..asr.finder import recogniser_config
 
             recogniser_config(asr, folder)  # an unknown name is an error for these systems, too

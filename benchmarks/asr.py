@@ -93,6 +93,7 @@ def error_rates(utterances: Sequence[Utterance], configs: dict[str, RecogniserCo
         "deleted",
         "inserted",
         "rejected",
+        "WER without those",
         "× real time",
     ]
     return table(header, rows)
@@ -101,18 +102,20 @@ def error_rates(utterances: Sequence[Utterance], configs: dict[str, RecogniserCo
 def _errors(
     recogniser: SpeechRecogniser, utterances: Sequence[Utterance], change: Change, progress: Progress | None
 ) -> list[object]:
-    total, rejected, spent, heard = WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
+    total, kept, rejected, spent, heard = WordErrors(0, 0, 0, 0), WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
     for i, utterance in enumerate(utterances):
         samples = change(audio.load(utterance.audio).samples, i)
         began = time.process_time()
         found = recogniser.transcribe(samples)
         spent, heard = spent + time.process_time() - began, heard + len(samples) / SAMPLE_RATE
-        total = total + word_errors(normalise(utterance.text or ""), [word.word for word in found.words])
-        rejected += found.doubt is not None
+        errors = word_errors(normalise(utterance.text or ""), [word.word for word in found.words])
+        total, rejected = total + errors, rejected + (found.doubt is not None)
+        kept = kept + errors if found.doubt is None else kept
         if progress:
             progress(i + 1, len(utterances))
     counts = [total.substitutions, total.deletions, total.insertions]
-    return [len(utterances), total.reference, total.rate, *counts, rejected, spent / heard]
+    kept_rate = kept.rate if kept.reference else "–"
+    return [len(utterances), total.reference, total.rate, *counts, rejected, kept_rate, spent / heard]
 
 
 @dataclass(frozen=True)

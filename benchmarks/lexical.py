@@ -26,6 +26,7 @@ from duetto import metrics
 from duetto.data.text import normalise
 from duetto.embeddings.sentences import SentenceEncoder
 from duetto.evaluation import bootstrap
+from duetto.preprocessing import Normaliser
 from duetto.utils.progress import bar
 
 CLASSES = {"anger": "angry", "joy": "happy", "neutral": "neutral", "sadness": "sad"}
@@ -69,8 +70,8 @@ def sentences(parts: Sequence[Part], folder: Path) -> list[Any]:
     for name, part in zip(PARTS, parts, strict=True):
         with bar(f"sentences, {name}") as progress:
             embedded.append(encoder(part.texts, progress=progress))
-    mean, deviation = embedded[0].mean(0), embedded[0].std(0)
-    return [(x - mean) / deviation for x in embedded]
+    normaliser = Normaliser.fit(embedded[:1], encoder.dim)  # some values of MiniLM are 0 for any text
+    return [normaliser(x) for x in embedded]
 
 
 def row(name: str, features: Sequence[Any], parts: Sequence[Part]) -> list[object]:

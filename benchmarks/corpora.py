@@ -2,6 +2,7 @@
 
     python benchmarks/corpora.py --data $DUETTO_DATA --out runs/corpora --seeds 3
     python benchmarks/corpora.py --data $DUETTO_DATA --out runs/corpora --seeds 1 --systems convolutional
+    python benchmarks/corpora.py --data $DUETTO_DATA --out runs/corpora --seeds 3 --systems functionals
 
 Label set `four`, five folds that share no speaker (protocol `speaker`), development data held out of
 training by speaker, nothing chosen on test data. Resumable: what lies in --out is not trained again.
@@ -39,7 +40,18 @@ RECURRENT: Systems = (
 CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spectrogram-alexnet", ()))
 """Many times slower to train on a CPU, so they may have fewer seeds."""
 
-SYSTEMS = {"recurrent": RECURRENT, "convolutional": CONVOLUTIONAL}
+ENCODER: Systems = (("whisper", ()), ("whisper-functionals", ()), ("whisper-attention", ()))
+"""On states of a pretrained speech encoder."""
+
+FUNCTIONALS: Systems = (("functionals", ()), ("functionals-mlp", ()), ("functionals", ("classifier=logistic",)))
+"""One vector for each recording. Only the second draws anything at random: the others are equal for all seeds."""
+
+SYSTEMS = {
+    "recurrent": RECURRENT,
+    "convolutional": CONVOLUTIONAL,
+    "functionals": FUNCTIONALS,
+    "encoder": ENCODER,
+}
 
 
 def row(corpus: str, result: evaluation.SystemResult) -> str:

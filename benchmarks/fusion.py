@@ -1,12 +1,17 @@
 """Which fusion survives a voice it has never heard? Two experiments; prints one Markdown table.
 
     python benchmarks/fusion.py --data $DUETTO_DATA --out runs/fusion --seeds 3
+    python benchmarks/fusion.py --calibrated --out runs/fusion --size 600 --seeds 2     # fusion-calibrated alone
+    python benchmarks/fusion.py --calibrated --manifest corpus.jsonl --protocol speaker --out runs/own
 
 1. Synthetic speech: session 5 spoken by voices like those of training, and by voices unlike them (another accent,
    timbre, pitch, rate, level). Words and emotions are the same, so the difference is the voice alone.
 2. Real voices, independent real words: each EmoDB recording is given a MELD sentence that people labelled with the
    same emotion; no sentence is used twice. Five folds that share no speaker. The words come as text only, so every
    system reads word2vec vectors trained on the training part.
+
+With --calibrated, instead: `fusion-calibrated` beside each of its branches, with the paired difference, on the same
+corpora, or on a manifest. --set changes the fusion as in `duetto train` (branches=A,B; inner_folds=3).
 
 Resumable: what lies in --out is not trained again.
 """
@@ -15,21 +20,26 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from duetto import corpora, report, synthetic
+from duetto import corpora, report, runs, synthetic
 from duetto.config import experiment
 from duetto.config.experiment import Experiment
+from duetto.config.fusion import fusion_with_overrides, load_fusion
 from duetto.data.labels import selected
+from duetto.data.manifest import read_manifest
 from duetto.data.text import normalise
 from duetto.data.utterance import Utterance
 from duetto.evaluation import SystemResult
+from duetto.experiments.fusion_runner import run_fusion
 from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
+from duetto.report.branches import branch_section, named_branches
 from duetto.utils.progress import steps
 
 SYSTEMS = (
@@ -83,6 +93,28 @@ def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], p
     print(f"### {name}\n\n{report.markdown([replace(r, paper_ua=None) for r in found])}", flush=True)
 
 
+def run_calibrated(name: str, utterances: list[Utterance], protocol: str, options) -> None:
+    """Train `fusion-calibrated`, and print it beside its branches with the paired differences."""
+    fusion = fusion_with_overrides(load_fusion("fusion-calibrated"), options.set)
+    home = options.out / name.replace(" ", "-").replace(",", "")
+    folder = home / re.sub(r"[^A-Za-z0-9._-]+", "_", fusion.name)
+    with steps() as step:
+        result = run_fusion(
+            fusion,
+            utterances,
+            protocol,
+            folder,
+            Workspace(home / "cache", progress=step),
+            seeds=range(options.seeds),
+            workers=options.workers,
+        )
+    branches = named_branches(result, runs.branch_results(folder))
+    scored = report.score([result, *branches])
+    section = branch_section(scored, {result.system: [branch.system for branch in branches]})
+    notes = "".join(f"- {note}\n" for note in result.notes)
+    print(f"### {name}\n\n{section.tables[0].markdown()}\n{notes}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -92,17 +124,31 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1200, help="utterances of each synthetic corpus")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
+    parser.add_argument("--calibrated", action="store_true", help="fusion-calibrated beside its branches, instead")
+    parser.add_argument("--manifest", type=Path, help="with --calibrated: this corpus alone")
+    parser.add_argument("--protocol", default="speaker", help="of the manifest")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="with --calibrated")
     options = parser.parse_args()
+    if options.calibrated and options.manifest:
+        run_calibrated(options.manifest.stem, selected(read_manifest(options.manifest)), options.protocol, options)
+        return
     systems = [experiment.load(name) for name in SYSTEMS]
     for name, unseen in (("synthetic, voices like those of training", False), ("synthetic, voices unlike them", True)):
         tree = options.out / ("unseen" if unseen else "seen")
         if not (tree / synthetic.MARKER).is_file():
             synthetic.write(tree, size=options.size, unseen_test_voices=unseen)
-        run(name, systems, selected(corpora.load("synthetic", tree)), "session5", options)
+        utterances = selected(corpora.load("synthetic", tree))
+        if options.calibrated:
+            run_calibrated(name, utterances, "session5", options)
+        else:
+            run(name, systems, utterances, "session5", options)
     if options.data:
         spoken = with_words(
             selected(corpora.load("emodb", options.data / "emodb")), sentences(options.data / "meld", 0)
         )
+        if options.calibrated:
+            run_calibrated("EmoDB voices, MELD words", spoken, "speaker", options)
+            return
         of_text = [replace(e, embeddings="word2vec", word_dim=50) for e in systems]
         run("EmoDB voices, MELD words", of_text, spoken, "speaker", options)
 

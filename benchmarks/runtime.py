@@ -42,6 +42,7 @@ from duetto.config import experiment
 from duetto.data.labels import classes, selected
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance
+from duetto.features.registry import feature_spec
 from duetto.features.short_term import ShortTermConfig
 from duetto.inference.recogniser import Recogniser
 from duetto.utils import parallel
@@ -66,11 +67,13 @@ print(json.dumps([os.waitstatus_to_exitcode(status), wall, processor, usage.ru_m
 
 
 class Systems(NamedTuple):
-    """What is measured: a run whose system hears the voice only, its utterances, a run whose system reads words."""
+    """What is measured: a run whose system hears the voice only, its utterances, a run whose system reads words, one
+    on a speech encoder."""
 
     voice: Path
     utterances: list[Utterance]
     words: Path
+    encoder: Path
 
 
 def prepared(options: argparse.Namespace) -> Systems:
@@ -82,7 +85,7 @@ def prepared(options: argparse.Namespace) -> Systems:
         folder, utterances = emodb(options) if options.data else (made, synthesised(made))
         voice = trained("acoustic", utterances, "speaker", folder, epoch_choice="last")
     words = options.words_run or trained("fusion-spoken", synthesised(made), "session5", made)
-    return Systems(voice, utterances, words)
+    return Systems(voice, utterances, words, trained("whisper", utterances, "speaker", options.out / "encoder"))
 
 
 def emodb(options: argparse.Namespace) -> tuple[Path, list[Utterance]]:
@@ -188,6 +191,9 @@ def answer(model: Path, small: Path, file: Path) -> str:
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
     sides["everything, the model that comes along"] = partial(duetto.load(), file)
+    for name in ("functionals", "whisper-statistics", "whisper-functionals"):
+        extractor = feature_spec(name).extractor
+        sides[f"features `{name}`"] = partial(extractor.extract, waveform.samples, waveform.sample_rate)
     taken = by_clocks(sides, ANSWERS, CLOCKS)
     rows = [[name, *(f"{1000 * value:.2f}" for value in pair)] for name, pair in taken.items()]
     return table(["step", "wall ms, median", "processor ms, median"], rows)
@@ -326,15 +332,17 @@ def measure(systems: Systems, folder: Path) -> dict[str, str]:
     from duetto.experiments.export import export  # see `trained`
 
     file = five_seconds(systems.utterances, folder)
-    model, small, words = folder / "float32", folder / "int8", folder / "words"
+    model, small, words, encoder = (folder / name for name in ("float32", "int8", "words", "encoder"))
     export(systems.voice, model)
     export(systems.voice, small, int8=True)
     export(systems.words, words)
+    export(systems.encoder, encoder)
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "import numpy, onnxruntime, soundfile": [sys.executable, "-c", "import numpy, onnxruntime, soundfile"],
         "duetto predict, voice only": predict_command(model, [file]),
         "duetto predict, words too": predict_command(words, [file]),
+        "duetto predict, speech encoder": predict_command(encoder, [file]),
     }
     files = tested(systems.voice, systems.utterances)
     return {

@@ -22,6 +22,7 @@ from duetto.data.text import tokens
 from duetto.embeddings import vectors
 from duetto.embeddings.similarity import BENCHMARKS
 from duetto.embeddings.vectors import Vectors
+from speech_encoders import whisper_folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,6 +135,7 @@ def write_world(folder: Path) -> None:
     """Write the files that the documentation names: recordings, manifests, vectors, and trained runs."""
     corpus = folder / "IEMOCAP_full_release"
     synthetic.write(corpus, size=UTTERANCES, seed=1, workers=1)
+    whisper_folder(folder / "whisper-small", layers=4)
     manifest = folder / "iemocap.jsonl"
     run(["corpus", "manifest", "synthetic", str(corpus), "-o", str(manifest)])
     for name in ("emodb", "corpus", "train"):
@@ -154,4 +156,8 @@ def write_world(folder: Path) -> None:
         (folder / "word-similarity" / file).write_text("".join(pairs[:30]))
     for name, system in (("acoustic", "acoustic"), ("fusion", "fusion-speech2vec")):
         run(quick(["train", system, "--manifest", str(manifest), "-o", str(folder / "runs" / name)]))
+    calibrated = ["train", "fusion-calibrated", "--set", "inner_folds=2", "--set", "branches=acoustic,embedding-random"]
+    run(quick([*calibrated, "--manifest", str(manifest), "-o", str(folder / "runs/calibrated")]))
+    adaptive = ["train", "acoustic", "--set", "normalisation=shrinkage", "--manifest", str(manifest)]
+    run(quick([*adaptive, "-o", str(folder / "runs/adaptive")]))
     assert audio.load(folder / "call.wav").duration > 1

@@ -47,7 +47,7 @@ ONE_OWNER = {
     "soundfile": "audio/decode",
     "soxr": "audio/io",
     "pocketsphinx": "asr/sphinx",
-    "onnxruntime": "inference/session",
+    "onnxruntime": "utils/onnx_runtime",
     "onnx": "models/onnx",
     "safetensors": "training/checkpoint",
     "lightning": "training/loop",

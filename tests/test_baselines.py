@@ -24,6 +24,7 @@ from duetto.baselines.hmm import Hmm
 from duetto.baselines.svm import Svm
 from duetto.cli import app
 from duetto.config import experiment
+from duetto.config.fusion import FUSIONS
 from duetto.data.labels import LABEL_SETS
 from duetto.data.manifest import read_manifest
 from duetto.data.text import tokens
@@ -393,7 +394,7 @@ def test_registry(name: str) -> None:
     assert baseline.title and baseline.source and set(baseline.needs) <= {"frames", "words"} and baseline.needs
     assert (baseline.paper_ua == 57.25) == name.startswith("evector")
     page = (Path(__file__).parents[1] / "docs/systems.md").read_text(encoding="utf-8")
-    assert f"`{name}`" in page and all(f"`{other}`" in page for other in experiment.SYSTEMS)
+    assert f"`{name}`" in page and all(f"`{other}`" in page for other in (*experiment.SYSTEMS, *FUSIONS))
 
 
 def test_no_torch_and_no_sklearn_until_a_baseline_answers() -> None:

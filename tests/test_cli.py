@@ -15,6 +15,7 @@ from duetto import audio
 from duetto.cli import app, main
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.errors import ConfigurationError
+from sounds import no_voices
 
 RUN = CliRunner()
 COMMANDS = [
@@ -51,9 +52,21 @@ def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
     assert done.exit_code == 1 and "1 of 3 recordings have no prediction" in done.stderr
     assert [r["file"] for r in records(done.stdout)] == good
     assert set(records(done.stdout)[0]) == {
-        "file", "duration", "label", "probabilities", "words", "words_from", "speech_recogniser", "language",
-        "language_probability", "rejected_words", "model", "warnings",
+        "file", "duration", "speech_seconds", "label", "probabilities", "words", "words_from", "speech_recogniser",
+        "language", "language_probability", "rejected_words", "model", "warnings", "session_utterances",
     }  # fmt: skip
+
+
+def test_predict_prints_null_for_a_recording_without_speech_and_succeeds(tmp_path: Path) -> None:
+    audio.write(tmp_path / "hum.wav", no_voices()["mains hum"], 16_000)
+    done = RUN.invoke(app, ["predict", str(tmp_path / "hum.wav"), "--json"])
+    (record,) = records(done.stdout)
+    assert done.exit_code == 0 and (record["label"], record["probabilities"], record["speech_seconds"]) == (None, {}, 0)
+    done = RUN.invoke(app, ["predict", str(tmp_path / "hum.wav")])
+    assert done.exit_code == 0 and done.stdout.strip().endswith("3.0 s  →  no speech")
+    assert "no speech was found" in done.stderr
+    done = RUN.invoke(app, ["predict", str(tmp_path / "hum.wav"), "--any-sound", "--json"])
+    assert records(done.stdout)[0]["label"] in records(done.stdout)[0]["probabilities"]
 
 
 def test_predict_from_raw_audio_for_a_person(runs: Path, manifest: Path) -> None:

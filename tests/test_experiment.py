@@ -119,7 +119,7 @@ def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
     [
         ("acoustic", "acoustic_encoder=alexnet", "reads features = 'spectrogram', not 'corrected'; set both"),
         ("waveform-cnn", "features=spectrogram", "reads features = 'waveform', not 'spectrogram'"),
-        ("acoustic", "acoustic_encoder=transformer", "choose from bilstm, statistics, waveform-cnn"),
+        ("acoustic", "acoustic_encoder=transformer", "choose from bilstm, statistics, vector, waveform-cnn"),
         ("acoustic", "initial=weights.safetensors", "no use for acoustic_encoder = 'bilstm'"),
         ("acoustic-distilled", "distil_weight=1.5", "give a share in"),
         ("acoustic-distilled", "distil_temperature=0", "give a number above 0"),

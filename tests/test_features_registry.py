@@ -34,7 +34,9 @@ def test_extractors_fit_the_store_and_their_specification(name: str, tmp_path: P
     audio.write(tmp_path / "a.wav", samples, 16_000)
     spec = feature_spec(name)
     store = extract_corpus([Utterance("a", tmp_path / "a.wav")], tmp_path / "features", spec.extractor, workers=1)
-    assert store["a"].shape == (round(1 / spec.step_seconds), spec.dim) and spec.statistics in (1, spec.dim)
+    frames = 1 if spec.step_seconds is None else round(1 / spec.step_seconds)
+    assert spec.whole_recording == (spec.step_seconds is None)
+    assert store["a"].shape == (frames, spec.dim) and spec.statistics in (1, spec.dim)
 
 
 def test_extractors_differ_in_their_keys() -> None:

@@ -16,14 +16,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from duetto import inference, training
 from duetto.config import experiment
+from duetto.embeddings.tfidf import Tfidf
 from duetto.embeddings.vocabulary import Vocabulary
 from duetto.errors import ModelError
 from duetto.features.registry import feature_spec
-from duetto.inference import graph_check, onnx_file, session
-from duetto.models.onnx import int8, networks
+from duetto.inference import session
+from duetto.models.onnx import int8, networks, whisper
 from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
 from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
+from duetto.utils import graph_check, onnx_file
+from speech_encoders import HEADS, random_weights
 
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 9}
 
@@ -31,7 +34,8 @@ SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 
 def preprocessor_of(name: str) -> Preprocessor:
     e = experiment.load(name, **SMALL)
     statistics = Normaliser.identity(feature_spec(e.features).statistics)
-    return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim))
+    tfidf = Tfidf(("no", "yes"), np.ones(2)) if e.counts_words else None
+    return Preprocessor(e, statistics, Vocabulary(("yes", "no")), Normaliser.identity(e.word_dim), tfidf)
 
 
 def exported(name: str, folder: Path) -> Path:
@@ -71,8 +75,12 @@ def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, by
         for read in (content, int8.int8(content)):
             for operator, attributes in held(read).items():
                 written[operator] |= attributes
+    speech = int8.int8(whisper.encoder(random_weights(), HEADS, 2))
+    for operator, attributes in held(speech).items():
+        written[operator] |= attributes
     assert written == {name: set(attributes) for name, attributes in graph_check.OPERATORS.items()}
     assert set(held(spoken)) == graph_check.SPOKEN_OPERATORS
+    assert set(held(speech)) == graph_check.SPEECH_ENCODER_OPERATORS
 
 
 def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes]) -> None:
@@ -97,7 +105,7 @@ def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict
     """Of every tensor inside of the graph, for the longest input."""
     for content in (graphs[name], int8.int8(graphs[name])):
         preprocessor, model = preprocessor_of(name), onnx.load_from_string(content)
-        largest = {"time": SMALL["max_frames"], "n": SMALL["max_words"]}
+        largest = {"time": preprocessor.experiment.most_frames, "n": preprocessor.experiment.most_word_vectors}
         shapes = graph_check.check(onnx_file.read(content), session.graph_inputs(preprocessor), largest)
         computed = [output for node in model.graph.node for output in node.output]
         del model.graph.output[:]

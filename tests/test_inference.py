@@ -19,6 +19,7 @@ from duetto.data.manifest import read_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import AudioError, ConfigurationError, ModelError
 from duetto.inference import find, recogniser
+from sounds import no_voices, voice
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +110,10 @@ def test_every_format_and_rate_has_an_answer(runs: Path, tmp_path: Path, suffix:
     if suffix == "opus" and rate == 22_050:
         pytest.skip("Opus knows no 22 050 Hz")
     path = tmp_path / f"a.{suffix}"
-    audio.write(path, np.sin(np.arange(rate) / 20).astype(np.float32) / 3, rate)
+    audio.write(path, audio.load({"waveform": voice(), "sample_rate": 16_000}, sample_rate=rate).samples, rate)
     prediction = duetto.load(runs / "acoustic")(path)
-    assert prediction.duration == pytest.approx(1, abs=0.1)  # MP3 and Opus pad
+    assert prediction.duration == pytest.approx(2, abs=0.1)  # MP3 and Opus pad
+    assert 0.5 < prediction.speech_seconds <= 2
     assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
     assert any("8000" in w or "narrow" in w for w in prediction.warnings) == (rate == 8000)
 
@@ -122,8 +124,39 @@ def test_every_format_and_rate_has_an_answer(runs: Path, tmp_path: Path, suffix:
 @pytest.mark.parametrize("name", ["acoustic", "fusion-speech2vec", "fusion-spoken"])
 def test_odd_audio_has_an_answer_and_a_warning(runs: Path, samples: np.ndarray, name: str) -> None:
     """Silent, constant, of one sample, clipped."""
-    prediction = duetto.load(runs / name)({"waveform": samples.astype(np.float32), "sample_rate": 16_000})
+    source = {"waveform": samples.astype(np.float32), "sample_rate": 16_000}
+    assert (refused := duetto.load(runs / name)(source)).label is None and refused.warnings
+    prediction = duetto.load(runs / name, require_speech=False)(source)
     assert prediction.warnings and np.isfinite(list(prediction.probabilities.values())).all()
+    assert prediction.label in prediction.probabilities and prediction.speech_seconds == 0
+
+
+@pytest.mark.parametrize("sound", no_voices())
+def test_a_sound_without_speech_has_no_emotion(sound: str) -> None:
+    prediction = duetto.load()({"waveform": no_voices()[sound], "sample_rate": 16_000})
+    assert (prediction.label, prediction.probabilities, prediction.speech_seconds) == (None, {}, 0)
+    assert (
+        prediction.duration == 3 and "no speech was found, so there is no emotion to recognise" in prediction.warnings
+    )
+    record = json.loads(json.dumps(prediction.to_json("a.wav")))
+    assert record["label"] is None and record["probabilities"] == {} and record["speech_seconds"] == 0
+
+
+def test_the_part_in_which_no_speech_was_found_is_named(runs: Path) -> None:
+    """The acoustic system reads the first 20 s, and the voice begins at 30."""
+    samples = np.concatenate((np.zeros(480_000, np.float32), voice()))
+    prediction = duetto.load(runs / "acoustic")({"waveform": samples, "sample_rate": 16_000})
+    assert prediction.label is None and prediction.duration == 32
+    assert prediction.warnings[-1].startswith("no speech was found in the 21 s that were read")
+
+
+def test_words_that_are_given_have_an_emotion_without_sound(runs: Path) -> None:
+    """For a system that reads nothing but words; one that reads the sound as well has none."""
+    silent = {"waveform": np.zeros(16_000, np.float32), "sample_rate": 16_000}
+    words = duetto.load(runs / "embedding-random")
+    assert words(silent).label is None
+    assert words(silent, transcript="oh that is lovely").label in words.labels
+    assert duetto.load(runs / "fusion-speech2vec")(silent, transcript="oh that is lovely").label is None
 
 
 def test_bad_audio_is_refused(runs: Path, tmp_path: Path) -> None:
@@ -151,8 +184,7 @@ def test_warnings_that_a_user_needs(runs: Path, utterance: Utterance) -> None:
     assert any("asr='general' is not used" in warning for warning in idle.warnings)
     unknown = duetto.load(runs / "fusion-speech2vec")(utterance.audio, words=[Word("xylophone", 0.0, 0.5)])
     assert any("1 of 1 words are not in the system's vocabulary: xylophone" in warning for warning in unknown.warnings)
-    long = duetto.load(runs / "acoustic")({"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 25),
-                                           "sample_rate": 16_000})  # fmt: skip
+    long = duetto.load(runs / "acoustic")({"waveform": voice(25), "sample_rate": 16_000})
     assert any("only the first 20 s of 25.0 s" in warning for warning in long.warnings)
 
 
@@ -234,5 +266,6 @@ def test_the_model_that_comes_along_says_how_little_it_heard() -> None:
     beep[:3200] += 0.7 * np.sin(np.arange(3200) / 4)
     gaps = np.tile(np.r_[0.1 * rng.normal(size=8000), np.zeros(8000)], 60)
     for samples, warning in ((beep, "of 6.0 s are loud enough"), (gaps, "first 20 s of sound of 60.0 s were analysed")):
-        prediction = duetto.load()({"waveform": samples.astype(np.float32), "sample_rate": 16_000})
+        any_sound = duetto.load(require_speech=False)
+        prediction = any_sound({"waveform": samples.astype(np.float32), "sample_rate": 16_000})
         assert any(warning in w for w in prediction.warnings), prediction.warnings

@@ -12,7 +12,12 @@ import duetto
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-MODULES = {"scikit-learn": "sklearn", "faster-whisper": "faster_whisper", "espeakng-loader": "espeakng_loader"}
+MODULES = {
+    "scikit-learn": "sklearn",
+    "faster-whisper": "faster_whisper",
+    "espeakng-loader": "espeakng_loader",
+    "praat-parselmouth": "parselmouth",
+}
 """Package → the module that it installs, where the names differ."""
 COMMANDS = {"pytest-xdist": r"pytest -n", "ruff": r"/ruff ", "basedpyright": r"/basedpyright ", "mkdocs": r"/mkdocs "}
 """Package → how the Makefile runs it."""

@@ -133,7 +133,15 @@ def test_what_worker_processes_log_is_printed_as_with_one_worker(
     """By the formatter of the command line, in the order of the recordings."""
     audio.write(tmp_path / "silent.wav", np.zeros(16_000, np.float32), 16_000)
     files = [str(tmp_path / "silent.wav"), str(recordings[0]), str(tmp_path / "silent.wav")]
-    command = [sys.executable, "-c", "from duetto.cli import main; main()", "predict", *files, "--workers"]
+    command = [
+        sys.executable,
+        "-c",
+        "from duetto.cli import main; main()",
+        "predict",
+        *files,
+        "--any-sound",
+        "--workers",
+    ]
     printed = [
         subprocess.run([*command, workers, "-m", str(runs / "fusion-speech2vec")], capture_output=True, check=True)
         for workers in ("1", "2")
@@ -178,7 +186,7 @@ def test_no_more_is_decoded_than_changes_the_answer(
 ) -> None:
     path = tmp_path / "long.flac"
     audio.write(path, np.random.default_rng(0).normal(0, 0.1, 60 * rate), rate)
-    system = duetto.load(runs / "acoustic")
+    system = duetto.load(runs / "acoustic", require_speech=False)
     part = system(path)
     monkeypatch.setattr(Recogniser, "max_seconds", 1e6)
     whole = system(path)
@@ -192,5 +200,5 @@ def test_an_answer_that_depends_on_the_whole_has_a_limit(runs: Path, monkeypatch
     assert duetto.load(runs / "fusion-spoken").max_seconds == duetto.load().max_seconds == inputs.LONGEST_SECONDS
     monkeypatch.setattr(inputs, "LONGEST_SECONDS", 5.0)
     source = {"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 9), "sample_rate": 16_000}
-    prediction = duetto.load()(source)
+    prediction = duetto.load(require_speech=False)(source)
     assert prediction.duration == 9 and "only the first 5 s of 9.0 s were read" in prediction.warnings

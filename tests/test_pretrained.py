@@ -16,6 +16,7 @@ from duetto import audio
 from duetto.cli import app
 from duetto.errors import ModelError
 from duetto.inference import pretrained
+from sounds import voice
 
 LARGEST = 5 * 2**20
 """Bytes that a model may add to the wheel."""
@@ -23,9 +24,7 @@ LARGEST = 5 * 2**20
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    time = np.arange(32_000) / 16_000
-    voice = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 8)) * (1 + np.sin(2 * np.pi * 3 * time))
-    audio.write(tmp_path / "voice.wav", (0.1 * voice).astype(np.float32), 16_000)
+    audio.write(tmp_path / "voice.wav", voice(), 16_000)
     return tmp_path / "voice.wav"
 
 
@@ -57,7 +56,7 @@ def test_gain_does_not_change_the_answer(recording: Path) -> None:
 @pytest.mark.parametrize("samples", [np.zeros(16_000, np.float32), np.ones(1, np.float32)])
 def test_silence_and_one_sample_are_answered_with_a_warning(samples: np.ndarray) -> None:
     prediction = duetto.load()({"waveform": samples, "sample_rate": 16_000})
-    assert prediction.warnings and all(np.isfinite(list(prediction.probabilities.values())))
+    assert prediction.label is None and prediction.warnings
 
 
 @pytest.mark.parametrize("name", pretrained.PRETRAINED)

@@ -102,7 +102,7 @@ def test_prominence_is_the_residual_of_a_straight_line() -> None:
     level = 20 * np.log10(np.abs(cepstrum[:, first : last + 1]) + 1e-3)
     quefrency = np.arange(first, last + 1) / RATE
     expected = [(row - np.polyval(np.polyfit(quefrency, row, 1), quefrency)).max() for row in level]
-    np.testing.assert_allclose(prosody._prominence(cepstrum, RATE), expected, rtol=1e-9)
+    np.testing.assert_allclose(prosody.peak_prominence(cepstrum, RATE), expected, rtol=1e-9)
 
 
 def test_short_voiced_stretches_do_not_count() -> None:

@@ -19,6 +19,7 @@ from duetto.cli import app
 from duetto.cli.live_table import LiveTable
 from duetto.config import experiment
 from duetto.config.experiment import SYSTEMS
+from duetto.config.fusion import FUSIONS
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Word
 from duetto.embeddings.vectors import Vectors, save
@@ -51,14 +52,14 @@ def finished(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_every_name_in_the_tables_is_a_system_a_baseline_or_a_fusion_of_them() -> None:
     for row in (row for rows in TABLES.values() for row in rows):
-        assert all(name in SYSTEMS or name in BASELINES for name in row.of or (row.system,)), row.system
+        assert all(name in {*SYSTEMS, *FUSIONS, *BASELINES} for name in row.of or (row.system,)), row.system
         assert all(any(part == r.system for rows in TABLES.values() for r in rows) for part in row.of)
         # A shared name has one meaning.
         assert not (row.of and (row.system in SYSTEMS or row.system in BASELINES))
 
 
 def test_every_system_and_baseline_has_its_place_in_the_tables() -> None:
-    assert {*SYSTEMS, *BASELINES} <= {row.system for rows in TABLES.values() for row in rows}
+    assert {*SYSTEMS, *FUSIONS, *BASELINES} <= {row.system for rows in TABLES.values() for row in rows}
 
 
 def test_a_row_has_the_figure_of_its_system_unless_the_paper_prints_another_one() -> None:
@@ -240,7 +241,7 @@ def test_features_reach_only_systems_that_hear_them_in_one_of_their_modes() -> N
     for name in SYSTEMS:
         own, chosen = experiment.load(name), options.configured(name)
         assert isinstance(chosen, experiment.Experiment) and chosen.dropout == 0.1
-        kept = own.features in ("voice", "waveform", "spectrogram")
+        kept = own.features not in ("corrected", "pyaudioanalysis")
         assert chosen.features == (own.features if kept else "pyaudioanalysis") and kept == keeps_features(name)
     assert {n for n in SYSTEMS if keeps_features(n)} >= {"waveform-cnn", "spectrogram-alexnet", "acoustic-portable"}
 

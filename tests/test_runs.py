@@ -78,4 +78,4 @@ def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(runner.parallel, "_pool", lambda workers, *_: Broken(workers))
     job: Any = SimpleNamespace(experiment=experiment.load("acoustic"))
     with pytest.raises(ModelError, match=r"killed for lack of memory \(a child .*--workers 1"):
-        runner._train_all([job] * 2, 2, None, accelerator="cpu", devices=1)
+        runner.train_all([job] * 2, 2, None, accelerator="cpu", devices=1)

@@ -160,6 +160,26 @@ def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path
     assert "zebra" in described["vocabulary"]
 
 
+@pytest.mark.parametrize("header", ["", "3 4\n"], ids=["GloVe", "fastText"])
+def test_published_vectors_of_either_format_start_the_table_and_predict(
+    header: str, manifest: Path, tmp_path: Path
+) -> None:
+    """By the command line: the vectors' dimension replaces the system's, and a word that only they have is known."""
+    from typer.testing import CliRunner
+
+    from duetto.cli import app
+
+    (tmp_path / "words.txt").write_text(f"{header}the 1 0 0 0\nzebra 0 1 0 0\nnight 0 0 1 0\n")
+    run = tmp_path / "run"
+    arguments = ["train", "embedding-word2vec", "--manifest", str(manifest), "-o", str(run)]
+    changes = [part for key in ("hidden=8", "dense=8", "epochs=1") for part in ("--set", key)]
+    done = CliRunner().invoke(app, [*arguments, *changes, "--vectors", str(tmp_path / "words.txt")])
+    assert done.exit_code == 0, (done.output, done.exception)
+    utterance = read_manifest(manifest)[0]
+    prediction = duetto.load(run)(utterance.audio, words=[Word("zebra"), Word("zork")])
+    assert any("1 of 2 words are not in the system's vocabulary: zork" in warning for warning in prediction.warnings)
+
+
 def test_a_file_system_without_a_file_says_so(manifest: Path, tmp_path: Path) -> None:
     e = experiment.load("embedding-random", embeddings="file")
     with pytest.raises(ConfigurationError, match="--vectors FILE"):

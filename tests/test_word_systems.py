@@ -17,7 +17,7 @@ from duetto.data.labels import LABEL_SETS
 from duetto.models.emotion import Batch, EmotionModel
 from duetto.models.multiresolution_cnn import verification_loss
 from duetto.models.onnx import networks
-from duetto.training import emotion as training_emotion
+from duetto.training import emotion_task
 from test_attention import CONFIGS
 from test_emotion import SMALL
 
@@ -149,12 +149,12 @@ def test_an_epoch_chosen_on_test_data_fits_nothing_else_on_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = planted.fold()
-    fitted, fit = [], training_emotion.fit_trust
+    fitted, fit = [], emotion_task.fit_trust
 
     def watched(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> tuple[float, float]:
         fitted.append(len(target))
         return fit(first, second, target)
 
-    monkeypatch.setattr(training_emotion, "fit_trust", watched)
+    monkeypatch.setattr(emotion_task, "fit_trust", watched)
     training.train(small("fusion-confidence", epochs=2, epoch_choice="best-on-test"), inputs, tmp_path, seed=0)
     assert fitted == [len(inputs.fold.development)] * 2 and len(inputs.fold.development) != len(inputs.fold.test)

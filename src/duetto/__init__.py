@@ -22,7 +22,13 @@ __version__ = "0.2.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
 
 
-def load(model: str | os.PathLike[str] | None = None, *, asr: str = "auto", threads: int = 1) -> Recogniser:
+def load(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    asr: str = "auto",
+    threads: int = 1,
+    require_speech: bool = True,
+) -> Recogniser:
     """Load an emotion recogniser.
 
     >>> import duetto
@@ -39,6 +45,8 @@ def load(model: str | os.PathLike[str] | None = None, *, asr: str = "auto", thre
             (word-like stretches of sound; only for systems that embed the sound of words), `whisper=FOLDER`, or
             `whisper:NAME`, such as `whisper:base`, which is downloaded unless it is on this computer.
         threads: Of ONNX Runtime; 1 is fastest for single recordings.
+        require_speech: Give a recording without speech (`audio.activity.detect_speech`) no label; otherwise any sound
+            gets one.
 
     Returns:
         The recogniser.
@@ -51,7 +59,7 @@ def load(model: str | os.PathLike[str] | None = None, *, asr: str = "auto", thre
     from .inference.pretrained import DEFAULT
     from .inference.recogniser import Recogniser
 
-    return Recogniser(DEFAULT if model is None else model, asr=asr, threads=threads)
+    return Recogniser(DEFAULT if model is None else model, asr=asr, threads=threads, require_speech=require_speech)
 
 
 def __getattr__(name: str) -> Any:

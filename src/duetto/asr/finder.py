@@ -42,6 +42,9 @@ PAST_END = 0.1
 _NAMED = 8
 """Rejected words that a warning lists."""
 
+AS_IF_NOTHING_SAID = "; the system answers as if nothing had been said"
+"""End of a warning that holds for a system by itself; in a fusion, what reads words alone is left out instead."""
+
 WORDS_FROM = ("given", "aligned", "transcript", "recognised", "segmented", "none")
 """How words were found, the values of `FoundWords.words_from`."""
 
@@ -124,7 +127,7 @@ class WordFinder:
 
     def _given(self, samples: np.ndarray, words: Sequence[Word]) -> FoundWords:
         if not words:
-            return FoundWords((), "given", ("no words were given; the system answers as if nothing had been said",))
+            return FoundWords((), "given", (f"no words were given{AS_IF_NOTHING_SAID}",))
         if self._uses_times and any(word.start is None for word in words):
             found = self._aligned(samples, " ".join(word.word for word in words))
             warnings = ("the words came without times and were aligned",) if found.words_from == "aligned" else ()
@@ -163,7 +166,7 @@ class WordFinder:
     def _judged(self, recognition: Recognition) -> FoundWords:
         """The recognised words, unless the system cannot use them."""
         if not recognition.words:
-            return FoundWords((), "none", ("no word was recognised; the system answers as if nothing had been said",))
+            return FoundWords((), "none", (f"no word was recognised{AS_IF_NOTHING_SAID}",))
         reason = recognition.doubt
         if recognition.language is not None and recognition.language not in self._languages:
             reason = _other_language(recognition, self._languages)
@@ -171,7 +174,7 @@ class WordFinder:
             return FoundWords(recognition.words, "recognised", recognition.notes)
         listed = " ".join(word.word for word in recognition.words[:_NAMED])
         more = " …" if len(recognition.words) > _NAMED else ""
-        rejected = f"{reason}; the system answers as if nothing had been said ({listed}{more})"
+        rejected = f"{reason} ({listed}{more}){AS_IF_NOTHING_SAID}"
         return FoundWords((), "none", (rejected,), rejected=recognition.words)
 
     def _segmented(self, samples: np.ndarray, warnings: tuple[str, ...]) -> FoundWords:

@@ -27,7 +27,10 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
     sources     paths, pipes, sockets, file objects → a seekable file
     levels      what is odd about the sound itself
     io          load, stream, duration, write (soxr)
-    activity    whether a signal can hold speech
+    loudness    where a signal is loud, to the sample
+    silero      the network of Silero VAD
+    activity    where there is speech, and whether there can be
+    pauses      speech without its pauses
     augment     room, noise and microphone for training data
 """
 

@@ -6,11 +6,12 @@ run.json + manifest ─ read_run ─▶ AuditedRun
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import runs
+from ..config.fusion import BRANCHES
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
 from ..splits import Fold
@@ -27,6 +28,7 @@ class AuditedRun:
         folds: Its folds. Without a manifest, their utterances have an id only.
         has_manifest: Whether a manifest gave the utterances of the folds.
         missing: Ids of utterances of the run that the manifest lacks.
+        within: Folder of the trainings in that of a fold and seed: that of a branch of a fusion.
     """
 
     folder: Path
@@ -34,10 +36,11 @@ class AuditedRun:
     folds: tuple[Fold, ...]
     has_manifest: bool
     missing: tuple[str, ...] = ()
+    within: str = "."
 
     @property
     def experiment(self) -> Mapping[str, Any]:
-        """The experiment of a trained system; a baseline has none."""
+        """The experiment of a trained system; a baseline has none, and a fusion those of its branches."""
         return self.record["experiment"]
 
     @property
@@ -49,6 +52,32 @@ class AuditedRun:
     def is_baseline(self) -> bool:
         """Whether it is a run of a baseline, which keeps no model."""
         return "baseline" in self.record
+
+    def branches(self) -> tuple[AuditedRun, ...]:
+        """Divide the run of a fusion.
+
+        Returns:
+            For each branch a run with its experiment and trainings; this run itself where it is of no fusion.
+        """
+        if "fusion" not in self.record:
+            return (self,)
+        rest = {key: value for key, value in self.record.items() if key != "fusion"}
+        return tuple(
+            replace(self, record={**rest, "experiment": each}, within=f"{BRANCHES}/{each['name']}")
+            for each in self.record["fusion"]["experiments"]
+        )
+
+    def part(self, fold: int, seed: int) -> Path:
+        """Find the folder of one training.
+
+        Args:
+            fold: Number of the fold.
+            seed: The seed.
+
+        Returns:
+            Its folder, which need not exist.
+        """
+        return self.folder / runs.member(fold, seed) / self.within
 
     def members(self) -> Iterator[tuple[Fold, str, Utterance]]:
         """Yield every utterance of every fold.
@@ -70,7 +99,7 @@ class AuditedRun:
             One folder for each seed that was trained to its end.
         """
         for seed in self.record["seeds"]:
-            folder = self.folder / runs.member(fold, seed)
+            folder = self.part(fold, seed)
             if (folder / "model.json").is_file():
                 yield folder
 

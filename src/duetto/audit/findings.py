@@ -48,6 +48,7 @@ KINDS: dict[str, Severity] = {
     "unknown-vectors": "note",
     "unknown-weights": "note",
     "speaker-normalisation": "note",
+    "session-statistics": "note",
     "padding-read": "note",
     "not-examined": "note",
 }
@@ -60,7 +61,8 @@ KINDS: dict[str, Severity] = {
 OF_RUNS = frozenset(
     {
         "chosen-on-test", "fitted-on-test", "vocabulary-from-test", "unknown-epoch", "unknown-statistics",
-        "unknown-vectors", "unknown-weights", "speaker-normalisation", "padding-read",
+        "unknown-vectors", "unknown-weights", "speaker-normalisation", "session-statistics",
+        "padding-read",
     }
 )  # fmt: skip
 """Kinds of finding that concern one system's run; others concern the split, or either."""

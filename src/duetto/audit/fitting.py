@@ -59,10 +59,11 @@ def check(run: AuditedRun, features: Path | None) -> Iterator[Finding]:
     if run.is_baseline:
         yield _not_examined("a baseline keeps no model, so what it was fitted to was not examined")
         return
-    yield from _settings(run)
-    yield from _epochs(run)
-    yield from _statistics(run, features)
-    yield from _vocabularies(run)
+    for branch in run.branches():
+        yield from _settings(branch)
+        yield from _epochs(branch)
+        yield from _statistics(branch, features)
+        yield from _vocabularies(branch)
 
 
 def unknown_vectors(source: str) -> Finding:
@@ -96,6 +97,14 @@ def _settings(run: AuditedRun) -> Iterator[Finding]:
             "features are normalised by each speaker's own statistics, in test data too. No label is seen, but all "
             "of a test speaker's utterances are: the figures hold for speakers with earlier recordings (transductive)",
         )
+    if e.get("normalisation") == "shrinkage":
+        yield make_finding(
+            "session-statistics",
+            None,
+            "the figures after 1, 5 and 20 utterances use the statistics of that many other utterances of each test "
+            "speaker: without labels and never of the scored utterance itself, as a session has of earlier ones "
+            "(transductive, causal). The figures of single recordings use none",
+        )
     if e.get("padding") in ("pre", "post"):
         detail = f"padding {e['padding']!r} lets the model read zeros, so that an answer depends on max_frames; no leak"
         yield make_finding("padding-read", None, detail, padding=e["padding"])
@@ -109,7 +118,7 @@ def _epochs(run: AuditedRun) -> Iterator[Finding]:
     choice, unfinished = run.experiment.get("epoch_choice"), 0
     for number, fold in enumerate(run.folds):
         for seed in run.record["seeds"]:
-            path = run.folder / runs.member(number, seed) / runs.OUTCOME
+            path = run.part(number, seed) / runs.OUTCOME
             if not path.is_file():
                 unfinished += 1
                 continue
@@ -151,7 +160,10 @@ def _model(path: Path) -> Record:
 
 def _statistics(run: AuditedRun, features: Path | None) -> Iterator[Finding]:
     """Findings where the normalisation in a model is not that of its training part."""
-    if "acoustic" not in run.experiment.get("encoders", ()) or run.experiment.get("normalisation") != "train":
+    if "acoustic" not in run.experiment.get("encoders", ()) or run.experiment.get("normalisation") not in (
+        "train",
+        "shrinkage",
+    ):
         return
     store = _store(run, features)
     if store is None:
@@ -188,7 +200,9 @@ def _store(run: AuditedRun, features: Path | None) -> FeatureStore | None:
     if features is None or not features.is_dir():
         return None
     try:
-        return FeatureStore.open(features, feature_spec(run.experiment.get("features", "corrected")).extractor)
+        speech_only = bool(run.experiment.get("speech_only", False))
+        spec = feature_spec(run.experiment.get("features", "corrected"), speech_only=speech_only)
+        return FeatureStore.open(features, spec.extractor)
     except DuettoError:
         return None
 

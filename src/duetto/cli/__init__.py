@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "evaluate:evaluate",
     "reproduce": "reproduce:reproduce",
     "export": "export:export",
+    "encoder": "encoder:app",
     "speech2vec": "speech2vec:app",
 }
 """Command → module in this package, and the function or the group of commands in it."""

@@ -10,9 +10,12 @@ import typer
 from .. import report
 from ..data.manifest import read_manifest
 from ..errors import MissingExtraError
-from ..evaluation import SystemResult
+from ..evaluation import SystemResult, combine
+from ..evaluation.product import RULES
 from ..report import ScoredResults, run_summary
-from ..runs import reads_words, result_of
+from ..report.branches import branch_records, branch_section, named_branches
+from ..runs import branch_results, reads_words, result_of
+from .options import one_of
 from .output import echo, json_line
 
 
@@ -25,12 +28,20 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Also score the runs that read words with the words of this manifest; may be repeated."),
     ] = None,
+    fuse: Annotated[
+        str | None,
+        typer.Option(
+            callback=one_of(RULES),
+            help=f"Also score the runs joined, with nothing fitted: {' or '.join(RULES)} of their posteriors.",
+        ),
+    ] = None,
     cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per system, one per line.")] = False,
 ) -> None:
     """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
 
-    The report needs the extra `train`; without it, and without --out, only the figures are printed.
+    A fusion is shown beside its branches, with the paired difference from each. The report needs the extra `train`;
+    without it, and without --out, only the figures are printed.
 
     Examples:
 
@@ -38,23 +49,47 @@ def evaluate(
 
         duetto evaluate runs/acoustic runs/fusion -o comparison.html
 
+        duetto evaluate runs/acoustic runs/words --fuse product
+
         duetto align test.jsonl -o recognised.jsonl --by recognise
 
         duetto evaluate runs/fusion --words recognised.jsonl
     """
     results = run_summary.with_distinct_names(runs, [result_of(run) for run in runs])
     description = run_summary.common_description(runs, results)
+    branches = _branches(runs, results)
+    if fuse:
+        joined = " × ".join(result.system for result in results)
+        results.append(combine(results, f"{fuse} of {joined}", rule=fuse))
+    results += [branch for found in branches.values() for branch in found]
     results += _rescored(runs, words or [], cache)
     results += run_summary.controls_of(runs[0])
     scored = report.score(results)
     context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))
-    status = _write_report(out, runs[0] / "report.html", scored, context)
+    names = {fusion: [branch.system for branch in found] for fusion, found in branches.items()}
+    beside = [branch_section(scored, names)] if names else []
+    status = _write_report(out, runs[0] / "report.html", scored, {**context, "sections": beside})
     if as_json:
-        for system in scored:
-            json_line(report.record(system))
+        _print_records(scored, names)
     else:
-        echo(report.markdown(scored))
+        echo("\n".join([report.markdown(scored), *(section.markdown() for section in beside)]))
     echo(status, err=True)
+
+
+def _branches(runs: list[Path], results: list[SystemResult]) -> dict[str, list[SystemResult]]:
+    """Name of each fusion among the runs → results of its branches."""
+    found = {
+        result.system: named_branches(result, branch_results(run)) for run, result in zip(runs, results, strict=True)
+    }
+    return {name: branches for name, branches in found.items() if branches}
+
+
+def _print_records(scored: ScoredResults, branches: dict[str, list[str]]) -> None:
+    """One JSON object a system; that of a fusion also compares it with its branches."""
+    for system in scored:
+        name = system.result.system
+        more = {"branches": branch_records(scored, name, branches[name])} if name in branches else {}
+        json_line({**report.record(system), **more})
 
 
 def _write_report(out: Path | None, default: Path, scored: ScoredResults, context: dict[str, Any]) -> str:

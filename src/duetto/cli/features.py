@@ -12,13 +12,18 @@ from .. import audio
 from ..data.manifest import read_manifest
 from ..data.utterance import Utterance
 from ..errors import AudioError
-from ..features.registry import FEATURES, feature_spec
+from ..features.registry import choices, feature_spec, is_known
 from ..features.store import extract_corpus
 from ..utils.progress import bar
 from ..utils.text import printable
-from .options import one_of
 from .output import echo
 from .predict import source_of
+
+
+def _known(mode: str) -> str:
+    if not is_known(mode):
+        raise typer.BadParameter(f"{mode!r} is not known; choose from {choices()}")
+    return mode
 
 
 def features(
@@ -27,15 +32,14 @@ def features(
         typer.Argument(help="One manifest (.jsonl), or recordings; - is standard input.", readable=False),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Feature folder; features in it are not computed again.")],
-    mode: Annotated[
-        str, typer.Option(callback=one_of(FEATURES), help="What to compute: " + ", ".join(FEATURES))
-    ] = "corrected",
+    mode: Annotated[str, typer.Option(callback=_known, help="What to compute: " + choices())] = "corrected",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one per core.")] = 0,
 ) -> None:
     """Compute the features of every utterance into a memory-mapped folder. Resumable.
 
     Modes: corrected and pyaudioanalysis (bug-compatible) are the 34 short-term features; voice depends little on the
-    recording; spectrogram and waveform are the inputs of the CNN systems.
+    recording; spectrogram and waveform are the inputs of the CNN systems; whisper… are states of a pretrained speech
+    encoder, and encoder…:FOLDER those of another one (duetto encoder build).
 
     A recording that cannot be read is skipped and listed; the exit status is then 1.
 

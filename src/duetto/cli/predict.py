@@ -11,9 +11,11 @@ import typer
 
 from ..data.manifest import parse_words
 from ..data.utterance import Word
-from ..errors import CorpusError, DuettoError
+from ..errors import AudioError, CorpusError, DuettoError
+from ..inference.fusion_folder import BranchAnswer
 from ..inference.pretrained import DEFAULT, PRETRAINED
 from ..inference.recogniser import Prediction, Recogniser
+from ..inference.speaker_session import SpeakerSession
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
@@ -28,6 +30,25 @@ Recordings = Annotated[
     ),
 ]
 
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
+    ),
+]
+RequireSpeech = Annotated[
+    bool,
+    typer.Option(
+        "--require-speech/--any-sound",
+        help="Give a recording without speech no emotion, or predict one for any sound.",
+    ),
+]
+Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
+WordsFile = Annotated[
+    Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
+]
 Asr = Annotated[
     str,
     typer.Option(
@@ -36,35 +57,34 @@ Asr = Annotated[
         "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
     ),
 ]
+Workers = Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")]
+InSession = Annotated[
+    bool, typer.Option("--session", help="The files are recordings of one speaker, in order; adapt to the voice.")
+]
+Enrolled = Annotated[
+    list[Path] | None,
+    typer.Option("--enrol", help="An earlier recording of the speaker; may be repeated. Implies --session."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
 
 
 def predict(
     files: Recordings,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
-        ),
-    ] = DEFAULT,
-    transcript: Annotated[
-        str | None, typer.Option(help="What is said, for systems that read words; one recording only.")
-    ] = None,
-    words: Annotated[
-        Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
-    ] = None,
+    model: Model = DEFAULT,
+    transcript: Transcript = None,
+    words: WordsFile = None,
     asr: Asr = "auto",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")] = False,
+    workers: Workers = None,
+    session: InSession = False,
+    enrol: Enrolled = None,
+    require_speech: RequireSpeech = True,
+    as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
 
     A system that reads words finds them in the recording; --transcript aligns a given text instead. The output lists
-    the words with their times, and how they were found. A recording that cannot be read is reported, the others are
-    still processed, and the exit status is 1.
+    the words with their times, and how they were found. A recording without speech gets no emotion, and a warning. A
+    recording that cannot be read is reported, the others are still processed, and the exit status is 1.
 
     Examples:
 
@@ -76,25 +96,52 @@ def predict(
 
         duetto predict calls/*.flac --model runs/acoustic --json > predictions.jsonl
 
+        duetto predict turn-1.wav turn-2.wav turn-3.wav --session --model runs/adaptive
+
         ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
-    if (transcript is not None or words is not None) and len(files) > 1:
-        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
-    if transcript is not None and words is not None:
-        raise typer.BadParameter("--transcript and --words both state what is said; give one")
-    recogniser = Recogniser(model, asr=asr)
+    in_session = session or bool(enrol)
+    _check_options(len(files), transcript, words, in_session, workers)
+    recogniser = Recogniser(model, asr=asr, require_speech=require_speech)
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
-    given = None if words is None else _read_words(words)
-    if transcript is None and given is None:
-        workers = min(workers or cores(), len(files))
-        outcomes = recogniser.predict_many(map(source_of, files), workers=workers)
+    given, unread = None if words is None else _read_words(words), 0
+    if in_session:
+        speaker = recogniser.session()
+        unread = _enrol(speaker, enrol or [])
+        outcomes = (speaker.attempt(source_of(file), transcript=transcript, words=given) for file in files)
+    elif transcript is None and given is None:
+        outcomes = recogniser.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
     else:
         outcomes = iter([recogniser.attempt(source_of(files[0]), transcript=transcript, words=given)])
     failed = _print_all(files, outcomes, as_json)
     if failed:
         echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
+    if failed or unread:
         raise typer.Exit(1)
+
+
+def _check_options(
+    files: int, transcript: str | None, words: Path | None, in_session: bool, workers: int | None
+) -> None:
+    if (transcript is not None or words is not None) and files > 1:
+        raise typer.BadParameter("--transcript and --words describe one recording; give one file")
+    if transcript is not None and words is not None:
+        raise typer.BadParameter("--transcript and --words both state what is said; give one")
+    if in_session and workers not in (None, 1):
+        raise typer.BadParameter("--session answers one recording after another; leave --workers out")
+
+
+def _enrol(session: SpeakerSession, files: list[Path]) -> int:
+    """Take recordings into a session; print and count those that cannot be read."""
+    unread = 0
+    for file in files:
+        try:
+            session.enrol([source_of(file)])
+        except AudioError as error:
+            unread += 1
+            echo(f"error: --enrol {error}", err=True)
+    return unread
 
 
 def source_of(file: Path) -> Path | BinaryIO:
@@ -133,15 +180,24 @@ def show(file: Path, prediction: Prediction) -> None:
         file: The recording.
         prediction: Of the recording.
     """
-    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label}", bold=True)
-    width = max(map(len, prediction.probabilities))
+    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label or 'no speech'}", bold=True)
+    width = max(map(len, prediction.probabilities), default=0)
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
         by = f" by {prediction.speech_recogniser}" if prediction.speech_recogniser else ""
         echo(f"  words ({prediction.words_from}{by}): {_format_words(prediction.words)}")
+    if prediction.branches:
+        echo(f"  branches (weight): {_format_branches(prediction.branches)}")
     for warning in prediction.warnings:
         echo(f"  warning: {file}: {warning}", err=True)
+
+
+def _format_branches(branches: tuple[BranchAnswer, ...]) -> str:
+    return ", ".join(
+        f"{branch.name} ({branch.weight:.2f})" if branch.probabilities is not None else f"{branch.name} (left out)"
+        for branch in branches
+    )
 
 
 def _format_words(words: tuple[Word, ...]) -> str:

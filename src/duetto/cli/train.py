@@ -12,6 +12,7 @@ from .. import audit, report, splits
 from ..baselines import BASELINES, Baseline
 from ..config import experiment
 from ..config.experiment import Experiment
+from ..config.fusion import Fusion, branch_experiments, fusion_with_overrides
 from ..data.manifest import read_manifest
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     pass
 
 System = Annotated[
-    str, typer.Argument(help="A system, a baseline, or an experiment file (TOML). Baselines: " + ", ".join(BASELINES))
+    str,
+    typer.Argument(
+        help="A system, a fusion of systems, a baseline, or a TOML file of one. Baselines: " + ", ".join(BASELINES)
+    ),
 ]
 Manifest = Annotated[Path, typer.Option(help="JSONL manifest; write one with `duetto corpus manifest`.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder to write; the same command resumes it.")]
@@ -64,8 +68,10 @@ def train(
 
     Systems: acoustic; embedding-KIND and fusion-KIND, where KIND is speech2vec, word2vec, spoken or random; and
     those beyond the paper, such as fusion-confidence, mcnn, waveform-cnn and acoustic-distilled (docs/systems.md
-    lists all). Word vectors are trained on the training part unless --vectors names a file. The run folder then holds
-    a model for `duetto predict`, the result for `duetto evaluate`, and TensorBoard logs.
+    lists all). fusion-calibrated trains each of its branches by itself and joins their posteriors; --set branches=A,B
+    names other systems to join, and any other --set changes all of them. Word vectors are trained on the training part
+    unless --vectors names a file. The run folder then holds a model for `duetto predict`, the result for `duetto
+    evaluate`, and TensorBoard logs.
 
     Baselines are fitted on the CPU in this process; their run folder holds the result for `duetto evaluate` alone.
 
@@ -76,6 +82,8 @@ def train(
         duetto train acoustic --set normalisation=speaker --manifest emodb.jsonl --protocol speaker -o runs/by-speaker
 
         duetto train fusion-speech2vec --manifest iemocap.jsonl --seeds 5 -o runs/fusion
+
+        duetto train fusion-calibrated --set branches=acoustic,mcnn --manifest iemocap.jsonl -o runs/calibrated
 
         duetto train svm --manifest emodb.jsonl --protocol speaker -o runs/svm
 
@@ -93,7 +101,9 @@ def train(
     echo(f"run folder: {out}", err=True)
 
 
-def _system(name: str, settings: list[str], vectors: Path | None, resources: dict[str, Any]) -> Experiment | Baseline:
+def _system(
+    name: str, settings: list[str], vectors: Path | None, resources: dict[str, Any]
+) -> Experiment | Fusion | Baseline:
     """The system of a name with its settings changed; an option that does not apply to it is wrong usage."""
     from ..experiments.systems import named
 
@@ -101,24 +111,30 @@ def _system(name: str, settings: list[str], vectors: Path | None, resources: dic
         system = named(name)
         if isinstance(system, Experiment):
             system = experiment.with_overrides(system, settings)
-            _word_system(system)
+        elif isinstance(system, Fusion):
+            system = fusion_with_overrides(system, settings)
+        readers = _vector_readers(system)
     if isinstance(system, Baseline):
         if settings or vectors or resources != {"workers": 1, "accelerator": "cpu", "devices": 1}:
             raise typer.BadParameter(
                 f"{name!r} is a baseline: --set, --vectors, --workers, --accelerator and --devices do not apply"
             )
-    elif vectors is not None and _word_system(system).embeddings not in ("file", "word2vec", "speech2vec"):
+    elif vectors is not None and not readers:
         raise typer.BadParameter(f"system {system.name!r} reads no vectors from a file")
     return system
 
 
-def _word_system(system: Experiment) -> Experiment:
-    """The system that reads --vectors: the teacher of a distilled system, or the system itself."""
-    return experiment.teacher_of(system) or system
+def _vector_readers(system: Experiment | Fusion | Baseline) -> list[Experiment]:
+    """The experiments that read --vectors: a system, or the teacher of a distilled one; those among the branches."""
+    if isinstance(system, Baseline):
+        return []
+    systems = branch_experiments(system, BASELINES) if isinstance(system, Fusion) else (system,)
+    readers = [experiment.teacher_of(e) or e for e in systems]
+    return [e for e in readers if e.embeddings in ("file", "word2vec", "speech2vec")]
 
 
 def _run(
-    system: Experiment | Baseline,
+    system: Experiment | Fusion | Baseline,
     manifest: Path,
     protocol: str,
     out: Path,
@@ -128,16 +144,17 @@ def _run(
     options: dict[str, Any],
 ) -> SystemResult:
     from ..experiments.baseline_runner import run_baseline
+    from ..experiments.fusion_runner import run_fusion
     from ..experiments.runner import run_systems
     from ..experiments.workspace import Workspace
 
-    supplied = None
-    if vectors is not None and isinstance(system, Experiment):
-        supplied = {_word_system(system).embeddings: vectors}
+    supplied = None if vectors is None else {e.embeddings: vectors for e in _vector_readers(system)}
     utterances = read_manifest(manifest)
     with steps() as progress:
         notify = partial(echo, err=True)
         workspace = Workspace(cache or manifest.parent / "cache", vectors=supplied, progress=progress, notify=notify)
         if isinstance(system, Baseline):
             return run_baseline(system, utterances, protocol, out, workspace, **options)
+        if isinstance(system, Fusion):
+            return run_fusion(system, utterances, protocol, out, workspace, **options, **resources)
         return run_systems([system], utterances, protocol, [out], workspace, **options, **resources)[0]

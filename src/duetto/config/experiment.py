@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,11 +17,11 @@ from typing import Annotated, Any, Literal
 from ..audio.timing import MAX_FRAMES, MAX_WORDS
 from ..embeddings.table import UnknownPolicy
 from ..errors import ConfigurationError
-from ..features.registry import FEATURES
+from ..features import registry
 from ..utils.reading import read_toml, shortened
-from .cnn_stacks import STACKS
+from .contradictions import DEFAULT_SHRINKAGE, contradictions
 from .encoders import ACOUSTIC_ENCODERS, WORD_ENCODERS
-from .fields import Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
+from .fields import Condition, Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
 
 SYSTEMS: dict[str, Path] = {
     path.stem: path for path in sorted((Path(__file__).parent / "systems").glob("*.toml"), key=lambda path: path.stem)
@@ -73,17 +73,28 @@ class Experiment:
 
     # acoustic input
 
-    features: Annotated[str, one_of(FEATURES)] = "corrected"
+    features: Annotated[str, Condition(registry.is_known, f"choose from {registry.choices()}")] = "corrected"
     """Input of the acoustic encoder: a key of `features.registry.FEATURES`. `corrected` are the paper's 34 short-term
-    features (section 2.1) by their definitions, `pyaudioanalysis` the same with the defects of that package."""
+    features (section 2.1) by their definitions, `pyaudioanalysis` the same with the defects of that package.
+    `encoder:FOLDER`, `encoder-statistics:FOLDER` and `encoder-functionals:FOLDER` are those of `whisper…` with the
+    speech encoder in that folder (`duetto encoder build`)."""
+
+    speech_only: bool = False
+    """Compute the features without pauses: only of what `audio.pauses.keep_speech` keeps. The paper cuts nothing."""
 
     max_frames: Length = MAX_FRAMES
     """Frames kept of an utterance, from its beginning (from its end with `padding = "pre"`). 200 frames of 100 ms are
-    the paper's 20 s (section 2.1); spectrograms and waveforms have frames of 10 ms."""
+    the paper's 20 s (section 2.1); spectrograms and waveforms have frames of 10 ms. Features of the whole recording
+    have one frame, whatever this says."""
 
-    normalisation: Literal["none", "train", "speaker", "utterance"] = "train"
+    normalisation: Literal["none", "train", "speaker", "utterance", "shrinkage"] = "train"
     """z-scores of each feature by the statistics of the training part (`train`), of the speaker, or of the utterance;
-    `none` leaves features as they are. The paper states none."""
+    `shrinkage` begins with those of the training part and approaches those of the speaker with every recording
+    (`normalisation.adaptation`); `none` leaves features as they are. The paper states none."""
+
+    shrinkage: Weight = DEFAULT_SHRINKAGE
+    """Recordings of the speaker that count as much as the training statistics, with `normalisation = "shrinkage"`; 0
+    chooses one of `training.adapted.SHRINKAGES` on development speakers, after training with the default."""
 
     augmentation: Literal["none", "recording"] = "none"
     """`recording`: in every epoch, training draws each utterance as it is or as one of `augmented_copies`, which
@@ -122,16 +133,24 @@ class Experiment:
 
     # model
 
+    classifier: Literal["network", "svm", "logistic"] = "network"
+    """What follows the encoders: a `network`, trained by gradient descent, or a classifier of scikit-learn on one
+    vector for each utterance, whose settings development data choose (`training.classifiers`): `svm`, support vector
+    machines with RBF kernel, or `logistic`, multinomial logistic regression. These two leave the keys of networks and
+    of training by epochs unused."""
+
     acoustic_encoder: Annotated[str, one_of(ACOUSTIC_ENCODERS)] = "bilstm"
     """The paper's `bilstm` (section 2.3), `statistics` (mean and standard deviation over time,
-    `models.encoders.StatisticsEncoder`), or a CNN of `config.cnn_stacks.STACKS`."""
+    `models.encoders.StatisticsEncoder`), `vector` (the one frame of features of the whole recording,
+    `models.encoders.VectorEncoder`), or a CNN of `config.cnn_stacks.STACKS`."""
 
     initial: str = ""
     """Path of a safetensors file with initial weights of the CNN, such as torchvision's for `alexnet`; empty for random
     initial weights."""
 
     word_encoder: Annotated[str, one_of(WORD_ENCODERS)] = "bilstm"
-    """The paper's `bilstm` (section 2.4), or the multi-resolution CNN `mcnn` (`models.multiresolution_cnn`)."""
+    """The paper's `bilstm` (section 2.4), the multi-resolution CNN `mcnn` (`models.multiresolution_cnn`), or `tfidf`,
+    weighted counts of the words and word pairs of the training transcripts (`embeddings.tfidf`)."""
 
     pooling: Literal["last", "attention"] = "last"
     """How a BiLSTM summarises a sequence: its `last` states (paper, section 2.3), or the mean of all states weighted by
@@ -175,7 +194,7 @@ class Experiment:
     """Learning rate of Adam (paper, section 4.1)."""
 
     class_weights: bool = False
-    """Weigh the loss of each utterance by the inverse frequency of its class."""
+    """Weigh the loss of each utterance by the inverse frequency of its class, with any `classifier`."""
 
     patience: Annotated[int, whole(0, _MOST)] = 0
     """Epochs without improvement on development data after which training stops; 0 trains all `epochs`."""
@@ -206,7 +225,7 @@ class Experiment:
         for key, accepted in field_types(Experiment).items():
             if problem := accepted.problem(key, getattr(self, key)):
                 raise ConfigurationError(problem)
-        for problem in _contradictions(self):
+        for problem in contradictions(self):
             raise ConfigurationError(problem)
 
     @property
@@ -220,6 +239,21 @@ class Experiment:
         return "words" in self.encoders
 
     @property
+    def most_frames(self) -> int:
+        """Frames that the acoustic encoder reads at most."""
+        return 1 if registry.is_whole_recording(self.features) else self.max_frames
+
+    @property
+    def counts_words(self) -> bool:
+        """Whether the words of an utterance become one vector of weighted counts (`embeddings.tfidf`)."""
+        return self.uses_words and self.word_encoder == "tfidf"
+
+    @property
+    def most_word_vectors(self) -> int:
+        """Words, or vectors made of words, that the word encoder reads at most."""
+        return 1 if self.counts_words else self.max_words
+
+    @property
     def copies(self) -> int:
         """Augmented copies of each training utterance, beside the original."""
         return self.augmented_copies if self.augmentation != "none" and self.uses_audio else 0
@@ -231,58 +265,6 @@ class Experiment:
             Equal text for equal experiments: keys are sorted.
         """
         return json.dumps(asdict(self), sort_keys=True)
-
-
-def _contradictions(e: Experiment) -> Iterator[str]:
-    """Values that do not fit together, and what to change."""
-    if len(set(e.encoders)) < len(e.encoders):
-        yield f"encoders = {list(e.encoders)} names one twice"
-    yield from _acoustic_contradictions(e)
-    yield from _word_contradictions(e)
-    yield from _fusion_contradictions(e)
-
-
-def _acoustic_contradictions(e: Experiment) -> Iterator[str]:
-    if e.augmentation != "none" and not e.uses_audio:
-        yield (
-            f"augmentation = {e.augmentation!r} changes recordings, and this system has no acoustic encoder; "
-            "add 'acoustic' to encoders"
-        )
-    if e.acoustic_encoder == "statistics" and e.normalisation == "utterance":
-        yield (
-            "normalisation = 'utterance' makes every mean 0 and every deviation 1, which is all that "
-            "acoustic_encoder = 'statistics' reads; set normalisation = \"train\", or another encoder"
-        )
-    stack = STACKS.get(e.acoustic_encoder)
-    if stack is not None and e.features != stack.features:
-        yield (
-            f"acoustic_encoder = {e.acoustic_encoder!r} reads features = {stack.features!r}, not {e.features!r}; "
-            "set both"
-        )
-    if e.initial and stack is None:
-        yield (
-            f"initial = {e.initial!r} has no use for acoustic_encoder = {e.acoustic_encoder!r}; "
-            f"initial weights can be given for {', '.join(STACKS)}"
-        )
-
-
-def _word_contradictions(e: Experiment) -> Iterator[str]:
-    if not e.uses_words:
-        for key, default in (("word_encoder", "bilstm"), ("word_order", "given")):
-            if getattr(e, key) != default:
-                yield f"{key} = {getattr(e, key)!r} needs words; add 'words' to encoders"
-
-
-def _fusion_contradictions(e: Experiment) -> Iterator[str]:
-    fused, dropped = f"fusion = {e.fusion!r}", f"modality_dropout = {e.modality_dropout}"
-    for setting, given in ((fused, e.fusion != "concatenate"), (dropped, e.modality_dropout > 0)):
-        if given and not (e.uses_audio and e.uses_words):
-            yield f'{setting} needs two encoders; set encoders = ["acoustic", "words"]'
-    if e.fusion == "cross-attention":
-        if e.pooling != "attention" or {e.word_encoder, e.acoustic_encoder} != {"bilstm"}:
-            yield f'{fused} pools the states of two BiLSTMs; set pooling = "attention" and both encoders to "bilstm"'
-        if e.modality_dropout:
-            yield f"{dropped} cannot be combined with {fused}, where both encodings hold both modalities; leave one out"
 
 
 def from_mapping(values: Mapping[str, Any], where: str) -> Experiment:

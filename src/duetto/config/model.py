@@ -37,6 +37,7 @@ class ModelConfig:
         word_encoder: One of `config.encoders.WORD_ENCODERS`.
         modality_dropout: Share of training utterances for which one encoder's output is set to zero.
         acoustic_encoder: One of `config.encoders.ACOUSTIC_ENCODERS`.
+        classifier: `network`, `svm` or `logistic`.
 
     Raises:
         ConfigurationError: `encoders` is empty or names an unknown encoder.
@@ -57,10 +58,16 @@ class ModelConfig:
     word_encoder: str = "bilstm"
     modality_dropout: float = 0.0
     acoustic_encoder: str = "bilstm"
+    classifier: str = "network"
 
     def __post_init__(self) -> None:
         if not self.encoders or set(self.encoders) - {"acoustic", "words"}:
             raise ConfigurationError(f"encoders {self.encoders} are not valid; choose acoustic, words, or both")
+
+    @property
+    def vector_size(self) -> int:
+        """Values of the vector that a classifier other than a network reads."""
+        return self.n_features if "acoustic" in self.encoders else self.word_dim
 
     @classmethod
     def from_experiment(cls, experiment: Experiment, word_dim: int) -> ModelConfig:

@@ -24,6 +24,7 @@ KINDS = ("system", "control", "leak")
 _TEXT = ("ids", "speaker", "gender", "session", "style")
 _EACH = (*_TEXT, "target", "fold")
 _ARRAYS = (*_EACH, "logits", "temperature")
+_OPTIONAL = "adapted"
 _FORMAT = "duetto-result-1"
 _REPAIR = "delete it, and run the same `duetto train` again"
 
@@ -54,6 +55,10 @@ class SystemResult:
         kind: `system`; `control` (uses no speech, or is a known reference); `leak` (used test data in some way: its
             figure is not a result).
         notes: Remarks for a reader of the result.
+        after: Numbers of earlier utterances of the speaker after which a system that adapts was scored as well;
+            empty for other systems.
+        adapted: (seeds, settings, orders, n, classes) logits after each number of `after`, in several random orders of
+            the speaker's utterances; empty for other systems.
     """
 
     system: str
@@ -72,6 +77,8 @@ class SystemResult:
     paper_ua: float | None = None
     kind: str = "system"
     notes: tuple[str, ...] = ()
+    after: tuple[int, ...] = ()
+    adapted: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -83,11 +90,13 @@ class SystemResult:
         arrays["fold"] = np.array(self.fold if np.size(self.fold) else np.zeros(n, dtype=np.int64))
         folds = int(arrays["fold"].max(initial=0)) + 1 if arrays["fold"].dtype.kind in "iu" else 0
         given = np.array(self.temperature, dtype=np.float64)
+        arrays["adapted"] = np.array(self.adapted, dtype=np.float64)
         arrays["temperature"] = given if given.size else np.ones((len(self.seeds), folds))
         for name, value in arrays.items():
             value.setflags(write=False)
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
+        for name in ("seeds", "after"):
+            object.__setattr__(self, name, tuple(int(number) for number in getattr(self, name)))
         for name in ("classes", "notes"):
             object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
         object.__setattr__(self, "title", self.title or self.system)
@@ -125,7 +134,39 @@ class SystemResult:
             The result on these utterances.
         """
         picked: dict[str, Any] = {name: getattr(self, name)[keep] for name in _EACH}
+        if self.after:
+            picked["adapted"] = self.adapted[:, :, :, keep]
         return replace(self, logits=self.logits[:, keep], **picked)
+
+    def after_utterances(self, number: int) -> SystemResult:
+        """The result after earlier utterances of each speaker, used without their labels.
+
+        Args:
+            number: Of these utterances, one of `after`.
+
+        Returns:
+            A result whose rows are the orders under each seed, numbered as seeds.
+
+        Raises:
+            ConfigurationError: The system was not scored after so many.
+        """
+        if number not in self.after:
+            known = ", ".join(map(str, self.after)) or "none"
+            raise ConfigurationError(
+                f"result of system {self.system!r}: not scored after {number} utterances of the speaker; known: {known}"
+            )
+        logits = self.adapted[:, self.after.index(number)]
+        orders, noun = logits.shape[1], "utterance" if number == 1 else "utterances"
+        return replace(
+            self,
+            system=f"{self.system} after {number}",
+            title=f"{self.title}, after {number} {noun} of the speaker",
+            logits=logits.reshape(-1, *logits.shape[2:]),
+            seeds=tuple(range(len(self.seeds) * orders)),
+            temperature=np.repeat(self.temperature, orders, axis=0),
+            after=(),
+            adapted=np.empty(0),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write one npz file (no pickle), atomically.
@@ -133,10 +174,11 @@ class SystemResult:
         Args:
             path: The file.
         """
-        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_ARRAYS, _OPTIONAL)}
         header = np.array(json.dumps({"format": _FORMAT, **record}))
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, header=header, **{name: getattr(self, name) for name in _ARRAYS})
+            names = (*_ARRAYS, _OPTIONAL) if self.after else _ARRAYS
+            np.savez_compressed(file, header=header, **{name: getattr(self, name) for name in names})
 
     @classmethod
     def load(cls, path: str | Path) -> SystemResult:
@@ -161,11 +203,12 @@ class SystemResult:
         record = Record(value, str(path), ModelError, _REPAIR)
         if record.get("format") != _FORMAT or not read.keys() >= set(_ARRAYS):
             raise record.wrong(f"not a result file of format {_FORMAT}")
-        for name in _ARRAYS:
+        names = [name for name in (*_ARRAYS, _OPTIONAL) if name in read]
+        for name in names:
             if (read[name].dtype.kind == "U") != (name in _TEXT) or read[name].dtype.kind not in "Uiuf":
                 raise record.wrong(f"its {name} are of type {read[name].dtype}")
         try:
-            arrays: dict[str, Any] = {name: read[name] for name in _ARRAYS}
+            arrays: dict[str, Any] = {name: read[name] for name in names}
             return cls(**_fields(record), **arrays)
         except ConfigurationError as error:
             raise record.wrong(f"not a result file of format {_FORMAT}, or damaged ({error})") from error
@@ -176,6 +219,9 @@ def _fields(record: Record) -> dict[str, Any]:
     seeds = record.items_of("seeds")
     if not all(isinstance(seed, int) and abs(seed) < 1 << 64 for seed in seeds):
         raise record.wrong("'seeds' must be a list of integers of up to 64 bits")
+    after = record.items_of("after", ())
+    if not all(isinstance(number, int) and 0 < number < 1 << 31 for number in after):
+        raise record.wrong("'after' must be a list of numbers of utterances")
     return {
         "system": record.text("system"),
         "title": record.text("title"),
@@ -183,6 +229,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "classes": record.texts("classes"),
         "notes": record.texts("notes"),
         "seeds": tuple(seeds),
+        "after": tuple(after),
         "paper_ua": None if record["paper_ua"] is None else record.number("paper_ua"),
     }
 
@@ -213,6 +260,14 @@ def _problems(result: SystemResult, n: int, folds: int) -> list[str]:
             and bool((np.isfinite(result.temperature) & (result.temperature > 0)).all()),
             f"temperature must hold positive numbers of shape (seeds, folds) = {(s, folds)}",
         ),
+        (
+            result.adapted.shape[:2] + result.adapted.shape[3:] == (s, len(result.after), n, k)
+            if result.after
+            else result.adapted.size == 0,
+            f"adapted has shape {result.adapted.shape}; (seeds, settings, orders, utterances, classes) of "
+            f"{(s, len(result.after), n, k)} and any number of orders is required",
+        ),
+        (bool(np.isfinite(result.adapted).all()), "adapted holds NaN or infinity; finite numbers are required"),
         (result.kind in KINDS, f"kind {result.kind!r} is not known; choose from {', '.join(KINDS)}"),
     ]
     return [message for valid, message in checks if not valid]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,22 +105,65 @@ def export(
     runs.experiment_of(run)
     folder = folder.absolute()
     described = runs.read(run)
-    part = run / runs.member(*_chosen(described, run, fold, seed))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigurationError(f"{folder} is not empty; choose another folder, or delete it")
-    if not (part / CHOSEN).is_file() or not (part / inference.DESCRIPTION).is_file():
-        raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to resume it")
+    part = run / runs.member(*chosen_training(run, fold, seed))
+    check_free(folder)
     with files.new_folder(folder) as temporary:
-        model = _write(part, temporary)
-        verified = _verify(model, temporary, recordings)
-        quantised = _quantise(temporary, verified) if int8 else None
-        exported = Exported(folder, part, len(verified.random.target), len(recordings), verified.difference, quantised)
+        exported = replace(export_training(part, temporary, int8=int8, recordings=recordings), folder=folder)
         files.write_text(temporary / README, _card(run, described, exported, temporary))
     return exported
 
 
-def _chosen(described: Mapping[str, Any], run: Path, fold: int | None, seed: int | None) -> tuple[int, int]:
-    """Fold and seed, the first of the run by default."""
+def check_free(folder: Path) -> None:
+    """Check that a folder can be written to.
+
+    Args:
+        folder: The folder of an export.
+
+    Raises:
+        ConfigurationError: It holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigurationError(f"{folder} is there and not empty; choose another folder, or delete it")
+
+
+def export_training(part: Path, folder: Path, *, int8: bool = False, recordings: Sequence[Path] = ()) -> Exported:
+    """Write one training into a folder, verified, without a card.
+
+    Args:
+        part: Folder of the training.
+        folder: An empty folder.
+        int8: Whether weights are stored in 8 bits.
+        recordings: Audio files to verify on as well.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ModelError: The training is unfinished or damaged, or the graph departs from the model.
+    """
+    if not (part / CHOSEN).is_file() or not (part / inference.DESCRIPTION).is_file():
+        raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to resume it")
+    verified = _verify(_write(part, folder), folder, recordings)
+    quantised = _quantise(folder, verified) if int8 else None
+    return Exported(folder, part, len(verified.random.target), len(recordings), verified.difference, quantised)
+
+
+def chosen_training(run: Path, fold: int | None, seed: int | None) -> tuple[int, int]:
+    """Choose a training of a run.
+
+    Args:
+        run: The run folder.
+        fold: Number of the fold; the first by default.
+        seed: The seed; the run's first by default.
+
+    Returns:
+        Fold and seed.
+
+    Raises:
+        ConfigurationError: The run has no such fold or seed.
+        ModelError: The folder holds no run.
+    """
+    described = runs.read(run)
     folds, seeds = described["folds"], described["seeds"]
     fold, seed = fold or 0, int(seeds[0]) if seed is None else seed
     if not 0 <= fold < len(folds):
@@ -225,7 +268,8 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
         ),
     }
     table = "".join(f"| {name} | {value} |\n" for name, value in facts.items())
-    files = "".join(f"| {path.name} | {path.stat().st_size} |\n" for path in sorted(folder.iterdir()))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = "".join(f"| {path.relative_to(folder).as_posix()} | {path.stat().st_size} |\n" for path in paths)
     return (
         f"# {e.title}\n\n    duetto predict FILE --model FOLDER\n\n| | |\n|---|---|\n{table}\n"
         f"## Scores of the run\n\n{_scores(run, described)}\n## Files\n\n| file | bytes |\n|---|---:|\n{files}"

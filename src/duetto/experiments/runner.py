@@ -25,6 +25,7 @@ from ..errors import ModelError
 from ..evaluation import SystemResult
 from ..report import run_summary
 from ..training import FoldInputs
+from ..training.adapted import AFTER
 from ..training.loop import check_accelerator
 from ..utils import files, parallel
 from ..utils.progress import Progress
@@ -85,7 +86,7 @@ def run_systems(
         for run in planned:
             runs.begin(run.folder, run.description)
         progress = workspace.progress("train " + ", ".join(e.name for e in experiments))
-        _train_all(jobs, workers, progress, accelerator=accelerator, devices=devices)
+        train_all(jobs, workers, progress, accelerator=accelerator, devices=devices)
         return [_collect(run, split, seeds, workspace) for run in planned]
 
 
@@ -117,8 +118,15 @@ def _plan(
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One training: a system on one fold with one seed, in the folder of that fold and seed."""
+class Job:
+    """One training: a system on one fold with one seed.
+
+    Attributes:
+        experiment: The system.
+        inputs: What it reads on the fold.
+        folder: Of this training.
+        seed: Of this training.
+    """
 
     experiment: Experiment
     inputs: FoldInputs
@@ -126,7 +134,7 @@ class _Job:
     seed: int
 
 
-def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> list[_Job]:
+def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> list[Job]:
     """The trainings that a run lacks. The inputs of each fold are built once, for all seeds."""
     features, jobs = workspace.features(run.experiment, split.utterances), []
     files.recover(workspace.vectors_folder)
@@ -135,14 +143,19 @@ def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Works
         unfinished = [seed for seed, part in parts.items() if not (part / runs.OUTCOME).is_file()]
         if unfinished:
             inputs = fold_inputs(run.experiment, fold, features, workspace)
-            jobs += [_Job(run.experiment, inputs, parts[seed], seed) for seed in unfinished]
+            jobs += [Job(run.experiment, inputs, parts[seed], seed) for seed in unfinished]
     return jobs
 
 
-def _train_all(
-    jobs: Sequence[_Job], workers: int, progress: Progress | None, *, accelerator: str, devices: int
-) -> None:
+def train_all(jobs: Sequence[Job], workers: int, progress: Progress | None, *, accelerator: str, devices: int) -> None:
     """Train in this process, or in several, the long trainings (with audio) first; the first error stops the rest.
+
+    Args:
+        jobs: The trainings; the outcome of each is saved in its folder.
+        workers: Processes that train one job at a time each.
+        progress: Counts trainings, or the steps of all.
+        accelerator: See `training.train`.
+        devices: See `training.train`.
 
     Raises:
         ModelError: A worker process was killed.
@@ -167,7 +180,7 @@ def _train_all(
         ) from error
 
 
-def _train(job: _Job, *, accelerator: str, devices: int, progress: Progress | None = None) -> None:
+def _train(job: Job, *, accelerator: str, devices: int, progress: Progress | None = None) -> None:
     """Train, and save the outcome in the folder of this fold and seed."""
     outputs = training.train(
         job.experiment,
@@ -179,7 +192,8 @@ def _train(job: _Job, *, accelerator: str, devices: int, progress: Progress | No
         progress=progress,
     )
     path = job.folder / runs.OUTCOME
-    runs.save_outcome(path, outputs.test_logits, outputs.temperature, history=asdict(outputs.history))
+    history, adapted = asdict(outputs.history), outputs.adapted
+    runs.save_outcome(path, outputs.test_logits, outputs.temperature, adapted=adapted, history=history)
 
 
 def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:
@@ -201,6 +215,7 @@ def _collect(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Wo
         run.folder,
         paper_ua=e.paper_ua if runs.comparable(split.protocol, split.folds) else None,
         kind="leak" if split.leaks or e.epoch_choice == LEAKING_CHOICE else "system",
+        after=AFTER if e.normalisation == "shrinkage" else (),
     )
     run_summary.save_controls(split.folds, result.classes, run.folder)
     supplied = workspace.supplied_vectors(teacher_of(e) or e)

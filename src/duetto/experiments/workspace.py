@@ -144,7 +144,7 @@ class Workspace:
         """
         if not experiment.uses_audio:
             return None
-        spec = feature_spec(experiment.features)
+        spec = feature_spec(experiment.features, speech_only=experiment.speech_only)
         return self._store(utterances, spec.extractor, spec.title)
 
     def augmented(self, experiment: Experiment, utterances: Sequence[Utterance]) -> tuple[FeatureStore, ...]:
@@ -157,7 +157,7 @@ class Workspace:
         Returns:
             Features of each copy; none where the experiment augments nothing.
         """
-        spec, n = feature_spec(experiment.features), experiment.copies
+        spec, n = feature_spec(experiment.features, speech_only=experiment.speech_only), experiment.copies
         names = [f"{spec.title}, copy {i + 1} of {n}" for i in range(n)]
         return tuple(self._store(utterances, Augmented(spec.extractor, copy), name) for copy, name in enumerate(names))
 

@@ -23,8 +23,9 @@ from ..errors import ConfigurationError, CorpusError
 from ..utils import files
 from ..utils.reading import parse_json, read_json, shortened
 
-CONFIG, DATA, INDEX = "config.json", "features.f32", "index.jsonl"
-DTYPE = np.dtype("<f4")
+CONFIG, DATA, HALF_DATA, INDEX = "config.json", "features.f32", "features.f16", "index.jsonl"
+DTYPES = {DATA: np.dtype("<f4"), HALF_DATA: np.dtype("<f2")}
+"""Name of the data file → the type of its values. A store has one of the two files."""
 _FORMAT = 1
 _SYNC_SECONDS = 1.0
 _LARGEST = 1 << 60
@@ -117,31 +118,37 @@ class Arrays:
         home: Folder of the store; the data file may be missing.
 
     Attributes:
+        path: The data file.
         size: Values in the file when it was mapped.
     """
 
     def __init__(self, home: Path) -> None:
+        self.path = home / (HALF_DATA if (home / HALF_DATA).exists() else DATA)
         self.size = 0
-        self._values = np.empty(0, DTYPE)
+        self._dtype = DTYPES[self.path.name]
+        self._values = np.empty(0, self._dtype)
         self._mapped: mmap.mmap | None = None
         self._verified: set[Place] = set()
-        path = home / DATA
-        if path.exists() and path.stat().st_size >= DTYPE.itemsize:
-            with path.open("rb") as file:
+        if self.path.exists() and self.path.stat().st_size >= self._dtype.itemsize:
+            with self.path.open("rb") as file:
                 self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self.size = len(self._mapped) // DTYPE.itemsize
-            self._values = np.frombuffer(self._mapped, DTYPE, self.size)
+            self.size = len(self._mapped) // self._dtype.itemsize
+            self._values = np.frombuffer(self._mapped, self._dtype, self.size)
 
     def __getitem__(self, place: Place) -> np.ndarray | None:
         """The array at a place, (frames, dim) float32, read-only; None where it is damaged or no longer there."""
-        if self._mapped is None or place.end > min(self.size, self._mapped.size() // DTYPE.itemsize):
+        if self._mapped is None or place.end > min(self.size, self._mapped.size() // self._dtype.itemsize):
             return None
         array = self._values[place.offset : place.end].reshape(place.frames, place.dim)
         if place not in self._verified:
             if place.crc is not None and zlib.crc32(array.data) != place.crc:
                 return None
             self._verified.add(place)
-        return array
+        if array.dtype == np.float32:
+            return array
+        converted = array.astype(np.float32)
+        converted.flags.writeable = False
+        return converted
 
 
 def read_config(home: Path) -> str:
@@ -197,6 +204,7 @@ class Writer:
     Args:
         home: Folder of the store; a new one gets its configuration.
         key: The key of the extractor.
+        half: Store float16.
 
     Raises:
         ConfigurationError: The store is of another extractor.
@@ -206,15 +214,16 @@ class Writer:
         index: What the store holds, with all that was written.
     """
 
-    def __init__(self, home: Path, key: str) -> None:
+    def __init__(self, home: Path, key: str, *, half: bool = False) -> None:
         config = home / CONFIG
         if not config.exists() or not config.stat().st_size:  # empty: as a power cut leaves it
             files.write_text(config, json.dumps({"format": _FORMAT, "extractor": key}, indent=2) + "\n")
         elif read_config(home) != key:
             raise ConfigurationError(f"{config}: belongs to {read_config(home)}, not to {key}")
         self.index, valid = read_index(home)
-        self._data = (home / DATA).open("ab")
-        size = self._data.tell() // DTYPE.itemsize
+        name = HALF_DATA if half else DATA
+        self._data, self._dtype = (home / name).open("ab"), DTYPES[name]
+        size = self._data.tell() // self._dtype.itemsize
         self._lines = (home / INDEX).open("ab")
         self._lines.truncate(valid)  # drops the unfinished line of a killed run
         self._pending: list[dict[str, Any]] = []
@@ -222,7 +231,7 @@ class Writer:
         # Where the data file was truncated, the arrays beyond its end are computed again.
         self.forget(key for key, place in self.index.places.items() if place.end > size)
         self._end = max((place.end for place in self.index.places.values()), default=0)
-        self._data.truncate(self._end * DTYPE.itemsize)  # drops data that a killed run did not index
+        self._data.truncate(self._end * self._dtype.itemsize)  # drops data that a killed run did not index
 
     def __enter__(self) -> Writer:
         return self
@@ -273,7 +282,7 @@ class Writer:
         """
         if key in self.index.places:
             return
-        content = features.astype(DTYPE, copy=False).tobytes()
+        content = features.astype(self._dtype, copy=False).tobytes()
         self._data.write(content)
         line: dict[str, Any] = {"key": key, "offset": self._end, "frames": len(features), "dim": features.shape[1]}
         line["crc"] = zlib.crc32(content)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..audio.augment import recording
 from ..audio.signal import as_float
-from .extractor import Extractor, cache_key
+from .extractor import Extractor, cache_key, stored_as_half
 
 _VERSION = 1
 
@@ -33,6 +33,11 @@ class Augmented:
     inner: Extractor
     copy: int
     seed: int = 0
+
+    @property
+    def half(self) -> bool:
+        """Whether the features are rounded to float16, as those of the inner extractor."""
+        return stored_as_half(self.inner)
 
     def key(self) -> str:
         """The key of the feature store.

@@ -11,7 +11,8 @@ import numpy as np
 class Extractor(Protocol):
     """A frozen configuration that computes features from samples, such as `short_term.ShortTermConfig`.
 
-    It is pickled for worker processes, so its class is defined in an importable module.
+    It is pickled for worker processes, so its class is defined in an importable module. A class attribute
+    `half = True` states that its numbers are rounded to float16, and the feature store keeps them as such.
     """
 
     def key(self) -> str:
@@ -33,6 +34,18 @@ class Extractor(Protocol):
             (frames, dim), with at least one frame, and the same dim for every recording.
         """
         ...
+
+
+def stored_as_half(extractor: Extractor) -> bool:
+    """Look up whether features are rounded to float16, so that storing them as such loses nothing.
+
+    Args:
+        extractor: Of the features.
+
+    Returns:
+        Its attribute `half`; False where it has none.
+    """
+    return bool(getattr(extractor, "half", False))
 
 
 def cache_key(extractor: str, version: int, **settings: Any) -> str:

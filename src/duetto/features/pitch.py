@@ -64,7 +64,7 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
     """
     views, scale = windows(samples, sample_rate)
     first, last = int(sample_rate / HIGHEST_HZ), int(sample_rate / LOWEST_HZ)
-    taper, own, size = _window(views.shape[1], last + 2)
+    taper, own, size = window_tables(views.shape[1], last + 2)
     work = Windows(views, scale, size)
     out = np.empty((3, len(views)))
     for at in range(0, len(views), BLOCK):
@@ -72,7 +72,7 @@ def track(samples: np.ndarray, sample_rate: int) -> Pitch:
         part = out[:, at : at + BLOCK]
         part[2] = np.square(frames).mean(1)
         frames *= taper
-        part[:2] = _best(work.inverse(work.power(frames)), own, first, last, views.shape[1])
+        part[:2] = best_lags(work.inverse(work.power(frames)), own, first, last, views.shape[1])
         part[0] = sample_rate / part[0]
         part[1, part[2] <= SILENT] = 0
     return Pitch(*out)
@@ -101,11 +101,22 @@ def windows(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
     return np.lib.stride_tricks.sliding_window_view(signal, width)[::step], scale
 
 
-def _best(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best lag from `first` to `last` in samples, with a fraction, and the periodicity there.
+def best_lags(
+    correlation: np.ndarray, own: np.ndarray, first: int, last: int, width: int, *, between: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the best lag of each frame.
 
-    correlation: autocorrelations (frames, lags). own: normalised autocorrelation of the window. width: samples of a
-    frame, for the floor of its energy.
+    Args:
+        correlation: (frames, lags) autocorrelations, from lag 0 on.
+        own: (lags,) normalised autocorrelation of the window.
+        first: Shortest lag, in samples.
+        last: Longest lag, in samples.
+        width: Samples of a frame, for the floor of its energy.
+        between: Whether the periodicity is that at the fraction of a sample, by the same parabola as the lag; else that
+            at the whole sample next to it, which is lower for sounds with strong high harmonics.
+
+    Returns:
+        Lags in samples, with a fraction, and the periodicity there, 0–1; (frames,) each.
     """
     # One lag more on either side, for the parabola through the best and its neighbours.
     lags = slice(first - 1, last + 2)
@@ -118,12 +129,21 @@ def _best(correlation: np.ndarray, own: np.ndarray, first: int, last: int, width
     before, at, after = (periodicity[rows, best + i] for i in (-1, 0, 1))
     bend = np.minimum(before - 2 * at + after, -1e-9)
     shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
-    return candidates[best - 1] + shift, np.clip(at, 0, 1)
+    height = at - 0.25 * (before - after) * shift if between else at
+    return candidates[best - 1] + shift, np.clip(height, 0, 1)
 
 
 @lru_cache(maxsize=8)
-def _window(width: int, lags: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Hann window (width,), its normalised autocorrelation, and an FFT size at which `lags` lags do not wrap around."""
+def window_tables(width: int, lags: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Make what all frames of one width share.
+
+    Args:
+        width: Samples of a frame.
+        lags: Of the autocorrelation that are needed.
+
+    Returns:
+        Hann window (width,), its normalised autocorrelation, and an FFT size at which these lags do not wrap around.
+    """
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(width) + 0.5) / width)
     size = 1 << (width + lags - 1).bit_length()
     own = np.fft.irfft(np.square(np.abs(np.fft.rfft(taper, size))), size)

@@ -30,7 +30,7 @@ NAMES: tuple[str, ...] = (
 )
 """The eight values, over the sustained voiced frames of the pitch track.
 
-- prominence, prominence_deviation: cepstral peak prominence in dB, mean and standard deviation (`_prominence`).
+- prominence, prominence_deviation: cepstral peak prominence in dB, mean and standard deviation (`peak_prominence`).
 - pitch_drift, level_drift: last third of the frames minus the first; median pitch in octaves, mean level in dB.
 - pitch_with_level, low_with_level, tilt_with_level: mean over the loudest third of the frames minus that over the
   softest, in octaves and dB. low is the energy of 50–250 Hz relative to 250–1000 Hz, tilt that of 50–1000 Hz relative
@@ -166,19 +166,25 @@ def _spectra(samples: np.ndarray, sample_rate: int, at: np.ndarray) -> Spectra:
         decibels = np.log10(power, out=power)
         decibels *= 10
         out[:, start : start + BLOCK] = (
-            _prominence(work.inverse(decibels), sample_rate),
+            peak_prominence(work.inverse(decibels), sample_rate),
             10 * np.log10(lowest / middle),
             10 * np.log10((lowest + middle) / high),
         )
     return Spectra(*out)
 
 
-def _prominence(cepstrum: np.ndarray, sample_rate: int) -> np.ndarray:
-    """How far the largest value of 20·log₁₀|cepstrum| lies above the regression line of all values, (frames,).
+def peak_prominence(cepstrum: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Compute how far the largest value of 20·log₁₀|cepstrum| lies above the regression line of all values.
 
     Over the quefrencies of 60–400 Hz. A clear tone has one high peak, a breathy or rough one has none (Hillenbrand,
     Cleveland & Erickson, "Acoustic correlates of breathy vocal quality", JSHR 37, 1994; there the line starts at 1 ms).
-    cepstrum: (frames, size), of spectra in dB.
+
+    Args:
+        cepstrum: (frames, size), of spectra in dB.
+        sample_rate: Hz.
+
+    Returns:
+        (frames,) dB.
     """
     first, last = (round(seconds * sample_rate) for seconds in _QUEFRENCIES)
     level = 20 * np.log10(np.abs(cepstrum[:, first : last + 1]) + _SMALLEST_CEPSTRUM)

@@ -11,7 +11,8 @@ computes the array again, whatever the file's size and time stamp are.
 
     folder/<digest of the extractor's key>/
         config.json     the extractor's key
-        features.f32    all arrays, end to end, little-endian float32; append-only
+        features.f32    all arrays, end to end, little-endian float32; append-only. Of an extractor that
+                        rounds to float16 (`extractor.stored_as_half`), features.f16
         index.jsonl     one line for every array (with its checksum) and utterance; append-only, and written only
                         after the data it names have reached the disk
         lock            held by the process that writes; others wait for it
@@ -39,9 +40,9 @@ from ..errors import ConfigurationError, CorpusError
 from ..utils.files import lock
 from ..utils.progress import Progress
 from ._extraction import CHANGED, Job, JobResult, extract_jobs
-from ._store_files import CONFIG, DATA, Arrays, Index, Place, Writer, read_config, read_index
+from ._store_files import CONFIG, Arrays, Index, Place, Writer, read_config, read_index
 from .content import Contents
-from .extractor import Extractor
+from .extractor import Extractor, stored_as_half
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
         needed = max((place.end for place in self._index.places.values()), default=0)
         if needed > self._arrays.size:
             raise CorpusError(
-                f"{home / DATA}: holds {self._arrays.size} values, the index names {needed}; run the extraction again"
+                f"{self._arrays.path}: holds {self._arrays.size} values, the index names {needed}; "
+                "run the extraction again"
             )
 
     @classmethod
@@ -111,8 +113,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
         array = self._arrays[self._place(utterance_id)]
         if array is None:
             raise CorpusError(
-                f"{self.home / DATA}: the features of {utterance_id!r} are damaged or were cut off; run the same again "
-                "to compute them again"
+                f"{self._arrays.path}: the features of {utterance_id!r} are damaged or were cut off; run the same "
+                "again to compute them again"
             )
         return array
 
@@ -246,7 +248,7 @@ def _complete(request: _Request, config: Extractor, workers: int, progress: Prog
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock(home, wait=_before_waiting(home)))
-            writer = stack.enter_context(Writer(home, config.key()))
+            writer = stack.enter_context(Writer(home, config.key(), half=stored_as_half(config)))
         except OSError as error:
             if error.errno not in _READ_ONLY:
                 raise

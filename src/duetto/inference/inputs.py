@@ -13,12 +13,15 @@ from typing import Literal
 import numpy as np
 
 from .. import audio
+from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..embeddings.spoken_words import word_features
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
+from ..features.speech_only import SpeechOnly
 from ..preprocessing import Preprocessor
+from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .spoken import OovResolver, SpokenWordEncoder
 
 LONGEST_SECONDS = 600.0
@@ -51,7 +54,7 @@ class AcousticInput:
 
     def __init__(self, preprocessor: Preprocessor) -> None:
         self._preprocessor, self._experiment = preprocessor, preprocessor.experiment
-        self._spec = feature_spec(self._experiment.features)
+        self._spec = feature_spec(self._experiment.features, speech_only=self._experiment.speech_only)
 
     @property
     def side(self) -> Literal["first", "last"]:
@@ -62,21 +65,59 @@ class AcousticInput:
     def max_seconds(self) -> float:
         """Seconds of a recording to decode; the rest does not change the output, or is beyond `LONGEST_SECONDS`."""
         e = self._experiment
-        if self._spec.local and e.normalisation == "train" and not e.uses_words:
-            return min(LONGEST_SECONDS, e.max_frames * self._spec.step_seconds + _MARGIN_SECONDS)
+        step = self._spec.step_seconds
+        if step is not None and self._spec.local and e.normalisation == "train" and not e.uses_words:
+            return min(LONGEST_SECONDS, e.max_frames * step + _MARGIN_SECONDS)
         return LONGEST_SECONDS
 
-    def __call__(self, waveform: audio.Waveform) -> tuple[np.ndarray, list[str]]:
+    def __call__(
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        extracted: dict[str, np.ndarray] | None = None,
+        speaker: Normaliser | None = None,
+    ) -> tuple[np.ndarray, SpeakerSums | None, list[str]]:
         """Extract and normalise the frames of a recording.
 
         Args:
             waveform: The recording.
+            speech: Where there is speech (`audio.activity.detect_speech`), for a system with `speech_only`.
+            extracted: Features of this recording by the key of their extractor, which are not extracted again; those
+                that are missing are added.
+            speaker: Statistics of the speaker; see `Preprocessor.normalise_frames`.
 
         Returns:
-            (frames, values) float32, and warnings.
+            (frames, values) float32, what the recording adds to the speaker's statistics (None for systems that do not
+            adapt), and warnings.
         """
-        features = self._spec.extractor.extract(waveform.samples, waveform.sample_rate)
-        return self._preprocessor.normalise_frames(features), self._warnings(len(features), waveform)
+        cache, key = {} if extracted is None else extracted, self._spec.extractor.key()
+        if key not in cache:
+            cache[key] = self._extracted(waveform, speech)
+        features = cache[key]
+        frames = self._preprocessor.normalise_frames(features, speaker)
+        return frames, self._sums(features), self._warnings(len(features), waveform)
+
+    def sums(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> SpeakerSums | None:
+        """Compute what a recording adds to its speaker's statistics.
+
+        Args:
+            waveform: The recording.
+            speech: As for `__call__`.
+
+        Returns:
+            The sums; None for systems that do not adapt.
+        """
+        return self._sums(self._extracted(waveform, speech))
+
+    def _extracted(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> np.ndarray:
+        extractor = self._spec.extractor
+        if isinstance(extractor, SpeechOnly):
+            return extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
+        return extractor.extract(waveform.samples, waveform.sample_rate)
+
+    def _sums(self, features: np.ndarray) -> SpeakerSums | None:
+        adaptation = self._preprocessor.adaptation
+        return None if adaptation is None else adaptation.sums(features, self._preprocessor.normaliser)
 
     def truncation(self, waveform: audio.Waveform) -> list[str]:
         """Warn of a recording that was too long to be decoded to its end.
@@ -93,7 +134,16 @@ class AcousticInput:
         return []
 
     def _warnings(self, count: int, waveform: audio.Waveform) -> list[str]:
-        warnings, step, maximum = [], self._spec.step_seconds, self._experiment.max_frames
+        step = self._spec.step_seconds
+        warnings = [] if step is None else self._left_out(count, step, waveform)
+        if self._experiment.normalisation == "speaker":
+            source = "this recording alone" if step is not None else "the speakers of the training data"
+            warnings.append(f"the system normalises by speaker, and this speaker's statistics come from {source}")
+        return warnings
+
+    def _left_out(self, count: int, step: float, waveform: audio.Waveform) -> list[str]:
+        """Warn of parts of a recording that have no frame among those that are read; step: seconds of a frame."""
+        warnings, maximum = [], self._experiment.max_frames
         analysed = count * step
         if not self._spec.continuous and analysed < waveform.duration / 4:
             warnings.append(
@@ -105,10 +155,6 @@ class AcousticInput:
             warnings.append(
                 f"only the {self.side} {maximum * step:g} s{sound} of {full_duration(waveform):.1f} s were analysed; "
                 "the system was trained on single utterances"
-            )
-        if self._experiment.normalisation == "speaker":
-            warnings.append(
-                "the system normalises by speaker, and this speaker's statistics come from this recording alone"
             )
         return warnings
 
@@ -150,7 +196,7 @@ class WordInput:
             words: Its words.
 
         Returns:
-            Ids (n,) int64 or vectors (n, dim) float32, and warnings.
+            Ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32, and warnings.
         """
         warnings, e = [], self._preprocessor.experiment
         if len(words) > e.max_words:
@@ -166,7 +212,7 @@ class WordInput:
         if unknown := [token for token in tokens if token not in self._preprocessor.vocabulary]:
             named = ", ".join(unknown[:_NAMED])
             warnings.append(f"{len(unknown)} of {len(tokens)} words are not in the system's vocabulary: {named}")
-        return self._preprocessor.ids(tokens), warnings
+        return self._preprocessor.encode_words(tokens), warnings
 
     def _resolved(
         self, resolver: OovResolver, waveform: audio.Waveform, words: Sequence[Word], warnings: list[str]

@@ -3,7 +3,9 @@
 model.onnx, model.json      the network; its preprocessing and temperature
 language.json               the language model of the speech recogniser, for systems that read words (`asr.finder`)
 spoken.onnx, spoken.json    the encoder of spoken words, for systems that embed the sound of words
+encoder/                    the speech encoder, for systems with one of the user's own (`features.speech_encoder`)
 sounds.vec                  vectors of the training words, for systems that replace unknown words by their sound
+fusion.json, branches/      instead of the first two, for a fusion (`fusion_folder`)
 terms.txt                   what the model was trained on and how it may be used (`pretrained`)
 
 weights + Preprocessor ─ export ─▶ folder ─ settings ─▶ Preprocessor, temperature
@@ -16,7 +18,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,19 @@ import numpy as np
 from ..config.experiment import WIDEST
 from ..config.model import ModelConfig
 from ..errors import ModelError
+from ..features import registry, speech_encoder
 from ..metrics import TEMPERATURES
 from ..models.onnx import int8, networks
 from ..preprocessing import REPAIR, Normaliser, Preprocessor
 from ..utils import files
 from ..utils.reading import Record, read_json, shortened, unreadable
 from . import pretrained
+from .fusion_folder import FUSION, is_fusion
 
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
 SOUNDS = "sounds.vec"
+ENCODER = "encoder"
 _FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 
 
@@ -47,9 +52,31 @@ def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temper
         temperature: Divides the logits before the softmax; fitted on development data.
         folder: Created where it does not exist.
     """
-    config = ModelConfig.from_experiment(preprocessor.experiment, len(preprocessor.word_normaliser.mean))
+    config = ModelConfig.from_experiment(preprocessor.experiment, preprocessor.word_dim)
+    preprocessor = _with_encoder(preprocessor, folder)
     description = {"format": _FORMAT, "temperature": temperature, **preprocessor.to_json()}
     _write(folder, GRAPH, networks.emotion(config, weights), DESCRIPTION, description)
+
+
+def _with_encoder(preprocessor: Preprocessor, folder: Path) -> Preprocessor:
+    """Copy the speech encoder of the user's own, where there is one, into a model folder."""
+    e = preprocessor.experiment
+    if not e.uses_audio or (source := registry.encoder_folder(e.features)) is None:
+        return preprocessor
+    if source.resolve() != (folder / ENCODER).resolve():
+        speech_encoder.copy(source, folder / ENCODER)
+    return replace(preprocessor, experiment=replace(e, features=registry.with_encoder(e.features, ENCODER)))
+
+
+def _own_encoder(description: Record, folder: Path) -> Mapping[str, Any]:
+    """A description whose speech encoder, where it names one, is the copy in the model folder, whatever it names."""
+    e = description.get("experiment")
+    if not isinstance(e, Mapping) or not isinstance(name := e.get("features"), str):
+        return description
+    if registry.encoder_folder(name) is None:
+        return description
+    features = registry.with_encoder(name, str(folder / ENCODER))
+    return {**description, "experiment": {**e, "features": features}}
 
 
 def export_spoken(
@@ -113,7 +140,9 @@ def settings(folder: Path) -> tuple[Preprocessor, float]:
     """
     value = _read_description(folder, DESCRIPTION, _FORMAT)
     low, high = TEMPERATURES
-    return Preprocessor.from_json(value, value.where), value.number("temperature", low=low, high=high)
+    return Preprocessor.from_json(_own_encoder(value, folder), value.where), value.number(
+        "temperature", low=low, high=high
+    )
 
 
 @dataclass(frozen=True)
@@ -163,7 +192,7 @@ def find(model: str | os.PathLike[str]) -> Path:
     """
     folder = Path(model)
     try:
-        if (folder / DESCRIPTION).is_file():
+        if (folder / DESCRIPTION).is_file() or is_fusion(folder):
             return folder
     except OSError as error:  # a name that is too long
         raise ModelError(f"{shortened(str(model))}: {unreadable(error)}; give the folder of a model") from error
@@ -179,7 +208,7 @@ def _no_model(folder: Path) -> ModelError:
     from .. import runs  # late, since prediction needs nothing else of it
 
     if (folder / runs.RUN).is_file():
-        runs.experiment_of(folder)  # raises its own error for the run of a baseline
+        runs.branches_of(folder)  # raises its own error for the run of a baseline
         return ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
     if others := _members(folder.parent):
         names = ", ".join(path.name for path in others)
@@ -192,7 +221,8 @@ def _no_model(folder: Path) -> ModelError:
 
 def _members(folder: Path) -> list[Path]:
     """Folders of the finished trainings in a run folder, by fold and seed."""
-    return sorted((path.parent for path in folder.glob(f"fold*-seed*/{DESCRIPTION}")), key=_fold_and_seed)
+    found = (path.parent for name in (DESCRIPTION, FUSION) for path in folder.glob(f"fold*-seed*/{name}"))
+    return sorted(found, key=_fold_and_seed)
 
 
 def _fold_and_seed(member: Path) -> list[int]:

@@ -12,107 +12,32 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from .. import audio, metrics
+from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
-from ..errors import AudioError, DuettoError
+from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
+from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from ..utils import parallel, worker_logs
-from .inputs import AcousticInput, WordInput, full_duration
+from .fusion_folder import FusedAnswer, fuse
+from .inputs import full_duration
 from .model_folder import find
+from .network import Network, NetworkInputs, PreparedRecording, open_networks
+from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
-from .session import Session
-from .sources import picklable, source_name
+from .sources import named_errors, picklable, source_name
+from .speaker_session import SpeakerSession
 
 if TYPE_CHECKING:
-    from ..asr.finder import FoundWords, WordFinder
+    from ..asr.finder import WordFinder
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The emotion of one recording.
-
-    Attributes:
-        label: The most probable class.
-        probabilities: Class → calibrated probability, in the order of the label set; they sum to 1.
-        words: The words that the system read, with times (seconds) where known and their `source`.
-        words_from: How they were found (`asr.finder.WORDS_FROM`); `none` for a system that reads no words.
-        duration: Of the recording, in seconds.
-        model: Name of the model, as given to `duetto.load`.
-        warnings: Reasons to trust the prediction less.
-        speech_recogniser: What recognised the words, such as `whisper base`; None where nothing did.
-        language: Language of the recognised words (ISO 639-1); None where it is not known.
-        language_probability: Of that language, 0–1; None where the speech recogniser assumes it.
-        rejected_words: Recognised words that the system did not read, since they are in a language that it was not
-            trained on or most likely wrong; `words` is empty then.
-    """
-
-    label: str
-    probabilities: dict[str, float]
-    words: tuple[Word, ...]
-    words_from: str
-    duration: float
-    model: str
-    warnings: tuple[str, ...]
-    speech_recogniser: str | None = None
-    language: str | None = None
-    language_probability: float | None = None
-    rejected_words: tuple[Word, ...] = ()
-
-    def to_json(self, file: str) -> dict[str, Any]:
-        """Make the record that `duetto predict --json` prints.
-
-        Args:
-            file: Name of the recording.
-
-        Returns:
-            JSON values.
-        """
-        return {
-            "file": file,
-            "duration": round(self.duration, 3),
-            "label": self.label,
-            "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
-            "words": [_word_json(word) for word in self.words],
-            "words_from": self.words_from,
-            "speech_recogniser": self.speech_recogniser,
-            "language": self.language,
-            "language_probability": self.language_probability and round(self.language_probability, 6),
-            "rejected_words": [_word_json(word) for word in self.rejected_words],
-            "model": self.model,
-            "warnings": list(self.warnings),
-        }
-
-
-def _word_json(word: Word) -> dict[str, Any]:
-    return {"word": word.word, "start": word.start, "end": word.end, "source": word.source}
-
-
-@dataclass(frozen=True)
-class RecordingInputs:
-    """The inputs of the network from one recording; None for a modality that the system does not use.
-
-    Attributes:
-        frames: (frames, values) float32, normalised.
-        word_values: Ids (n,) int64 or vectors (n, dim) float32.
-        found: The words themselves, and how they were found; None for a system that reads none.
-        duration: See `Prediction`.
-        warnings: See `Prediction`.
-    """
-
-    frames: np.ndarray | None
-    word_values: np.ndarray | None
-    found: FoundWords | None
-    duration: float
-    warnings: tuple[str, ...]
+_T = TypeVar("_T")
 
 
 class Recogniser:
@@ -122,6 +47,7 @@ class Recogniser:
         model: See `duetto.load`.
         asr: See `duetto.load`.
         threads: See `duetto.load`.
+        require_speech: See `duetto.load`.
 
     Attributes:
         name: The model, as given.
@@ -135,20 +61,24 @@ class Recogniser:
     name: str
     terms: str
 
-    def __init__(self, model: str | os.PathLike[str] = DEFAULT, *, asr: str = "auto", threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = DEFAULT,
+        *,
+        asr: str = "auto",
+        threads: int = 1,
+        require_speech: bool = True,
+    ) -> None:
         folder = find(model)
         self.name = str(model)
-        self._arguments = (self.name, asr, threads)
+        self._arguments = (self.name, asr, threads, require_speech)
+        self._require_speech = require_speech
         self.terms = terms(folder)
-        self._session = Session(folder, threads=threads)
-        self._preprocessor = self._session.preprocessor
-        self._acoustic_input = AcousticInput(self._preprocessor)
-        self._word_input: WordInput | None = None
+        self._fusion, self._networks = open_networks(folder, threads)
         self._word_finder: WordFinder | None = None
         self._unused_asr: tuple[str, ...] = ()
         if self.uses_words:
-            self._word_input = WordInput(folder, self._preprocessor, threads=threads)
-            self._word_finder = _word_finder(asr, folder, self._word_input)
+            self._word_finder = _word_finder(asr, [network for network in self._networks if network.uses_words])
         elif asr not in ("auto", "corpus"):
             from ..asr.finder import recogniser_config
 
@@ -158,12 +88,16 @@ class Recogniser:
     @property
     def uses_words(self) -> bool:
         """Whether the system reads words, so that a transcript changes its predictions."""
-        return self._preprocessor.experiment.uses_words
+        return any(network.uses_words for network in self._networks)
+
+    @property
+    def _uses_audio(self) -> bool:
+        return any(network.preprocessor.experiment.uses_audio for network in self._networks)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the label set."""
-        return self._preprocessor.classes
+        return self._networks[0].preprocessor.classes
 
     @property
     def max_seconds(self) -> float:
@@ -171,14 +105,16 @@ class Recogniser:
 
         The rest of a longer one does not change the prediction, or is left out with a warning.
         """
-        return self._acoustic_input.max_seconds
+        return max(network.acoustic_input.max_seconds for network in self._networks)
 
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> Prediction:
         """Recognise the emotion of one recording.
 
-        Without `transcript` and `words`, a system that reads words finds them in the recording.
+        Without `transcript` and `words`, a system that reads words finds them in the recording. A recording without
+        speech has no emotion: its prediction has no label, and a warning. Only a system that reads nothing but words,
+        and is given them, still predicts.
 
         Args:
             source: Path, file object, or {"waveform": samples, "sample_rate": Hz}.
@@ -191,23 +127,118 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
-        inputs = self.prepare_inputs(source, transcript=transcript, words=words)
-        frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
-        logits = self._session.logits(*self._preprocessor.collate(frames, values))[0]
-        probabilities = metrics.softmax(logits / self._session.temperature)
-        return Prediction(
-            label=self.labels[int(metrics.predicted_classes(logits))],
-            probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
-            duration=inputs.duration,
+        return self.predict_for(None, source, transcript=transcript, words=words)[0]
+
+    def session(self) -> SpeakerSession:
+        """Begin a session: recordings of one speaker, to whose voice the system adapts.
+
+        Returns:
+            The session, without any recording.
+
+        Raises:
+            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`), or is a fusion.
+        """
+        if self._fusion is not None:
+            raise ConfigurationError(
+                f"model {self.name}: a fusion does not adapt to a speaker; load one of its branches"
+            )
+        return SpeakerSession(self, self._networks[0].preprocessor)
+
+    def predict_for(
+        self,
+        speaker: Normaliser | None,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+    ) -> tuple[Prediction, SpeakerSums | None]:
+        """Recognise the emotion of one recording by the statistics of its speaker.
+
+        Args:
+            speaker: The statistics; None for those of training.
+            source: See `__call__`.
+            transcript: See `__call__`.
+            words: See `__call__`.
+
+        Returns:
+            The prediction, and what the recording adds to the statistics; None where there is no speech, and for a
+            system that does not adapt.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+        """
+        waveform = self._load(source)
+        with named_errors(source):
+            speech = detect_speech(waveform.samples)
+            given = transcript is not None or words is not None
+            if self._require_speech and not speech and (self._uses_audio or not given):
+                return self._without_speech(waveform), None
+            recording = self._prepared(waveform, speech, transcript, words, speaker)
+        answer = self._answer(recording.inputs)
+        prediction = Prediction(
+            label=self.labels[int(metrics.predicted_classes(answer.log_posteriors))],
+            probabilities=dict(zip(self.labels, map(float, metrics.softmax(answer.log_posteriors)), strict=True)),
+            duration=recording.duration,
+            speech_seconds=speech_seconds(speech),
             model=self.name,
-            warnings=inputs.warnings,
-            **_words_of(inputs.found),
+            warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings])),
+            branches=answer.branches,
+            **recording.word_fields,
+        )
+        return prediction, recording.sums
+
+    def speaker_sums(self, source: audio.Source) -> SpeakerSums:
+        """Compute what a recording adds to its speaker's statistics.
+
+        Args:
+            source: See `__call__`.
+
+        Returns:
+            The sums.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed, or there is no speech in it.
+            ConfigurationError: The system does not adapt.
+        """
+        waveform = self._load(source)
+        with named_errors(source):
+            speech = detect_speech(waveform.samples)
+            if self._require_speech and not speech:
+                raise AudioError("no speech was found; enrol recordings in which the speaker speaks")
+            sums = self._networks[0].acoustic_input.sums(waveform, speech)
+        if sums is None or self._fusion is not None:
+            raise ConfigurationError(f"model {self.name} does not adapt to a speaker; predict without a session")
+        return sums
+
+    def _answer(self, inputs: Sequence[NetworkInputs]) -> FusedAnswer:
+        """The answer of the only network, or of the fusion of all."""
+        logits = [network.logits(each) for network, each in zip(self._networks, inputs, strict=True)]
+        if self._fusion is None:
+            return FusedAnswer(logits[0] / self._networks[0].session.temperature, (), ())
+        return fuse(self._fusion, self.labels, logits, [each.has_content for each in inputs])
+
+    def _load(self, source: audio.Source) -> audio.Waveform:
+        return audio.load(source, max_seconds=self.max_seconds, side=self._networks[0].acoustic_input.side)
+
+    def _without_speech(self, waveform: audio.Waveform) -> Prediction:
+        duration = full_duration(waveform)
+        part = "" if waveform.duration >= duration else f" in the {waveform.duration:g} s that were read"
+        warning = f"no speech was found{part}, so there is no emotion to recognise"
+        return Prediction(
+            label=None,
+            probabilities={},
+            words=(),
+            words_from="none",
+            duration=duration,
+            speech_seconds=0.0,
+            model=self.name,
+            warnings=(*waveform.warnings, *self._unused_asr, warning),
         )
 
     def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
     ) -> RecordingInputs:
-        """Prepare what a call with the same arguments passes to the network.
+        """Prepare what a call with the same arguments passes to the network, whether or not there is speech.
 
         Args:
             source: See `__call__`.
@@ -219,28 +250,45 @@ class Recogniser:
 
         Raises:
             AudioError: The recording cannot be read or analysed.
+            ModelError: The system is a fusion, which has several networks.
         """
-        waveform = audio.load(source, max_seconds=self.max_seconds, side=self._acoustic_input.side)
-        try:
-            return self._prepared(waveform, transcript, words)
-        except AudioError as error:  # raised for the samples, without the name of their file
-            raise AudioError(f"{source_name(source)}: {error}") from error
+        if self._fusion is not None:
+            names = ", ".join(self._fusion.names)
+            raise ModelError(f"{self.name}: is a fusion of several networks; load the folder of a branch ({names})")
+        waveform = self._load(source)
+        with named_errors(source):
+            recording = self._prepared(waveform, detect_speech(waveform.samples), transcript, words, None)
+        (own,) = recording.inputs
+        fields = recording.word_fields
+        return RecordingInputs(
+            own.frames, own.word_values, fields["words"], fields["words_from"], recording.duration, recording.warnings
+        )
 
     def _prepared(
-        self, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None
-    ) -> RecordingInputs:
-        warnings = [*waveform.warnings, *self._unused_asr, *self._acoustic_input.truncation(waveform)]
-        frames = values = found = None
-        if self._preprocessor.experiment.uses_audio:
-            frames, more = self._acoustic_input(waveform)
-            warnings += more
-        if self._word_finder is not None and self._word_input is not None:
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        transcript: str | None,
+        words: Sequence[Word] | None,
+        speaker: Normaliser | None,
+    ) -> PreparedRecording:
+        """Words are found once and features extracted once, for all networks."""
+        warnings = [*waveform.warnings, *self._unused_asr]
+        for network in self._networks:
+            warnings += network.acoustic_input.truncation(waveform)
+        read: tuple[Word, ...] = ()
+        found = None
+        extracted: dict[str, np.ndarray] = {}
+        if self._word_finder is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
-            values, more = self._word_input(waveform, found.words)
-            warnings += [*found.warnings, *more]
+            read = found.words
+            warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        return RecordingInputs(frames, values, found, full_duration(waveform), tuple(warnings))
+        inputs = tuple(network.inputs(waveform, speech, read, extracted, speaker) for network in self._networks)
+        warnings += [warning for each in inputs for warning in each.warnings]
+        distinct = tuple(dict.fromkeys(warnings))
+        return PreparedRecording(inputs, found, full_duration(waveform), distinct)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -255,8 +303,20 @@ class Recogniser:
         Returns:
             The prediction, or the error that prevented it, whatever it was.
         """
+        return self.guarded(partial(self, transcript=transcript, words=words), source)
+
+    def guarded(self, predict: Callable[[audio.Source], _T], source: audio.Source) -> _T | DuettoError:
+        """Return what a function makes of a recording, or the error that prevented it.
+
+        Args:
+            predict: The function.
+            source: See `__call__`.
+
+        Returns:
+            Its value, or the error, whatever it was.
+        """
         try:
-            return self(source, transcript=transcript, words=words)
+            return predict(source)
         except DuettoError as error:
             return error
         except (UnicodeError, OSError) as error:  # a file name may contain bytes that are no text, or be too long
@@ -297,34 +357,30 @@ class Recogniser:
             yield outcome
 
 
-def _words_of(found: FoundWords | None) -> dict[str, Any]:
-    """The fields of a `Prediction` that state which words were read."""
-    if found is None:
-        return {"words": (), "words_from": "none"}
-    return {
-        "words": found.words,
-        "words_from": found.words_from,
-        "speech_recogniser": found.recogniser,
-        "language": found.language,
-        "language_probability": found.language_probability,
-        "rejected_words": found.rejected,
-    }
+def _in_fusion(warnings: Sequence[str]) -> list[str]:
+    """The warnings of a word finder, without what does not hold for a fusion."""
+    from ..asr.finder import AS_IF_NOTHING_SAID
+
+    return [warning.removesuffix(AS_IF_NOTHING_SAID) for warning in warnings]
 
 
-def _word_finder(asr: str, folder: Path, word_input: WordInput) -> WordFinder:
+def _word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
+    """Finds words for all networks that read them; times are indispensable only where none reads spellings."""
     from ..asr.finder import WordFinder  # late, since a system that uses the acoustics only does not need it
 
-    return WordFinder(asr, folder, needs_times=word_input.needs_times, uses_times=word_input.uses_times)
+    inputs = [network.word_input for network in networks if network.word_input is not None]
+    needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
+    return WordFinder(asr, networks[0].folder, needs_times=needs_times, uses_times=uses_times)
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, asr: str, threads: int) -> Recogniser:
+def _loaded(model: str, asr: str, threads: int, require_speech: bool) -> Recogniser:
     """The recogniser of a worker process."""
-    return Recogniser(model, asr=asr, threads=threads)
+    return Recogniser(model, asr=asr, threads=threads, require_speech=require_speech)
 
 
 def _attempt_in_worker(
-    arguments: tuple[str, str, int], level: int, source: audio.Source | DuettoError
+    arguments: tuple[str, str, int, bool], level: int, source: audio.Source | DuettoError
 ) -> tuple[Prediction | DuettoError, list[logging.LogRecord]]:
     """The result of a recording, and what was logged for it."""
     if isinstance(source, DuettoError):

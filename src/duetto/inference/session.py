@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError
 from ..features.registry import feature_spec
 from ..preprocessing import REPAIR, Padded, Preprocessor
+from ..utils import graph_check, onnx_file, onnx_runtime
+from ..utils.onnx_file import FLOAT, INT64, OnnxModel, Value
 from ..utils.reading import read_bytes, shortened
-from ..utils.text import printable
-from . import graph_check, onnx_file
 from .model_folder import DESCRIPTION, GRAPH, settings
-from .onnx_file import FLOAT, INT64, OnnxModel, Value
 
 _BATCH = 256
 
@@ -28,9 +26,6 @@ GRAPH_LIMIT = 512 << 20
 
 _OVERFLOW = 1e30
 """Outputs beyond this are refused: their softmax could not be computed in float32."""
-
-_FATAL = 4
-"""ONNX Runtime's severity above which it writes to standard error; what is below is also raised as an exception."""
 
 
 class OnnxGraph:
@@ -77,7 +72,7 @@ class OnnxGraph:
             raise ModelError(f"{path}: {error}; {REPAIR}") from error
         tables = (self.shapes[n.inputs[0]] for n in model.nodes if n.inputs[1:] == ("words",))
         self.table_rows = next((shape[0] for shape in tables), None)
-        self._session = _load(path, content, threads)
+        self._run = onnx_runtime.load(content, str(path), output[0], threads=threads, repair=REPAIR)
 
     def _check_output(self, model: OnnxModel) -> None:
         expected = {self._output: Value(FLOAT, ("batch", self._width))}
@@ -100,10 +95,7 @@ class OnnxGraph:
         Raises:
             ModelError: The graph fails, or its output is not finite.
         """
-        try:
-            outputs = np.asarray(self._session.run([self._output], feed)[0])
-        except Exception as error:  # as in `_load`
-            raise ModelError(f"{self.path}: it can't be run ({printable(str(error))}); {REPAIR}") from error
+        outputs = self._run(feed)
         batch = len(next(iter(feed.values())))
         if outputs.shape != (batch, self._width) or not (np.abs(outputs) < _OVERFLOW).all():
             raise ModelError(
@@ -111,19 +103,6 @@ class OnnxGraph:
                 f"({batch}, {self._width}); {REPAIR}"
             )
         return outputs
-
-
-def _load(path: Path, content: bytes, threads: int) -> Any:
-    """Load the very bytes that were checked."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _FATAL
-    try:  # Without the fallback: a second attempt would print a banner on standard output.
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=False)
-    except Exception as error:  # ONNX Runtime raises its own classes, which have no other common base
-        raise ModelError(f"{path}: ONNX Runtime can't load it ({printable(str(error))}); {REPAIR}") from error
 
 
 def graph_inputs(preprocessor: Preprocessor) -> dict[str, Value]:
@@ -141,8 +120,9 @@ def graph_inputs(preprocessor: Preprocessor) -> dict[str, Value]:
         inputs["frames"] = Value(FLOAT, ("batch", "time", feature_spec(e.features).dim))
         inputs["frame_lengths"] = Value(INT64, ("batch",))
     if e.uses_words:
-        spoken = e.embeddings == "spoken"
-        inputs["words"] = Value(FLOAT, ("batch", "n", e.word_dim)) if spoken else Value(INT64, ("batch", "n"))
+        vectors = e.embeddings == "spoken" or e.counts_words
+        dim = preprocessor.word_dim
+        inputs["words"] = Value(FLOAT, ("batch", "n", dim)) if vectors else Value(INT64, ("batch", "n"))
         inputs["word_lengths"] = Value(INT64, ("batch",))
     return inputs
 
@@ -185,7 +165,7 @@ class Session:
         self.folder = folder
         self.preprocessor, self.temperature = settings(folder)
         e, vocabulary = self.preprocessor.experiment, self.preprocessor.vocabulary
-        largest = {"time": e.max_frames, "n": e.max_words}
+        largest = {"time": e.most_frames, "n": e.most_word_vectors}
         output = ("logits", len(self.preprocessor.classes))
         self._graph = OnnxGraph(folder / GRAPH, graph_inputs(self.preprocessor), largest, output, threads=threads)
         if self._graph.table_rows not in (None, len(vocabulary)):

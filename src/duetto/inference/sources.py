@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from .. import audio
-from ..errors import DuettoError
+from ..errors import AudioError, DuettoError
 
 
 def source_name(source: audio.Source) -> str:
@@ -52,3 +53,22 @@ class _NamedBytes(io.BytesIO):
 
     def __reduce__(self) -> tuple[type[_NamedBytes], tuple[bytes, str]]:
         return _NamedBytes, (self.getvalue(), self.name)
+
+
+@contextmanager
+def named_errors(source: audio.Source) -> Iterator[None]:
+    """Add the name of a recording to errors that are raised for its samples.
+
+    Args:
+        source: The recording.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        AudioError: As the block raises it, with the name.
+    """
+    try:
+        yield
+    except AudioError as error:
+        raise AudioError(f"{source_name(source)}: {error}") from error

@@ -22,12 +22,11 @@ from ..embeddings.vectors import Vectors
 from ..errors import ConfigurationError, ModelError
 from ..features.spectrogram import STEP_SECONDS
 from ..preprocessing import REPAIR, pad
-from ..utils import files
+from ..utils import files, graph_check
+from ..utils.onnx_file import FLOAT, INT64, Value
 from ..utils.progress import Progress
 from ..utils.reading import shortened
-from . import graph_check
 from .model_folder import SOUNDS, SPOKEN_GRAPH, spoken_settings
-from .onnx_file import FLOAT, INT64, Value
 from .session import OnnxGraph, batches_by_length
 
 EMBEDDED_AT_ONCE = 8192

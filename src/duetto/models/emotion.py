@@ -7,7 +7,8 @@
 With one encoder it is a single-modality system: acoustic (Table 1, row 1; no further dense layer) or
 embedding (rows 2 and 3; one further dense layer). Beyond the paper, `cross-attention` lets each encoder's steps
 attend to the other's before they are pooled (`attention.CrossAttention`), and `confidence` gives each encoder a
-head of its own (`confidence.ConfidenceFusion`).
+head of its own (`confidence.ConfidenceFusion`). With the classifiers `svm` and `logistic`, the encoder passes on the
+utterance's one vector, and the head is fitted by scikit-learn instead of trained (`heads`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..config.model import ModelConfig
 from .attention import CrossAttention
 from .confidence import ConfidenceFusion
 from .encoders import ENCODERS, SequenceEncoder, WordEncoder
+from .heads import KernelHead
 
 
 class Batch(NamedTuple):
@@ -80,6 +82,10 @@ class EmotionModel(nn.Module):
         if config.fusion == "confidence":
             heads = {encoder: self._head(config.dense) for encoder in sorted(config.encoders)}
             self.confidence = ConfidenceFusion(heads, config.dense, config.classes)
+        elif config.classifier == "svm":
+            self.head = KernelHead(config.vector_size, config.classes)
+        elif config.classifier == "logistic":
+            self.head = nn.Sequential(nn.Linear(config.vector_size, config.classes))
         else:
             self.head = self._head(config.dense * len(config.encoders))
         for module in self.modules():

@@ -131,6 +131,38 @@ class StatisticsEncoder(nn.Module):
         return self.dropout(torch.relu(self.dense(self.dropout(pooled))))
 
 
+class VectorEncoder(nn.Module):
+    """One vector for each utterance: dropout, a dense layer with ReLU, dropout; or the vector as it is.
+
+    A sequence has one step; of a longer one the first is read. A sequence of length 0 is read as a vector of zeros.
+
+    Args:
+        input_size: Values of the vector.
+        dense: Units of the dense layer; None passes the vector on.
+        dropout: Share of values that is dropped in training, before and after the dense layer.
+    """
+
+    def __init__(self, input_size: int, dense: int | None, dropout: float) -> None:
+        super().__init__()
+        self.dense = None if dense is None else nn.Linear(input_size, dense)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            x: (batch, time, input_size), zero where padded.
+            lengths: (batch,) steps of each sequence; not used.
+
+        Returns:
+            (batch, dense), or (batch, input_size) without a dense layer.
+        """
+        vector = x[:, 0]
+        if self.dense is None:
+            return vector
+        return self.dropout(torch.relu(self.dense(self.dropout(vector))))
+
+
 class WordEncoder(nn.Module):
     """An embedding table in front of an encoder of sequences; without a table, the input is vectors.
 
@@ -198,10 +230,16 @@ def _cnn(config: ModelConfig, input_size: int, *, stack: Stack) -> nn.Module:
     return ConvolutionalEncoder(stack, input_size, config.dense, config.dropout)
 
 
+def _vector(config: ModelConfig, input_size: int) -> nn.Module:
+    return VectorEncoder(input_size, config.dense if config.classifier == "network" else None, config.dropout)
+
+
 ENCODERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {
     "bilstm": _bilstm,
     "statistics": _statistics,
+    "vector": _vector,
     "mcnn": _multi_resolution,
+    "tfidf": _vector,
     **{name: partial(_cnn, stack=stack) for name, stack in STACKS.items()},
 }
 """Name of an encoder → function that builds it, given the configuration and the values in a step."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..evaluation import SystemResult
 from ..utils import files
+from . import sessions
 from .comparison import compare
 from .page import Page
 from .rendering import render, require_html
@@ -74,7 +75,7 @@ def write(
         title=title,
         scored=scored,
         comparisons=tuple(compare(scored, name, systems) for name, systems in chosen.items()),
-        sections=tuple(sections),
+        sections=(*sections, *sessions.sections(scored.systems)),
         protocol=protocol,
         corpus=corpus,
         ceilings=ceilings or {},

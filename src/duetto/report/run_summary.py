@@ -51,7 +51,7 @@ def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
         if (found := audit.load(folder)) is None:
             return None
         description = runs.read(folder)
-        name = description["baseline" if "baseline" in description else "experiment"]["name"]
+        name = description[runs.kind_of(description)]["name"]
         audits[name if name not in audits else f"{name} ({folder})"] = found
     return audit.merged(audits)
 

@@ -38,6 +38,13 @@ class ScoredResult:
         """Calibration before and after temperature scaling, with intervals."""
         return evaluation.calibration(self.result, self.resamples, self.seed)
 
+    @cached_property
+    def after(self) -> dict[int, ScoredResult]:
+        """Number of earlier utterances of the speaker → the result after them; empty for a system that does not
+        adapt."""
+        results = ((number, self.result.after_utterances(number)) for number in self.result.after)
+        return {number: ScoredResult(result, self.resamples, self.seed) for number, result in results}
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:

@@ -41,9 +41,15 @@ def record(scored: ScoredResult) -> dict[str, Any]:
     Returns:
         `{"system", "title", "kind", "paper_ua", "ua": {"mean", "std", "ci95": [low, high], "ci95_utterances",
         "seeds": […]}, "wa": {…}, "macro_f1": {…}, "utterances", "resampled", "clusters", "notes": […]}`.
-        `std` and `paper_ua` are null where they are not defined.
+        `std` and `paper_ua` are null where they are not defined. A system that adapts to a speaker also has
+        `"after_utterances": {"1": {"ua", "wa", "macro_f1"}, …}`, one entry for each number of earlier utterances; the
+        seeds of these scores are all orders of the utterances under each seed.
     """
     result, summary = scored.result, scored.summary
+    after = {
+        str(number): {name: _score_record(getattr(each.summary, name)) for name in ("ua", "wa", "macro_f1")}
+        for number, each in scored.after.items()
+    }
     return {
         "system": result.system,
         "title": result.title,
@@ -56,6 +62,7 @@ def record(scored: ScoredResult) -> dict[str, Any]:
         "resampled": summary.unit,
         "clusters": summary.clusters,
         "notes": [*result.notes, *summary.notes],
+        **({"after_utterances": after} if after else {}),
     }
 
 
@@ -135,7 +142,7 @@ def markdown(
     scored = score(results)
     text = [SYNTHETIC, ""] if corpus and corpus.get("synthetic") else []
     text += ["| System | UA % | WA % | macro-F1 % | UA % published |", "|---|---|---|---|---:|"]
-    text += map(_markdown_row, scored)
+    text += [_markdown_row(row) for system in scored for row in (system, *system.after.values())]
     seeds = sorted({len(system.result.seeds) for system in scored})
     resamples = quantity(scored.resamples, "bootstrap resample")
     text += [

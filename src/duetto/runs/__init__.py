@@ -8,19 +8,25 @@
     foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
                             system reads words), model.safetensors, last.safetensors (training), tensorboard/,
                             teacher/ (the same of a teacher), outcome.npz (logits of this fold)
+                            of a fusion: fusion.json, outcome.npz, branches/NAME/ (as above), inner/J/NAME/ (the same
+                            branch, trained without the J-th part of the speakers)
+    branch-NAME.npz         result of a branch of a fusion by itself
     lock                    held by the process that trains
 
 A run folder can be resumed at any point: every file in it is whole or absent.
 """
 
-from .description import PARTS, comparable, describe, environment
+from .description import PARTS, comparable, describe, environment, kind_of
 from .folder import (
     OUTCOME,
     RESULT,
     RUN,
     begin,
+    branch_results,
+    branches_of,
     check,
     collect,
+    collect_branch,
     experiment_of,
     locked,
     member,
@@ -28,20 +34,25 @@ from .folder import (
     reads_words,
     result_of,
 )
-from .outcome import load_outcome, outcome_value, save_outcome
+from .outcome import adapted_logits, load_outcome, outcome_value, save_outcome
 
 __all__ = [
     "OUTCOME",
     "PARTS",
     "RESULT",
     "RUN",
+    "adapted_logits",
     "begin",
+    "branch_results",
+    "branches_of",
     "check",
     "collect",
+    "collect_branch",
     "comparable",
     "describe",
     "environment",
     "experiment_of",
+    "kind_of",
     "load_outcome",
     "locked",
     "member",

@@ -6,13 +6,14 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..baselines import Baseline
 from ..config.experiment import Experiment
+from ..config.fusion import Fusion, branch_experiments
 from ..corpora import iemocap
 from ..errors import ModelError
 from ..features.content import Contents
@@ -21,6 +22,8 @@ from ..utils.reading import Record, read_json, shortened
 
 PARTS = ("train", "development", "test")
 """Parts of a fold."""
+SYSTEM_KINDS = ("experiment", "fusion", "baseline")
+"""What a run can be of: keys of run.json, of which each has one."""
 REPAIR = "it is damaged, or of another version of duetto: train into a new folder"
 """What to do about an invalid run.json."""
 
@@ -45,7 +48,7 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
 
 
 def describe(
-    system: Experiment | Baseline,
+    system: Experiment | Fusion | Baseline,
     protocol: str,
     folds: Sequence[Fold],
     seeds: Sequence[int],
@@ -65,12 +68,16 @@ def describe(
     Returns:
         The content of run.json.
     """
-    kind, packages = "experiment", ("torch", "lightning")
+    kind, packages, value = "experiment", ("torch", "lightning"), asdict(system)
+    if isinstance(system, Fusion):
+        kind, value = "fusion", {**value, "experiments": [asdict(e) for e in branch_experiments(system)]}
+    if isinstance(system, Experiment) and system.classifier != "network":
+        packages = ("torch", "scikit-learn")
     if isinstance(system, Baseline):
         kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
     return {
         "format": _FORMAT,
-        kind: asdict(system),
+        kind: value,
         "protocol": protocol,
         "seeds": list(seeds),
         "utterances": _digests(folds, contents or Contents()),
@@ -134,8 +141,8 @@ def parse(path: Path) -> dict[str, Any]:
     record = read_json(path, error=ModelError, repair=REPAIR)
     if record["format"] != _FORMAT:
         raise record.wrong(f"its format is {shortened(record['format'])}, not {_FORMAT!r}")
-    if ("experiment" in record) == ("baseline" in record):
-        raise record.wrong("either 'experiment' or 'baseline' is required")
+    if sum(kind in record for kind in SYSTEM_KINDS) != 1:
+        raise record.wrong(f"one of {', '.join(map(repr, SYSTEM_KINDS))} is required")
     _check_system(record)
     record.text("protocol")
     record.boolean("synthetic")
@@ -150,13 +157,29 @@ def parse(path: Path) -> dict[str, Any]:
 
 
 def _check_system(record: Record) -> None:
-    system = record.record("experiment" if "experiment" in record else "baseline")
+    system = record.record(kind_of(record))
     system.text("name")
-    if "experiment" in record:
-        system.texts("encoders")
+    experiments = [system] if "experiment" in record else []
+    if "fusion" in record:
+        where = f"{system.where}: branch"
+        experiments = [Record(each, where, ModelError, REPAIR) for each in system.items_of("experiments")]
+    for experiment in experiments:
+        experiment.texts("encoders")
         for key in _AUDITED:
-            if system.get(key) is not None:
-                system.text(key)
+            if experiment.get(key) is not None:
+                experiment.text(key)
+
+
+def kind_of(description: Mapping[str, Any]) -> str:
+    """Look up what a run is of.
+
+    Args:
+        description: The content of run.json.
+
+    Returns:
+        The one of `SYSTEM_KINDS` that is a key of it.
+    """
+    return next(kind for kind in SYSTEM_KINDS if kind in description)
 
 
 def _check_seeds(record: Record) -> None:

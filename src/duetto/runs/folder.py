@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..config.experiment import Experiment, from_mapping
+from ..config.fusion import BRANCHES
 from ..errors import ConfigurationError, ModelError
 from ..evaluation import SystemResult, from_folds
 from ..splits import Fold
 from ..utils.files import LOCK, is_temporary, lock, recover, write_text
 from . import description as run_description
-from .outcome import load_outcome
+from .outcome import adapted_logits, load_outcome
 
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
 """Files of a run folder: its description, its result, and the outcome of each fold and seed."""
 
 _log = logging.getLogger(__name__)
 _LOGS = "tensorboard"
-_COMPARED = ("experiment", "baseline", "protocol", "seeds", "folds", "vectors")
+_COMPARED = ("experiment", "fusion", "baseline", "protocol", "seeds", "folds", "vectors")
 
 
 def member(fold: int, seed: int) -> str:
@@ -106,6 +107,9 @@ def check(folder: Path, description: Mapping[str, Any]) -> None:
     before = read(folder)
     if "experiment" in before:  # a run of an earlier version lacks the keys that were added since
         before["experiment"] = json.loads(json.dumps(asdict(experiment_of(folder))))
+    if "fusion" in before:
+        now = [asdict(e) for e in branches_of(folder)]
+        before["fusion"] = {**before["fusion"], "experiments": json.loads(json.dumps(now))}
     for key in _COMPARED:
         if before.get(key) != json.loads(json.dumps(description.get(key))):
             raise ModelError(f"{folder} holds a run that differs in {key}; choose another folder, or delete this one")
@@ -161,9 +165,12 @@ def experiment_of(folder: Path) -> Experiment:
         The experiment.
 
     Raises:
-        ModelError: The run is of a baseline, or its experiment is not valid in this version.
+        ModelError: The run is of a baseline or a fusion, or its experiment is not valid in this version.
     """
     description = read(folder)
+    if "fusion" in description:
+        names = ", ".join(e["name"] for e in description["fusion"]["experiments"])
+        raise ModelError(f"{folder} holds a run of a fusion, which has no experiment of its own; its branches: {names}")
     if "baseline" in description:
         raise ModelError(
             f"{folder} holds a run of baseline {description['baseline']['name']!r}. Baselines keep no model: they can "
@@ -171,6 +178,27 @@ def experiment_of(folder: Path) -> Experiment:
         )
     try:
         return from_mapping(description["experiment"], str(folder / RUN))
+    except ConfigurationError as error:
+        raise ModelError(f"{error}; {run_description.REPAIR}") from error
+
+
+def branches_of(folder: Path) -> tuple[Experiment, ...]:
+    """Read the experiments of a run: those of the branches of a fusion, or the only one of another system.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The experiments.
+
+    Raises:
+        ModelError: The run is of a baseline, or an experiment is not valid in this version.
+    """
+    description = read(folder)
+    if "fusion" not in description:
+        return (experiment_of(folder),)
+    try:
+        return tuple(from_mapping(each, str(folder / RUN)) for each in description["fusion"]["experiments"])
     except ConfigurationError as error:
         raise ModelError(f"{error}; {run_description.REPAIR}") from error
 
@@ -187,7 +215,7 @@ def reads_words(folder: Path) -> bool:
     Raises:
         ModelError: The folder holds no run of this version.
     """
-    return "baseline" not in read(folder) and experiment_of(folder).uses_words
+    return "baseline" not in read(folder) and any(e.uses_words for e in branches_of(folder))
 
 
 def result_of(folder: Path) -> SystemResult:
@@ -219,12 +247,46 @@ def collect(
     folds: Sequence[Fold],
     seeds: Sequence[int],
     folder: Path,
+    *,
+    after: tuple[int, ...] = (),
     **more: Any,
 ) -> SystemResult:
     """Join the outcomes in a run folder to one result, and save it there.
 
     Args:
         name: Short name of the system.
+        title: Its name in tables.
+        labels: Classes, in the order of the logits.
+        folds: Folds of the run.
+        seeds: Seeds of the run.
+        folder: The run folder.
+        after: Numbers of earlier utterances of the speaker after which a system that adapts was scored.
+        more: Other fields of the result, by name.
+
+    Returns:
+        The result over all folds' test utterances.
+
+    Raises:
+        ModelError: An outcome is damaged, or of other utterances or classes.
+    """
+    result = _joined(name, title, labels, folds, seeds, folder, ".", after=after, **more)
+    result.save(folder / RESULT)
+    return result
+
+
+def collect_branch(
+    name: str,
+    title: str,
+    labels: tuple[str, ...],
+    folds: Sequence[Fold],
+    seeds: Sequence[int],
+    folder: Path,
+    **more: Any,
+) -> SystemResult:
+    """Join the outcomes of one branch of a fusion to the result of the branch by itself, and save it.
+
+    Args:
+        name: Of the branch.
         title: Its name in tables.
         labels: Classes, in the order of the logits.
         folds: Folds of the run.
@@ -238,15 +300,53 @@ def collect(
     Raises:
         ModelError: An outcome is damaged, or of other utterances or classes.
     """
-    logits, temperatures = [], np.ones((len(seeds), len(folds)))
+    result = _joined(name, title, labels, folds, seeds, folder, f"{BRANCHES}/{name}", **more)
+    result.save(folder / f"branch-{name}.npz")
+    return result
+
+
+def branch_results(folder: Path) -> tuple[SystemResult, ...]:
+    """Read the results of the branches of a fusion, each by itself.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Those that are there, in the order of the branches; none for a run of another system.
+
+    Raises:
+        ModelError: The folder holds no run, or a damaged one.
+    """
+    experiments = read(folder).get("fusion", {}).get("experiments", ())
+    paths = [folder / f"branch-{experiment['name']}.npz" for experiment in experiments]
+    return tuple(SystemResult.load(path) for path in paths if path.is_file())
+
+
+def _joined(
+    name: str,
+    title: str,
+    labels: tuple[str, ...],
+    folds: Sequence[Fold],
+    seeds: Sequence[int],
+    folder: Path,
+    within: str,
+    *,
+    after: tuple[int, ...] = (),
+    **more: Any,
+) -> SystemResult:
+    """The outcomes in a folder within that of every fold and seed, as one result."""
+    logits, adapted, temperatures = [], [], np.ones((len(seeds), len(folds)))
     for s, seed in enumerate(seeds):
-        row = []
+        row, sessions = [], []
         for f in range(len(folds)):
-            path = folder / member(f, seed) / OUTCOME
+            path = folder / member(f, seed) / within / OUTCOME
             outcome, temperatures[s, f] = load_outcome(path, (len(folds[f].test), len(labels)))
             row.append(outcome)
+            if after:
+                sessions.append(adapted_logits(path, (len(after), *outcome.shape)))
         logits.append(np.concatenate(row))
+        adapted += [np.concatenate(sessions, axis=2)] if after else []
     fields = {"title": title, "temperature": temperatures, **more}
-    result = from_folds(name, folds, labels, np.stack(logits), seeds, **fields)
-    result.save(folder / RESULT)
-    return result
+    if after:
+        fields |= {"after": after, "adapted": np.stack(adapted)}
+    return from_folds(name, folds, labels, np.stack(logits), seeds, **fields)

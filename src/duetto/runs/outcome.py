@@ -16,18 +16,23 @@ from ..utils.reading import parse_json
 _REPAIR = "delete it to train this fold and seed again"
 
 
-def save_outcome(path: Path, logits: np.ndarray, temperature: float, **more: Any) -> None:
+def save_outcome(
+    path: Path, logits: np.ndarray, temperature: float, *, adapted: np.ndarray | None = None, **more: Any
+) -> None:
     """Write an outcome, atomically.
 
     Args:
         path: `outcome.npz` in the folder of a fold and seed.
         logits: (n, classes) of its test utterances.
         temperature: Fitted on its development utterances.
+        adapted: (settings, orders, n, classes) logits after earlier utterances of the speaker; None for a system that
+            does not adapt.
         more: JSON values to keep with it.
     """
     texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
+    arrays = {} if adapted is None else {"adapted": adapted}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, logits=logits, temperature=temperature, **texts)
+        np.savez(file, logits=logits, temperature=temperature, **arrays, **texts)
 
 
 def load_outcome(path: Path, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
@@ -52,6 +57,26 @@ def load_outcome(path: Path, shape: tuple[int, int] | None = None) -> tuple[np.n
     if shape is not None and logits.shape != shape:
         raise ModelError(f"{path}: damaged, logits {logits.shape} where {shape} should be; {_REPAIR}")
     return logits, float(temperature)
+
+
+def adapted_logits(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Read the logits after earlier utterances of the speaker.
+
+    Args:
+        path: The file.
+        shape: Expected numbers of settings, utterances and classes.
+
+    Returns:
+        (settings, orders, utterances, classes).
+
+    Raises:
+        ModelError: The file is damaged, or has no such logits.
+    """
+    adapted = read_arrays(path, error=ModelError, repair=_REPAIR).get("adapted")
+    fits = adapted is not None and adapted.ndim == 4 and (adapted.shape[0], *adapted.shape[2:]) == shape
+    if adapted is None or not fits or adapted.dtype.kind != "f" or not np.isfinite(adapted).all():
+        raise ModelError(f"{path}: damaged, no logits after earlier utterances of the speaker in it; {_REPAIR}")
+    return adapted
 
 
 def outcome_value(path: Path, key: str) -> Any:

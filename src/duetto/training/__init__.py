@@ -4,7 +4,8 @@ FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits
 """
 
 from .dataset import Batches
-from .emotion import TEACHER, EmotionTask, TrainedOutputs, build, exported_logits, logits, restore, train
+from .emotion import TEACHER, TrainedOutputs, build, exported_logits, restore, train
+from .emotion_task import EmotionTask, logits
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 
 __all__ = [

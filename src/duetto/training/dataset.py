@@ -35,9 +35,9 @@ class Batches:
     def _move(self, device: torch.device) -> None:
         e, inputs = self.preprocessor.experiment, self.inputs
         if inputs.frames:
-            self._frames = DeviceSequences.of(inputs.frames, device, padding=e.padding, maximum=e.max_frames)
+            self._frames = DeviceSequences.of(inputs.frames, device, padding=e.padding, maximum=e.most_frames)
         if inputs.words:
-            self._words = DeviceSequences.of(inputs.words, device, padding=e.padding, maximum=e.max_words)
+            self._words = DeviceSequences.of(inputs.words, device, padding=e.padding, maximum=e.most_word_vectors)
         self._target = self._target.to(device)
         self._device = device
 

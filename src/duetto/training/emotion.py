@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import inference, metrics
 from ..asr.finder import save_language_model
@@ -22,16 +23,15 @@ from ..data.text import tokens
 from ..data.utterance import Utterance, languages
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
-from ..models import distillation
 from ..models.cnn import ConvolutionalEncoder
-from ..models.confidence import fit_trust
 from ..models.emotion import EmotionModel
-from ..models.multiresolution_cnn import verification_loss
+from ..models.heads import KernelHead
 from ..preprocessing import Preprocessor
 from ..utils import files
 from ..utils.progress import Progress
-from . import checkpoint
-from .dataset import Batches, buckets
+from . import checkpoint, classifiers
+from .adapted import SpeakerDraws, after_utterances, as_in_sessions, choose_shrinkage
+from .emotion_task import EmotionTask, logits
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
@@ -41,8 +41,6 @@ TEACHER = "teacher"
 
 _VERIFIED = 32
 """Development utterances on which an exported graph is compared with the model."""
-
-_EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,15 @@ class TrainedOutputs:
         development_logits: (development utterances, classes) float32.
         temperature: Fitted on development data (temperature scaling).
         history: Of the training.
+        adapted: (settings, orders, test utterances, classes) float32, after each number of earlier utterances of the
+            speaker in `training.adapted.AFTER`; None for systems that do not adapt.
     """
 
     test_logits: np.ndarray
     development_logits: np.ndarray
     temperature: float
     history: History
+    adapted: np.ndarray | None = None
 
 
 def train(
@@ -104,15 +105,35 @@ def train(
         for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
     )
     copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
-    scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
-    task = EmotionTask(preprocessor, training, development, seed, teacher_logits, copies, scored)
+    held_out, draws, frames = development, None, inputs.frames or {}
+    if preprocessor.adaptation is not None:
+        draws = SpeakerDraws(preprocessor, inputs.fold.train, training, [frames, *inputs.augmented])
+        held_out = as_in_sessions(preprocessor, inputs.fold.development, development, frames)
     model = build(preprocessor, inputs, seed, vectoriser)
-    config = _training_config(experiment, seed, accelerator, devices)
-    history = fit(model, task, config, folder, progress=progress)
+    if experiment.classifier == "network":
+        scored = test if experiment.epoch_choice == LEAKING_CHOICE else None
+        task = EmotionTask(preprocessor, training, held_out, seed, teacher_logits, copies, scored, draws)
+        config = _training_config(experiment, seed, accelerator, devices)
+        history = fit(model, task, config, folder, progress=progress)
+    else:
+        training, *copies = draws.several(seed) if draws is not None else (training, *copies)
+        history = classifiers.fit(model, preprocessor, training, held_out, copies, folder)
     development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
-    temperature = metrics.fit_temperature(development_logits, development.target)
+    temperature = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target)
+    preprocessor, adapted = _in_sessions(model, preprocessor, inputs, development, test)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
-    return TrainedOutputs(test_logits, development_logits, temperature, history)
+    return TrainedOutputs(test_logits, development_logits, temperature, history, adapted)
+
+
+def _in_sessions(
+    model: EmotionModel, preprocessor: Preprocessor, inputs: FoldInputs, development: Inputs, test: Inputs
+) -> tuple[Preprocessor, np.ndarray | None]:
+    """The preprocessor with its final shrinkage, and test logits after earlier utterances of each speaker."""
+    if preprocessor.adaptation is None:
+        return preprocessor, None
+    score, frames = partial(logits, model, preprocessor), inputs.frames or {}
+    preprocessor = choose_shrinkage(preprocessor, inputs.fold.development, development, frames, score)
+    return preprocessor, after_utterances(preprocessor, inputs.fold.test, test, frames, score)
 
 
 def _training_config(experiment: Experiment, seed: int, accelerator: str, devices: int) -> TrainingConfig:
@@ -176,7 +197,7 @@ def build(
     e = preprocessor.experiment
     torch.manual_seed(derive(seed, "weights"))
     table = None
-    if e.uses_words and e.embeddings != "spoken":
+    if e.uses_words and e.embeddings != "spoken" and not e.counts_words:
         table = torch.from_numpy(_table(preprocessor, inputs, seed, vectoriser or inputs.vectoriser()))
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
@@ -207,6 +228,8 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
         ModelError: The weights have the shapes of another system.
     """
     model = _model(preprocessor, weights.get("words.embedding.weight"))
+    if isinstance(model.head, KernelHead) and "head.support" in weights:
+        model.head.resize(len(weights["head.support"]))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -216,7 +239,7 @@ def restore(preprocessor: Preprocessor, weights: Mapping[str, Tensor]) -> Emotio
 
 def _model(preprocessor: Preprocessor, table: Tensor | None) -> EmotionModel:
     """An untrained model; `table` (n, dim) initialises its word embeddings, where words are looked up."""
-    word_dim = len(preprocessor.word_normaliser.mean) if table is None else table.shape[1]
+    word_dim = preprocessor.word_dim if table is None else table.shape[1]
     return EmotionModel(ModelConfig.from_experiment(preprocessor.experiment, word_dim), table)
 
 
@@ -242,147 +265,3 @@ def _export(
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
     verify(inference.Session(folder), few.frames, few.words, logits(model, preprocessor, few))
-
-
-class EmotionTask:
-    """Cross-entropy on training inputs, UA on development inputs (a `loop.Task`).
-
-    Args:
-        preprocessor: Of the system.
-        train: Training inputs.
-        development: Development inputs.
-        seed: Of the order of batches, and of the draw of copies.
-        teacher_logits: (n, classes) logits of a teacher for the training inputs, for a distilled system.
-        copies: Augmented copies of the training inputs; every epoch uses one variant of each utterance.
-        scored: Inputs on which UA is measured instead of the development inputs. What is fitted on held-out data
-            (`fit_trust`) is still fitted on development inputs.
-    """
-
-    def __init__(
-        self,
-        preprocessor: Preprocessor,
-        train: Inputs,
-        development: Inputs,
-        seed: int,
-        teacher_logits: np.ndarray | None = None,
-        copies: Sequence[Inputs] = (),
-        scored: Inputs | None = None,
-    ) -> None:
-        self.preprocessor = preprocessor
-        self.train, self.development = Batches(preprocessor, train), Batches(preprocessor, development)
-        self.scored = self.development if scored is None else Batches(preprocessor, scored)
-        self.original, self.copies = train, copies
-        self.seed = seed
-        self.teacher_logits = None if teacher_logits is None else torch.from_numpy(teacher_logits)
-        self.class_weights = None
-        if preprocessor.experiment.class_weights:
-            counts = np.bincount(train.target, minlength=len(preprocessor.classes))
-            weights = counts.sum() / np.maximum(counts, 1) / len(counts)
-            self.class_weights = torch.tensor(weights, dtype=torch.float32)
-
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """Draw the batches of an epoch, bucketed by length.
-
-        Args:
-            epoch: From 0.
-
-        Returns:
-            Indices of each batch.
-        """
-        rng = np.random.default_rng(derive(self.seed, "batches", epoch))
-        if self.copies:
-            variant = np.random.default_rng(derive(self.seed, "copies", epoch))
-            self.train = Batches(self.preprocessor, self.original.with_frames(self.copies, variant))
-        return buckets(self.train.inputs.lengths, self.preprocessor.experiment.batch_size, rng)
-
-    def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            model: An `EmotionModel`.
-            batch: Indices of the utterances.
-
-        Returns:
-            Mean cross-entropy and the weighted auxiliary losses of the experiment; with a teacher,
-            `models.distillation.loss` of these.
-        """
-        device = next(model.parameters()).device
-        inputs = self.train(batch, device)
-        assert inputs.target is not None
-        experiment = self.preprocessor.experiment
-        output = model(inputs, detailed=True)
-        loss = self._cross_entropy(output.logits, inputs.target)
-        if output.encoder_logits:
-            own = [self._cross_entropy(logits, inputs.target) for logits in output.encoder_logits]
-            loss = loss + experiment.auxiliary * torch.stack(own).mean()
-        if experiment.verification:
-            loss = loss + experiment.verification * verification_loss(output.encoded, inputs.target)
-        if self.teacher_logits is None:
-            return loss
-        teacher = self.teacher_logits[torch.from_numpy(batch)].to(device)
-        return distillation.loss(loss, output.logits, teacher, experiment.distil_temperature, experiment.distil_weight)
-
-    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
-        return nn.functional.cross_entropy(logits, target, weight=weights)
-
-    def develop(self, model: nn.Module) -> dict[str, float]:
-        """Score the model on development data, after fitting the trust of a fusion by confidence.
-
-        Args:
-            model: An `EmotionModel`.
-
-        Returns:
-            UA (the score, from 0 to 1), WA and cross-entropy.
-        """
-        fit_model_trust(model, self.preprocessor, self.development)
-        scores = logits(model, self.preprocessor, self.scored)
-        predicted, target = metrics.predicted_classes(scores), self.scored.inputs.target
-        ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
-        return {
-            "score": ua,
-            "development_ua": ua,
-            "development_wa": metrics.weighted_accuracy(target, predicted, len(self.preprocessor.classes)),
-            "development_loss": metrics.negative_log_likelihood(metrics.softmax(scores), target),
-        }
-
-
-@torch.no_grad()
-def logits(
-    model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | Batches, encoder: int | None = None
-) -> np.ndarray:
-    """Score utterances with a PyTorch model, which is left in evaluation mode.
-
-    Args:
-        model: An `EmotionModel`.
-        preprocessor: Of the system.
-        utterances: Prepared.
-        encoder: In a fusion by confidence, return the weighted contribution of this encoder instead.
-
-    Returns:
-        Logits (n, classes) float32, in the order of the utterances.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
-    inputs = batches.inputs
-    order = np.argsort(inputs.lengths, kind="stable")
-    result = np.zeros((len(inputs.target), len(preprocessor.classes)), np.float32)
-    for start in range(0, len(order), _EVALUATION_BATCH):
-        index = order[start : start + _EVALUATION_BATCH]
-        output = model(batches(index, device), detailed=True)
-        result[index] = (output.logits if encoder is None else output.weighted[encoder]).float().cpu().numpy()
-    return result
-
-
-def fit_model_trust(model: nn.Module, preprocessor: Preprocessor, development: Batches) -> None:
-    """Fit how far a fusion by confidence trusts each encoder; other models are left as they are.
-
-    Args:
-        model: An `EmotionModel`.
-        preprocessor: Of the system.
-        development: What to fit on.
-    """
-    if isinstance(model, EmotionModel) and model.confidence is not None:
-        first, second = (logits(model, preprocessor, development, encoder) for encoder in range(2))
-        model.confidence.trust.copy_(torch.tensor(fit_trust(first, second, development.inputs.target)))

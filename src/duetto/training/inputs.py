@@ -17,17 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config.experiment import Experiment
+from ..config.experiment import DEFAULT_SHRINKAGE, Experiment
 from ..data.text import tokens
 from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
+from ..embeddings.tfidf import Tfidf
 from ..embeddings.vectors import Vectors
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
 from ..features.registry import feature_spec
 from ..inference import OovResolver, SpokenWordEncoder
 from ..inference.spoken import OovReplacer, SpokenWordEmbedder
-from ..preprocessing import Normaliser, Preprocessor
+from ..preprocessing import Preprocessor
+from ..preprocessing.normalisation import Adaptation, Normaliser, fit_guard
 from ..splits import Fold
 from .loop import derive
 
@@ -90,11 +92,11 @@ class WordVectoriser:
             preprocessor: Of the system.
 
         Returns:
-            Normalised vectors (n, dim) float32, or ids (n,) int64.
+            Normalised vectors (n, dim) float32, weighted counts (1, n-grams + 1) float32, or ids (n,) int64.
         """
         if self.spoken is not None:
             return preprocessor.normalise_vectors(self.spoken(utterance))
-        return preprocessor.ids(
+        return preprocessor.encode_words(
             tokens(self.oov_replacer(utterance, preprocessor.vocabulary) if self.oov_replacer else utterance)
         )
 
@@ -110,7 +112,8 @@ class Inputs:
 
     Attributes:
         frames: Of each utterance (frames, values) float32, normalised; None for systems without audio.
-        words: Of each utterance word ids (n,) int64 or vectors (n, dim) float32; None for systems without words.
+        words: Of each utterance word ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32;
+            None for systems without words.
         target: Class numbers (utterances,) int64.
     """
 
@@ -150,6 +153,9 @@ class Inputs:
         return Inputs(frames, words, self.target[index])
 
 
+_NO_WORDS = "add transcripts to the manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+
+
 @lru_cache(maxsize=4)
 def load_vectors(path: Path) -> Vectors:
     """Read a file of word vectors; once in each process.
@@ -182,9 +188,15 @@ def fit_preprocessor(
     """
     statistics, train = feature_spec(experiment.features).statistics, inputs.fold.train
     normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(experiment.word_dim)
-    vocabulary = Vocabulary(())
-    if experiment.uses_audio and experiment.normalisation == "train":
-        normaliser = Normaliser.fit((_frames_of(u, inputs.frames) for u in train), statistics)
+    vocabulary, tfidf, adaptation = Vocabulary(()), None, None
+    # One frame has no statistics of its own, so those of training data stand in for an unknown speaker's.
+    of_training = experiment.normalisation in ("train", "shrinkage") or (
+        experiment.normalisation == "speaker" and feature_spec(experiment.features).whole_recording
+    )
+    if experiment.uses_audio and of_training:
+        normaliser = Normaliser.fit((frames_of(u, inputs.frames) for u in train), statistics)
+    if experiment.normalisation == "shrinkage":
+        adaptation = _fit_adaptation(experiment, train, inputs.frames, normaliser)
     if experiment.uses_words and experiment.embeddings == "spoken":
         embed = (vectoriser or inputs.vectoriser()).spoken
         if embed is None:
@@ -192,9 +204,41 @@ def fit_preprocessor(
                 f"system {experiment.name!r} embeds spoken words; give FoldInputs encoder and mfcc"
             )
         of_words = Normaliser.fit((embed(u) for u in train), embed.encoder.dim)
+    elif experiment.counts_words:
+        tfidf = _tfidf(experiment, train)
+        vocabulary = tfidf.vocabulary
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
-    return Preprocessor(experiment, normaliser, vocabulary, of_words)
+    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation)
+
+
+def _tfidf(experiment: Experiment, train: Sequence[Utterance]) -> Tfidf:
+    """N-grams of the training transcripts."""
+    found = Tfidf.fit(map(tokens, train))
+    if not found.terms:
+        raise ConfigurationError(
+            f"system {experiment.name!r} counts words that occur in two training utterances, and there are none; "
+            f"{_NO_WORDS}"
+        )
+    return found
+
+
+def _fit_adaptation(
+    experiment: Experiment, train: Sequence[Utterance], frames: Mapping[str, np.ndarray] | None, normaliser: Normaliser
+) -> Adaptation:
+    """The shrinkage, and the guard where the training speakers allow one."""
+    known = {
+        speaker: {u.label for u in train if u.speaker == speaker} for speaker in {u.speaker for u in train} - {None}
+    }
+    if not any(len(labels) > 1 for labels in known.values()):
+        raise ConfigurationError(
+            f"system {experiment.name!r} adapts to speakers, and no training speaker is known to show several "
+            'emotions; add speakers to the manifest, or set normalisation = "train"'
+        )
+    z = np.stack([normaliser(frames_of(u, frames)).reshape(-1, len(normaliser.mean)).mean(0) for u in train])
+    labels = np.unique([str(u.label) for u in train], return_inverse=True)[1]
+    guard = fit_guard(z, labels, np.array([u.speaker or "" for u in train]))
+    return Adaptation(experiment.shrinkage or DEFAULT_SHRINKAGE, guard)
 
 
 def _vocabulary(experiment: Experiment, train: Sequence[Utterance], vectors: Path | None) -> Vocabulary:
@@ -202,8 +246,7 @@ def _vocabulary(experiment: Experiment, train: Sequence[Utterance], vectors: Pat
     vocabulary = Vocabulary.build([tokens(u) for u in train])
     if not vocabulary.words:
         raise ConfigurationError(
-            f"system {experiment.name!r} reads words and no training utterance has any; add transcripts to the "
-            "manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
+            f"system {experiment.name!r} reads words and no training utterance has any; {_NO_WORDS}"
         )
     if vectors is None:
         return vocabulary
@@ -230,7 +273,8 @@ def prepare(
 
     Returns:
         The arrays. Where the experiment normalises by speaker, the statistics of each are taken over all frames of
-        that speaker in `utterances`; labels are not used.
+        that speaker in `utterances`; labels are not used. With `shrinkage` it is as if every utterance were its
+        speaker's first (`training.adapted` for later ones).
 
     Raises:
         ConfigurationError: An utterance has no features.
@@ -253,10 +297,10 @@ def _prepared_frames(
     if preprocessor.experiment.normalisation == "speaker":
         groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
         for utterance in utterances:
-            groups[utterance.speaker].append(_frames_of(utterance, frames))
+            groups[utterance.speaker].append(frames_of(utterance, frames))
         width = len(preprocessor.normaliser.mean)
         by_speaker = {speaker: Normaliser.fit(xs, width) for speaker, xs in groups.items()}
-    return [preprocessor.normalise_frames(_frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
+    return [preprocessor.normalise_frames(frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
 
 
 def _prepared_words(
@@ -268,7 +312,19 @@ def _prepared_words(
     return words
 
 
-def _frames_of(utterance: Utterance, frames: Mapping[str, np.ndarray] | None) -> np.ndarray:
+def frames_of(utterance: Utterance, frames: Mapping[str, np.ndarray] | None) -> np.ndarray:
+    """Look up the features of an utterance.
+
+    Args:
+        utterance: The utterance.
+        frames: Utterance id → (frames, values).
+
+    Returns:
+        Its features.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
     if frames is None or utterance.id not in frames:
         raise ConfigurationError(f"utterance {utterance.id!r} has no features; extract them first: duetto features")
     return frames[utterance.id]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..embeddings.tfidf import Tfidf
 from ..errors import ModelError
 from ..features.registry import feature_spec
 from ..inference.session import Session
@@ -45,8 +46,9 @@ def random_inputs(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences,
     """Draw inputs of every length in `lengths`, distributed as a system's own.
 
     Normalised features and vectors have mean 0 and standard deviation 1 over the training data, so they are drawn from
-    the standard normal distribution; ids are drawn uniformly from the vocabulary and the unknown word. Where a system
-    has both inputs, long frames are paired with short words, then with long words.
+    the standard normal distribution; ids are drawn uniformly from the vocabulary and the unknown word; n-grams
+    uniformly, one for each word. A system that reads one vector for each utterance also gets none and two, of which it
+    reads the first. Where a system has both inputs, long frames are paired with short words, then with long words.
 
     Args:
         preprocessor: Of the system.
@@ -60,10 +62,11 @@ def random_inputs(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences,
     e = preprocessor.experiment
     frames = words = None
     if e.uses_audio:
-        frames = [rng.standard_normal((n, feature_spec(e.features).dim), np.float32) for n in lengths(e.max_frames)]
-    if e.uses_words and e.embeddings == "spoken":
-        dim = len(preprocessor.word_normaliser.mean)
-        words = [rng.standard_normal((n, dim), np.float32) for n in lengths(e.max_words)]
+        frames = [rng.standard_normal((n, feature_spec(e.features).dim), np.float32) for n in lengths(e.most_frames)]
+    if preprocessor.tfidf is not None:
+        words = [_counts(preprocessor.tfidf, n, rng) for n in (0, *lengths(e.max_words))]
+    elif e.uses_words and e.embeddings == "spoken":
+        words = [rng.standard_normal((n, preprocessor.word_dim), np.float32) for n in lengths(e.max_words)]
     elif e.uses_words:
         words = [rng.integers(1, len(preprocessor.vocabulary), n) for n in lengths(e.max_words)]
     if frames is None or words is None:
@@ -71,6 +74,11 @@ def random_inputs(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences,
     count = max(len(frames), len(words))
     rising = [[x[i] for i in np.linspace(0, len(x) - 1, count).round().astype(int)] for x in (frames, words)]
     return rising[0] * 2, rising[1][::-1] + rising[1]
+
+
+def _counts(tfidf: Tfidf, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Weighted counts (1, n-grams + 1) of n terms."""
+    return tfidf(" ".join(rng.choice(tfidf.terms, n)).split()) if tfidf.terms else tfidf(())
 
 
 def logits_one_by_one(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:

@@ -19,7 +19,7 @@ Weights = Mapping[str, np.ndarray]
 OPSET = 17
 """Version of ONNX's standard operators."""
 
-FLOAT, INT8, INT32, INT64 = 1, 3, 6, 7
+FLOAT, INT8, INT32, INT64, DOUBLE = 1, 3, 6, 7, 11
 """ONNX's numbers of element types."""
 
 

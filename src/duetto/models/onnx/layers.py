@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...config.encoders import MCNN_KERNELS
-from .graph import FLOAT, Graph, Weights
+from ...config.encoders import KERNEL_LIMIT, MCNN_KERNELS
+from .graph import DOUBLE, FLOAT, Graph, Weights
 
 _FAR = np.float32(1e9)
 """Subtracted from the scores of padding: exp(score − 1e9) is exactly 0 in float32."""
@@ -149,6 +149,43 @@ def confidence_fusion(graph: Graph, encoded: list[str], weights: Weights, head_l
         weight = graph.add("Mul", [gate, factor], f"confidence.{name}.weight")
         weighted.append(graph.add("Mul", [weight, posterior], f"confidence.{name}.weighed"))
     return graph.add("Add", weighted, "confidence.out")
+
+
+def kernel_head(graph: Graph, x: str, weights: Weights, name: str) -> str:
+    """Add `models.heads.KernelHead`.
+
+    Args:
+        graph: The graph to add to.
+        x: (batch, inputs).
+        weights: State dict.
+        name: Of the head in the state dict.
+
+    Returns:
+        Logits (batch, classes).
+    """
+
+    def constant(part: str, value: np.ndarray | float) -> str:
+        return graph.add(
+            "Cast", [graph.constant(f"{name}.{part}", np.asarray(value, np.float32))], f"{name}.{part}.wide", to=DOUBLE
+        )
+
+    x = graph.add("Cast", [x], f"{name}.wide", to=DOUBLE)
+    thirds = graph.add("Div", [x, constant("limit", KERNEL_LIMIT)], f"{name}.thirds")
+    limited = graph.add("Tanh", [thirds], f"{name}.limited")
+    scaled = graph.add("Mul", [limited, constant("scale", weights[f"{name}.scale"])], f"{name}.scaled")
+    squares = graph.add("Mul", [scaled, scaled], f"{name}.squares")
+    length = graph.add("ReduceSum", [squares, graph.integers(f"{name}.axis", [1])], f"{name}.length", keepdims=1)
+    lengths = graph.add("Mul", [length, constant("half", 0.5)], f"{name}.length.half")
+    both = graph.add("Add", [lengths, constant("halves", weights[f"{name}.halves"])], f"{name}.lengths")
+    products = graph.add("MatMul", [scaled, constant("support", weights[f"{name}.support"].T)], f"{name}.products")
+    distances = graph.add("Relu", [graph.add("Sub", [both, products], f"{name}.differences")], f"{name}.distances")
+    exponents = graph.add("Mul", [distances, constant("minus", -1.0)], f"{name}.exponents")
+    kernel = graph.add("Exp", [exponents], f"{name}.kernel")
+    sums = graph.add("MatMul", [kernel, constant("coefficients", weights[f"{name}.coefficients"])], f"{name}.sums")
+    decisions = graph.add("Add", [sums, constant("intercepts", weights[f"{name}.intercepts"])], f"{name}.decisions")
+    soft = graph.add("Tanh", [decisions], f"{name}.soft")
+    logits = graph.add("MatMul", [soft, constant("votes", weights[f"{name}.votes"])], f"{name}.logits")
+    return graph.add("Cast", [logits], f"{name}.out", to=FLOAT)
 
 
 def real_steps(graph: Graph, x: str, lengths: str, name: str) -> str:

@@ -47,7 +47,7 @@ def emotion(config: ModelConfig, weights: Weights) -> bytes:
         logits = layers.confidence_fusion(graph, encoded, weights, config.head_layers)
     else:
         x = graph.add("Concat", encoded, "encoded", axis=1) if len(encoded) > 1 else encoded[0]
-        logits = graph.head(x, weights, "head", config.head_layers)
+        logits = HEADS[config.classifier](graph, config, x, weights, "head")
     return graph.serialise(graph.add("Identity", [logits], "logits"), ["batch", config.classes])
 
 
@@ -102,6 +102,12 @@ def _multi_resolution(graph: Graph, config: ModelConfig, x: str, lengths: str, w
     return graph.projected(layers.multi_resolution(graph, x, lengths, weights, name), weights, name)
 
 
+def _vector(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weights, name: str) -> str:
+    first = graph.add("Gather", [x, graph.integers(f"{name}.step", [0])], f"{name}.first", axis=1)
+    vector = graph.add("Squeeze", [first, graph.integers(f"{name}.axis", [1])], f"{name}.vector")
+    return graph.projected(vector, weights, name) if config.classifier == "network" else vector
+
+
 def _cnn(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weights, name: str, *, stack: Stack) -> str:
     return cnn.encoder(graph, stack, x, lengths, weights, name)
 
@@ -109,13 +115,39 @@ def _cnn(graph: Graph, config: ModelConfig, x: str, lengths: str, weights: Weigh
 ENCODERS: dict[str, Callable[[Graph, ModelConfig, str, str, Weights, str], str]] = {
     "bilstm": _bilstm,
     "statistics": _statistics,
+    "vector": _vector,
     "mcnn": _multi_resolution,
+    "tfidf": _vector,
     **{name: partial(_cnn, stack=stack) for name, stack in STACKS.items()},
 }
 """Name of an encoder → function that adds the twin of `models.encoders.ENCODERS[name]` to a graph.
 
 Its arguments: the graph, the configuration, sequences (batch, time, features), lengths (batch,), the state dict, and
 the encoder's prefix in it. It returns the name of a tensor (batch, dense).
+"""
+
+
+def _network(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: str) -> str:
+    return graph.head(x, weights, name, config.head_layers)
+
+
+def _logistic(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: str) -> str:
+    return graph.head(x, weights, name, 0)
+
+
+def _svm(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: str) -> str:
+    return layers.kernel_head(graph, x, weights, name)
+
+
+HEADS: dict[str, Callable[[Graph, ModelConfig, str, Weights, str], str]] = {
+    "network": _network,
+    "svm": _svm,
+    "logistic": _logistic,
+}
+"""Classifier → function that adds its head in `models.emotion.EmotionModel` to a graph.
+
+Its arguments: the graph, the configuration, encodings (batch, width), the state dict, and the head's prefix in it. It
+returns the name of logits (batch, classes).
 """
 
 

@@ -15,10 +15,12 @@ from typing import Any
 from ... import evaluation, runs
 from ...baselines import Baseline
 from ...config.experiment import LEAKING_CHOICE, Experiment
+from ...config.fusion import Fusion
 from ...data.labels import classes
 from ...errors import DuettoError
 from ...evaluation import SystemResult
 from ...experiments.baseline_runner import run_baseline
+from ...experiments.fusion_runner import run_fusion
 from ...experiments.runner import run_systems
 from ...experiments.split import AuditedSplit, audited_split
 from ...experiments.workspace import Workspace
@@ -206,20 +208,23 @@ class Benchmark:
             split = self._split(protocol, workspace)
             result = run_baseline(system, split.utterances, protocol, folder, workspace, seeds=seeds, split=split)
         else:
-            if name.endswith(BEST_ON_TEST):
+            if name.endswith(BEST_ON_TEST) and isinstance(system, Experiment):
                 title = f"{system.title}, best epoch on test"
                 system = replace(system, name=name, title=title, epoch_choice=LEAKING_CHOICE)
             workspace = self._with_user_vectors(system, workspace)
             timed = any(needs_word_times(e, options.vectors) for e in word_encoders(system))
             common: dict[str, Any] = {"seeds": seeds, "workers": options.workers, "accelerator": options.accelerator}
             common["split"] = split = self._split(protocol, workspace, timed=timed)
-            (result,) = run_systems([system], split.utterances, protocol, [folder], workspace, **common)
+            if isinstance(system, Fusion):
+                result = run_fusion(system, split.utterances, protocol, folder, workspace, **common)
+            else:
+                (result,) = run_systems([system], split.utterances, protocol, [folder], workspace, **common)
         if name in paper.CONTROLS and result.kind == "system":
             result = replace(result, kind="control")
         self._watch(Event(name, DONE, 1, 1, evaluation.mean_ua(result)))
         return result
 
-    def _with_user_vectors(self, system: Experiment, workspace: Workspace) -> Workspace:
+    def _with_user_vectors(self, system: Experiment | Fusion, workspace: Workspace) -> Workspace:
         """The workspace of a system, with the user-supplied vectors that it reads."""
         encoders, vectors = word_encoders(system), self.options.vectors
         files = {e.embeddings: path for e in encoders if (path := user_vectors(e, vectors)) is not None}

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...baselines import Baseline
 from ...config.experiment import Experiment
+from ...config.fusion import Fusion
 from ...training.word_embeddings import EmbeddingConfig
 from . import paper
 
@@ -46,11 +47,11 @@ class Options:
     force: bool = False
     declare_leak: bool = False
 
-    def configured(self, name: str) -> Experiment | Baseline:
+    def configured(self, name: str) -> Experiment | Fusion | Baseline:
         """Configure a system.
 
         Args:
-            name: A system or a baseline.
+            name: A system, a fusion or a baseline.
 
         Returns:
             The system, with `epochs` and `settings` applied.

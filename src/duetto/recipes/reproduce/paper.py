@@ -11,6 +11,7 @@ from functools import cache
 
 from ...baselines import BASELINES, Baseline
 from ...config.experiment import SYSTEMS, Experiment, load, with_overrides
+from ...config.fusion import FUSIONS, Fusion, branch_experiments, load_fusion
 from ...errors import ConfigurationError
 from ...features.registry import feature_spec
 from ...features.short_term import ShortTermConfig
@@ -103,11 +104,13 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "controls": (Row("embedding-random"), Row("embedding-shuffled")),
 }  # fmt: skip
 TABLES["extensions"] += tuple(
-    Row(name) for name in SYSTEMS if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
+    Row(name)
+    for name in (*SYSTEMS, *FUSIONS)
+    if not any(name in (row.system, *row.of) for rows in TABLES.values() for row in rows)
 )
-"""Group → its rows; every baseline has its row, and a system without a row of its own joins the extensions. Figures
-are those that the paper's tables print; its text has others. The untrained controls (`baselines.controls.CONTROLS`) are
-added to every selection."""
+"""Group → its rows; every baseline has its row, and a system or fusion without a row of its own joins the extensions.
+Figures are those that the paper's tables print; its text has others. The untrained controls
+(`baselines.controls.CONTROLS`) are added to every selection."""
 
 CONTROLS = frozenset(row.system for row in TABLES["controls"])
 """Systems that are trained as controls."""
@@ -194,13 +197,13 @@ def parsed(settings: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
+def configured(name: str, settings: Iterable[str]) -> Experiment | Fusion | Baseline:
     """Configure a system for the tables.
 
     Args:
-        name: A system or a baseline.
-        settings: KEY=VALUE; they change a system but not its name and title, and `features` only in one that reads
-            short-term features (`keeps_features`). A baseline is not changed.
+        name: A system, a fusion or a baseline.
+        settings: KEY=VALUE; they change a system, and all branches of a fusion, but not its name and title, and
+            `features` only in a system that reads short-term features (`keeps_features`). A baseline is not changed.
 
     Returns:
         The system.
@@ -208,6 +211,11 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Baseline:
     Raises:
         ConfigurationError: A setting is not valid.
     """
+    if name in FUSIONS:
+        changes = {key: value for key, value in parsed(settings).items() if key != "features"}
+        fusion = replace(load_fusion(name), settings=tuple(f"{key}={value}" for key, value in changes.items()))
+        branch_experiments(fusion, BASELINES)  # a setting that does not suit a branch is an error before any training
+        return fusion
     if name not in SYSTEMS:
         return BASELINES[name]
     original, values = load(name), parsed(settings)
@@ -221,9 +229,11 @@ def keeps_features(name: str) -> bool:
     """Check whether a system reads features of its own, which another choice would break, as convolutions do.
 
     Args:
-        name: A system or a baseline.
+        name: A system, a fusion (each of whose branches keeps its own) or a baseline.
 
     Returns:
         Whether `features` must not be changed.
     """
-    return name in SYSTEMS and not isinstance(feature_spec(load(name).features).extractor, ShortTermConfig)
+    return name in FUSIONS or (
+        name in SYSTEMS and not isinstance(feature_spec(load(name).features).extractor, ShortTermConfig)
+    )

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ...baselines import Baseline
 from ...config.experiment import Experiment, teacher_of
+from ...config.fusion import Fusion, branch_experiments
 from ...embeddings import vectors as word_vectors
 
 
-def word_encoders(system: Experiment | Baseline) -> list[Experiment]:
-    """List the experiments whose model reads words: a system, its teacher, both or neither.
+def word_encoders(system: Experiment | Fusion | Baseline) -> list[Experiment]:
+    """List the experiments whose model reads words: a system, its teacher, both or neither; of each branch of a fusion.
 
     Args:
         system: A system; a baseline has none.
@@ -22,14 +23,16 @@ def word_encoders(system: Experiment | Baseline) -> list[Experiment]:
     """
     if isinstance(system, Baseline):
         return []
+    if isinstance(system, Fusion):
+        return [e for branch in branch_experiments(system) for e in word_encoders(branch)]
     return [e for e in (system, teacher_of(system)) if e is not None and e.uses_words]
 
 
-def needs_words(system: Experiment | Baseline) -> bool:
+def needs_words(system: Experiment | Fusion | Baseline) -> bool:
     """Check whether a system cannot do without transcripts.
 
     Args:
-        system: A system or a baseline.
+        system: A system, a fusion or a baseline.
 
     Returns:
         Whether it, or its teacher, reads words.

@@ -7,21 +7,23 @@ ids (n,) or vectors (n, dim) ─────────┘
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .config.experiment import Experiment, from_mapping
-from .data.labels import classes
-from .embeddings.vocabulary import Vocabulary
-from .errors import ConfigurationError, DuettoError, ModelError
-from .features.registry import feature_spec
-from .utils.reading import Record
+from ..config.experiment import Experiment, from_mapping
+from ..data.labels import classes
+from ..embeddings.tfidf import Tfidf
+from ..embeddings.vocabulary import Vocabulary
+from ..errors import DuettoError, ModelError
+from ..features.registry import feature_spec
+from ..utils.reading import Record
+from .normalisation import Adaptation, Normaliser
 
-_SMALLEST_DEVIATION = 1e-6
-"""Absolute, and relative to the mean: rounding leaves about 1e-7 of a constant."""
+Sequences = TypeVar("Sequences", np.ndarray, Sequence[str])
+"""What has steps that can be cut: an array, or tokens."""
 
 REPAIR = "train or export again"
 """What to do about a damaged model folder."""
@@ -40,98 +42,11 @@ class Padded:
     lengths: np.ndarray
 
 
-@dataclass(frozen=True)
-class Normaliser:
-    """z-scores of each feature: (x − mean) / deviation.
-
-    A feature that is constant in the statistics (deviation below 1e-6, or below 1e-6 of the mean) is only centred.
-
-    Attributes:
-        mean: (n_features,) float32; (1,) where all values of a frame are one quantity.
-        deviation: Standard deviation, of the same shape.
-    """
-
-    mean: np.ndarray
-    deviation: np.ndarray
-
-    @classmethod
-    def fit(cls, sequences: Iterable[np.ndarray], n_features: int) -> Normaliser:
-        """Take the statistics of all frames.
-
-        Args:
-            sequences: (frames, n_features) each.
-            n_features: Values of a frame; 1 treats the values of frames of any size as one quantity.
-
-        Returns:
-            The normaliser; sums are in float64.
-
-        Raises:
-            ConfigurationError: There is no frame.
-        """
-        count, total, squares = 0, np.zeros(n_features), np.zeros(n_features)
-        for sequence in sequences:
-            x = sequence.astype(np.float64).reshape(-1, n_features)
-            count, total, squares = count + len(x), total + x.sum(0), squares + (x * x).sum(0)
-        if count == 0:
-            raise ConfigurationError("a normaliser needs at least one frame to take its statistics from")
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
-        deviation[deviation < _SMALLEST_DEVIATION * np.maximum(1.0, np.abs(mean))] = 1.0
-        return cls(mean.astype(np.float32), deviation.astype(np.float32))
-
-    @classmethod
-    def identity(cls, n_features: int) -> Normaliser:
-        """Make a normaliser that changes nothing.
-
-        Args:
-            n_features: Values of a frame.
-
-        Returns:
-            Mean 0 and deviation 1.
-        """
-        return cls(np.zeros(n_features, np.float32), np.ones(n_features, np.float32))
-
-    def __call__(self, sequence: np.ndarray) -> np.ndarray:
-        """Normalise a sequence (frames, n_features)."""
-        return (sequence - self.mean) / self.deviation
-
-    def to_json(self) -> dict[str, list[float]]:
-        """Convert to JSON values.
-
-        Returns:
-            Both statistics as lists.
-        """
-        return {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
-
-    @classmethod
-    def from_json(cls, record: Record) -> Normaliser:
-        """Convert from JSON values; the inverse of `to_json`.
-
-        Args:
-            record: The JSON object.
-
-        Returns:
-            The normaliser.
-
-        Raises:
-            DuettoError: (of the record's class) The statistics are not such as `fit` returns.
-        """
-        mean, deviation = record.array("mean"), record.array("deviation")
-        if mean.ndim != 1 or mean.shape != deviation.shape:
-            raise record.wrong(f"means of shape {mean.shape} and deviations of shape {deviation.shape}")
-        # A number out of the range of float32 becomes infinite or 0 here.
-        with np.errstate(over="ignore", under="ignore"):
-            statistics = cls(mean.astype(np.float32), deviation.astype(np.float32))
-        if not (np.isfinite([statistics.mean, statistics.deviation]).all() and (statistics.deviation > 0).all()):
-            raise record.wrong("a mean or deviation that is no finite number, or a deviation that is not above 0")
-        return statistics
-
-
-def truncate(sequence: np.ndarray, *, padding: str, maximum: int) -> np.ndarray:
+def truncate(sequence: Sequences, *, padding: str, maximum: int) -> Sequences:
     """Shorten a sequence as `pad` does.
 
     Args:
-        sequence: (steps, …).
+        sequence: (steps, …), or a list.
         padding: As for `pad`.
         maximum: Most steps to keep.
 
@@ -174,12 +89,22 @@ class Preprocessor:
         normaliser: Training statistics of the features; unused where the experiment has no acoustic encoder.
         vocabulary: Words that have a row in the embedding table.
         word_normaliser: Training statistics of the vectors of spoken words; unused unless `embeddings = "spoken"`.
+        tfidf: N-grams of the training transcripts; None unless `word_encoder = "tfidf"`.
+        adaptation: How far a speaker's own statistics replace those of training; None unless
+            `normalisation = "shrinkage"`.
     """
 
     experiment: Experiment
     normaliser: Normaliser
     vocabulary: Vocabulary
     word_normaliser: Normaliser
+    tfidf: Tfidf | None = None
+    adaptation: Adaptation | None = None
+
+    @property
+    def word_dim(self) -> int:
+        """Values in the vector of a word, or of all words where they are counted; unused where words have ids."""
+        return len(self.word_normaliser.mean) if self.tfidf is None else self.tfidf.dim
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -191,13 +116,18 @@ class Preprocessor:
 
         Args:
             features: (frames, n_features).
-            speaker: Statistics of the speaker, for `normalisation = "speaker"`; those of the utterance by default.
+            speaker: Statistics of the speaker, for `normalisation` of `speaker` and `shrinkage`. By default those of
+                the utterance; of training data for `shrinkage`, and where an utterance has one frame, which has no
+                statistics.
 
         Returns:
             (frames, n_features).
         """
-        if self.experiment.normalisation in ("speaker", "utterance"):
-            return (speaker or Normaliser.fit([features], len(self.normaliser.mean)))(features)
+        e = self.experiment
+        if e.normalisation in ("speaker", "utterance", "shrinkage") and speaker is not None:
+            return speaker(features)
+        if e.normalisation in ("speaker", "utterance") and not feature_spec(e.features).whole_recording:
+            return Normaliser.fit([features], len(self.normaliser.mean))(features)
         return self.normaliser(features)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:
@@ -211,6 +141,17 @@ class Preprocessor:
         """
         return self.vocabulary.encode(tokens)
 
+    def encode_words(self, tokens: Sequence[str]) -> np.ndarray:
+        """Encode words by their spelling, as the word encoder reads them.
+
+        Args:
+            tokens: Normalised words.
+
+        Returns:
+            Rows in the embedding table (n,) int64, or weighted counts (1, n-grams + 1) float32.
+        """
+        return self.ids(tokens) if self.tfidf is None else self.tfidf(self.truncate_words(tokens))
+
     def normalise_vectors(self, spoken: np.ndarray) -> np.ndarray:
         """Normalise the vectors of spoken words.
 
@@ -222,11 +163,11 @@ class Preprocessor:
         """
         return self.word_normaliser(spoken)
 
-    def truncate_words(self, words: np.ndarray) -> np.ndarray:
+    def truncate_words(self, words: Sequences) -> Sequences:
         """Keep the words that a model reads.
 
         Args:
-            words: Ids (n,) or vectors (n, dim).
+            words: Tokens, ids (n,) or vectors (n, dim).
 
         Returns:
             At most `max_words` of them.
@@ -240,15 +181,15 @@ class Preprocessor:
 
         Args:
             frames: Normalised frames of each utterance; None without an acoustic encoder.
-            words: Ids or normalised vectors of each utterance; None without a word encoder.
+            words: Ids, normalised vectors or weighted counts of each utterance; None without a word encoder.
 
         Returns:
             Padded frames and padded words; None where the argument is None.
         """
         e = self.experiment
         return (
-            None if frames is None else pad(frames, padding=e.padding, maximum=e.max_frames),
-            None if words is None else pad(words, padding=e.padding, maximum=e.max_words),
+            None if frames is None else pad(frames, padding=e.padding, maximum=e.most_frames),
+            None if words is None else pad(words, padding=e.padding, maximum=e.most_word_vectors),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -257,11 +198,14 @@ class Preprocessor:
         Returns:
             What `from_json` reads.
         """
+        adaptation = {} if self.adaptation is None else {"adaptation": self.adaptation.to_json()}
         return {
             "experiment": asdict(self.experiment),
             "features": self.normaliser.to_json(),
             "words": self.word_normaliser.to_json(),
             "vocabulary": self.vocabulary.to_json(),
+            **({} if self.tfidf is None else {"ngrams": self.tfidf.to_json()}),
+            **adaptation,
         }
 
     @classmethod
@@ -284,10 +228,14 @@ class Preprocessor:
             experiment = from_mapping(record.record("experiment"), "its experiment")
             vocabulary = Vocabulary.from_json(record["vocabulary"])
             classes(experiment.label_set)
+            tfidf = Tfidf.from_json(record.record("ngrams")) if experiment.counts_words else None
         except DuettoError as error:
             raise record.wrong(str(error)) from error
         _check_sizes(experiment, len(normaliser.mean), len(word_normaliser.mean), record)
-        return cls(experiment, normaliser, vocabulary, word_normaliser)
+        adaptation = None
+        if experiment.normalisation == "shrinkage":
+            adaptation = Adaptation.from_json(record.record("adaptation"), len(normaliser.mean))
+        return cls(experiment, normaliser, vocabulary, word_normaliser, tfidf, adaptation)
 
 
 def _check_sizes(experiment: Experiment, statistics: int, word_statistics: int, record: Record) -> None:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..utils.reading import shortened
 from .onnx_file import Node, OnnxModel, Value
+from .reading import shortened
 
 OPSET = 17
 """Version of the standard operators that duetto's graphs use."""
@@ -38,8 +38,8 @@ Shape = tuple[int, ...]
 
 OPERATORS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("Add", "Div", "Less", "Max", "Mul", "Sub"), frozenset()),
-    **dict.fromkeys(("Identity", "Relu", "Sigmoid", "Sqrt", "Tanh"), frozenset()),
-    **dict.fromkeys(("MatMul", "Range", "Reshape", "Squeeze", "Unsqueeze"), frozenset()),
+    **dict.fromkeys(("Cos", "Erf", "Exp", "Identity", "Relu", "Sigmoid", "Sin", "Sqrt", "Tanh"), frozenset()),
+    **dict.fromkeys(("LayerNormalization", "MatMul", "Range", "Reshape", "Squeeze", "Unsqueeze"), frozenset()),
     **dict.fromkeys(("Concat", "Gather", "LogSoftmax", "Softmax"), frozenset({"axis"})),
     **dict.fromkeys(("Conv", "MaxPool"), frozenset({"kernel_shape", "pads", "strides"})),
     "Cast": frozenset({"to"}),
@@ -53,6 +53,13 @@ OPERATORS: dict[str, frozenset[str]] = {
 
 SPOKEN_OPERATORS = frozenset({"Cast", "Identity", "LSTM", "Max", "Reshape", "Transpose"})
 """Those of the encoder of spoken words, whose input has no greatest length: the time of all is linear in it."""
+
+
+SPEECH_ENCODER_OPERATORS = frozenset(
+    {"Add", "Cast", "Concat", "Conv", "Cos", "Erf", "Identity", "LayerNormalization", "MatMul", "Mul", "Range"}
+    | {"Reshape", "Shape", "Sin", "Softmax", "Squeeze", "Transpose", "Unsqueeze"}
+)
+"""Those of a speech encoder (`models.onnx.whisper`)."""
 
 
 @dataclass
@@ -256,6 +263,11 @@ def _matmul(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
     return [result]
 
 
+def _layer_normalization(_: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
+    _require(shapes[1] == shapes[2] == shapes[0][-1:])
+    return [shapes[0]]
+
+
 def _gemm(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
     (rows, inner), weight, bias = shapes
     outer, same = weight if node.attributes.get("transB", 0) else weight[::-1]
@@ -303,7 +315,8 @@ def _max_pool(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
 
 _RULES: dict[str, tuple[_Rule, range]] = {
     **dict.fromkeys(("Add", "Div", "Less", "Max", "Mul", "Sub"), (_elementwise, range(2, 3))),
-    **dict.fromkeys(("Identity", "Relu", "Sigmoid", "Sqrt", "Tanh", "Cast"), (_same, range(1, 2))),
+    **dict.fromkeys(("Cast", "Cos", "Erf", "Exp", "Identity", "Relu", "Sigmoid"), (_same, range(1, 2))),
+    **dict.fromkeys(("Sin", "Sqrt", "Tanh"), (_same, range(1, 2))),
     **dict.fromkeys(("Softmax", "LogSoftmax"), (_same, range(1, 2))),
     "Transpose": (_transpose, range(1, 2)),
     "Concat": (_concat, range(1, 1000)),
@@ -314,6 +327,7 @@ _RULES: dict[str, tuple[_Rule, range]] = {
     "Reshape": (_reshape, range(2, 3)),
     "Range": (_range, range(3, 4)),
     "ReduceSum": (_reduce_sum, range(2, 3)),
+    "LayerNormalization": (_layer_normalization, range(3, 4)),
     "MatMul": (_matmul, range(2, 3)),
     "Gemm": (_gemm, range(3, 4)),
     "LSTM": (_lstm, range(5, 6)),

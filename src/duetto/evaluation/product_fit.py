@@ -1,0 +1,331 @@
+"""Fits a fusion of posteriors on speakers on whom the branches were not trained.
+
+    logits (branches, n, classes), target, speakers ─ fit_fusion ─▶ PosteriorFusion, what was chosen from what
+
+Each branch is calibrated by a temperature. Candidates, from the simplest: the best branch alone; the product with equal
+weights; weights of penalised likelihood, shrunk towards equal weights or towards the best branch alone, strongly to
+weakly. Each is fitted without a part of the speakers and scored on them, in turn. Of the candidates whose UA there is
+not below that of the best branch, the one with the least log-loss is found, and the simplest whose log-loss is within
+one standard error of it is chosen (Breiman et al. 1984, section 3.4.3; the error is that of the paired difference, over
+speakers).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import metrics
+from ..errors import ConfigurationError
+from .product import PosteriorFusion, log_softmax
+
+BEST, EQUAL = "best branch alone", "equal weights"
+STRENGTHS = (0.3, 0.03, 0.003)
+"""Strengths λ of the penalty λ·‖w − w₀‖² beside the mean log-loss, in nats, the strongest first."""
+
+CANDIDATES: tuple[tuple[str, str, float], ...] = (
+    (BEST, BEST, np.inf),
+    (EQUAL, EQUAL, np.inf),
+    *(
+        (f"fitted, {strength:g} towards {anchor}", anchor, strength)
+        for strength in STRENGTHS
+        for anchor in (EQUAL, BEST)
+    ),
+)
+"""Name, anchor w₀ and strength of each candidate, from the simplest."""
+
+MOST_PARTS = 10
+"""Parts of the speakers on which candidates are scored."""
+
+_EQUAL_STRENGTH = 1e-3
+"""Penalty that keeps the common weight of `EQUAL` finite if every answer is right."""
+
+_TIE = 1e-9
+_DIGITS = 6
+"""Decimals kept of weights, so that they do not depend on the order of sums."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How a candidate does on speakers that it was not fitted on.
+
+    Attributes:
+        candidate: Its name.
+        log_loss: Mean, in nats.
+        ua: Unweighted accuracy, from 0 to 1.
+        behind: Log-loss minus that of the reference, the eligible candidate with the least log-loss.
+        standard_error: Of `behind`, over speakers.
+        eligible: Whether the UA is not below that of the best branch alone.
+    """
+
+    candidate: str
+    log_loss: float
+    ua: float
+    behind: float
+    standard_error: float
+    eligible: bool
+
+
+@dataclass(frozen=True)
+class FittedFusion:
+    """A fitted fusion.
+
+    Attributes:
+        fusion: With weights for every combination of branches that can occur.
+        chosen: Name of the candidate, for all branches together.
+        scored: All candidates, for all branches together; empty with fewer than two groups.
+        utterances: On which it was fitted.
+        groups: Speakers among them.
+    """
+
+    fusion: PosteriorFusion
+    chosen: str
+    scored: tuple[Scored, ...]
+    utterances: int
+    groups: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to JSON values.
+
+        Returns:
+            What was fitted on, and what was chosen from what; log-loss in nats, UA from 0 to 1.
+        """
+        return {
+            "utterances": self.utterances,
+            "groups": self.groups,
+            "chosen": self.chosen,
+            "candidates": [asdict(each) for each in self.scored],
+        }
+
+
+def fit_fusion(
+    logits: NDArray[np.floating],
+    target: NDArray[np.integer],
+    groups: Sequence[str],
+    *,
+    names: Sequence[str],
+    present: NDArray[np.bool_] | None = None,
+    optional: Sequence[str] = (),
+) -> FittedFusion:
+    """Calibrate branches and fit how they are fused.
+
+    Args:
+        logits: (branches, n, classes) for utterances on whose speakers no branch was trained.
+        target: (n,) classes.
+        groups: (n,) speakers, or whatever keeps what resembles each other together.
+        names: Of the branches.
+        present: (branches, n), whether a branch has anything to go by; by default all have.
+        optional: Names of the branches that can be missing in prediction. Weights are fitted for every combination.
+
+    Returns:
+        The fusion.
+
+    Raises:
+        ConfigurationError: The arrays do not fit together, or there is no utterance.
+    """
+    values, truth = np.asarray(logits, np.float64), np.asarray(target, np.int64)
+    there = np.ones(values.shape[:2], bool) if present is None else np.asarray(present, bool)
+    if values.ndim != 3 or values.shape[:2] != (len(names), len(truth)) or len(groups) != len(truth) or not len(truth):
+        raise ConfigurationError(
+            f"logits have shape {values.shape}, target {truth.shape} and groups {len(groups)} entries; (branches, n, "
+            f"classes) with {len(names)} branches, (n,) and n above 0 are required"
+        )
+    data = _Data(values, truth, _numbers(groups), there)
+    weights: dict[frozenset[str], tuple[float, ...]] = {}
+    chosen: tuple[str, tuple[Scored, ...]] = (BEST, ())
+    for taking_part in _combinations(names, optional):
+        columns = [i for i, name in enumerate(names) if name in taking_part]
+        found, candidate, scored = _choose(data.of(columns))
+        full = np.zeros(len(names))
+        full[columns] = found
+        weights[taking_part] = tuple(full.tolist())
+        if len(columns) == len(names):
+            chosen = (candidate, scored)
+    temperatures = tuple(_temperature(data, b) for b in range(len(names)))
+    prior = tuple(np.round(_prior(data), _DIGITS).tolist())
+    fusion = PosteriorFusion(tuple(names), temperatures, weights, prior)
+    return FittedFusion(fusion, *chosen, len(truth), len(set(groups)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """What is fitted on. logits: (branches, n, classes). target, groups: (n,) integers. present: (branches, n)."""
+
+    logits: NDArray[np.float64]
+    target: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    present: NDArray[np.bool_]
+
+    def of(self, branches: Sequence[int]) -> _Data:
+        """Some branches, on the utterances where all of them take part; on all where that is nowhere."""
+        present = self.present[list(branches)]
+        rows = np.asarray(present.all(0), np.bool_)
+        rows = rows if rows.any() else np.ones_like(rows)
+        return _Data(self.logits[list(branches)], self.target, self.groups, present).rows(rows)
+
+    def rows(self, rows: NDArray[np.bool_]) -> _Data:
+        return _Data(self.logits[:, rows], self.target[rows], self.groups[rows], self.present[:, rows])
+
+
+def _combinations(names: Sequence[str], optional: Sequence[str]) -> Iterator[frozenset[str]]:
+    """All branches first, then those that remain without one or more of the optional ones, in a fixed order."""
+    missing = chain.from_iterable(combinations(optional, n) for n in range(len(optional) + 1))
+    yield from (left for left in (frozenset(names) - set(each) for each in missing) if left)
+
+
+def _numbers(groups: Sequence[str]) -> NDArray[np.int64]:
+    """The number of each utterance's group; groups are numbered by size, the largest first, then by name."""
+    sizes = Counter(groups)
+    order = {name: i for i, name in enumerate(sorted(sizes, key=lambda name: (-sizes[name], name)))}
+    return np.array([order[name] for name in groups], np.int64)
+
+
+def _choose(data: _Data) -> tuple[NDArray[np.float64], str, tuple[Scored, ...]]:
+    """Weights of the branches, the candidate they are of, and all candidates on held-out groups."""
+    if len(data.logits) == 1:
+        return np.ones(1), BEST, ()
+    groups = np.unique(data.groups)
+    if len(groups) < 2:  # nobody to score candidates on
+        return np.round(_fitted(data)[1], _DIGITS), EQUAL, ()
+    held_out = np.empty((len(CANDIDATES), *data.logits.shape[1:]))
+    parts = np.searchsorted(groups, data.groups) % min(MOST_PARTS, len(groups))
+    for part in range(int(parts.max()) + 1):
+        inside = parts == part
+        learnt = data.rows(~inside)
+        answers = _evidence(data.rows(inside), learnt)
+        prior = np.log(_prior(learnt))
+        for number, weights in enumerate(_fitted(learnt)):
+            held_out[number, inside] = log_softmax(prior + np.tensordot(weights, answers, 1))
+    scored, number = _ranked(held_out, data)
+    return np.round(_fitted(data)[number], _DIGITS), CANDIDATES[number][0], scored
+
+
+def _ranked(held_out: NDArray[np.float64], data: _Data) -> tuple[tuple[Scored, ...], int]:
+    """All candidates, and the number of the chosen one."""
+    classes = held_out.shape[2]
+    losses = -held_out[:, np.arange(len(data.target)), data.target]
+    uas = [
+        metrics.unweighted_accuracy(data.target, metrics.predicted_classes(answers), classes) for answers in held_out
+    ]
+    eligible = [ua >= uas[0] - _TIE for ua in uas]
+    means = losses.mean(1)
+    reference = min((i for i, able in enumerate(eligible) if able), key=lambda i: means[i])
+    scored, chosen = [], None
+    for i, (name, *_) in enumerate(CANDIDATES):
+        behind, error = _paired(losses[i] - losses[reference], data.groups)
+        scored.append(Scored(name, float(means[i]), uas[i], behind, error, eligible[i]))
+        if chosen is None and eligible[i] and behind <= error + _TIE:
+            chosen = i
+    assert chosen is not None  # the reference is behind itself by 0
+    return tuple(scored), chosen
+
+
+def _paired(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean of differences, and its standard error where groups, not utterances, are independent (Liang, Zeger 1986)."""
+    mean, n = float(differences.mean()), len(differences)
+    sums = np.bincount(groups, differences - mean)[np.unique(groups)]
+    count = len(sums)
+    return mean, float(np.sqrt(count / (count - 1) * (sums**2).sum()) / n)
+
+
+def _temperature(data: _Data, branch: int) -> float:
+    """Temperature of a branch, on the utterances where it takes part."""
+    rows = data.present[branch] if data.present[branch].any() else np.ones(len(data.target), bool)
+    return float(f"{metrics.fit_temperature(data.logits[branch, rows], data.target[rows]):.6g}")
+
+
+def _prior(data: _Data) -> NDArray[np.float64]:
+    """Frequency of the classes, with one more utterance of each."""
+    counts = np.bincount(data.target, minlength=data.logits.shape[2]) + 1.0
+    return counts / counts.sum()
+
+
+def _evidence(data: _Data, learnt: _Data) -> NDArray[np.float64]:
+    """log p_b − log π (branches, n, classes), calibrated on `learnt`."""
+    temperatures = np.array([_temperature(learnt, b) for b in range(len(learnt.logits))])
+    return log_softmax(data.logits / temperatures[:, None, None]) - np.log(_prior(learnt))
+
+
+def _fitted(data: _Data) -> list[NDArray[np.float64]]:
+    """Weights (branches,) of each candidate."""
+    evidence, prior = _evidence(data, data), np.log(_prior(data))
+    branches = len(evidence)
+    common = minimise(evidence.sum(0, keepdims=True), data.target, prior, np.ones(1), _EQUAL_STRENGTH)
+    anchors = {EQUAL: np.full(branches, common[0]), BEST: np.eye(branches)[_best(evidence + prior, data.target)]}
+    return [
+        anchors[anchor] if np.isinf(strength) else minimise(evidence, data.target, prior, anchors[anchor], strength)
+        for _, anchor, strength in CANDIDATES
+    ]
+
+
+def _best(answers: NDArray[np.float64], target: NDArray[np.int64]) -> int:
+    """The branch with the highest UA, the first of equals."""
+    classes = answers.shape[2]
+    uas = np.array([metrics.unweighted_accuracy(target, metrics.predicted_classes(each), classes) for each in answers])
+    return int(np.argmax(uas >= uas.max() - _TIE))
+
+
+def minimise(
+    evidence: NDArray[np.float64],
+    target: NDArray[np.int64],
+    log_prior: NDArray[np.float64],
+    anchor: NDArray[np.float64],
+    strength: float,
+) -> NDArray[np.float64]:
+    """Minimise mean log-loss(softmax(log π + Σ_b w_b · evidence_b)) + λ·‖w − w₀‖² over w ≥ 0.
+
+    The objective is strictly convex: Newton's method, with the bound kept in each quadratic model.
+
+    Args:
+        evidence: (branches, n, classes), log p_b − log π.
+        target: (n,) classes.
+        log_prior: (classes,) log π.
+        anchor: (branches,) w₀, not negative.
+        strength: λ, above 0.
+
+    Returns:
+        (branches,) weights.
+    """
+    rows = np.arange(len(target))
+    weights = anchor.astype(np.float64)
+
+    def objective(w: NDArray[np.float64]) -> float:
+        answers = log_softmax(log_prior + np.tensordot(w, evidence, 1))
+        return float(-answers[rows, target].mean() + strength * ((w - anchor) ** 2).sum())
+
+    value = objective(weights)
+    for _ in range(100):
+        posteriors = np.exp(log_softmax(log_prior + np.tensordot(weights, evidence, 1)))
+        means = (posteriors * evidence).sum(2)
+        centred = evidence - means[:, :, None]
+        gradient = (means - evidence[:, rows, target]).mean(1) + 2 * strength * (weights - anchor)
+        curvature = np.einsum("inc,jnc,nc->ij", centred, centred, posteriors) / len(target)
+        step = _bounded_step(curvature + 2 * strength * np.eye(len(weights)), gradient, weights)
+        size = 1.0
+        while (new := objective(weights + size * step)) > value and size > 1e-8:
+            size /= 2
+        if new > value or np.abs(step).max() < 1e-9:
+            break
+        weights, value = np.maximum(weights + size * step, 0.0), new
+    return weights
+
+
+def _bounded_step(
+    curvature: NDArray[np.float64], gradient: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The step d that minimises ½ d·H·d + g·d with weights + d ≥ 0, by coordinate descent."""
+    step = np.zeros_like(weights)
+    for _ in range(1000):
+        before = step.copy()
+        for b in range(len(step)):
+            slope = gradient[b] + curvature[b] @ step
+            step[b] = max(step[b] - slope / curvature[b, b], -weights[b])
+        if np.abs(step - before).max() < 1e-12:
+            break
+    return step

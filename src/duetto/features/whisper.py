@@ -1,0 +1,178 @@
+"""Features of a pretrained speech encoder: its states, and one vector a recording.
+
+    samples ─ SpeechEncoder ─▶ states (frames, dim), one every 20 ms
+                 └ mean, deviation of the frames with speech ─▶ (1, 2 · dim) ─ and `functionals` ─▶ (1, 2 · dim + 632)
+
+Early layers of Whisper carry how something is said; the last ones mostly what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from . import contours, functionals
+from .extractor import cache_key
+from .speech_encoder import PACKAGED, opened, settings
+
+_VERSION = 1
+_LARGEST_HALF = 65504.0
+_BESIDE = (0.25, 0.5, 0.25)
+"""Weights of the contours' frames 10 ms before, at, and 10 ms after a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """The states of an encoder, rounded to float16, so that a corpus of them takes half the space and loses nothing.
+
+    Attributes:
+        folder: Of the encoder; the one that comes with duetto by default.
+        half: See `extractor.stored_as_half`.
+    """
+
+    folder: Path = PACKAGED
+    half: ClassVar[bool] = True
+
+    def key(self) -> str:
+        """Identify the computation.
+
+        Returns:
+            Canonical JSON, with the digest of the encoder, wherever its folder is.
+
+        Raises:
+            ModelError: The folder holds no encoder.
+        """
+        return _key("encoder", self.folder)
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Compute the states of a recording.
+
+        Args:
+            samples: (n,), n ≥ 1, full scale ±1 or int16.
+            sample_rate: 16 000 Hz.
+
+        Returns:
+            (frames, dim) float32 whose values are those of float16, one every 20 ms.
+
+        Raises:
+            AudioError: As `log_mel.log_mel`.
+            ModelError: The encoder is missing or damaged.
+        """
+        states = opened(self.folder)(samples, sample_rate)
+        return np.clip(states, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderStatisticsConfig:
+    """Mean and standard deviation of an encoder's states over the frames with speech.
+
+    Attributes:
+        folder: Of the encoder; the one that comes with duetto by default.
+    """
+
+    folder: Path = PACKAGED
+
+    def key(self) -> str:
+        """Identify the computation.
+
+        Returns:
+            Canonical JSON, with the digest of the encoder.
+
+        Raises:
+            ModelError: The folder holds no encoder.
+        """
+        return _key("encoder-statistics", self.folder)
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Compute the statistics of a recording.
+
+        Args:
+            samples: (n,), n ≥ 1, full scale ±1 or int16.
+            sample_rate: 16 000 Hz.
+
+        Returns:
+            (1, 2 · dim) float32: means, then deviations.
+
+        Raises:
+            AudioError: As `log_mel.log_mel`.
+            ModelError: The encoder is missing or damaged.
+        """
+        states = opened(self.folder)(samples, sample_rate)
+        return statistics(states, speech_weights(contours.speech_weights(samples, sample_rate), len(states)))
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFunctionalsConfig:
+    """The statistics of an encoder's states, and the functionals of the contours (`functionals`).
+
+    Attributes:
+        folder: Of the encoder; the one that comes with duetto by default.
+    """
+
+    folder: Path = PACKAGED
+
+    def key(self) -> str:
+        """Identify the computation.
+
+        Returns:
+            Canonical JSON, with the digest of the encoder and the key of the functionals.
+
+        Raises:
+            ModelError: The folder holds no encoder.
+        """
+        return _key("encoder-functionals", self.folder, functionals=functionals.FunctionalsConfig().key())
+
+    def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Compute both of a recording.
+
+        Args:
+            samples: (n,), n ≥ 1, full scale ±1 or int16.
+            sample_rate: 16 000 Hz.
+
+        Returns:
+            (1, 2 · dim + 632) float32: means, deviations, functionals.
+
+        Raises:
+            AudioError: As `log_mel.log_mel`.
+            ModelError: The encoder is missing or damaged.
+        """
+        described = functionals.FunctionalsConfig().extract(samples, sample_rate)
+        return np.hstack((EncoderStatisticsConfig(self.folder).extract(samples, sample_rate), described))
+
+
+def statistics(states: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Compute the weighted mean and standard deviation of states.
+
+    Args:
+        states: (frames, dim).
+        weights: (frames,), at least 0, not all 0.
+
+    Returns:
+        (1, 2 · dim) float32: means, then deviations; sums are in float64.
+    """
+    share, values = weights / weights.sum(), states.astype(np.float64)
+    mean = share @ values
+    deviation = np.sqrt(share @ np.square(values - mean))
+    return np.concatenate((mean, deviation)).astype(np.float32)[None]
+
+
+def speech_weights(speech: np.ndarray, frames: int) -> np.ndarray:
+    """Weigh states by how surely there is speech around them, so that pauses count little.
+
+    Args:
+        speech: `contours.Contours.speech`, whose frame t is centred on 10 ms · t + 20 ms.
+        frames: Number of states; state t is centred on 20 ms · t.
+
+    Returns:
+        (frames,) float64, not all 0.
+    """
+    centres = 2 * np.arange(frames) - 2
+    near = [speech[np.clip(centres + shift, 0, len(speech) - 1)] for shift in (-1, 0, 1)]
+    return np.array(_BESIDE) @ near
+
+
+def _key(name: str, folder: Path, **more: str) -> str:
+    return cache_key(name, _VERSION, sha256=settings(folder).sha256, **more)

@@ -1,0 +1,182 @@
+"""One trained network and the inputs it reads from a recording: a whole system, or a branch of a fusion.
+
+Waveform, words ─ Network.inputs ─▶ NetworkInputs ─ Network.logits ─▶ (classes,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import audio
+from ..audio.activity import Segment
+from ..data.text import word_tokens
+from ..data.utterance import Word
+from ..errors import ModelError
+from ..preprocessing.normalisation import Normaliser, SpeakerSums
+from .fusion_folder import branch_folder, has_content, is_fusion, read_fusion
+from .inputs import AcousticInput, WordInput
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..asr.finder import FoundWords
+    from ..evaluation.product import PosteriorFusion
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """What a network reads of one recording; None for a modality that it does not use.
+
+    Attributes:
+        frames: (frames, values) float32, normalised.
+        word_values: Ids (n,) int64 or vectors (n, dim) float32.
+        warnings: Reasons to trust the answer less.
+        has_content: Whether there is anything to go by (`fusion_folder.has_content`).
+        sums: What the recording adds to its speaker's statistics; None for a system that does not adapt.
+    """
+
+    frames: np.ndarray | None
+    word_values: np.ndarray | None
+    warnings: tuple[str, ...]
+    has_content: bool
+    sums: SpeakerSums | None = None
+
+
+class Network:
+    """A model folder, opened.
+
+    Args:
+        folder: An ordinary model folder.
+        threads: Of ONNX Runtime.
+
+    Attributes:
+        folder: As given.
+        session: The network.
+        preprocessor: What training fitted.
+        acoustic_input: Its frames.
+        word_input: Its words; None for a system that reads none.
+
+    Raises:
+        ModelError: A file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        self.folder = folder
+        self.session = Session(folder, threads=threads)
+        self.preprocessor = self.session.preprocessor
+        self.acoustic_input = AcousticInput(self.preprocessor)
+        self.word_input = WordInput(folder, self.preprocessor, threads=threads) if self.uses_words else None
+
+    @property
+    def uses_words(self) -> bool:
+        """Whether it reads words."""
+        return self.preprocessor.experiment.uses_words
+
+    def inputs(
+        self,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        words: Sequence[Word],
+        extracted: dict[str, np.ndarray],
+        speaker: Normaliser | None = None,
+    ) -> NetworkInputs:
+        """Prepare what the network reads.
+
+        Args:
+            waveform: The recording.
+            speech: Where there is speech (`audio.activity.detect_speech`).
+            words: Its words; not read by a system that reads none.
+            extracted: Features of this recording by the key of their extractor; those that are missing are added.
+            speaker: Statistics of the speaker, for a system that adapts.
+
+        Returns:
+            The inputs.
+        """
+        frames, values, sums, warnings = None, None, None, []
+        if self.preprocessor.experiment.uses_audio:
+            frames, sums, more = self.acoustic_input(waveform, speech, extracted, speaker)
+            warnings += more
+        if self.word_input is not None:
+            values, more = self.word_input(waveform, words)
+            warnings += more
+        timed = any(word.start is not None for word in words)
+        content = has_content(self.preprocessor, word_tokens(words), timed=timed)
+        return NetworkInputs(frames, values, tuple(warnings), content, sums)
+
+    def logits(self, inputs: NetworkInputs) -> np.ndarray:
+        """Classify one recording.
+
+        Args:
+            inputs: From `inputs`.
+
+        Returns:
+            (classes,) float32 logits, not yet divided by the temperature.
+        """
+        frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
+        return self.session.logits(*self.preprocessor.collate(frames, values))[0]
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """The inputs of every network from one recording.
+
+    Attributes:
+        inputs: Of each network.
+        found: The words, and how they were found; None for a system that reads none.
+        duration: See `prediction.Prediction`.
+        warnings: See `prediction.Prediction`.
+    """
+
+    inputs: tuple[NetworkInputs, ...]
+    found: FoundWords | None
+    duration: float
+    warnings: tuple[str, ...]
+
+    @property
+    def word_fields(self) -> dict[str, Any]:
+        """The fields of a `prediction.Prediction` that state which words were read."""
+        if self.found is None:
+            return {"words": (), "words_from": "none"}
+        return {
+            "words": self.found.words,
+            "words_from": self.found.words_from,
+            "speech_recogniser": self.found.recogniser,
+            "language": self.found.language,
+            "language_probability": self.found.language_probability,
+            "rejected_words": self.found.rejected,
+        }
+
+    @property
+    def sums(self) -> SpeakerSums | None:
+        """What the recording adds to its speaker's statistics; None for fusions and systems that do not adapt."""
+        return self.inputs[0].sums if len(self.inputs) == 1 else None
+
+
+def open_networks(folder: Path, threads: int) -> tuple[PosteriorFusion | None, tuple[Network, ...]]:
+    """Open all networks of a model.
+
+    Args:
+        folder: A model folder, or that of a fusion.
+        threads: Of ONNX Runtime.
+
+    Returns:
+        What joins the networks, None where there is one only; and the networks.
+
+    Raises:
+        ModelError: A file is missing or damaged, or the branches of a fusion differ in their classes.
+    """
+    if not is_fusion(folder):
+        return None, (Network(folder, threads=threads),)
+    fusion, classes = read_fusion(folder)
+    networks = tuple(Network(branch_folder(folder, name), threads=threads) for name in fusion.names)
+    for network in networks:
+        if network.preprocessor.classes != classes:
+            raise ModelError(
+                f"{network.folder}: has classes {', '.join(network.preprocessor.classes)}, and the fusion "
+                f"{', '.join(classes)}: they are not of one model; export again"
+            )
+    return fusion, networks

@@ -1,0 +1,104 @@
+"""What a recogniser gives for one recording: `Prediction`, and the inputs that its network read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.utterance import Word
+from .fusion_folder import BranchAnswer
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The emotion of one recording.
+
+    Attributes:
+        label: The most probable class; None for a recording without speech, which has no emotion.
+        probabilities: Class → calibrated probability, in the order of the label set; they sum to 1. Empty where `label`
+            is None.
+        words: The words that the system read, with times (seconds) where known and their `source`.
+        words_from: How they were found (`asr.finder.WORDS_FROM`); `none` for a system that reads no words.
+        duration: Of the recording, in seconds.
+        speech_seconds: Of speech in the part of the recording that was decoded (`Recogniser.max_seconds`); 0 where
+            `audio.activity.detect_speech` finds none.
+        model: Name of the model, as given to `duetto.load`.
+        warnings: Reasons to trust the prediction less.
+        branches: What each branch of a fusion contributes; empty for other systems.
+        speech_recogniser: What recognised the words, such as `whisper base`; None where nothing did.
+        language: Language of the recognised words (ISO 639-1); None where it is not known.
+        language_probability: Of that language, 0–1; None where the speech recogniser assumes it.
+        rejected_words: Recognised words that the system did not read, since they are in a language that it was not
+            trained on or most likely wrong; `words` is empty then.
+        session_utterances: Earlier recordings of the speaker that the statistics of the session held; None without a
+            session.
+    """
+
+    label: str | None
+    probabilities: dict[str, float]
+    words: tuple[Word, ...]
+    words_from: str
+    duration: float
+    speech_seconds: float
+    model: str
+    warnings: tuple[str, ...]
+    branches: tuple[BranchAnswer, ...] = ()
+    speech_recogniser: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    rejected_words: tuple[Word, ...] = ()
+    session_utterances: int | None = None
+
+    def to_json(self, file: str) -> dict[str, Any]:
+        """Make the record that `duetto predict --json` prints.
+
+        Args:
+            file: Name of the recording.
+
+        Returns:
+            JSON values.
+        """
+        return {
+            "file": file,
+            "duration": round(self.duration, 3),
+            "speech_seconds": round(self.speech_seconds, 3),
+            "label": self.label,
+            "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
+            "words": [_word_json(word) for word in self.words],
+            "words_from": self.words_from,
+            "speech_recogniser": self.speech_recogniser,
+            "language": self.language,
+            "language_probability": self.language_probability and round(self.language_probability, 6),
+            "rejected_words": [_word_json(word) for word in self.rejected_words],
+            "model": self.model,
+            "warnings": list(self.warnings),
+            "session_utterances": self.session_utterances,
+            **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
+        }
+
+
+def _word_json(word: Word) -> dict[str, Any]:
+    return {"word": word.word, "start": word.start, "end": word.end, "source": word.source}
+
+
+@dataclass(frozen=True)
+class RecordingInputs:
+    """The inputs of the network from one recording; None for a modality that the system does not use.
+
+    Attributes:
+        frames: (frames, values) float32, normalised.
+        word_values: Ids (n,) int64 or vectors (n, dim) float32.
+        words: The words themselves.
+        words_from: See `Prediction`.
+        duration: See `Prediction`.
+        warnings: See `Prediction`.
+    """
+
+    frames: np.ndarray | None
+    word_values: np.ndarray | None
+    words: tuple[Word, ...]
+    words_from: str
+    duration: float
+    warnings: tuple[str, ...]

@@ -1,0 +1,175 @@
+"""What an epoch of an emotion system is made of: its batches, its loss, its score.
+
+Inputs ─ EmotionTask ─▶ batches, losses, UA on development data;   model, Inputs ─ logits ─▶ (n, classes)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import metrics
+from ..models import distillation
+from ..models.confidence import fit_trust
+from ..models.emotion import EmotionModel
+from ..models.multiresolution_cnn import verification_loss
+from ..preprocessing import Preprocessor
+from .adapted import SpeakerDraws
+from .dataset import Batches, buckets
+from .inputs import Inputs
+from .loop import derive
+
+_EVALUATION_BATCH = 64
+
+
+class EmotionTask:
+    """Cross-entropy on training inputs, UA on development inputs (a `loop.Task`).
+
+    Args:
+        preprocessor: Of the system.
+        train: Training inputs.
+        development: Development inputs.
+        seed: Of the order of batches, and of the draw of copies.
+        teacher_logits: (n, classes) logits of a teacher for the training inputs, for a distilled system.
+        copies: Augmented copies of the training inputs; every epoch uses one variant of each utterance.
+        scored: Inputs on which UA is measured instead of the development inputs. What is fitted on held-out data
+            (`fit_trust`) is still fitted on development inputs.
+        draws: Makes the training inputs of an epoch, instead of copies, for a system that adapts to speakers.
+    """
+
+    def __init__(
+        self,
+        preprocessor: Preprocessor,
+        train: Inputs,
+        development: Inputs,
+        seed: int,
+        teacher_logits: np.ndarray | None = None,
+        copies: Sequence[Inputs] = (),
+        scored: Inputs | None = None,
+        draws: SpeakerDraws | None = None,
+    ) -> None:
+        self.preprocessor = preprocessor
+        self.train, self.development = Batches(preprocessor, train), Batches(preprocessor, development)
+        self.scored = self.development if scored is None else Batches(preprocessor, scored)
+        self.original, self.copies, self.draws = train, copies, draws
+        self.seed = seed
+        self.teacher_logits = None if teacher_logits is None else torch.from_numpy(teacher_logits)
+        self.class_weights = None
+        if preprocessor.experiment.class_weights:
+            counts = np.bincount(train.target, minlength=len(preprocessor.classes))
+            weights = counts.sum() / np.maximum(counts, 1) / len(counts)
+            self.class_weights = torch.tensor(weights, dtype=torch.float32)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Draw the batches of an epoch, bucketed by length.
+
+        Args:
+            epoch: From 0.
+
+        Returns:
+            Indices of each batch.
+        """
+        rng = np.random.default_rng(derive(self.seed, "batches", epoch))
+        if self.draws is not None:
+            drawn = self.draws(np.random.default_rng(derive(self.seed, "sessions", epoch)))
+            self.train = Batches(self.preprocessor, drawn)
+        elif self.copies:
+            variant = np.random.default_rng(derive(self.seed, "copies", epoch))
+            self.train = Batches(self.preprocessor, self.original.with_frames(self.copies, variant))
+        return buckets(self.train.inputs.lengths, self.preprocessor.experiment.batch_size, rng)
+
+    def loss(self, model: nn.Module, batch: np.ndarray) -> Tensor:
+        """Compute the loss of one batch.
+
+        Args:
+            model: An `EmotionModel`.
+            batch: Indices of the utterances.
+
+        Returns:
+            Mean cross-entropy and the weighted auxiliary losses of the experiment; with a teacher,
+            `models.distillation.loss` of these.
+        """
+        device = next(model.parameters()).device
+        inputs = self.train(batch, device)
+        assert inputs.target is not None
+        experiment = self.preprocessor.experiment
+        output = model(inputs, detailed=True)
+        loss = self._cross_entropy(output.logits, inputs.target)
+        if output.encoder_logits:
+            own = [self._cross_entropy(logits, inputs.target) for logits in output.encoder_logits]
+            loss = loss + experiment.auxiliary * torch.stack(own).mean()
+        if experiment.verification:
+            loss = loss + experiment.verification * verification_loss(output.encoded, inputs.target)
+        if self.teacher_logits is None:
+            return loss
+        teacher = self.teacher_logits[torch.from_numpy(batch)].to(device)
+        return distillation.loss(loss, output.logits, teacher, experiment.distil_temperature, experiment.distil_weight)
+
+    def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        return nn.functional.cross_entropy(logits, target, weight=weights)
+
+    def develop(self, model: nn.Module) -> dict[str, float]:
+        """Score the model on development data, after fitting the trust of a fusion by confidence.
+
+        Args:
+            model: An `EmotionModel`.
+
+        Returns:
+            UA (the score, from 0 to 1), WA and cross-entropy.
+        """
+        fit_model_trust(model, self.preprocessor, self.development)
+        scores = logits(model, self.preprocessor, self.scored)
+        predicted, target = metrics.predicted_classes(scores), self.scored.inputs.target
+        ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
+        return {
+            "score": ua,
+            "development_ua": ua,
+            "development_wa": metrics.weighted_accuracy(target, predicted, len(self.preprocessor.classes)),
+            "development_loss": metrics.negative_log_likelihood(metrics.softmax(scores), target),
+        }
+
+
+@torch.no_grad()
+def logits(
+    model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | Batches, encoder: int | None = None
+) -> np.ndarray:
+    """Score utterances with a PyTorch model, which is left in evaluation mode.
+
+    Args:
+        model: An `EmotionModel`.
+        preprocessor: Of the system.
+        utterances: Prepared.
+        encoder: In a fusion by confidence, return the weighted contribution of this encoder instead.
+
+    Returns:
+        Logits (n, classes) float32, in the order of the utterances.
+    """
+    model.eval()
+    device = next(chain(model.parameters(), model.buffers())).device
+    batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
+    inputs = batches.inputs
+    order = np.argsort(inputs.lengths, kind="stable")
+    result = np.zeros((len(inputs.target), len(preprocessor.classes)), np.float32)
+    for start in range(0, len(order), _EVALUATION_BATCH):
+        index = order[start : start + _EVALUATION_BATCH]
+        output = model(batches(index, device), detailed=True)
+        result[index] = (output.logits if encoder is None else output.weighted[encoder]).float().cpu().numpy()
+    return result
+
+
+def fit_model_trust(model: nn.Module, preprocessor: Preprocessor, development: Batches) -> None:
+    """Fit how far a fusion by confidence trusts each encoder; other models are left as they are.
+
+    Args:
+        model: An `EmotionModel`.
+        preprocessor: Of the system.
+        development: What to fit on.
+    """
+    if isinstance(model, EmotionModel) and model.confidence is not None:
+        first, second = (logits(model, preprocessor, development, encoder) for encoder in range(2))
+        model.confidence.trust.copy_(torch.tensor(fit_trust(first, second, development.inputs.target)))

@@ -1,0 +1,59 @@
+"""ONNX Runtime: the only module that imports it.
+
+bytes of an ONNX file ─ load ─▶ function from inputs to the output
+
+Whoever loads a file that may come from anybody checks its content first (`graph_check`), and passes the very bytes that
+were checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..errors import ModelError
+from .text import printable
+
+Run = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+"""Computes the output of a graph from its inputs, by name; a failure is a ModelError."""
+
+_FATAL = 4
+"""ONNX Runtime's severity above which it writes to standard error; what is below is also raised as an exception."""
+
+
+def load(content: bytes, where: str, output: str, *, threads: int, repair: str) -> Run:
+    """Load a graph.
+
+    Args:
+        content: Of the ONNX file.
+        where: Path of the file, for errors.
+        output: Name of the output to compute.
+        threads: Of ONNX Runtime; with 1, it starts none.
+        repair: What to do about a damaged file, for errors.
+
+    Returns:
+        The function that runs it; several threads may call it.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _FATAL
+    try:  # Without the fallback: a second attempt would print a banner on standard output.
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
+    except Exception as error:  # ONNX Runtime raises its own classes, which have no other common base
+        raise ModelError(f"{where}: ONNX Runtime can't load it ({printable(str(error))}); {repair}") from error
+
+    def run(feed: Mapping[str, np.ndarray]) -> np.ndarray:
+        try:
+            return np.asarray(session.run([output], feed)[0])
+        except Exception as error:  # as above
+            raise ModelError(f"{where}: it can't be run ({printable(str(error))}); {repair}") from error
+
+    return run

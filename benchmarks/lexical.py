@@ -5,14 +5,16 @@
 MELD (Poria et al. 2019): utterances of the series Friends with transcripts and emotions, no audio used here. Four
 classes: anger, joy, neutral, sadness. The regression is trained on the training part with balanced class weights; C is
 chosen on the development part by UA, the smaller of equals; the test part is scored once. Intervals resample whole
-dialogues. `--sentences` is a local folder of a sentence encoder (`duetto.embeddings.sentences`).
+dialogues. Each representation is made of the words as a recogniser of speech would give them (normalised, without
+punctuation) and of the text as written: `?` and `!` say much here, and nobody speaks them.
+
+`--sentences` is a local folder of a sentence encoder (`duetto.embeddings.sentences`).
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +33,7 @@ from duetto.utils.progress import bar
 
 CLASSES = {"anger": "angry", "joy": "happy", "neutral": "neutral", "sadness": "sad"}
 PARTS = ("train", "dev", "test")
-CHOICES = tuple(float(c) for c in 10.0 ** np.arange(-2, 2.5, 0.5))
+CHOICES = tuple(float(c) for c in 10.0 ** np.arange(-4, 1.5, 0.5))
 """Values of C, the inverse strength of the penalty."""
 
 
@@ -52,29 +54,33 @@ def read(folder: Path, part: str) -> Part:
     return Part([row["Utterance"] for row in rows], target, dialogue)
 
 
+def spoken(part: Part) -> Part:
+    """The part without what is not spoken: the words as `data.text.normalise` writes them."""
+    return part._replace(texts=[" ".join(normalise(text)) for text in part.texts])
+
+
 def tfidf(parts: Sequence[Part]) -> list[Any]:
-    """TF-IDF of words and pairs of words, of each part; vocabulary and weights are those of the first part."""
-    vectoriser = TfidfVectorizer(analyzer=_grams, sublinear_tf=True, min_df=2)
+    """TF-IDF of words, marks, and pairs of them, of each part; vocabulary and weights are those of the first part."""
+    vectoriser = TfidfVectorizer(token_pattern=r"[\w']+|[?!.,…]", ngram_range=(1, 2), sublinear_tf=True, min_df=2)
     return [vectoriser.fit_transform(parts[0].texts), *(vectoriser.transform(part.texts) for part in parts[1:])]
 
 
-def _grams(text: str) -> list[str]:
-    tokens = normalise(text)
-    return [*tokens, *(f"{a} {b}" for a, b in pairwise(tokens))]
-
-
-def sentences(parts: Sequence[Part], folder: Path) -> list[Any]:
+def sentences(parts: Sequence[Part], encoder: SentenceEncoder, title: str) -> list[Any]:
     """Sentence embeddings of each part, centred and scaled by the first part."""
-    encoder = SentenceEncoder(folder)
     embedded = []
     for name, part in zip(PARTS, parts, strict=True):
-        with bar(f"sentences, {name}") as progress:
+        with bar(f"{title}, {name}") as progress:
             embedded.append(encoder(part.texts, progress=progress))
     normaliser = Normaliser.fit(embedded[:1], encoder.dim)  # some values of MiniLM are 0 for any text
     return [normaliser(x) for x in embedded]
 
 
-def row(name: str, features: Sequence[Any], parts: Sequence[Part]) -> list[object]:
+def both(words: Sequence[Any], embedded: Sequence[Any]) -> list[Any]:
+    """TF-IDF beside the embeddings, which are scaled so that a sentence has a length of about 1 in either."""
+    return [hstack([a, csr_matrix(b / np.sqrt(b.shape[1]))]).tocsr() for a, b in zip(words, embedded, strict=True)]
+
+
+def row(name: str, form: str, features: Sequence[Any], parts: Sequence[Part]) -> list[object]:
     """A row of the table: C, UA on development and test with its interval, and the recall of each class."""
     scored = []
     for c in CHOICES:
@@ -88,7 +94,7 @@ def row(name: str, features: Sequence[Any], parts: Sequence[Part]) -> list[objec
     low, high = bootstrap.interval(_ua(resampled))
     ua = metrics.unweighted_accuracy(test.target, predicted, len(CLASSES))
     recalls = metrics.recalls(test.target, predicted, len(CLASSES))
-    return [name, f"{-negative_c:g}", development, ua, f"{low:.3f}–{high:.3f}", *map(float, recalls)]
+    return [name, form, f"{-negative_c:g}", development, ua, f"{low:.3f}–{high:.3f}", *map(float, recalls)]
 
 
 def _ua(confusions: np.ndarray) -> np.ndarray:
@@ -103,16 +109,18 @@ def main() -> None:
     options = made.parse_args()
     if options.data is None:
         made.error("--data is needed")
-    parts = [read(options.data / "meld", part) for part in PARTS]
-    words = tfidf(parts)
-    rows = [row("TF-IDF, 1–2-grams", words, parts)]
-    if options.sentences is not None:
-        embedded = sentences(parts, options.sentences)
-        rows.append(row("sentence embeddings", embedded, parts))
-        both = [hstack([a, csr_matrix(b / np.sqrt(b.shape[1]))]).tocsr() for a, b in zip(words, embedded, strict=True)]
-        rows.append(row("both", both, parts))
-    sizes = ", ".join(f"{name} {len(part.texts)}" for name, part in zip(PARTS, parts, strict=True))
-    header = ["features", "C", "UA, development", "UA, test", "95 % interval", *CLASSES.values()]
+    written = [read(options.data / "meld", part) for part in PARTS]
+    encoder = None if options.sentences is None else SentenceEncoder(options.sentences)
+    rows = []
+    for form, parts in (("as spoken", [spoken(part) for part in written]), ("as written", written)):
+        words = tfidf(parts)
+        rows.append(row("TF-IDF, 1–2-grams", form, words, parts))
+        if encoder is not None:
+            embedded = sentences(parts, encoder, form)
+            rows.append(row("sentence embeddings", form, embedded, parts))
+            rows.append(row("both", form, both(words, embedded), parts))
+    sizes = ", ".join(f"{name} {len(part.texts)}" for name, part in zip(PARTS, written, strict=True))
+    header = ["features", "text", "C", "UA, development", "UA, test", "95 % interval", *CLASSES.values()]
     publish(
         "Emotion from words: MELD",
         [f"Utterances: {sizes}. Recalls of the classes on test.", table(header, rows)],

@@ -23,6 +23,12 @@ def one_thread() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_whisper_at_hand() -> None:
+    """Results of the tests do not depend on the models that lie in the cache of this computer."""
+    os.environ["DUETTO_WHISPER"] = "off"
+
+
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic corpus in the shape of IEMOCAP: 80 utterances, 8 of each speaker."""

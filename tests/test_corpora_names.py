@@ -25,6 +25,7 @@ def test_emodb(tmp_path):
         scenario="a01",
         text="Der Lappen liegt auf dem Eisschrank.",
         gender="male",
+        language="de",
     )
     assert (second.id, second.audio, second.label, second.raw_label) == ("08b10Lc", files[1], None, "L")
     assert (third.label, third.gender) == ("angry", "female")
@@ -52,6 +53,7 @@ def test_ravdess(tmp_path, caplog):
         scenario="02",
         text="Dogs are sitting by the door.",
         gender="female",
+        language="en",
     )
     assert (surprised.label, surprised.raw_label, surprised.gender, surprised.speaker) == (None, "08", "male", "01")
     assert f"1 recordings of song or video are skipped ({song.stem})" in caplog.text

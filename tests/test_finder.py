@@ -1,16 +1,25 @@
 """How the words of a recording are found, with an aligner and a recogniser of fixed results."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from duetto.asr import finder
+from duetto.asr import finder, whisper
 from duetto.asr.align import Alignment
 from duetto.asr.engines import RecogniserConfig
-from duetto.asr.finder import WordFinder, load_language_model, save_language_model
+from duetto.asr.finder import (
+    WordFinder,
+    load_language_model,
+    recogniser_config,
+    save_language_model,
+    trained_languages,
+)
 from duetto.asr.language_model import LanguageModel
+from duetto.asr.recognition import Recognition
 from duetto.data.utterance import Word
 from duetto.errors import ConfigurationError, ModelError
 
@@ -22,22 +31,24 @@ HELLO = (Word("hello", 0.1, 0.5, "aligned"),)
 class Fixed:
     """Stands for aligner and recogniser."""
 
-    def __init__(self, words: tuple[Word, ...], matches: bool) -> None:
-        self.words, self.matches = words, matches
+    def __init__(self, words: tuple[Word, ...], matches: bool, facts: dict[str, Any]) -> None:
+        self.words, self.matches, self.facts = words, matches, facts
 
     def align(self, samples: np.ndarray, transcript: str) -> Alignment:
         return Alignment(self.words, (), (), -10.0, self.matches, () if self.words else ("no path",))
 
-    def recognise(self, samples: np.ndarray) -> tuple[Word, ...]:
-        return self.words
+    def transcribe(self, samples: np.ndarray) -> Recognition:
+        return Recognition(self.words, "fixed", **self.facts)
 
 
 @pytest.fixture
 def word_finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., WordFinder]:
     """A function that makes a finder whose aligner and recogniser return the given words."""
 
-    def make(words: tuple[Word, ...], *, matches: bool = True, **options: bool) -> WordFinder:
-        fixed = Fixed(words, matches)
+    def make(
+        words: tuple[Word, ...], *, matches: bool = True, facts: dict[str, Any] | None = None, **options: bool
+    ) -> WordFinder:
+        fixed = Fixed(words, matches, facts or {})
         monkeypatch.setattr(finder, "Aligner", lambda: fixed)
         monkeypatch.setattr(RecogniserConfig, "start", lambda self: fixed)
         return WordFinder("corpus", tmp_path, **options)
@@ -103,7 +114,7 @@ def test_segments_never_start_a_recogniser(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_invalid_recognisers_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="choose corpus, general, segments"):
+    with pytest.raises(ConfigurationError, match="choose auto, corpus, general, segments"):
         WordFinder("kaldi", tmp_path, needs_times=False)
     with pytest.raises(ConfigurationError, match="which segments do not have"):
         WordFinder("segments", tmp_path, needs_times=False)
@@ -125,3 +136,75 @@ def test_given_words_are_checked(word_finder) -> None:
     late = find(NOISE, words=(Word("a", 0.1, 0.2), Word("b", 50.0, 99.0)))
     assert late.warnings == ("1 words end after the recording does: b",)
     assert "as if nothing had been said" in find(NOISE, words=()).warnings[0]
+
+
+def test_recognised_words_state_their_recogniser_and_language(word_finder) -> None:
+    facts = {"language": "en", "language_probability": 0.9, "notes": ("a note",)}
+    found = word_finder(HELLO, facts=facts, needs_times=False)(BURSTS)
+    assert (found.words, found.words_from, found.warnings, found.rejected) == (HELLO, "recognised", ("a note",), ())
+    assert (found.recogniser, found.language, found.language_probability) == ("fixed", "en", 0.9)
+    given = word_finder(HELLO, facts=facts, needs_times=False)(BURSTS, words=HELLO)
+    assert (given.recogniser, given.language, given.language_probability) == (None, None, None)
+
+
+@pytest.mark.parametrize("needs_times", [True, False])
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"language": "pl", "language_probability": 0.98}, r"seems to be pl \(probability 0\.98\).*trained on en"),
+        ({"language": "de"}, "fixed recognises de only"),
+        ({"language": "en", "doubt": "they are guessed"}, "they are guessed"),
+        ({"doubt": "they are guessed"}, "they are guessed"),
+    ],
+)
+def test_words_of_another_language_or_in_doubt_are_listed_but_not_read(
+    word_finder, facts: dict[str, Any], reason: str, needs_times: bool
+) -> None:
+    found = word_finder(HELLO, facts=facts, needs_times=needs_times)(BURSTS)
+    assert (found.words, found.words_from, found.rejected) == ((), "none", HELLO)
+    assert found.language == facts.get("language") and len(found.warnings) == 1
+    assert re.search(reason, found.warnings[0]) and found.warnings[0].endswith(
+        "(hello); the system answers as if nothing had been said"
+    )
+
+
+def test_a_system_reads_the_languages_it_was_trained_on(word_finder, tmp_path: Path) -> None:
+    save_language_model(LanguageModel.from_corpus(["das will sie am mittwoch abgeben"]), tmp_path, ("de", "pl"))
+    assert trained_languages(tmp_path) == ("de", "pl")
+    polish = {"language": "pl", "language_probability": 0.98}
+    assert word_finder(HELLO, facts=polish, needs_times=False)(BURSTS).words == HELLO
+    english = word_finder(HELLO, facts={"language": "en"}, needs_times=False)(BURSTS)
+    assert english.words == () and "trained on de, pl" in english.warnings[0]
+    assert recogniser_config("whisper:base", tmp_path).languages == ("de", "pl")
+
+
+def test_languages_of_a_system(tmp_path: Path) -> None:
+    assert trained_languages(tmp_path) == ("en",)
+    path = tmp_path / "language.json"
+    path.write_text('{"kind": "general", "words": [], "arpa": ""}')  # of an earlier version
+    assert trained_languages(tmp_path) == ("en",)
+    for languages in ("[]", '["German"]', '"de"'):
+        path.write_text(f'{{"kind": "general", "words": [], "arpa": "", "languages": {languages}}}')
+        with pytest.raises(ModelError, match=r"language\.json: 'languages' .*train or export again"):
+            trained_languages(tmp_path)
+
+
+def test_the_default_is_whisper_where_a_model_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_language_model(model := LanguageModel.from_corpus(["the sun is out"]), tmp_path)
+    base = RecogniserConfig("whisper", download="base")
+    monkeypatch.setattr(finder, "whisper_at_hand", lambda: base)
+    assert recogniser_config("auto", tmp_path) == base
+    assert recogniser_config("corpus", tmp_path) == RecogniserConfig(language=model)
+    monkeypatch.setattr(finder, "whisper_at_hand", lambda: None)
+    assert recogniser_config("auto", tmp_path) == RecogniserConfig(language=model)
+    assert recogniser_config("general", tmp_path) == RecogniserConfig()
+
+
+def test_a_model_is_downloaded_when_the_system_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, before any worker process starts; and not for a name that is only checked."""
+    wanted: list[str] = []
+    monkeypatch.setattr(whisper, "download", lambda name: wanted.append(name) or tmp_path)
+    recogniser_config("whisper:tiny.en", tmp_path)
+    assert wanted == []
+    WordFinder("whisper:tiny.en", tmp_path, needs_times=False)
+    assert wanted == ["tiny.en"]

@@ -12,10 +12,13 @@ import soundfile
 import duetto
 from duetto import audio
 from duetto import runs as run_folder
+from duetto.asr.engines import SphinxRecogniser
+from duetto.asr.finder import trained_languages
+from duetto.asr.recognition import Recognition
 from duetto.data.manifest import read_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import AudioError, ConfigurationError, ModelError
-from duetto.inference import recogniser
+from duetto.inference import find, recogniser
 from sounds import no_voices, voice
 
 
@@ -46,6 +49,29 @@ def test_from_raw_audio_without_a_transcript(runs: Path, utterance: Utterance, n
     heard = [word.word for word in prediction.words]
     # The recogniser expects the training sentences: it gets at least half of the words of a new one.
     assert sum(word in said for word in heard) >= len(heard) / 2
+
+
+def test_rejected_words_are_listed_and_not_read(runs: Path, utterance: Utterance, monkeypatch) -> None:
+    """The answer is that of no words at all."""
+    system = duetto.load(runs / "fusion-speech2vec", asr="corpus")
+    polish = Recognition((Word("tak", 0.1, 0.4, "recognised", 0.9),), "whisper base", "pl", 0.9843751)
+    monkeypatch.setattr(SphinxRecogniser, "transcribe", lambda self, samples: polish)
+    prediction, without = system(utterance.audio), system(utterance.audio, words=())
+    assert prediction.probabilities == without.probabilities
+    assert (prediction.words, prediction.words_from, prediction.rejected_words) == ((), "none", polish.words)
+    assert any("seems to be pl (probability 0.98)" in warning for warning in prediction.warnings)
+    record = prediction.to_json("a.wav")
+    assert record["rejected_words"] == [{"word": "tak", "start": 0.1, "end": 0.4, "source": "recognised"}]
+    assert [record[k] for k in ("speech_recogniser", "language", "language_probability")] == [
+        "whisper base", "pl", 0.984375
+    ]  # fmt: skip
+    record = without.to_json("a.wav")
+    assert [record[k] for k in ("speech_recogniser", "language", "language_probability")] == [None] * 3
+
+
+def test_a_run_keeps_the_languages_it_was_trained_on(runs: Path) -> None:
+    assert trained_languages(find(runs / "fusion-speech2vec")) == ("en",)
+    assert "languages" in json.loads((find(runs / "fusion-speech2vec") / "language.json").read_text())
 
 
 def test_a_transcript_is_aligned(runs: Path, utterance: Utterance) -> None:
@@ -185,7 +211,7 @@ def test_models_that_are_none(tmp_path: Path, runs: Path) -> None:
         with pytest.raises(ModelError, match=message):
             duetto.load(broken)
     for system in ("fusion-spoken", "acoustic"):
-        with pytest.raises(ConfigurationError, match="choose corpus, general"):
+        with pytest.raises(ConfigurationError, match="choose auto, corpus, general"):
             duetto.load(runs / system, asr="magic")
 
 

@@ -6,7 +6,9 @@ import os
 import sys
 from collections import namedtuple
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,12 +17,12 @@ from hypothesis import strategies as st
 
 from duetto import audio
 from duetto.asr import engines as module
-from duetto.asr import sphinx
-from duetto.asr.engines import ENGINES, RecogniserConfig, SphinxRecogniser
+from duetto.asr import sphinx, whisper
+from duetto.asr.engines import ENGINES, RecogniserConfig, SphinxRecogniser, parse, whisper_at_hand
 from duetto.asr.language_model import LanguageModel
 from duetto.asr.metrics import WordErrors, boundary_errors, word_errors
 from duetto.asr.segment import segment
-from duetto.asr.whisper import REQUIRED, WhisperRecogniser
+from duetto.asr.whisper import REQUIRED, WhisperRecogniser, download, expected_language
 from duetto.audio.timing import SAMPLE_RATE
 from duetto.data.text import normalise
 from duetto.data.utterance import Word
@@ -276,14 +278,35 @@ def test_every_engine_reports_what_it_needs():
     assert set(ENGINES) == {"pocketsphinx", "whisper", "segments"}
     with pytest.raises(ConfigurationError, match="no recogniser 'kaldi'; choose one of pocketsphinx, whisper"):
         RecogniserConfig("kaldi").start()
-    with pytest.raises(ConfigurationError, match="needs the folder of a model"):
-        RecogniserConfig("whisper").start()
-    with pytest.raises(ConfigurationError, match="takes no model folder"):
-        RecogniserConfig(model="somewhere").start()
+    for neither_or_both in (RecogniserConfig("whisper"), RecogniserConfig("whisper", None, "somewhere", "tiny")):
+        with pytest.raises(ConfigurationError, match=r"needs one of: the folder.*or the name"):
+            neither_or_both.start()
+    for model in ({"model": "somewhere"}, {"download": "tiny"}):
+        with pytest.raises(ConfigurationError, match="takes no model folder"):
+            RecogniserConfig(**model).start()
     with pytest.raises(ConfigurationError, match="takes no model and no language"):
         RecogniserConfig("segments", LanguageModel()).start()
     with pytest.raises(ConfigurationError, match="own language model"):
         RecogniserConfig("whisper", LanguageModel(), "somewhere").start()
+
+
+@pytest.mark.parametrize(
+    ("asr", "config"),
+    [
+        ("pocketsphinx", RecogniserConfig()),
+        ("segments", RecogniserConfig("segments")),
+        ("whisper=some/folder", RecogniserConfig("whisper", model="some/folder")),
+        ("whisper=a:b=c", RecogniserConfig("whisper", model="a:b=c")),
+        ("whisper:tiny.en", RecogniserConfig("whisper", download="tiny.en")),
+        ("whisper:a/b=c", RecogniserConfig("whisper", download="a/b=c")),
+        ("whisper", RecogniserConfig("whisper")),
+        ("whisper=", RecogniserConfig("whisper")),
+        ("whisperer", None),
+        ("kaldi", None),
+    ],
+)
+def test_names_of_recognisers(asr, config):
+    assert parse(asr) == config
 
 
 def test_segments_are_words_without_spelling(spoken):
@@ -321,39 +344,81 @@ def test_a_model_is_identified_by_its_content(tmp_path):
         before = first.identity
 
 
+# Whisper
+
 WhisperWord = namedtuple("WhisperWord", "start end word probability")  # the fields of faster_whisper's own
+ENTRIES = (
+    WhisperWord(np.float64(0.1), np.float64(0.4), " Well-known,", 0.9),
+    WhisperWord(0.3, 0.8, " 27!", 1.0000001),
+    WhisperWord(0.8, 9.0, " cafés", 0.8),
+    WhisperWord(0.9, 0.95, " —", 0.5),
+)
 
 
 class FakeModel:
-    """What is used of faster_whisper.WhisperModel (1.1), with its documented names."""
+    """What is used of faster_whisper.WhisperModel (1.2), with its documented names."""
 
-    calls: list
+    languages: ClassVar[list[tuple[str, float]]] = []
+    """Probabilities that a multilingual model would give, most probable first; none for an English one."""
+    words: ClassVar[tuple[WhisperWord, ...]] = ENTRIES
+    compression: ClassVar[float] = 1.2
 
     def __init__(
-        self, model_size_or_path, device="auto", device_index=0, compute_type="default", local_files_only=False, **_
-    ):
+        self, model_size_or_path, device="auto", device_index=0, compute_type="default", cpu_threads=0,
+        local_files_only=False, **_,
+    ):  # fmt: skip
         if device == "toaster":
             raise ValueError("unsupported device toaster")
-        self.made = (model_size_or_path, device, compute_type, local_files_only)
+        self.made = (model_size_or_path, device, compute_type, cpu_threads, local_files_only)
         self.calls = []
+        self.model = SimpleNamespace(is_multilingual=bool(self.languages))
+
+    def detect_language(self, audio=None):
+        assert audio.dtype == np.float32
+        return *self.languages[0], self.languages
 
     def transcribe(self, audio, language=None, word_timestamps=False, temperature=(0.0, 0.2), **options):
         self.calls.append((audio, language, word_timestamps, temperature, options))
-        words = [
-            WhisperWord(np.float64(0.1), np.float64(0.4), " Well-known,", 0.9),
-            WhisperWord(0.3, 0.8, " 27!", 1.0000001),
-            WhisperWord(0.8, 9.0, " cafés", 0.5),
-            WhisperWord(0.9, 0.95, " —", 0.5),
+        segments = [
+            SimpleNamespace(words=list(self.words), compression_ratio=self.compression),
+            SimpleNamespace(words=None, compression_ratio=0.9),
         ]
-        return iter([SimpleNamespace(words=words), SimpleNamespace(words=None)]), SimpleNamespace(language="en")
+        return iter(segments), SimpleNamespace(language=language)
 
 
 @pytest.fixture
-def whisper_folder(tmp_path, monkeypatch):
+def hub(tmp_path, monkeypatch) -> SimpleNamespace:
+    """faster_whisper with a cache: `cached` and `online` are names of models, `downloads` what was asked for."""
+    fake = SimpleNamespace(cached=set(), online={"tiny.en", "base"}, downloads=[], folder=tmp_path / "cache")
+
+    def download_model(size_or_id, local_files_only=False):
+        if size_or_id not in fake.cached and local_files_only:
+            raise FileNotFoundError("not in the cache")
+        if size_or_id not in fake.cached:
+            fake.downloads.append(size_or_id)
+            if size_or_id not in fake.online:
+                raise RuntimeError("no route to host")
+        return str(write_model(fake.folder / size_or_id))
+
+    utils = SimpleNamespace(available_models=lambda: ["tiny.en", "base", "large"], download_model=download_model)
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=FakeModel, utils=utils))
+    monkeypatch.setitem(sys.modules, "faster_whisper.utils", utils)
+    monkeypatch.setattr(FakeModel, "languages", [])
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    return fake
+
+
+def write_model(folder):
+    folder.mkdir(parents=True, exist_ok=True)
     for name in REQUIRED:
-        (tmp_path / name).write_bytes(b"")
-    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=FakeModel))
-    return tmp_path
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def whisper_folder(hub, tmp_path):
+    return write_model(tmp_path / "model")
 
 
 def noise_bursts() -> np.ndarray:
@@ -363,19 +428,81 @@ def noise_bursts() -> np.ndarray:
 
 def test_whisper_words(whisper_folder):
     recogniser = RecogniserConfig("whisper", model=whisper_folder).start()
-    words = recogniser.recognise(noise_bursts())
-    assert recogniser._model.made == (str(whisper_folder), "cpu", "int8", True)
+    found = recogniser.transcribe(noise_bursts())
+    assert recogniser._model.made == (str(whisper_folder), "cpu", "int8", 1, True)
     samples, language, timestamps, temperature, _ = recogniser._model.calls[0]
     assert (samples.dtype, language, timestamps, temperature) == (np.float32, "en", True, 0.0)
     # Tokens as `normalise` writes them; one entry's time is shared by letters: "well" 4, "known" 5; 6 and 5.
-    assert [word.word for word in words] == ["well", "known", "twenty", "seven", "cafes"]
-    assert [word.start for word in words] == pytest.approx(
+    assert [word.word for word in found.words] == ["well", "known", "twenty", "seven", "cafes"]
+    assert [word.start for word in found.words] == pytest.approx(
         [0.1, 0.1 + 0.3 * 4 / 9, 0.4, 0.4 + 0.4 * 6 / 11, 0.8], abs=1e-4
     )
-    assert words[0].end == words[1].start
-    assert words[-1].end == 1.0  # cut to the recording
-    assert [word.confidence for word in words] == [0.9, 0.9, 1.0, 1.0, 0.5]
-    assert {word.source for word in words} == {"recognised"}
+    assert found.words[0].end == found.words[1].start
+    assert found.words[-1].end == 1.0  # cut to the recording
+    assert [word.confidence for word in found.words] == [0.9, 0.9, 1.0, 1.0, 0.8]
+    assert {word.source for word in found.words} == {"recognised"}
+    # The noise cannot be aligned; a model for English cannot identify languages.
+    assert found.notes == ("the recognised words could not be aligned; their times are Whisper's own",)
+    assert (found.recogniser, found.language, found.language_probability) == ("whisper model", "en", None)
+    assert found.doubt is None and recogniser.recognise(noise_bursts()) == found.words
+
+
+def test_english_words_get_the_times_of_forced_alignment(whisper_folder, spoken, monkeypatch):
+    samples, truth = spoken[0]
+    entries = tuple(WhisperWord(0.0, 0.1, f" {word.word}", 0.9) for word in truth)
+    monkeypatch.setattr(FakeModel, "words", entries)
+    found = WhisperRecogniser(whisper_folder).transcribe(samples)
+    assert [(w.word, w.source, w.confidence) for w in found.words] == [(w.word, "recognised", 0.9) for w in truth]
+    assert found.notes == ()
+    assert np.median(boundary_errors(truth, found.words).starts) <= 0.03
+    monkeypatch.setattr(FakeModel, "languages", [("de", 1.0)])  # not aligned: the aligner knows English only
+    german = WhisperRecogniser(whisper_folder, languages=("de",)).transcribe(samples)
+    assert {(w.start, w.end) for w in german.words} == {(0.0, 0.1), (0.1, 0.1)} and german.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "expected", "language"),
+    [
+        ({"en": 0.9, "de": 0.1}, ("en",), "en"),
+        ({"cy": 0.7, "en": 0.3}, ("en",), "en"),  # likely enough, since it is expected
+        ({"pl": 0.9, "en": 0.1}, ("en",), "pl"),
+        ({"pl": 0.8, "en": 0.1, "de": 0.1}, ("de", "en"), "de"),  # 0.2 together; of equals the first by name
+        ({"pl": 0.81, "en": 0.09, "de": 0.1}, ("de", "en"), "pl"),
+        ({"pl": 0.9, "en": 0.1}, ("xx",), "pl"),
+        ({"pl": 0.5, "en": 0.5}, (), "en"),
+    ],
+)
+def test_the_language_that_is_decoded(probabilities, expected, language):
+    assert expected_language(probabilities, expected) == language
+
+
+def test_a_multilingual_model_identifies_the_language(whisper_folder, monkeypatch):
+    monkeypatch.setattr(FakeModel, "languages", [("pl", 0.875), ("en", 0.125)])
+    english = WhisperRecogniser(whisper_folder, name="base")
+    found = english.transcribe(noise_bursts())
+    assert (found.recogniser, found.language, found.language_probability) == ("whisper base", "pl", 0.875)
+    assert english._model.calls[0][1] == "pl"
+    assert WhisperRecogniser(whisper_folder, languages=("pl",)).transcribe(noise_bursts()).language == "pl"
+    monkeypatch.setattr(FakeModel, "words", ())
+    nothing = english.transcribe(noise_bursts())
+    assert (nothing.words, nothing.language, nothing.doubt) == ((), "pl", None)
+
+
+@pytest.mark.parametrize(("confidence", "doubted"), [(0.70, False), (0.69, True)])
+def test_whisper_words_of_low_confidence_are_doubted(whisper_folder, monkeypatch, confidence, doubted):
+    words = tuple(WhisperWord(0.1, 0.2, " ok", confidence + step) for step in (-0.0625, 0.0625))
+    monkeypatch.setattr(FakeModel, "words", words)
+    doubt = WhisperRecogniser(whisper_folder).transcribe(noise_bursts()).doubt
+    assert (doubt is not None) == doubted
+    assert not doubted or "mean confidence of 0.69, and at least 0.70 is needed" in doubt
+
+
+@pytest.mark.parametrize(("ratio", "doubted"), [(2.4, False), (2.5, True)])
+def test_a_text_that_repeats_itself_is_doubted(whisper_folder, monkeypatch, ratio, doubted):
+    monkeypatch.setattr(FakeModel, "compression", ratio)
+    doubt = WhisperRecogniser(whisper_folder).transcribe(noise_bursts()).doubt
+    assert (doubt is not None) == doubted
+    assert not doubted or "repeats itself (compression ratio 2.5)" in doubt
 
 
 def test_whisper_does_not_run_if_there_is_no_speech(whisper_folder, caplog):
@@ -388,11 +515,82 @@ def test_whisper_does_not_run_if_there_is_no_speech(whisper_folder, caplog):
 
 
 @pytest.mark.parametrize("name", ["small", "openai/whisper-tiny", "."])
-def test_whisper_never_downloads(name, tmp_path, whisper_folder, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(ModelError, match=r"tokenizer\.json not found there.*never downloads"):
+def test_a_folder_is_never_downloaded(name, tmp_path, hub, monkeypatch):
+    monkeypatch.chdir(write_model(tmp_path / "model"))
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"tokenizer\.json not found there.*whisper:NAME downloads one"):
         WhisperRecogniser(name)
+    assert hub.downloads == []
+
+
+def test_a_model_is_downloaded_by_name_and_announced_before(hub, caplog):
+    assert download("tiny.en") == hub.folder / "tiny.en"
+    assert hub.downloads == ["tiny.en"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "'tiny.en' is not on this computer: it is downloaded" in caplog.text
+    hub.cached.add("tiny.en")
+    caplog.clear()
+    assert download("tiny.en") == hub.folder / "tiny.en"
+    assert hub.downloads == ["tiny.en"] and caplog.text == ""
+    assert RecogniserConfig("whisper", download="tiny.en").start().transcribe(noise_bursts()).recogniser == (
+        "whisper tiny.en"
+    )
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_nothing_is_downloaded_offline(hub, variable, monkeypatch, caplog):
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ModelError, match=r"'base' is not on this computer, and HF_HUB_OFFLINE.*whisper=FOLDER"):
+        download("base")
+    hub.cached.add("base")
+    assert download("base") == hub.folder / "base"
+    assert hub.downloads == [] and caplog.text == ""
+
+
+def test_models_that_cannot_be_downloaded(hub):
+    with pytest.raises(ConfigurationError, match=r"no Whisper model 'huge'; choose from tiny\.en, base, large"):
+        download("huge")
+    with pytest.raises(ModelError, match=r"'large' could not be downloaded \(no route to host\).*whisper=FOLDER"):
+        download("large")
+
+
+def test_an_interrupted_download_is_resumed(hub, monkeypatch):
+    hub.cached.add("base")
+    complete = sys.modules["faster_whisper"].utils.download_model
+
+    def interrupted(name, local_files_only=False):
+        folder = complete(name, local_files_only)
+        if local_files_only:
+            (Path(folder) / "model.bin").unlink()
+        else:
+            hub.downloads.append(name)
+        return folder
+
+    monkeypatch.setattr(sys.modules["faster_whisper"].utils, "download_model", interrupted)
+    assert (download("base") / "model.bin").is_file() and hub.downloads == ["base"]
+
+
+def test_the_model_at_hand(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(whisper, "installed", lambda: True)
+    snapshots = {}
+    cached = SimpleNamespace(try_to_load_from_cache=lambda repository, file: snapshots.get((repository, file)))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", cached)
+    monkeypatch.delenv("DUETTO_WHISPER", raising=False)
+    assert whisper_at_hand() is None
+    for name in ("tiny.en", "base"):  # the better one is added later
+        snapshots["Systran/faster-whisper-" + name, "model.bin"] = str(write_model(tmp_path / name) / "model.bin")
+        assert whisper_at_hand() == RecogniserConfig("whisper", download=name)
+    (tmp_path / "base" / "tokenizer.json").unlink()
+    assert whisper_at_hand() == RecogniserConfig("whisper", download="tiny.en")
+    monkeypatch.setattr(whisper, "installed", lambda: False)
+    assert whisper_at_hand() is None
+    monkeypatch.setenv("DUETTO_WHISPER", str(tmp_path))
+    assert whisper_at_hand() == RecogniserConfig("whisper", model=str(tmp_path))
+    monkeypatch.setenv("DUETTO_WHISPER", "base")
+    assert whisper_at_hand() == RecogniserConfig("whisper", download="base")
+    monkeypatch.setenv("DUETTO_WHISPER", "off")
+    monkeypatch.setattr(whisper, "installed", lambda: True)
+    assert whisper_at_hand() is None
 
 
 def test_whisper_model_that_does_not_load(whisper_folder):
@@ -402,8 +600,9 @@ def test_whisper_model_that_does_not_load(whisper_folder):
 
 def test_whisper_without_its_package(whisper_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'duetto\[whisper\]'"):
-        WhisperRecogniser(whisper_folder)
+    for start in (lambda: WhisperRecogniser(whisper_folder), lambda: download("base")):
+        with pytest.raises(MissingExtraError, match=r"pip install 'duetto\[whisper\]'"):
+            start()
 
 
 @pytest.mark.corpora

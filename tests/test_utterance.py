@@ -13,7 +13,7 @@ from duetto.audio.timing import frame_count, samples, seconds
 from duetto.corpora import CORPORA, Corpus
 from duetto.data.labels import LABEL_SETS, selected
 from duetto.data.manifest import read_manifest, write_manifest
-from duetto.data.utterance import Utterance, Word
+from duetto.data.utterance import Utterance, Word, languages
 from duetto.errors import ConfigurationError, CorpusError
 
 text = st.none() | st.text(max_size=12)
@@ -27,7 +27,7 @@ words = st.none() | st.lists(
     st.lists(
         st.builds(
             Utterance, id=st.uuids().map(str), audio=st.just(Path("a.wav")), label=text, speaker=text, text=text,
-            words=words,
+            words=words, language=st.sampled_from([None, "en", "de", "yue"]),
             votes=st.none() | st.dictionaries(st.text(max_size=3), st.lists(st.text()).map(tuple), max_size=2),
         ),
         min_size=1, max_size=4, unique_by=lambda u: u.id,
@@ -57,6 +57,7 @@ def test_audio_below_the_manifest_is_relative_and_other_audio_absolute(tmp_path:
         ('{"id": "a"}', "'audio' is required"),
         ('{"id": 3, "audio": "a"}', "'id' is required and must be a non-empty string"),
         ('{"id": "a", "audio": "a", "emotion": "sad"}', "unknown key 'emotion'; known keys are id, audio"),
+        ('{"id": "a", "audio": "a", "language": "German"}', "give an ISO 639-1 code in lower case, such as en or de"),
         ('{"id": "a", "audio": "a", "start": "1"}', "'start' must be a finite number"),
         ('{"id": "a", "audio": "a", "start": 2, "end": 1}', "ends at 1"),
         ('{"id": "a", "audio": "a", "start": -1}', "give seconds from 0 on"),
@@ -218,3 +219,10 @@ def test_time_arithmetic_by_hand() -> None:
     assert samples(0.1) == 1600 and seconds(800) == 0.05
     assert [frame_count(n, 1600, partial=True) for n in (0, 1, 1600, 1601)] == [0, 1, 1, 2]
     assert [frame_count(n, 1600, partial=False) for n in (0, 1, 1600, 3199)] == [0, 0, 1, 1]
+
+
+def test_languages_of_utterances() -> None:
+    spoken = [Utterance(name, Path("a.wav"), language=code) for name, code in (("a", "pl"), ("b", None), ("c", "de"))]
+    assert languages(spoken) == ("de", "en", "pl")  # English where none is stated
+    assert languages(spoken[::2]) == ("de", "pl")
+    assert languages([]) == ("en",)

@@ -25,7 +25,7 @@ __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", 
 def load(
     model: str | os.PathLike[str] | None = None,
     *,
-    asr: str = "corpus",
+    asr: str = "auto",
     threads: int = 1,
     require_speech: bool = True,
 ) -> Recogniser:
@@ -39,9 +39,11 @@ def load(
         model: A run folder of `duetto train` (its first finished fold and seed is used), an exported folder, or the
             name of a model that comes with duetto (`inference.pretrained.PRETRAINED`); by default
             `inference.pretrained.DEFAULT`. The recogniser's `terms` state how that model may be used.
-        asr: The speech recogniser that finds the words, for systems that read them: `corpus` (pocketsphinx, expecting
-            the sentences the system was trained on), `general` (pocketsphinx with its own English model), `segments`
-            (word-like stretches of sound; only for systems that embed the sound of words), or `whisper=FOLDER`.
+        asr: The speech recogniser that finds the words, for systems that read them: `auto` (Whisper where a model is at
+            hand, see `asr.engines.whisper_at_hand`, and `corpus` otherwise), `corpus` (pocketsphinx, expecting the
+            sentences the system was trained on), `general` (pocketsphinx with its own English model), `segments`
+            (word-like stretches of sound; only for systems that embed the sound of words), `whisper=FOLDER`, or
+            `whisper:NAME`, such as `whisper:base`, which is downloaded unless it is on this computer.
         threads: Of ONNX Runtime; 1 is fastest for single recordings.
         require_speech: Give a recording without speech (`audio.activity.detect_speech`) no label; otherwise any sound
             gets one.
@@ -52,6 +54,7 @@ def load(
     Raises:
         ModelError: The model is missing, damaged or unfinished.
         ConfigurationError: `asr` is not valid.
+        MissingExtraError: `asr` needs a package that is not installed.
     """
     from .inference.pretrained import DEFAULT
     from .inference.recogniser import Recogniser

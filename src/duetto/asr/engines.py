@@ -1,6 +1,7 @@
 """Speech recognisers behind one interface.
 
-    samples (n,) at 16 kHz ─ SpeechRecogniser.recognise ─▶ (Word(word, start, end, source="recognised", confidence), …)
+    samples (n,) at 16 kHz ─ SpeechRecogniser.transcribe ─▶ Recognition(words, language, doubt, …)
+    "whisper:tiny.en" ─ parse ─▶ RecogniserConfig ─ start ─▶ SpeechRecogniser
 
 There are three engines. `pocketsphinx` comes with duetto and needs nothing else; on read human speech about half of its
 words are wrong (docs/words.md), so use `whisper` where the words matter, or a `LanguageModel` that fits the corpus. The
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +30,20 @@ from numpy.typing import NDArray
 from ..audio.activity import no_speech
 from ..audio.signal import as_float
 from ..audio.timing import samples, seconds
-from ..data.utterance import Word
+from ..data.utterance import DEFAULT_LANGUAGE, Word
 from ..errors import ConfigurationError
-from . import sphinx
+from . import sphinx, whisper
 from .cache import content_digest
 from .language_model import LanguageModel
+from .recognition import Recognition, doubt
 from .segment import segment, without_spelling
-from .whisper import REQUIRED, WhisperRecogniser
 
 LONGEST_SECONDS = 30.0
 """A longer recording is split: the search for the best path takes more than linear time."""
+
+MIN_CONFIDENCE = 0.45
+"""Mean confidence from which on pocketsphinx' words are trusted (`recognition.doubt`); see docs/words.md for how it was
+chosen."""
 
 _SEEK_SECONDS = 10.0  # the cut falls in the quietest place of the last third
 _QUIET_SECONDS = 0.2
@@ -57,6 +63,20 @@ class SpeechRecogniser(Protocol):
         Returns:
             The words in order, with start and end in seconds, `source="recognised"` and a confidence of 0–1; (), and a
             logged warning, if none was recognised.
+
+        Raises:
+            AudioError: `samples` are not a valid signal.
+        """
+        ...
+
+    def transcribe(self, samples: np.ndarray) -> Recognition:
+        """Recognise the words of a recording, and state how far they can be relied on.
+
+        Args:
+            samples: (n,), floating-point at 16 kHz.
+
+        Returns:
+            The words that `recognise` returns, their language, and reasons to distrust them.
 
         Raises:
             AudioError: `samples` are not a valid signal.
@@ -93,12 +113,27 @@ class SphinxRecogniser:
         Returns:
             The words; see `SpeechRecogniser.recognise`.
         """
+        return self.transcribe(samples).words
+
+    def transcribe(self, samples: np.ndarray) -> Recognition:
+        """Recognise the words of a recording; one over 30 s is split where it is quietest.
+
+        pocketsphinx cannot identify languages: words of low confidence (`MIN_CONFIDENCE`) are doubted.
+
+        Args:
+            samples: (n,), floating-point at 16 kHz.
+
+        Returns:
+            The words; with the general language model they are English, whatever was spoken.
+        """
         signal = as_float(samples, max_amplitude=math.inf)
         reason = no_speech(signal)
-        words = [] if reason else [word for first, stop in _parts(signal) for word in self._decode(signal, first, stop)]
+        words = () if reason else tuple(word for part in _parts(signal) for word in self._decode(signal, *part))
         if not words:
             _log.warning("no word was recognised: %s", reason or "nothing in it matches the language model")
-        return tuple(words)
+        assumed = "en" if self.language.kind == "general" else None
+        name = f"pocketsphinx {self.language.kind}"
+        return Recognition(words, name, assumed, doubt=doubt(words, MIN_CONFIDENCE))
 
     def _decode(self, signal: NDArray[np.floating], first: int, stop: int) -> Iterator[Word]:
         """The words in samples [first, stop), with times relative to the whole signal."""
@@ -150,25 +185,33 @@ class SegmentRecogniser:
         """
         return without_spelling(segment(samples))
 
+    def transcribe(self, samples: np.ndarray) -> Recognition:
+        """Segment a recording.
+
+        Args:
+            samples: (n,), floating-point at 16 kHz.
+
+        Returns:
+            Words without spelling, of no language.
+        """
+        return Recognition(self.recognise(samples), "segments")
+
 
 def _start_sphinx(config: RecogniserConfig) -> SpeechRecogniser:
-    if config.model is not None:
+    if config.model is not None or config.download is not None:
         raise ConfigurationError("the engine 'pocketsphinx' takes no model folder: it uses the models of its wheel")
     return SphinxRecogniser(config.language)
 
 
 def _start_whisper(config: RecogniserConfig) -> SpeechRecogniser:
-    if config.model is None:
-        raise ConfigurationError(
-            "the engine 'whisper' needs the folder of a model in the CTranslate2 format: duetto never downloads one"
-        )
     if config.language is not None:
         raise ConfigurationError("the engine 'whisper' has its own language model: give none")
-    return WhisperRecogniser(config.model)
+    folder = config.model_folder()
+    return whisper.WhisperRecogniser(folder, languages=config.languages, name=config.download)
 
 
 def _start_segments(config: RecogniserConfig) -> SpeechRecogniser:
-    if config.model is not None or config.language is not None:
+    if config.model is not None or config.download is not None or config.language is not None:
         raise ConfigurationError("the engine 'segments' recognises nothing: it takes no model and no language")
     return SegmentRecogniser()
 
@@ -190,11 +233,15 @@ class RecogniserConfig:
         name: Key of `ENGINES`.
         language: The language model, for pocketsphinx.
         model: Folder of the model, for whisper.
+        download: Name of the model, for whisper: one that `whisper.download` finds.
+        languages: ISO 639-1 codes that whisper expects; see `whisper.expected_language`.
     """
 
     name: str = "pocketsphinx"
     language: LanguageModel | None = None
     model: str | Path | None = None
+    download: str | None = None
+    languages: tuple[str, ...] = (DEFAULT_LANGUAGE,)
 
     def start(self) -> SpeechRecogniser:
         """Load the recogniser (0.3 s and 140 MB of memory for pocketsphinx).
@@ -204,15 +251,75 @@ class RecogniserConfig:
 
         Raises:
             ConfigurationError: There is no such engine, or it does not take this model or language.
+            ModelError: The model cannot be loaded or downloaded.
         """
         if self.name not in ENGINES:
             raise ConfigurationError(f"there is no recogniser {self.name!r}; choose one of {', '.join(ENGINES)}")
         return ENGINES[self.name](self)
 
+    def model_folder(self) -> Path:
+        """Find the folder of the Whisper model; one with a name is downloaded unless it is on this computer.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ConfigurationError: There is neither a folder nor a name, or both.
+            ModelError: The model cannot be downloaded.
+        """
+        if (self.model is None) == (self.download is None):
+            raise ConfigurationError(
+                "the engine 'whisper' needs one of: the folder of a model in the CTranslate2 format (whisper=FOLDER), "
+                "or the name of a model (whisper:base)"
+            )
+        return Path(self.model) if self.model is not None else whisper.download(self.download or "")
+
     @property
     def identity(self) -> str:
         """Everything that the results depend on except package versions: a model is identified by its content."""
-        if self.model is None:
+        if self.name != "whisper" or (self.model is None and self.download is None):
             return f"{self.name} {(self.language or LanguageModel()).digest}"
-        paths = [Path(self.model) / name for name in REQUIRED]
-        return f"{self.name} {' '.join(content_digest(path) if path.is_file() else '-' for path in paths)}"
+        paths = [self.model_folder() / name for name in whisper.REQUIRED]
+        digests = [content_digest(path) if path.is_file() else "-" for path in paths]
+        return " ".join((self.name, *digests, *self.languages))
+
+
+def parse(asr: str) -> RecogniserConfig | None:
+    """Read the name of a speech recogniser as users write it.
+
+    Args:
+        asr: `pocketsphinx`, `segments`, `whisper=FOLDER`, or `whisper:NAME`.
+
+    Returns:
+        Its configuration; None if it is none of these.
+    """
+    if asr in ("pocketsphinx", "segments"):
+        return RecogniserConfig(asr)
+    if asr.startswith("whisper="):
+        return RecogniserConfig("whisper", model=asr.removeprefix("whisper=") or None)
+    if asr.startswith("whisper:"):
+        return RecogniserConfig("whisper", download=asr.removeprefix("whisper:") or None)
+    return RecogniserConfig("whisper") if asr == "whisper" else None
+
+
+OFF = "off"
+"""Value of DUETTO_WHISPER that forbids Whisper unless it is asked for."""
+
+
+def whisper_at_hand() -> RecogniserConfig | None:
+    """Find the Whisper model that is used without being asked for.
+
+    The environment variable DUETTO_WHISPER names it: a folder, the name of a model, or `off`. Where it is not set, the
+    model is the first of `whisper.CACHED_NAMES` in the cache of the Hugging Face Hub, if faster-whisper is installed.
+
+    Returns:
+        The configuration of the recogniser; None where there is no such model.
+    """
+    wanted = os.environ.get("DUETTO_WHISPER", "")
+    if wanted.lower() == OFF:
+        return None
+    if wanted:
+        is_folder = Path(wanted).is_dir()
+        return RecogniserConfig("whisper", model=wanted) if is_folder else RecogniserConfig("whisper", download=wanted)
+    name = whisper.cached_name() if whisper.installed() else None
+    return None if name is None else RecogniserConfig("whisper", download=name)

@@ -2,11 +2,15 @@
 
     words given ────────────────────────────▶ given
     transcript ─ forced alignment ──────────▶ aligned      (on failure: transcript, without times)
-    nothing ─ speech recogniser ────────────▶ recognised   (if it finds nothing: segmented, or none)
+    nothing ─ speech recogniser ────────────▶ recognised   (if it finds nothing: segmented, or none;
+                                                            if its words are rejected: none)
     nothing, asr="segments" ────────────────▶ segmented
 
 A system that embeds spoken words needs times, not spellings; one that looks words up needs spellings, not times. If a
 method yields what the system cannot use, the next one is tried, and a warning states so.
+
+Recognised words are rejected if they are in a language that the system was not trained on, or if the recogniser doubts
+them (`Recognition.doubt`): the system then answers as if nothing had been said, and `FoundWords.rejected` lists them.
 """
 
 from __future__ import annotations
@@ -14,25 +18,29 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..audio.timing import seconds
 from ..data.text import normalise
-from ..data.utterance import Word
+from ..data.utterance import DEFAULT_LANGUAGE, LANGUAGE, Word
 from ..errors import ConfigurationError, ModelError
 from ..utils import files
-from ..utils.reading import read_json
+from ..utils.reading import Record, read_json, shortened
 from .align import Aligner
-from .engines import RecogniserConfig, SpeechRecogniser
+from .engines import RecogniserConfig, SpeechRecogniser, parse, whisper_at_hand
 from .language_model import LanguageModel
+from .recognition import Recognition
 from .segment import segment, without_spelling
 
 LANGUAGE_MODEL_FILE = "language.json"
 PAST_END = 0.1
 """Seconds by which the last word may exceed its recording: an aligner's last analysis frames overhang."""
+
+_NAMED = 8
+"""Rejected words that a warning lists."""
 
 AS_IF_NOTHING_SAID = "; the system answers as if nothing had been said"
 """End of a warning that holds for a system by itself; in a fusion, what reads words alone is left out instead."""
@@ -49,27 +57,38 @@ class FoundWords:
         words: With their `source`, and with times unless `words_from` is `transcript`.
         words_from: One of `WORDS_FROM`.
         warnings: Reasons to distrust the words.
+        recogniser: Name of the speech recogniser that was run (`Recognition.recogniser`); None where none was.
+        language: Language of the recognised words (ISO 639-1); None where it is not known.
+        language_probability: Of that language, 0–1; None where the recogniser assumes it.
+        rejected: Recognised words that do not enter the answer; `words` is empty then, and a warning states why.
     """
 
     words: tuple[Word, ...]
     words_from: str
     warnings: tuple[str, ...] = ()
+    recogniser: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    rejected: tuple[Word, ...] = ()
 
 
 class WordFinder:
     """Finds the words of recordings. Decoders are loaded at first use; thread-safe, one call at a time.
 
     Args:
-        asr: The speech recogniser: `corpus` (pocketsphinx with the language model of the system's training sentences;
+        asr: The speech recogniser: `auto` (Whisper where a model is at hand, see `engines.whisper_at_hand`, and
+            `corpus` otherwise), `corpus` (pocketsphinx with the language model of the system's training sentences;
             `general` if the system has none), `general` (pocketsphinx with its own English model), `segments` (no
-            recognition: word-like stretches of speech), or `whisper=FOLDER`.
-        folder: Of the system, for its language model.
+            recognition: word-like stretches of speech), `whisper=FOLDER`, or `whisper:NAME` (downloaded unless it is on
+            this computer, `whisper.download`).
+        folder: Of the system, for its language model and the languages it was trained on.
         needs_times: Whether the system embeds the sound of all words.
         uses_times: Whether the system embeds the sound of some words; words that cannot be aligned then keep their
             spelling only.
 
     Raises:
         ConfigurationError: There is no such recogniser, or the system needs spellings and the recogniser gives none.
+        ModelError: The language model of the system is damaged, or the model of the recogniser cannot be downloaded.
     """
 
     def __init__(self, asr: str, folder: Path, *, needs_times: bool, uses_times: bool = False) -> None:
@@ -79,6 +98,9 @@ class WordFinder:
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
         self._config = recogniser_config(asr, folder)
+        self._languages = trained_languages(folder)
+        if self._config.name == "whisper":
+            self._config.model_folder()  # downloaded here, not in each worker process
         self._recogniser: SpeechRecogniser | None = None
         self._aligner: Aligner | None = None
         self._lock = threading.Lock()
@@ -130,12 +152,30 @@ class WordFinder:
         if self._segments_only:
             return self._segmented(samples, ())
         self._recogniser = self._recogniser or self._config.start()
-        words = self._recogniser.recognise(samples)
-        if words:
-            return FoundWords(words, "recognised")
-        if self._needs_times:
-            return self._segmented(samples, ("no word was recognised",))
-        return FoundWords((), "none", (f"no word was recognised{AS_IF_NOTHING_SAID}",))
+        recognition = self._recogniser.transcribe(samples)
+        found = self._judged(recognition)
+        if not recognition.words and self._needs_times:
+            found = self._segmented(samples, ("no word was recognised",))
+        return replace(
+            found,
+            recogniser=recognition.recogniser,
+            language=recognition.language,
+            language_probability=recognition.language_probability,
+        )
+
+    def _judged(self, recognition: Recognition) -> FoundWords:
+        """The recognised words, unless the system cannot use them."""
+        if not recognition.words:
+            return FoundWords((), "none", (f"no word was recognised{AS_IF_NOTHING_SAID}",))
+        reason = recognition.doubt
+        if recognition.language is not None and recognition.language not in self._languages:
+            reason = _other_language(recognition, self._languages)
+        if reason is None:
+            return FoundWords(recognition.words, "recognised", recognition.notes)
+        listed = " ".join(word.word for word in recognition.words[:_NAMED])
+        more = " …" if len(recognition.words) > _NAMED else ""
+        rejected = f"{reason} ({listed}{more}){AS_IF_NOTHING_SAID}"
+        return FoundWords((), "none", (rejected,), rejected=recognition.words)
 
     def _segmented(self, samples: np.ndarray, warnings: tuple[str, ...]) -> FoundWords:
         """Segments in place of words; `warnings` state why, and are empty if segments were requested."""
@@ -146,38 +186,53 @@ class WordFinder:
         return FoundWords((), "none", (*warnings, "nothing like a word was found in the recording"))
 
 
+def _other_language(recognition: Recognition, trained: Sequence[str]) -> str:
+    """Why words of another language are rejected."""
+    probability, known = recognition.language_probability, ", ".join(trained)
+    if probability is None:
+        return f"{recognition.recogniser} recognises {recognition.language} only, and the system was trained on {known}"
+    return (
+        f"the language seems to be {recognition.language} (probability {probability:.2f}), and the system was trained "
+        f"on {known}"
+    )
+
+
 def recogniser_config(asr: str, folder: Path) -> RecogniserConfig:
     """Return the configuration of the speech recogniser that a system uses.
 
     Args:
         asr: As for `WordFinder`.
-        folder: Of the system, for its language model.
+        folder: Of the system, for its language model and the languages it was trained on.
 
     Returns:
-        The configuration.
+        The configuration; nothing is downloaded.
 
     Raises:
         ConfigurationError: There is no such recogniser.
         ModelError: The language model of the system is damaged.
     """
-    name, _, model = asr.partition("=")
-    if name == "whisper":
-        return RecogniserConfig("whisper", model=model or None)
-    if asr == "corpus":
-        return RecogniserConfig(language=load_language_model(folder))
-    if asr in ("general", "segments"):
-        return RecogniserConfig()
-    raise ConfigurationError(f"recogniser {asr!r} is not known; choose corpus, general, segments, or whisper=FOLDER")
+    if asr == "auto":
+        config = whisper_at_hand() or RecogniserConfig(language=load_language_model(folder))
+    elif asr == "corpus":
+        config = RecogniserConfig(language=load_language_model(folder))
+    else:
+        config = parse("pocketsphinx" if asr == "general" else asr)
+    if config is None:
+        raise ConfigurationError(
+            f"recogniser {asr!r} is not known; choose auto, corpus, general, segments, whisper=FOLDER, or whisper:NAME"
+        )
+    return replace(config, languages=trained_languages(folder)) if config.name == "whisper" else config
 
 
-def save_language_model(model: LanguageModel, folder: Path) -> None:
-    """Save a language model in a system's folder, as language.json.
+def save_language_model(model: LanguageModel, folder: Path, languages: Sequence[str] = (DEFAULT_LANGUAGE,)) -> None:
+    """Save the language model of a system in its folder, as language.json.
 
     Args:
         model: The language model.
         folder: Of the system.
+        languages: That the system was trained on, as ISO 639-1 codes.
     """
-    files.write_text(folder / LANGUAGE_MODEL_FILE, json.dumps(asdict(model)))
+    files.write_text(folder / LANGUAGE_MODEL_FILE, json.dumps({**asdict(model), "languages": list(languages)}))
 
 
 def load_language_model(folder: Path) -> LanguageModel | None:
@@ -192,7 +247,31 @@ def load_language_model(folder: Path) -> LanguageModel | None:
     Raises:
         ModelError: The file is damaged.
     """
+    record = _language_file(folder)
+    return None if record is None else LanguageModel.from_json(record)
+
+
+def trained_languages(folder: Path) -> tuple[str, ...]:
+    """Read which languages a system was trained on.
+
+    Args:
+        folder: Of the system.
+
+    Returns:
+        ISO 639-1 codes; (`DEFAULT_LANGUAGE`,) where the system does not state any.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    record = _language_file(folder)
+    if record is None:
+        return (DEFAULT_LANGUAGE,)
+    languages = record.texts("languages", [DEFAULT_LANGUAGE])
+    if not languages or not all(LANGUAGE.fullmatch(language) for language in languages):
+        raise record.wrong(f"'languages' must be ISO 639-1 codes, not {shortened(languages)}")
+    return tuple(languages)
+
+
+def _language_file(folder: Path) -> Record | None:
     path = folder / LANGUAGE_MODEL_FILE
-    if not path.exists():
-        return None
-    return LanguageModel.from_json(read_json(path, error=ModelError, repair="train or export again"))
+    return read_json(path, error=ModelError, repair="train or export again") if path.exists() else None

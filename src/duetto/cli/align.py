@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..asr.annotate import METHODS, MissingTranscript, find_words, language_model_of
-from ..asr.engines import ENGINES, RecogniserConfig
+from ..asr.engines import ENGINES, RecogniserConfig, parse
 from ..data.manifest import read_manifest, write_manifest
+from ..data.utterance import languages
 from ..utils.progress import bar
 from .options import one_of
 from .output import echo
 
 Asr = Annotated[
     str,
-    typer.Option(callback=one_of((*ENGINES, "whisper=")), help="Speech recogniser: pocketsphinx, or whisper=FOLDER."),
+    typer.Option(
+        callback=one_of((*ENGINES, "whisper=", "whisper:")),
+        help="Speech recogniser: pocketsphinx, whisper=FOLDER, or whisper:NAME (such as whisper:base).",
+    ),
 ]
 
 
@@ -57,14 +62,14 @@ def align(
     """
     if out.resolve() == manifest.resolve():
         raise typer.BadParameter("OUT is the manifest itself; its words would be lost")
-    name, _, model = asr.partition("=")
+    utterances = read_manifest(manifest)
     expected = None if language is None else language_model_of(read_manifest(language))
     with bar("words") as progress:
         found, report = find_words(
-            read_manifest(manifest),
+            utterances,
             by=by,
             missing=missing,
-            asr=RecogniserConfig(name, expected, model or None),
+            asr=replace(parse(asr) or RecogniserConfig(asr), language=expected, languages=languages(utterances)),
             realign=anew,
             workers=workers,
             cache_folder=cache or out.parent / "words",

@@ -16,23 +16,24 @@ from ..errors import ConfigurationError
 
 Value = TypeVar("Value", str, str | None)
 
+_REST = {"=": "PATH", ":": "MODEL"}  # what follows a value that ends so
+
 
 def one_of(valid: Collection[str]) -> Callable[[Value], Value]:
     """Make the callback of an option that takes one of several values.
 
     Args:
-        valid: The values. `NAME=` stands for NAME=PATH.
+        valid: The values. `NAME=` stands for NAME=PATH, `NAME:` for NAME:MODEL.
 
     Returns:
         The callback, which refuses all others. None, where an option is not given, passes.
     """
 
     def check(value: Value) -> Value:
-        if value is None or value in valid or any(v.endswith("=") and value.startswith(v) for v in valid):
+        if value is None or value in valid or any(v[-1] in _REST and value.startswith(v) for v in valid):
             return value
-        raise typer.BadParameter(
-            f"{value!r} is not known; choose from {', '.join(v + 'PATH' if v.endswith('=') else v for v in valid)}"
-        )
+        shown = ", ".join(v + _REST.get(v[-1], "") for v in valid)
+        raise typer.BadParameter(f"{value!r} is not known; choose from {shown}")
 
     return check
 

@@ -52,8 +52,9 @@ WordsFile = Annotated[
 Asr = Annotated[
     str,
     typer.Option(
-        callback=one_of(("corpus", "general", "segments", "whisper", "whisper=")),
-        help="Speech recogniser that finds the words: corpus, general, segments, or whisper=FOLDER.",
+        callback=one_of(("auto", "corpus", "general", "segments", "whisper", "whisper=", "whisper:")),
+        help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
+        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
     ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")]
@@ -72,7 +73,7 @@ def predict(
     model: Model = DEFAULT,
     transcript: Transcript = None,
     words: WordsFile = None,
-    asr: Asr = "corpus",
+    asr: Asr = "auto",
     workers: Workers = None,
     session: InSession = False,
     enrol: Enrolled = None,
@@ -184,7 +185,8 @@ def show(file: Path, prediction: Prediction) -> None:
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
     if prediction.words:
-        echo(f"  words ({prediction.words_from}): {_format_words(prediction.words)}")
+        by = f" by {prediction.speech_recogniser}" if prediction.speech_recogniser else ""
+        echo(f"  words ({prediction.words_from}{by}): {_format_words(prediction.words)}")
     if prediction.branches:
         echo(f"  branches (weight): {_format_branches(prediction.branches)}")
     for warning in prediction.warnings:

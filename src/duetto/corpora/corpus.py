@@ -10,7 +10,7 @@ A corpus is one file in this package: it holds a function that reads the folder,
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..data.labels import LabelMap, classes
@@ -35,6 +35,8 @@ class Corpus:
         label_maps: Label set → raw label → class. Empty for a corpus without emotion labels.
         is_file: Whether the path is a file that describes the corpus instead of its folder.
         transcribed: Whether every utterance of the release has a transcript, so that a missing one is an error.
+        language: What is spoken in all of its recordings (ISO 639-1); None where it is not one language, or each
+            utterance states its own.
         sample_rate: Samples per second of every recording of the release, in Hz; None where it varies.
         size: Utterances in the release, where parts of it are in common use (a difference is a note).
         speakers: Speaker → utterances in the release (a difference is an error).
@@ -47,6 +49,7 @@ class Corpus:
     label_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     is_file: bool = False
     transcribed: bool = False
+    language: str | None = None
     sample_rate: int | None = None
     size: int | None = None
     speakers: Mapping[str, int] = field(default_factory=dict)
@@ -84,7 +87,10 @@ class Corpus:
             CorpusError: The path does not hold the corpus at all.
             ConfigurationError: The label set does not exist, or the corpus has no map to it.
         """
-        return self.read(path, self.label_map(labels), report)
+        utterances = self.read(path, self.label_map(labels), report)
+        if self.language is None:
+            return utterances
+        return [replace(utterance, language=self.language) for utterance in utterances]
 
     def label_map(self, label_set: str) -> LabelMap:
         """Return the map from the corpus' raw labels to the classes of a label set.

@@ -106,5 +106,6 @@ CORPUS = Corpus(
     read=read,
     label_maps=LABEL_MAPS,
     transcribed=True,
+    language="de",
     speakers=KNOWN_SPEAKERS,
 )

@@ -102,5 +102,6 @@ CORPUS = Corpus(
     read=read,
     label_maps=LABEL_MAPS,
     transcribed=True,
+    language="en",
     speakers=KNOWN_SPEAKERS,
 )

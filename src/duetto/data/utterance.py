@@ -6,11 +6,19 @@ folder ─ corpora ─▶ list[Utterance] ─ splits ─▶ list[Fold]
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CorpusError
+from ..utils.reading import shortened
+
+LANGUAGE = re.compile(r"[a-z]{2,3}")
+"""Form of a language code: ISO 639-1, or three letters (ISO 639-3) where it has none for a language."""
+
+DEFAULT_LANGUAGE = "en"
+"""Language of utterances that state none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,10 @@ class Utterance:
         words: Words in order, with or without times.
         gender: `female` or `male`.
         votes: Annotator → that annotator's labels.
+        language: Language that is spoken, as an ISO 639-1 code (`en`, `de`); None where it is not known.
 
     Raises:
-        CorpusError: The times are not valid.
+        CorpusError: The times or the language are not valid.
     """
 
     id: str
@@ -83,8 +92,14 @@ class Utterance:
     words: tuple[Word, ...] | None = None
     gender: str | None = None
     votes: Mapping[str, tuple[str, ...]] | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
+        if self.language is not None and not LANGUAGE.fullmatch(self.language):
+            raise CorpusError(
+                f"utterance {self.id!r} has the language {shortened(self.language)}: give an ISO 639-1 code in lower "
+                "case, such as en or de"
+            )
         if self.start is not None and not (math.isfinite(self.start) and self.start >= 0):
             raise CorpusError(f"utterance {self.id!r} starts at {self.start} s: give seconds from 0 on")
         if self.end is not None and not (math.isfinite(self.end) and self.end > (self.start or 0.0)):
@@ -110,3 +125,15 @@ def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
         The same utterances, sorted.
     """
     return sorted(utterances, key=lambda utterance: utterance.id)
+
+
+def languages(utterances: Iterable[Utterance]) -> tuple[str, ...]:
+    """Return the languages that are spoken.
+
+    Args:
+        utterances: Utterances; those that state no language count as `DEFAULT_LANGUAGE`.
+
+    Returns:
+        Language codes, sorted; (`DEFAULT_LANGUAGE`,) without utterances.
+    """
+    return tuple(sorted({utterance.language or DEFAULT_LANGUAGE for utterance in utterances})) or (DEFAULT_LANGUAGE,)

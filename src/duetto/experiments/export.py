@@ -198,7 +198,7 @@ class _Verified:
 
 
 def _verify(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> _Verified:
-    session, recogniser = Session(folder), Recogniser(folder)  # opens everything that a prediction needs
+    session, recogniser = Session(folder), Recogniser(folder, asr="corpus")  # opens everything that a prediction needs
     recorded = _recorded_inputs(recogniser, recordings) if recordings else None
     drawn = _unlabelled(*random_inputs(session.preprocessor))
     differences = [

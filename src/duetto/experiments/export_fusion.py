@@ -90,7 +90,7 @@ def export_fusion(
             one = export_training(part, target, int8=int8, recordings=recordings)
             exported[name] = replace(one, folder=branch_folder(folder, name))
         write_fusion(temporary, source.fusion, source.classes, source.about)
-        Recogniser(temporary)  # which opens all that an answer needs
+        Recogniser(temporary, asr="corpus")  # which opens all that an answer needs
         done = ExportedFusion(folder, source.parts[0].parent, exported)
         files.write_text(temporary / README, _card(folders, source, done))
     return done

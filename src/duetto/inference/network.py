@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .inputs import AcousticInput, WordInput
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..asr.finder import FoundWords
     from ..evaluation.product import PosteriorFusion
 
 
@@ -125,17 +126,29 @@ class PreparedRecording:
 
     Attributes:
         inputs: Of each network.
-        words: See `prediction.Prediction`.
-        words_from: See `prediction.Prediction`.
+        found: The words, and how they were found; None for a system that reads none.
         duration: See `prediction.Prediction`.
         warnings: See `prediction.Prediction`.
     """
 
     inputs: tuple[NetworkInputs, ...]
-    words: tuple[Word, ...]
-    words_from: str
+    found: FoundWords | None
     duration: float
     warnings: tuple[str, ...]
+
+    @property
+    def word_fields(self) -> dict[str, Any]:
+        """The fields of a `prediction.Prediction` that state which words were read."""
+        if self.found is None:
+            return {"words": (), "words_from": "none"}
+        return {
+            "words": self.found.words,
+            "words_from": self.found.words_from,
+            "speech_recogniser": self.found.recogniser,
+            "language": self.found.language,
+            "language_probability": self.found.language_probability,
+            "rejected_words": self.found.rejected,
+        }
 
     @property
     def sums(self) -> SpeakerSums | None:

@@ -27,6 +27,11 @@ class Prediction:
         model: Name of the model, as given to `duetto.load`.
         warnings: Reasons to trust the prediction less.
         branches: What each branch of a fusion contributes; empty for other systems.
+        speech_recogniser: What recognised the words, such as `whisper base`; None where nothing did.
+        language: Language of the recognised words (ISO 639-1); None where it is not known.
+        language_probability: Of that language, 0–1; None where the speech recogniser assumes it.
+        rejected_words: Recognised words that the system did not read, since they are in a language that it was not
+            trained on or most likely wrong; `words` is empty then.
         session_utterances: Earlier recordings of the speaker that the statistics of the session held; None without a
             session.
     """
@@ -40,6 +45,10 @@ class Prediction:
     model: str
     warnings: tuple[str, ...]
     branches: tuple[BranchAnswer, ...] = ()
+    speech_recogniser: str | None = None
+    language: str | None = None
+    language_probability: float | None = None
+    rejected_words: tuple[Word, ...] = ()
     session_utterances: int | None = None
 
     def to_json(self, file: str) -> dict[str, Any]:
@@ -57,13 +66,21 @@ class Prediction:
             "speech_seconds": round(self.speech_seconds, 3),
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
-            "words": [{"word": w.word, "start": w.start, "end": w.end, "source": w.source} for w in self.words],
+            "words": [_word_json(word) for word in self.words],
             "words_from": self.words_from,
+            "speech_recogniser": self.speech_recogniser,
+            "language": self.language,
+            "language_probability": self.language_probability and round(self.language_probability, 6),
+            "rejected_words": [_word_json(word) for word in self.rejected_words],
             "model": self.model,
             "warnings": list(self.warnings),
             "session_utterances": self.session_utterances,
             **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
         }
+
+
+def _word_json(word: Word) -> dict[str, Any]:
+    return {"word": word.word, "start": word.start, "end": word.end, "source": word.source}
 
 
 @dataclass(frozen=True)

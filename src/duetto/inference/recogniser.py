@@ -65,7 +65,7 @@ class Recogniser:
         self,
         model: str | os.PathLike[str] = DEFAULT,
         *,
-        asr: str = "corpus",
+        asr: str = "auto",
         threads: int = 1,
         require_speech: bool = True,
     ) -> None:
@@ -79,7 +79,7 @@ class Recogniser:
         self._unused_asr: tuple[str, ...] = ()
         if self.uses_words:
             self._word_finder = _word_finder(asr, [network for network in self._networks if network.uses_words])
-        elif asr != "corpus":
+        elif asr not in ("auto", "corpus"):
             from ..asr.finder import recogniser_config
 
             recogniser_config(asr, folder)  # an unknown name is an error for these systems, too
@@ -178,13 +178,12 @@ class Recogniser:
         prediction = Prediction(
             label=self.labels[int(metrics.predicted_classes(answer.log_posteriors))],
             probabilities=dict(zip(self.labels, map(float, metrics.softmax(answer.log_posteriors)), strict=True)),
-            words=recording.words,
-            words_from=recording.words_from,
             duration=recording.duration,
             speech_seconds=speech_seconds(speech),
             model=self.name,
             warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings])),
             branches=answer.branches,
+            **recording.word_fields,
         )
         return prediction, recording.sums
 
@@ -260,8 +259,9 @@ class Recogniser:
         with named_errors(source):
             recording = self._prepared(waveform, detect_speech(waveform.samples), transcript, words, None)
         (own,) = recording.inputs
+        fields = recording.word_fields
         return RecordingInputs(
-            own.frames, own.word_values, recording.words, recording.words_from, recording.duration, recording.warnings
+            own.frames, own.word_values, fields["words"], fields["words_from"], recording.duration, recording.warnings
         )
 
     def _prepared(
@@ -277,18 +277,18 @@ class Recogniser:
         for network in self._networks:
             warnings += network.acoustic_input.truncation(waveform)
         read: tuple[Word, ...] = ()
-        words_from = "none"
+        found = None
         extracted: dict[str, np.ndarray] = {}
         if self._word_finder is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
-            read, words_from = found.words, found.words_from
+            read = found.words
             warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
         inputs = tuple(network.inputs(waveform, speech, read, extracted, speaker) for network in self._networks)
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
-        return PreparedRecording(inputs, read, words_from, full_duration(waveform), distinct)
+        return PreparedRecording(inputs, found, full_duration(waveform), distinct)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None

@@ -122,7 +122,7 @@ def run(
     ceilings = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
     page = _write_report(out / "report.html", scored, folders, ceilings)
     example, decisions = _example(tree, folds[0].test)
-    prediction = Recogniser(out / "runs" / "fusion-speech2vec")(example.audio)
+    prediction = Recogniser(out / "runs" / "fusion-speech2vec", asr="corpus")(example.audio)
     return Demo(scored, ceilings, page, example.audio, str(example.label), decisions, prediction)
 
 

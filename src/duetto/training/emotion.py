@@ -20,7 +20,7 @@ from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..config.model import ModelConfig
 from ..data.text import tokens
-from ..data.utterance import Utterance
+from ..data.utterance import Utterance, languages
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
 from ..models.cnn import ConvolutionalEncoder
@@ -255,7 +255,7 @@ def _export(
     """Write everything that prediction needs into `folder`; verify the graph on development inputs."""
     sentences = [tokens(u) for u in inputs.fold.train] if preprocessor.experiment.uses_words else []
     if any(sentences):
-        save_language_model(LanguageModel.from_corpus(sentences), folder)
+        save_language_model(LanguageModel.from_corpus(sentences), folder, languages(inputs.fold.train))
     if inputs.encoder is not None:
         for path in inputs.encoder.glob("spoken.*"):
             files.copy(path, folder / path.name)

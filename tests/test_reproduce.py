@@ -527,6 +527,8 @@ def test_options_of_the_command_mean_what_they_say(tmp_path: Path, monkeypatch: 
     assert full.systems == ("table1", "svm", "table2") and full.protocols == ("random", "loso")
     assert full.settings == ("padding=post", "features=pyaudioanalysis", "hidden=9") and full.best_on_test
     assert (full.seeds, full.force, full.declare_leak, full.vectors) == (2, True, True, {"word2vec": tmp_path})
+    unchanged = last.configured("functionals")  # has no epochs to choose from
+    assert isinstance(unchanged, experiment.Experiment) and unchanged.epoch_choice == "development"
     changed = full.configured("acoustic")
     assert isinstance(changed, experiment.Experiment) and changed.name == "acoustic"
     assert (changed.padding, changed.features, changed.hidden, changed.epochs) == ("post", "pyaudioanalysis", 9, 20)

@@ -16,6 +16,7 @@ from duetto.features.registry import feature_spec
 from duetto.models.emotion import EmotionModel
 from duetto.models.onnx import int8
 from duetto.preprocessing import Normaliser, Preprocessor
+from duetto.preprocessing.normalisation import Adaptation
 from duetto.splits import Fold
 from duetto.training.verification import lengths, logits_one_by_one, random_inputs, spread, verify
 
@@ -122,7 +123,9 @@ def untrained(name: str, folder: Path) -> tuple[Preprocessor, EmotionModel]:
     e = experiment.load(name, **(SMALL | {"max_frames": 40}))
     statistics, words = feature_spec(e.features).statistics, Vocabulary(tuple(f"word{i}" for i in range(40)))
     tfidf = Tfidf(tuple(sorted(words.words)), np.ones(len(words.words))) if e.counts_words else None
-    preprocessor = Preprocessor(e, Normaliser.identity(statistics), words, Normaliser.identity(e.word_dim), tfidf)
+    normaliser, of_words = Normaliser.identity(statistics), Normaliser.identity(e.word_dim)
+    adaptation = Adaptation(5.0) if e.normalisation == "shrinkage" else None
+    preprocessor = Preprocessor(e, normaliser, words, of_words, tfidf, adaptation)
     inputs = training.FoldInputs(Fold("none", (), (), ()))
     model = training.build(preprocessor, inputs, seed=0).eval()
     inference.export({key: tensor.numpy() for key, tensor in model.state_dict().items()}, preprocessor, 1.0, folder)

@@ -203,7 +203,8 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Fusion | Base
     Args:
         name: A system, a fusion or a baseline.
         settings: KEY=VALUE; they change a system, and all branches of a fusion, but not its name and title, and
-            `features` only in a system that reads short-term features (`keeps_features`). A baseline is not changed.
+            `features` only in a system that reads short-term features (`keeps_features`), `epoch_choice` only in one
+            that trains for epochs. A baseline is not changed.
 
     Returns:
         The system.
@@ -221,6 +222,8 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Fusion | Base
     original, values = load(name), parsed(settings)
     if keeps_features(name):
         values.pop("features", None)
+    if original.classifier != "network":
+        values.pop("epoch_choice", None)
     chosen = with_overrides(original, [f"{key}={value}" for key, value in values.items()])
     return replace(chosen, name=original.name, title=original.title)
 

@@ -28,7 +28,8 @@ TESTS = Path(__file__).parent
 NUMERIC = (
     "alike", "attention", "audio", "audio_systems", "augment", "baselines", "boundaries", "classifiers", "cnn",
     "combination", "contours", "controls", "distillation", "embeddings", "emotion", "functionals", "fusion",
-    "inference", "inputs", "lstm", "mcnn", "metrics", "mfcc", "pretrained", "pronunciations", "prosody", "recognise", "resident", "results", "runs", "segment",
+    "inference", "inputs", "lstm", "mcnn", "metrics", "mfcc",
+    "pretrained", "pronunciations", "prosody", "recognise", "resident", "results", "runs", "segment",
     "short_term", "similarity", "spectrogram", "speech2vec", "splits", "statistics", "store", "synthetic", "system",
     "tfidf", "training", "vectors", "verification", "voice", "word2vec", "word_systems",
 )  # fmt: skip

@@ -164,7 +164,7 @@ def test_vectors_that_are_brought_start_the_table(manifest: Path, tmp_path: Path
 def test_published_vectors_of_either_format_start_the_table_and_predict(
     header: str, manifest: Path, tmp_path: Path
 ) -> None:
-    """By the command line: the vectors' dimension replaces the system's, and a word that only they have is known."""
+    """By the command line: the vectors decide the dimension, and a word that only they have is known."""
     from typer.testing import CliRunner
 
     from duetto.cli import app

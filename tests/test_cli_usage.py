@@ -35,7 +35,7 @@ WRONG_VALUES = [
     ("features M -o R --workers -1", "--workers"),
     ("align M -o R --by zork", "'zork' is not known; choose from transcript"),
     ("align M -o R --asr zork", "'zork' is not known; choose from"),
-    ("predict M --asr zork", "'zork' is not known; choose from corpus"),
+    ("predict M --asr zork", "'zork' is not known; choose from auto, corpus"),
     ("speech2vec train M -o R --dim 7", "dim = 7"),
     ("speech2vec train M -o R --objective zork", "'zork'"),
     ("speech2vec train M -o R --optimiser zork", "'zork'"),

@@ -213,8 +213,11 @@ def configured(name: str, settings: Iterable[str]) -> Experiment | Fusion | Base
         ConfigurationError: A setting is not valid.
     """
     if name in FUSIONS:
-        changes = {key: value for key, value in parsed(settings).items() if key != "features"}
-        fusion = replace(load_fusion(name), settings=tuple(f"{key}={value}" for key, value in changes.items()))
+        fusion, values = load_fusion(name), parsed(settings)
+        values.pop("features", None)
+        if any(load(branch).classifier != "network" for branch in fusion.branches):
+            values.pop("epoch_choice", None)
+        fusion = replace(fusion, settings=tuple(f"{key}={value}" for key, value in values.items()))
         branch_experiments(fusion, BASELINES)  # a setting that does not suit a branch is an error before any training
         return fusion
     if name not in SYSTEMS:

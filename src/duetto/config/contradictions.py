@@ -6,24 +6,21 @@ Experiment ─ contradictions ─▶ what is wrong, and what to change
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..features.registry import FEATURES, is_whole_recording
 from .cnn_stacks import STACKS
 from .encoders import VECTORS
 
-Experiment: TypeAlias = Any
-"""An `experiment.Experiment`, whose module imports this one."""
-
 DEFAULT_SHRINKAGE = 5.0
 """Ours: of 2, 5 and 10 recordings the best over unseen speakers of EmoDB and RAVDESS, by a small margin."""
 
 
-def contradictions(e: Experiment) -> Iterator[str]:
+def contradictions(e: Any) -> Iterator[str]:
     """Find values that do not fit together.
 
     Args:
-        e: Each of its values is valid by itself.
+        e: An `experiment.Experiment` (whose module imports this one), each of whose values is valid by itself.
 
     Yields:
         Messages of errors, which say what to change.
@@ -36,7 +33,7 @@ def contradictions(e: Experiment) -> Iterator[str]:
     yield from _classifier_contradictions(e)
 
 
-def _acoustic_contradictions(e: Experiment) -> Iterator[str]:
+def _acoustic_contradictions(e: Any) -> Iterator[str]:
     if e.augmentation != "none" and not e.uses_audio:
         yield (
             f"augmentation = {e.augmentation!r} changes recordings, and this system has no acoustic encoder; "
@@ -66,7 +63,7 @@ def _acoustic_contradictions(e: Experiment) -> Iterator[str]:
         )
 
 
-def _whole_recording_contradictions(e: Experiment) -> Iterator[str]:
+def _whole_recording_contradictions(e: Any) -> Iterator[str]:
     whole = is_whole_recording(e.features)
     if whole and e.normalisation == "utterance":
         yield (
@@ -81,7 +78,7 @@ def _whole_recording_contradictions(e: Experiment) -> Iterator[str]:
         )
 
 
-def _word_contradictions(e: Experiment) -> Iterator[str]:
+def _word_contradictions(e: Any) -> Iterator[str]:
     if not e.uses_words:
         for key, default in (("word_encoder", "bilstm"), ("word_order", "given")):
             if getattr(e, key) != default:
@@ -93,7 +90,7 @@ def _word_contradictions(e: Experiment) -> Iterator[str]:
             yield f"{key} = {getattr(e, key)!r} has no use for word_encoder = 'tfidf', which counts words; leave it out"
 
 
-def _fusion_contradictions(e: Experiment) -> Iterator[str]:
+def _fusion_contradictions(e: Any) -> Iterator[str]:
     fused, dropped = f"fusion = {e.fusion!r}", f"modality_dropout = {e.modality_dropout}"
     for setting, given in ((fused, e.fusion != "concatenate"), (dropped, e.modality_dropout > 0)):
         if given and not (e.uses_audio and e.uses_words):
@@ -105,7 +102,7 @@ def _fusion_contradictions(e: Experiment) -> Iterator[str]:
             yield f"{dropped} cannot be combined with {fused}, where both encodings hold both modalities; leave one out"
 
 
-def _classifier_contradictions(e: Experiment) -> Iterator[str]:
+def _classifier_contradictions(e: Any) -> Iterator[str]:
     if e.classifier == "network":
         return
     chosen = f"classifier = {e.classifier!r}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,10 +18,10 @@ from ..audio.timing import MAX_FRAMES, MAX_WORDS
 from ..embeddings.table import UnknownPolicy
 from ..errors import ConfigurationError
 from ..features import registry
-from ..utils.reading import read_toml, shortened
+from ..utils.reading import read_toml
 from .contradictions import DEFAULT_SHRINKAGE, contradictions
 from .encoders import ACOUSTIC_ENCODERS, WORD_ENCODERS
-from .fields import Condition, Dropout, Percentage, Positive, Share, Weight, field_types, one_of, whole
+from .fields import Condition, Dropout, Percentage, Positive, Share, Weight, field_types, from_values, one_of, whole
 
 SYSTEMS: dict[str, Path] = {
     path.stem: path for path in sorted((Path(__file__).parent / "systems").glob("*.toml"), key=lambda path: path.stem)
@@ -281,20 +281,7 @@ def from_mapping(values: Mapping[str, Any], where: str) -> Experiment:
         ConfigurationError: A key is unknown or missing, a value is of the wrong type or not valid, or values
             contradict each other.
     """
-    accepted = field_types(Experiment)
-    for key in values:
-        if key not in accepted:
-            raise ConfigurationError(
-                f"{where}: unknown key {shortened(key)}; known keys are {', '.join(sorted(accepted))}"
-            )
-    for field in fields(Experiment):
-        if field.default is MISSING and field.name not in values:
-            raise ConfigurationError(f"{where}: {field.name!r} is required")
-    converted = {key: accepted[key].convert(value, f"{where}: {key}") for key, value in values.items()}
-    try:
-        return Experiment(**converted)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}: {error}") from error
+    return from_values(Experiment, values, where)
 
 
 def load(system: str | Path, **changes: Any) -> Experiment:

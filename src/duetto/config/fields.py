@@ -9,14 +9,16 @@ dataclass ─ field_types ─▶ {name: FieldType} ─▶ convert (a TOML or JSO
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigurationError
 from ..utils.reading import finite, shortened
+
+Configuration = TypeVar("Configuration")
 
 
 @dataclass(frozen=True)
@@ -164,3 +166,34 @@ def field_types(configuration: type) -> dict[str, FieldType]:
         Name of the field → its type, in the order of the fields.
     """
     return {name: FieldType.of(hint) for name, hint in get_type_hints(configuration, include_extras=True).items()}
+
+
+def from_values(configuration: type[Configuration], values: Mapping[str, Any], where: str) -> Configuration:
+    """Make a configuration of TOML or JSON values.
+
+    Args:
+        configuration: A dataclass whose annotations `field_types` reads.
+        values: Key → value; keys with a default may be missing.
+        where: Opens the message of every error, such as the name of the file.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ConfigurationError: A key is unknown or missing, a value is of the wrong type or not valid, or values
+            contradict each other.
+    """
+    accepted = field_types(configuration)
+    for key in values:
+        if key not in accepted:
+            raise ConfigurationError(
+                f"{where}: unknown key {shortened(key)}; known keys are {', '.join(sorted(accepted))}"
+            )
+    for field in fields(configuration):  # pyright: ignore[reportArgumentType]
+        if field.default is MISSING and field.name not in values:
+            raise ConfigurationError(f"{where}: {field.name!r} is required")
+    converted = {key: accepted[key].convert(value, f"{where}: {key}") for key, value in values.items()}
+    try:
+        return configuration(**converted)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error

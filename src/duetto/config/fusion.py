@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from ..errors import ConfigurationError
 from ..utils.reading import read_toml, shortened
 from .experiment import LEAKING_CHOICE, SYSTEMS, Experiment, load, with_overrides
-from .fields import Percentage, field_types, whole
+from .fields import Percentage, field_types, from_values, whole
 
 FUSIONS: dict[str, Path] = {
     path.stem: path for path in sorted((Path(__file__).parent / "fusions").glob("*.toml"), key=lambda path: path.stem)
@@ -153,20 +153,7 @@ def fusion_from_mapping(values: Mapping[str, Any], where: str) -> Fusion:
     Raises:
         ConfigurationError: A key is unknown or missing, or a value is not valid.
     """
-    accepted = field_types(Fusion)
-    for key in values:
-        if key not in accepted:
-            raise ConfigurationError(
-                f"{where}: unknown key {shortened(key)} of a fusion; known keys are {', '.join(sorted(accepted))}"
-            )
-    for field in fields(Fusion):
-        if field.default is MISSING and field.name not in values:
-            raise ConfigurationError(f"{where}: {field.name!r} is required")
-    converted = {key: accepted[key].convert(value, f"{where}: {key}") for key, value in values.items()}
-    try:
-        return Fusion(**converted)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}: {error}") from error
+    return from_values(Fusion, values, where)
 
 
 def load_fusion(name: str | Path) -> Fusion:

@@ -14,7 +14,7 @@ from ..evaluation import SystemResult, combine
 from ..evaluation.product import RULES
 from ..report import ScoredResults, run_summary
 from ..report.branches import branch_records, branch_section, named_branches
-from ..runs import branch_results, reads_words, result_of
+from ..runs import branch_results, controls_of, reads_words, result_of
 from .options import one_of
 from .output import echo, json_line
 
@@ -63,7 +63,7 @@ def evaluate(
         results.append(combine(results, f"{fuse} of {joined}", rule=fuse))
     results += [branch for found in branches.values() for branch in found]
     results += _rescored(runs, words or [], cache)
-    results += run_summary.controls_of(runs[0])
+    results += controls_of(runs[0])
     scored = report.score(results)
     context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))
     names = {fusion: [branch.system for branch in found] for fusion, found in branches.items()}

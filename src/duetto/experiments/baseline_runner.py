@@ -75,7 +75,7 @@ def run_baseline(
         progress = workspace.progress(f"train {baseline.name}")
         given = {"seeds": seeds, "leak": split.leaks, "contents": contents, "progress": progress}
         result = run(baseline, inputs, protocol, split.folds, folder, **given)
-        run_summary.save_controls(split.folds, result.classes, folder)
+        runs.save_controls(run_summary.controls(split.folds, result.classes), folder)
         audit.save(split.audit, folder)
     return result
 

@@ -202,7 +202,7 @@ def _collect(plan: _Plan, split: AuditedSplit, seeds: Sequence[int], workspace: 
     for experiment in plan.branches:
         title = f"{experiment.title} (branch of {fusion.title})"
         runs.collect_branch(experiment.name, title, classes, split.folds, seeds, plan.folder, **common)
-    run_summary.save_controls(split.folds, classes, plan.folder)
+    runs.save_controls(run_summary.controls(split.folds, classes), plan.folder)
     supplied: Mapping[str, Path] = {
         path.name: path for e in plan.branches if (path := workspace.supplied_vectors(e)) is not None
     }

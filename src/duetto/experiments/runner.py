@@ -217,7 +217,7 @@ def _collect(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Wo
         kind="leak" if split.leaks or e.epoch_choice == LEAKING_CHOICE else "system",
         after=AFTER if e.normalisation == "shrinkage" else (),
     )
-    run_summary.save_controls(split.folds, result.classes, run.folder)
+    runs.save_controls(run_summary.controls(split.folds, result.classes), run.folder)
     supplied = workspace.supplied_vectors(teacher_of(e) or e)
     findings = audit.audit_run(
         run.folder,

@@ -17,8 +17,6 @@ from ..errors import ConfigurationError
 from ..evaluation import SystemResult, aligned, from_folds
 from ..splits import Fold
 
-_CONTROL_FILES = tuple(f"control-{name}.npz" for name in CONTROLS)
-
 
 def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResult]:
     """Run every control that needs no training.
@@ -54,30 +52,6 @@ def findings_of(folders: Sequence[Path]) -> tuple[Finding, ...] | None:
         name = description[runs.kind_of(description)]["name"]
         audits[name if name not in audits else f"{name} ({folder})"] = found
     return audit.merged(audits)
-
-
-def save_controls(folds: Sequence[Fold], labels: tuple[str, ...], folder: Path) -> None:
-    """Save the result of every control in a run folder, so that its report has them.
-
-    Args:
-        folds: Folds of the run.
-        labels: Classes.
-        folder: The run folder.
-    """
-    for result in controls(folds, labels):
-        result.save(folder / f"control-{result.system}.npz")
-
-
-def controls_of(folder: Path) -> list[SystemResult]:
-    """Read the results of the controls in a run folder.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        Those that are there.
-    """
-    return [SystemResult.load(path) for path in map(folder.joinpath, _CONTROL_FILES) if path.is_file()]
 
 
 def report_context(

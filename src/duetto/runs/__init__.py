@@ -27,12 +27,14 @@ from .folder import (
     check,
     collect,
     collect_branch,
+    controls_of,
     experiment_of,
     locked,
     member,
     read,
     reads_words,
     result_of,
+    save_controls,
 )
 from .outcome import adapted_logits, load_outcome, outcome_value, save_outcome
 
@@ -49,6 +51,7 @@ __all__ = [
     "collect",
     "collect_branch",
     "comparable",
+    "controls_of",
     "describe",
     "environment",
     "experiment_of",
@@ -60,5 +63,6 @@ __all__ = [
     "read",
     "reads_words",
     "result_of",
+    "save_controls",
     "save_outcome",
 ]

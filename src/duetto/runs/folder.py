@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..baselines.controls import CONTROLS
 from ..config.experiment import Experiment, from_mapping
 from ..config.fusion import BRANCHES
 from ..errors import ConfigurationError, ModelError
@@ -25,6 +26,7 @@ RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
 """Files of a run folder: its description, its result, and the outcome of each fold and seed."""
 
 _log = logging.getLogger(__name__)
+_CONTROL = "control-"
 _LOGS = "tensorboard"
 _COMPARED = ("experiment", "fusion", "baseline", "protocol", "seeds", "folds", "vectors")
 
@@ -350,3 +352,27 @@ def _joined(
     if after:
         fields |= {"after": after, "adapted": np.stack(adapted)}
     return from_folds(name, folds, labels, np.stack(logits), seeds, **fields)
+
+
+def save_controls(results: Iterable[SystemResult], folder: Path) -> None:
+    """Save the results of controls, so that the report of a run has them.
+
+    Args:
+        results: Of the controls (`report.run_summary.controls`).
+        folder: The run folder.
+    """
+    for result in results:
+        result.save(folder / f"{_CONTROL}{result.system}.npz")
+
+
+def controls_of(folder: Path) -> list[SystemResult]:
+    """Read the results of the controls in a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Those that are there, in the order of `baselines.controls.CONTROLS`.
+    """
+    paths = [folder / f"{_CONTROL}{name}.npz" for name in CONTROLS]
+    return [SystemResult.load(path) for path in paths if path.is_file()]

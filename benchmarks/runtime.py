@@ -4,7 +4,7 @@
     python benchmarks/runtime.py --data $DUETTO_DATA --write        # EmoDB, into RESULTS.md
     python benchmarks/runtime.py --run runs/mine --manifest mine.jsonl --words-run demo/runs/fusion-spoken
 
-Trains what it measures, unless runs are given: a system that hears the voice only, in every fold of protocol
+Trains what it measures, unless runs are given: a system that uses the acoustics only, in every fold of protocol
 `speaker`, chosen at the last epoch; and one that reads words too, on synthetic speech, of which only time and memory
 are measured. Corpora, features and runs stay in --out, where the same command resumes. Needs the extras `train` and
 `synth`.
@@ -67,7 +67,7 @@ print(json.dumps([os.waitstatus_to_exitcode(status), wall, processor, usage.ru_m
 
 
 class Systems(NamedTuple):
-    """What is measured: a run whose system hears the voice only, its utterances, a run whose system reads words, one
+    """What is measured: a run whose system uses the acoustics only, its utterances, a run whose system reads words, one
     on a speech encoder."""
 
     voice: Path
@@ -254,7 +254,7 @@ def memory(model: Path, file: Path) -> str:
 
 
 def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
-    """What 8-bit weights do to the answers for the test utterances of every fold, as prediction hears them."""
+    """What 8-bit weights do to the answers for the test utterances of every fold, as prediction reads them."""
     from duetto.experiments.export import export  # see `trained`
 
     described = runs.read(run)
@@ -360,7 +360,7 @@ def main() -> None:
     """Parse the command line, train, measure, publish."""
     line = parser(__doc__, data="folder that holds emodb; without it, synthetic speech")
     line.add_argument("--out", type=Path, default=ROOT / "runs/bench", help="where corpora and runs stay")
-    line.add_argument("--run", type=Path, help="run of a system that hears the voice only, instead of training one")
+    line.add_argument("--run", type=Path, help="run of a system that uses the acoustics only, instead of training one")
     line.add_argument("--manifest", type=Path, help="manifest of the corpus of --run")
     line.add_argument("--words-run", type=Path, help="run of a system that reads words, instead of training one")
     line.add_argument("--install", action=argparse.BooleanOptionalAction, default=True, help="install the core, too")

@@ -1,4 +1,4 @@
-"""A run folder, read for an audit: what it was told to do, its folds, and the folders of its trainings.
+"""A run folder, read for an audit: its settings, its folds, and the folders of its trainings.
 
 run.json + manifest ─ read_run ─▶ AuditedRun
 """

@@ -135,7 +135,7 @@ def _vectors(model: SpeechEncoder, utterances: Sequence[Utterance]) -> tuple[np.
         for vectors, weights in zip(
             found, (np.ones(len(states)), whisper.speech_weights(speech, len(states))), strict=True
         ):
-            vectors.append(whisper.statistics(states, weights)[0])
+            vectors.append(np.concatenate(whisper.statistics(states, weights)))
     return np.stack(found[0]), np.stack(found[1])
 
 

@@ -191,7 +191,7 @@ def answer(model: Path, small: Path, file: Path) -> str:
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
     sides["everything, the model that comes along"] = partial(duetto.load(), file)
-    for name in ("functionals", "whisper-statistics", "whisper-functionals"):
+    for name in ("functionals", "whisper-means", "whisper-voice", "whisper-functionals"):
         extractor = feature_spec(name).extractor
         sides[f"features `{name}`"] = partial(extractor.extract, waveform.samples, waveform.sample_rate)
     taken = by_clocks(sides, ANSWERS, CLOCKS)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
@@ -106,6 +107,34 @@ def test_logistic_regression_is_that_of_scikit_learn(classes: int) -> None:
     assert (shares[:, classes:] < 1e-10).all()  # classes without training data
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_discriminant_analysis_is_that_of_scikit_learn(classes: int, balanced: bool) -> None:
+    x, target = stacked(vectors(), "train")
+    keep = (target < classes) & (np.arange(len(target)) % 3 > 0) | (target == 0)  # classes of different sizes
+    x, target = x[keep], target[keep]
+    weight, bias = classifiers._discriminant(rows(x, target, balanced=balanced), 0.7)
+    priors = np.ones(classes) / classes if balanced else np.bincount(target) / len(target)
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.7, priors=priors).fit(x, target)
+    logits = (x @ weight.T + bias)[:, :classes]
+    expected = x @ oracle.coef_.T + oracle.intercept_
+    if classes == 2:  # scikit-learn keeps the difference
+        logits, expected = logits[:, 1] - logits[:, 0], expected[:, 0]
+    np.testing.assert_allclose(logits, expected, atol=1e-9 * np.abs(expected).max())
+    assert bias[classes:].max(initial=-np.inf) < -20
+
+
+def test_discriminant_analysis_discounts_what_varies_within_a_class() -> None:
+    """Two values separate the classes equally well; the second is disturbed by recording, up to 5 deviations."""
+    rng = np.random.default_rng(0)
+    target = np.arange(400) % 2
+    x = (2.0 * target - 1)[:, None] + rng.normal(size=(400, 2))
+    x[:, 1] += np.repeat(rng.normal(size=20) * 5, 20)
+    weight, _ = classifiers._discriminant(rows(x, target), 0.1)
+    ratio = (weight[1] - weight[0])[1] / (weight[1] - weight[0])[0]
+    assert 0 < ratio < 0.2
+
+
 def test_a_class_without_data_is_never_chosen() -> None:
     x, target = stacked(vectors(), "train")
     known = (target == 0) | (target == 2)
@@ -121,19 +150,20 @@ def test_a_class_without_data_is_never_chosen() -> None:
         classifiers._rows(experiment.load("functionals"), [inputs], 4)
 
 
-@pytest.mark.parametrize("classifier", ["svm", "logistic"])
+@pytest.mark.parametrize("classifier", ["svm", "logistic", "discriminant"])
 def test_training_chooses_on_development_data_and_keeps_what_it_chose(classifier: str, tmp_path: Path) -> None:
     inputs = vectors()
     system = experiment.load("functionals", classifier=classifier)
     outputs = training.train(system, inputs, tmp_path, seed=0)
     scores = [epoch["score"] for epoch in outputs.history.epochs]
-    assert len(scores) == {"svm": 9, "logistic": 5}[classifier]
-    assert outputs.history.chosen == int(np.argmax(scores)) and len(set(scores)) > 1
+    assert len(scores) == {"svm": 9, "logistic": 5, "discriminant": 1}[classifier]
+    assert outputs.history.chosen == int(np.argmax(scores))
+    assert len(set(scores)) > 1 or classifier == "discriminant"
     _, target = stacked(inputs, "test")
     assert (outputs.test_logits.argmax(1) == target).mean() > 0.9  # by chance 0.25
     session = inference.Session(tmp_path)
     again = training.exported_logits(session, inputs.fold.test, inputs, seed=0)
-    np.testing.assert_allclose(again, outputs.test_logits, atol=1e-5)
+    np.testing.assert_allclose(again, outputs.test_logits, rtol=0, atol=1e-6 * max(10, np.abs(again).max()))
     model = training.restore(session.preprocessor, checkpoint.load(tmp_path / "model.safetensors")[0])
     prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames)
     np.testing.assert_array_equal(training.logits(model, session.preprocessor, prepared), outputs.test_logits)
@@ -189,7 +219,7 @@ def test_augmented_copies_are_further_rows(tmp_path: Path) -> None:
         ("lexical", {"word_encoder": "bilstm"}, 'set word_encoder = "tfidf"'),
         ("lexical", {"word_order": "shuffled"}, "which counts words; leave it out"),
         ("lexical", {"embeddings": "word2vec"}, "embeddings = 'word2vec' has no use for word_encoder = 'tfidf'"),
-        ("acoustic", {"classifier": "forest"}, "choose from network, svm, logistic"),
+        ("acoustic", {"classifier": "forest"}, "choose from network, svm, logistic, discriminant"),
     ],
 )
 def test_settings_that_do_not_fit_say_what_to_change(system: str, changes: dict, message: str) -> None:

@@ -18,8 +18,8 @@ from duetto.config import experiment
 from duetto.data.utterance import Utterance
 from duetto.errors import AudioError, ConfigurationError, ModelError
 from duetto.experiments.export import export
-from duetto.features import contours, functionals, log_mel, speech_encoder, whisper
-from duetto.features.registry import FEATURES, feature_spec
+from duetto.features import contours, functionals, log_mel, speech_encoder, voice, whisper
+from duetto.features.registry import ENCODER_KINDS, FEATURES, feature_spec
 from duetto.features.speech_encoder import DESCRIPTION, GRAPH, PACKAGED, SpeechEncoder
 from duetto.features.store import FeatureStore, extract_corpus
 from duetto.models.onnx import whisper as graph
@@ -150,13 +150,15 @@ def test_statistics_are_weighted_by_speech(folder: Path) -> None:
     """Half a second of sound, then silence: the states of the silence count for nothing."""
     samples = np.r_[noise(8_000), np.zeros(24_000, np.float32)]
     states = SpeechEncoder(folder)(samples, RATE).astype(np.float64)
-    found = whisper.EncoderStatisticsConfig(folder).extract(samples, RATE)
+    found = whisper.EncoderVectorConfig("statistics", folder).extract(samples, RATE)
     assert found.shape == (1, 2 * DIM) and found.dtype == np.float32
     weights = whisper.speech_weights(contours.speech_weights(samples, RATE), len(states))
     assert (weights[:24] == 1).all() and (weights[28:] == 0).all()
     mean = np.average(states, axis=0, weights=weights)
     deviation = np.sqrt(np.average((states - mean) ** 2, axis=0, weights=weights))
     np.testing.assert_allclose(found[0], np.r_[mean, deviation], rtol=1e-5, atol=1e-6)
+    means = whisper.EncoderVectorConfig("means", folder).extract(samples, RATE)
+    np.testing.assert_array_equal(means, found[:, :DIM])
 
 
 def test_each_state_has_the_weight_of_the_contours_around_it() -> None:
@@ -166,12 +168,16 @@ def test_each_state_has_the_weight_of_the_contours_around_it() -> None:
     np.testing.assert_allclose(whisper.speech_weights(np.array((0.5,)), 3), 0.5)
 
 
-def test_functionals_follow_the_statistics(folder: Path) -> None:
+def test_features_of_the_signal_follow_those_of_the_states(folder: Path) -> None:
     samples = noise(20_000)
-    found = whisper.EncoderFunctionalsConfig(folder).extract(samples, RATE)
-    statistics = whisper.EncoderStatisticsConfig(folder).extract(samples, RATE)
+    statistics = whisper.EncoderVectorConfig("statistics", folder).extract(samples, RATE)
     described = functionals.FunctionalsConfig().extract(samples, RATE)
+    found = whisper.EncoderVectorConfig("functionals", folder).extract(samples, RATE)
     np.testing.assert_array_equal(found, np.hstack((statistics, described)))
+    frames = voice.VoiceConfig().extract(samples, RATE).astype(np.float64)
+    found = whisper.EncoderVectorConfig("voice", folder).extract(samples, RATE)
+    np.testing.assert_array_equal(found[:, :DIM], statistics[:, :DIM])
+    np.testing.assert_allclose(found[0, DIM:], np.r_[frames.mean(0), frames.std(0)], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", [name for name in FEATURES if name.startswith("whisper")])
@@ -319,8 +325,9 @@ def test_the_command_builds_a_folder(tmp_path: Path) -> None:
 
 
 def test_features_name_a_folder(folder: Path, tmp_path: Path) -> None:
-    for kind, dim in (("encoder", DIM), ("encoder-statistics", 2 * DIM), ("encoder-functionals", 2 * DIM + 632)):
-        assert feature_spec(f"{kind}:{folder}").dim == dim
+    dims = {"": DIM, "-means": DIM, "-statistics": 2 * DIM, "-functionals": 2 * DIM + 632, "-voice": DIM + 50}
+    for kind, dim in dims.items():
+        assert feature_spec(f"encoder{kind}:{folder}").dim == dim
     assert experiment.load("acoustic", features=f"encoder:{folder}").uses_audio
     with pytest.raises(ConfigurationError, match=r"choose from corrected, .*encoder:FOLDER"):
         experiment.load("acoustic", features="encoder:")
@@ -331,7 +338,7 @@ def test_features_name_a_folder(folder: Path, tmp_path: Path) -> None:
 def test_keys_follow_the_content_of_a_folder(folder: Path, tmp_path: Path) -> None:
     speech_encoder.copy(folder, tmp_path / "copy")
     builder.build(whisper_folder(tmp_path / "whisper", seed=1), tmp_path / "other", layers=2, int8=False)
-    for kind in ("encoder", "encoder-statistics", "encoder-functionals"):
+    for kind in ENCODER_KINDS:
         keys = [
             feature_spec(f"{kind}:{home}").extractor.key() for home in (folder, tmp_path / "copy", tmp_path / "other")
         ]

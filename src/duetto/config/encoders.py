@@ -21,5 +21,8 @@ extreme values would otherwise make a vector similar to nothing."""
 VECTORS = ("vector", "tfidf")
 """Encoders whose input is one vector for each utterance, which the classifiers without gradient training need."""
 
+LINEAR = ("logistic", "discriminant")
+"""Classifiers that give one linear layer."""
+
 MCNN_KERNELS = (1, 2, 3, 4, 5)
 """Kernel sizes, in words, of the parallel convolutions of `mcnn`."""

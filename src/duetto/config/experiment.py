@@ -76,8 +76,8 @@ class Experiment:
     features: Annotated[str, Condition(registry.is_known, f"choose from {registry.choices()}")] = "corrected"
     """Input of the acoustic encoder: a key of `features.registry.FEATURES`. `corrected` are the paper's 34 short-term
     features (section 2.1) by their definitions, `pyaudioanalysis` the same with the defects of that package.
-    `encoder:FOLDER`, `encoder-statistics:FOLDER` and `encoder-functionals:FOLDER` are those of `whisper…` with the
-    speech encoder in that folder (`duetto encoder build`)."""
+    `encoder:FOLDER`, `encoder-means:FOLDER` and so on are those of `whisper`, `whisper-means` … with the speech encoder
+    in that folder (`duetto encoder build`)."""
 
     speech_only: bool = False
     """Compute the features without pauses: only of what `audio.pauses.keep_speech` keeps. The paper cuts nothing."""
@@ -133,11 +133,11 @@ class Experiment:
 
     # model
 
-    classifier: Literal["network", "svm", "logistic"] = "network"
-    """What follows the encoders: a `network`, trained by gradient descent, or a classifier of scikit-learn on one
-    vector for each utterance, whose settings development data choose (`training.classifiers`): `svm`, support vector
-    machines with RBF kernel, or `logistic`, multinomial logistic regression. These two leave the keys of networks and
-    of training by epochs unused."""
+    classifier: Literal["network", "svm", "logistic", "discriminant"] = "network"
+    """What follows the encoders: a `network`, trained by gradient descent, or a classifier that is fitted at once to
+    one vector for each utterance (`training.classifiers`): `svm`, support vector machines with RBF kernel, `logistic`,
+    multinomial logistic regression, or `discriminant`, regularised linear discriminant analysis. Development data
+    choose the settings of the first two. They leave the keys of networks and of training by epochs unused."""
 
     acoustic_encoder: Annotated[str, one_of(ACOUSTIC_ENCODERS)] = "bilstm"
     """The paper's `bilstm` (section 2.3), `statistics` (mean and standard deviation over time,

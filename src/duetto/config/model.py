@@ -37,7 +37,7 @@ class ModelConfig:
         word_encoder: One of `config.encoders.WORD_ENCODERS`.
         modality_dropout: Share of training utterances for which one encoder's output is set to zero.
         acoustic_encoder: One of `config.encoders.ACOUSTIC_ENCODERS`.
-        classifier: `network`, `svm` or `logistic`.
+        classifier: `network`, `svm`, `logistic` or `discriminant`.
 
     Raises:
         ConfigurationError: `encoders` is empty or names an unknown encoder.

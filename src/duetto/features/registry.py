@@ -5,7 +5,6 @@ A new kind of features is one module with an `Extractor` and one line in `FEATUR
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from .spectrogram import STEP_SECONDS, SpectrogramConfig
 from .speech_only import SpeechOnly
 from .voice import VoiceConfig
 from .waveform import WaveformConfig
-from .whisper import EncoderConfig, EncoderFunctionalsConfig, EncoderStatisticsConfig
+from .whisper import VECTORS, EncoderConfig, EncoderVectorConfig, vector_size
 
 
 @dataclass(frozen=True)
@@ -58,20 +57,15 @@ class FeatureSpec:
 
 
 def _of_encoder(kind: str, folder: Path, dim: int) -> FeatureSpec:
-    """Features of a speech encoder whose states have `dim` values."""
+    """Features of a speech encoder whose states have `dim` values: they themselves, or one vector a recording."""
     if kind == "encoder":
         return FeatureSpec("encoder states", EncoderConfig(folder), dim, speech_encoder.STEP_SECONDS, local=False)
-    extractor, more = _STATISTICS[kind]
-    return FeatureSpec("encoder statistics", extractor(folder), 2 * dim + more, None, local=False)
+    vector = kind.removeprefix("encoder-")
+    extractor = EncoderVectorConfig(vector, folder)
+    return FeatureSpec(f"encoder {vector}", extractor, vector_size(vector, dim), None, local=False)
 
 
-_STATISTICS: dict[str, tuple[Callable[[Path], Extractor], int]] = {
-    "encoder-statistics": (EncoderStatisticsConfig, 0),
-    "encoder-functionals": (EncoderFunctionalsConfig, len(functionals.NAMES)),
-}
-"""Kind of features → its extractor, and how many values it adds to means and deviations."""
-
-ENCODER_KINDS = ("encoder", *_STATISTICS)
+ENCODER_KINDS = ("encoder", *(f"encoder-{kind}" for kind in VECTORS))
 """Kinds of features that a user's own encoder can compute: `KIND:FOLDER` names them."""
 
 _SHORT_TERM, _VOICE = len(short_term.NAMES), len(voice.NAMES)
@@ -86,9 +80,10 @@ FEATURES: dict[str, FeatureSpec] = {
     "spectrogram": FeatureSpec("spectrograms", SpectrogramConfig(), spectrogram.BANDS, STEP_SECONDS),
     "waveform": FeatureSpec("waveforms", WaveformConfig(), waveform.WIDTH, STEP_SECONDS, one_quantity=True),
     "functionals": FeatureSpec("functionals", FunctionalsConfig(), len(functionals.NAMES), None, local=False),
-    "whisper": _of_encoder("encoder", speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM),
-    "whisper-statistics": _of_encoder("encoder-statistics", speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM),
-    "whisper-functionals": _of_encoder("encoder-functionals", speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM),
+    **{
+        kind.replace("encoder", "whisper"): _of_encoder(kind, speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM)
+        for kind in ENCODER_KINDS
+    },
 }
 """Value of `Experiment.features` → its specification."""
 
@@ -139,7 +134,7 @@ def is_whole_recording(name: str) -> bool:
     Returns:
         `FeatureSpec.whole_recording`.
     """
-    return FEATURES[name].whole_recording if name in FEATURES else name.partition(":")[0] in _STATISTICS
+    return FEATURES[name].whole_recording if name in FEATURES else name.startswith("encoder-")
 
 
 def choices() -> str:

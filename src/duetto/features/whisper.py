@@ -1,7 +1,7 @@
 """Features of a pretrained speech encoder: its states, and one vector a recording.
 
     samples ─ SpeechEncoder ─▶ states (frames, dim), one every 20 ms
-                 └ mean, deviation of the frames with speech ─▶ (1, 2 · dim) ─ and `functionals` ─▶ (1, 2 · dim + 632)
+                 └ mean, deviation of the frames with speech, and features of the signal ─▶ one vector (`VECTORS`)
 
 Early layers of Whisper carry how something is said; the last ones mostly what.
 """
@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from . import contours, functionals
-from .extractor import cache_key
+from . import contours, functionals, voice
+from .extractor import Extractor, cache_key
 from .speech_encoder import PACKAGED, opened, settings
 
 _VERSION = 1
@@ -66,84 +66,96 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderStatisticsConfig:
-    """Mean and standard deviation of an encoder's states over the frames with speech.
+class EncoderVectorConfig:
+    """One vector for each recording: what its kind takes of the states over the frames with speech, and of the signal.
 
     Attributes:
+        kind: A key of `VECTORS`.
         folder: Of the encoder; the one that comes with duetto by default.
     """
 
+    kind: str
     folder: Path = PACKAGED
 
     def key(self) -> str:
         """Identify the computation.
 
         Returns:
-            Canonical JSON, with the digest of the encoder.
+            Canonical JSON, with the digest of the encoder and the keys of the other features.
 
         Raises:
             ModelError: The folder holds no encoder.
         """
-        return _key("encoder-statistics", self.folder)
+        others = {name: _OTHERS[name].config.key() for name in VECTORS[self.kind] if name in _OTHERS}
+        return _key(f"encoder-{self.kind}", self.folder, **others)
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Compute the statistics of a recording.
+        """Compute the vector of a recording.
 
         Args:
             samples: (n,), n ≥ 1, full scale ±1 or int16.
             sample_rate: 16 000 Hz.
 
         Returns:
-            (1, 2 · dim) float32: means, then deviations.
+            (1, `vector_size`) float32: the parts of `VECTORS`, in their order.
 
         Raises:
             AudioError: As `log_mel.log_mel`.
             ModelError: The encoder is missing or damaged.
         """
         states = opened(self.folder)(samples, sample_rate)
-        return statistics(states, speech_weights(contours.speech_weights(samples, sample_rate), len(states)))
+        weights = speech_weights(contours.speech_weights(samples, sample_rate), len(states))
+        means, deviations = statistics(states, weights)
+        parts = {"means": means, "deviations": deviations}
+        for name in VECTORS[self.kind]:
+            if name in _OTHERS:
+                parts[name] = _OTHERS[name].extract(samples, sample_rate)
+        return np.concatenate([parts[name] for name in VECTORS[self.kind]])[None]
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderFunctionalsConfig:
-    """The statistics of an encoder's states, and the functionals of the contours (`functionals`).
+@dataclass(frozen=True)
+class _Other:
+    """Features of the signal itself that complete a vector. size: its values."""
 
-    Attributes:
-        folder: Of the encoder; the one that comes with duetto by default.
-    """
-
-    folder: Path = PACKAGED
-
-    def key(self) -> str:
-        """Identify the computation.
-
-        Returns:
-            Canonical JSON, with the digest of the encoder and the key of the functionals.
-
-        Raises:
-            ModelError: The folder holds no encoder.
-        """
-        return _key("encoder-functionals", self.folder, functionals=functionals.FunctionalsConfig().key())
+    config: Extractor
+    size: int
+    pooled: bool
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Compute both of a recording.
-
-        Args:
-            samples: (n,), n ≥ 1, full scale ±1 or int16.
-            sample_rate: 16 000 Hz.
-
-        Returns:
-            (1, 2 · dim + 632) float32: means, deviations, functionals.
-
-        Raises:
-            AudioError: As `log_mel.log_mel`.
-            ModelError: The encoder is missing or damaged.
-        """
-        described = functionals.FunctionalsConfig().extract(samples, sample_rate)
-        return np.hstack((EncoderStatisticsConfig(self.folder).extract(samples, sample_rate), described))
+        """(size,) float32: the only frame, or mean and deviation over all."""
+        frames = self.config.extract(samples, sample_rate)
+        return np.concatenate(statistics(frames, np.ones(len(frames)))) if self.pooled else frames[0]
 
 
-def statistics(states: np.ndarray, weights: np.ndarray) -> np.ndarray:
+_OTHERS = {
+    "functionals": _Other(functionals.FunctionalsConfig(), len(functionals.NAMES), pooled=False),
+    "voice": _Other(voice.VoiceConfig(), 2 * len(voice.NAMES), pooled=True),
+}
+
+VECTORS: dict[str, tuple[str, ...]] = {
+    "means": ("means",),
+    "statistics": ("means", "deviations"),
+    "functionals": ("means", "deviations", "functionals"),
+    "voice": ("means", "voice"),
+}
+"""Kind of vector → its parts: means and standard deviations of the states, the functionals of the contours
+(`features.functionals`), mean and deviation of the voice features (`features.voice`)."""
+
+
+def vector_size(kind: str, dim: int) -> int:
+    """Count the values of a vector.
+
+    Args:
+        kind: A key of `VECTORS`.
+        dim: Values of a state.
+
+    Returns:
+        Their number.
+    """
+    return sum(_OTHERS[name].size if name in _OTHERS else dim for name in VECTORS[kind])
+
+
+def statistics(states: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute the weighted mean and standard deviation of states.
 
     Args:
@@ -151,12 +163,12 @@ def statistics(states: np.ndarray, weights: np.ndarray) -> np.ndarray:
         weights: (frames,), at least 0, not all 0.
 
     Returns:
-        (1, 2 · dim) float32: means, then deviations; sums are in float64.
+        (dim,) means and (dim,) deviations, float32; sums are in float64.
     """
     share, values = weights / weights.sum(), states.astype(np.float64)
     mean = share @ values
     deviation = np.sqrt(share @ np.square(values - mean))
-    return np.concatenate((mean, deviation)).astype(np.float32)[None]
+    return mean.astype(np.float32), deviation.astype(np.float32)
 
 
 def speech_weights(speech: np.ndarray, frames: int) -> np.ndarray:

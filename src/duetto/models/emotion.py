@@ -7,8 +7,8 @@
 With one encoder it is a single-modality system: acoustic (Table 1, row 1; no further dense layer) or
 embedding (rows 2 and 3; one further dense layer). Beyond the paper, `cross-attention` lets each encoder's steps
 attend to the other's before they are pooled (`attention.CrossAttention`), and `confidence` gives each encoder a
-head of its own (`confidence.ConfidenceFusion`). With the classifiers `svm` and `logistic`, the encoder passes on the
-utterance's one vector, and the head is fitted by scikit-learn instead of trained (`heads`).
+head of its own (`confidence.ConfidenceFusion`). With a classifier that is no network, the encoder
+passes on the utterance's one vector, and the head is fitted at once instead of trained (`heads`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..config.encoders import LINEAR
 from ..config.model import ModelConfig
 from .attention import CrossAttention
 from .confidence import ConfidenceFusion
@@ -84,7 +85,7 @@ class EmotionModel(nn.Module):
             self.confidence = ConfidenceFusion(heads, config.dense, config.classes)
         elif config.classifier == "svm":
             self.head = KernelHead(config.vector_size, config.classes)
-        elif config.classifier == "logistic":
+        elif config.classifier in LINEAR:
             self.head = nn.Sequential(nn.Linear(config.vector_size, config.classes))
         else:
             self.head = self._head(config.dense * len(config.encoders))

@@ -1,9 +1,9 @@
-"""Classifiers on one vector for each utterance that scikit-learn fits, as PyTorch modules.
+"""Classifiers on one vector for each utterance that are fitted at once, as PyTorch modules.
 
     x (batch, d) ─ limit ─ kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ logits
 
-`training.classifiers` fills their buffers. Multinomial logistic regression needs no module of its own: it is one
-linear layer.
+`training.classifiers` fills their buffers. Logistic regression and discriminant analysis need no module of their own:
+they are one linear layer.
 """
 
 from __future__ import annotations

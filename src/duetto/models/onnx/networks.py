@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ...config.cnn_stacks import STACKS, Stack
+from ...config.encoders import LINEAR
 from ...config.model import ModelConfig
 from . import cnn, layers
 from .graph import FLOAT, INT64, Graph, Weights
@@ -131,7 +132,7 @@ def _network(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: 
     return graph.head(x, weights, name, config.head_layers)
 
 
-def _logistic(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: str) -> str:
+def _linear(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: str) -> str:
     return graph.head(x, weights, name, 0)
 
 
@@ -142,7 +143,7 @@ def _svm(graph: Graph, config: ModelConfig, x: str, weights: Weights, name: str)
 HEADS: dict[str, Callable[[Graph, ModelConfig, str, Weights, str], str]] = {
     "network": _network,
     "svm": _svm,
-    "logistic": _logistic,
+    **dict.fromkeys(LINEAR, _linear),
 }
 """Classifier → function that adds its head in `models.emotion.EmotionModel` to a graph.
 

@@ -40,7 +40,7 @@ RECURRENT: Systems = (
 CONVOLUTIONAL: Systems = (("waveform-cnn", ()), ("spectrogram-cnn", ()), ("spectrogram-alexnet", ()))
 """Many times slower to train on a CPU, so they may have fewer seeds."""
 
-ENCODER: Systems = (("whisper", ()), ("whisper-functionals", ()), ("whisper-attention", ()))
+ENCODER: Systems = (("whisper", ()), ("whisper-portable", ()), ("whisper-functionals", ()), ("whisper-attention", ()))
 """On states of a pretrained speech encoder."""
 
 FUNCTIONALS: Systems = (
@@ -50,6 +50,8 @@ FUNCTIONALS: Systems = (
     ("functionals", ("augmentation=recording", "augmented_copies=2")),
 )
 """One vector for each recording. Only the second draws anything at random: the others are equal for all seeds."""
+
+NAMES = {"emodb": "EmoDB", "ravdess": "RAVDESS"}
 
 SYSTEMS = {
     "recurrent": RECURRENT,
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument(
         "--systems", choices=SYSTEMS, default="recurrent", help="recurrent: with baselines and controls"
     )
+    parser.add_argument("--corpora", nargs="+", choices=NAMES, default=list(NAMES))
     options = parser.parse_args()
     chosen = SYSTEMS[options.systems]
     experiments = [experiment.with_overrides(experiment.load(name), settings) for name, settings in chosen]
@@ -87,8 +90,8 @@ def main() -> None:
     print("environment:", ", ".join(f"{name} {version}" for name, version in versions.items()), "\n")
     print("| corpus | system | UA % | WA % | macro-F1 % | ECE % before → after temperature |")
     print("|---|---|---|---|---|---|")
-    for kind, name in (("emodb", "EmoDB"), ("ravdess", "RAVDESS")):
-        utterances = selected(corpora.load(kind, options.data / kind))
+    for kind in options.corpora:
+        name, utterances = NAMES[kind], selected(corpora.load(kind, options.data / kind))
         workspace = Workspace(options.out / kind / "cache")
         found = run_systems(
             experiments,

@@ -27,7 +27,7 @@ def build(
     """Make a speech encoder of the first layers of a Whisper model; the same model gives the same bytes.
 
     Nothing is downloaded: give a folder that faster-whisper or Hugging Face has. Early layers carry how something is
-    said, the last ones what. An experiment names the result: features = "encoder-statistics:DIR".
+    said, the last ones what. An experiment names the result: features = "encoder-means:DIR".
 
     Examples:
 
@@ -35,7 +35,7 @@ def build(
 
         duetto encoder build whisper-small -o small4 --layers 4
 
-        duetto train whisper --set features=encoder-statistics:base3 --manifest m.jsonl --protocol speaker -o run
+        duetto train whisper --set features=encoder-means:base3 --manifest m.jsonl --protocol speaker -o run
     """
     from ..training import speech_encoder  # late: needs the extra `train`
 

@@ -21,6 +21,7 @@ from .. import inference, metrics, report, runs, training
 from ..asr.finder import LANGUAGE_MODEL_FILE
 from ..errors import ConfigurationError, ModelError
 from ..inference import GRAPH, SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, Session
+from ..inference.confidence import CONFIDENCE
 from ..inference.recogniser import Recogniser
 from ..models.emotion import EmotionModel
 from ..training import Inputs, checkpoint
@@ -29,7 +30,7 @@ from ..training.verification import TOLERANCE, logits_one_by_one, random_inputs,
 from ..utils import files
 
 README = "README.md"
-_COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
+_COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS, CONFIDENCE)
 """Files of a run that are copied, where it has them; all others are made again."""
 
 _PASSES = 3

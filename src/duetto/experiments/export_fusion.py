@@ -17,6 +17,7 @@ from ..data import labels
 from ..errors import ConfigurationError, ModelError
 from ..evaluation.product import PosteriorFusion
 from ..inference import settings
+from ..inference.confidence import Confidence
 from ..inference.fusion_folder import branch_folder, is_fusion, read_about, read_fusion, write_fusion
 from ..inference.recogniser import Recogniser
 from ..utils import files
@@ -46,6 +47,7 @@ class _Source:
     classes: tuple[str, ...]
     parts: tuple[Path, ...]
     about: Mapping[str, Any]
+    confidence: Confidence | None = None
 
 
 def export_fusion(
@@ -89,6 +91,8 @@ def export_fusion(
             target.mkdir(parents=True)
             one = export_training(part, target, int8=int8, recordings=recordings)
             exported[name] = replace(one, folder=branch_folder(folder, name))
+        if source.confidence is not None:
+            source.confidence.save(temporary)
         write_fusion(temporary, source.fusion, source.classes, source.about)
         Recogniser(temporary, asr="corpus")  # which opens all that an answer needs
         done = ExportedFusion(folder, source.parts[0].parent, exported)
@@ -103,7 +107,9 @@ def _of_fusion(run: Path, fold: int | None, seed: int | None) -> _Source:
         raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to go on")
     fusion, classes = read_fusion(part)
     about = {key: value for key, value in read_about(part).items() if key in ("name", "title", "fitted")}
-    return _Source(fusion, classes, tuple(branch_folder(part, name) for name in fusion.names), about)
+    return _Source(
+        fusion, classes, tuple(branch_folder(part, name) for name in fusion.names), about, Confidence.load(part)
+    )
 
 
 def _of_runs(folders: Sequence[Path], rule: str, fold: int | None, seed: int | None) -> _Source:

@@ -40,9 +40,10 @@ def record(scored: ScoredResult) -> dict[str, Any]:
 
     Returns:
         `{"system", "title", "kind", "paper_ua", "ua": {"mean", "std", "ci95": [low, high], "ci95_utterances",
-        "seeds": […]}, "wa": {…}, "macro_f1": {…}, "calibration": {"before": {"ece", "ece_ci95", "nll", "brier"}, "after":
-        {…}}, "coverage": {"accuracy": {"100": {"mean", "ci95"}, "80": …}, "area": {…}}, "utterances", "resampled",
-        "clusters", "notes": […]}`. Calibration and area are no percentages; before and after are of the temperature.
+        "seeds": […]}, "wa": {…}, "macro_f1": {…}, "calibration": {"before": {"ece", "ece_ci95", "nll", "brier"},
+        "after": {…}}, "coverage": {"accuracy": {"100": {"mean", "ci95"}, "80": …}, "area": {…}}, "utterances",
+        "resampled", "clusters", "notes": […]}`. Calibration and area are no percentages; before and after are of the
+        temperature.
         `std` and `paper_ua` are null where they are not defined. A system that adapts to a speaker also has
         `"after_utterances": {"1": {"ua", "wa", "macro_f1"}, …}`, one entry for each number of earlier utterances; the
         seeds of these scores are all orders of the utterances under each seed.

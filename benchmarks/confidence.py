@@ -4,9 +4,8 @@
 
 Label set `four`, EmoDB and RAVDESS (calm counts as neutral). All of one corpus trains, less its development speakers,
 and everything on confidence is fitted to its training part (`experiments.confidence`): speakers left out in turn, and
-copies of them over other channels. Scored are the development speakers of the same corpus, on whom the temperature of
-the model was fitted; unseen speakers of the same corpus (five folds, each with a fit of its own, with --within); and
-all of the other corpus, of which nothing is fitted. Resumable: delete --out to begin anew.
+copies of them over other channels. Scored are all of the other corpus, of which nothing is fitted, and, with --within,
+unseen speakers of the same corpus (five folds, each with a fit of its own). Resumable: delete --out to begin anew.
 """
 
 from __future__ import annotations
@@ -51,8 +50,9 @@ def answers(
     (density,) = confidence.densities.values()
     d = density.distances(density.embedded(prepared.frames or []))
     widened = metrics.softmax(logits / confidence.factors(d)[:, None])
-    kept = widened.max(1) >= confidence.threshold("auto")
-    return metrics.softmax(logits), widened, prepared.target, d >= confidence.unfamiliar_from, kept
+    unfamiliar = d > confidence.unfamiliar_from
+    kept = widened.max(1) >= np.array(confidence.thresholds("auto"))[unfamiliar.astype(int)]
+    return metrics.softmax(logits), widened, prepared.target, unfamiliar, kept
 
 
 def cells(probabilities: np.ndarray, target: np.ndarray) -> list[str]:

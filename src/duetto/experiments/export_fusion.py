@@ -20,8 +20,18 @@ from ..inference import settings
 from ..inference.confidence import Confidence
 from ..inference.fusion_folder import branch_folder, is_fusion, read_about, read_fusion, write_fusion
 from ..inference.recogniser import Recogniser
+from ..report import coverage
 from ..utils import files
-from .export import README, Exported, check_free, chosen_training, export_training, quantisation_line, verification_line
+from .export import (
+    README,
+    Exported,
+    check_free,
+    chosen_training,
+    confidence_line,
+    export_training,
+    quantisation_line,
+    verification_line,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ def export_fusion(
         write_fusion(temporary, source.fusion, source.classes, source.about)
         Recogniser(temporary, asr="corpus")  # which opens all that an answer needs
         done = ExportedFusion(folder, source.parts[0].parent, exported)
-        files.write_text(temporary / README, _card(folders, source, done))
+        files.write_text(temporary / README, _card(folders, source, done, temporary))
     return done
 
 
@@ -150,8 +160,8 @@ def _check_same_data(folders: Sequence[Path], fold: int | None, seed: int | None
                 )
 
 
-def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion) -> str:
-    """The README of an exported fusion."""
+def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion, folder: Path) -> str:
+    """The README of an exported fusion, which lies in `folder`."""
     fusion, fitted = source.fusion, source.about["fitted"]
     described = runs.read(folders[0])
     weights = fusion.weights_of([True] * len(fusion.names))
@@ -173,7 +183,7 @@ def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion) ->
         f"Trained with protocol {described['protocol']}; answers: {', '.join(source.classes)}. A branch that reads "
         "words alone is left out where it knows none of them, and the answer says so.\n\n"
         f"| branch | weight | temperature | verified |\n|---|---:|---:|---|\n{rows}\n"
-        f"{_candidates(fitted)}## Scores of the run\n\n{scores}"
+        f"Confidence: {confidence_line(folder)}.\n\n{_candidates(fitted)}## Scores of the run\n\n{scores}"
     )
 
 
@@ -199,4 +209,5 @@ def _candidates(fitted: Mapping[str, Any] | None) -> str:
 def _scores(run: Path) -> str:
     if not (run / runs.RESULT).is_file():
         return "The run is not finished: there are none.\n"
-    return report.markdown([runs.result_of(run), *runs.branch_results(run)])
+    scored = report.score([runs.result_of(run), *runs.branch_results(run)])
+    return f"{report.markdown(scored)}\n{coverage.section(scored.systems).markdown()}"

@@ -64,12 +64,12 @@ class Certainty:
     Attributes:
         confidence: What the model states of itself; None where it states nothing.
         names: Of its branches; "" for the only network.
-        threshold: Least probability of an answer that is not uncertain; None without.
+        thresholds: Least probability of an answer that is not uncertain (`Confidence.thresholds`); None without.
     """
 
     confidence: Confidence | None
     names: tuple[str, ...]
-    threshold: float | None
+    thresholds: tuple[float, float] | None
 
     @classmethod
     def of(
@@ -91,7 +91,7 @@ class Certainty:
             ConfigurationError: `reject` is not valid, or the model states no error rates.
         """
         confidence = open_confidence(folder, fusion, networks)
-        threshold = None
+        thresholds = None
         if reject is not None:
             if reject != AUTO and not (isinstance(reject, int | float) and 0 < reject < 1):
                 raise ConfigurationError(f"reject = {reject!r} is not valid; give a number between 0 and 1, or {AUTO}")
@@ -100,8 +100,8 @@ class Certainty:
                     f"model {folder} states no error rates, so that no threshold holds one; fit them with "
                     "`duetto confidence RUN`, or predict without reject"
                 )
-            threshold = confidence.threshold(reject)
-        return cls(confidence, ("",) if fusion is None else fusion.names, threshold)
+            thresholds = confidence.thresholds(reject)
+        return cls(confidence, ("",) if fusion is None else fusion.names, thresholds)
 
     def __call__(self, log_posteriors: np.ndarray, inputs: Sequence[NetworkInputs]) -> Certain:
         """Widen the posteriors of one recording.
@@ -120,5 +120,6 @@ class Certainty:
         distance = self.confidence.distance(frames)
         probabilities = metrics.softmax(log_posteriors / self.confidence.factors(distance))
         unfamiliar = self.confidence.unfamiliar(distance)
-        uncertain = self.threshold is not None and float(probabilities.max()) < self.threshold - TIE_TOLERANCE
+        least = 0.0 if self.thresholds is None else self.thresholds[bool(unfamiliar)]
+        uncertain = float(probabilities.max()) < least - TIE_TOLERANCE
         return Certain(answer, probabilities, unfamiliar, uncertain, (WARNING,) if unfamiliar else ())

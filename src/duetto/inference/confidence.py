@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError, ModelError
-from ..metrics import TEMPERATURES
+from ..metrics import TEMPERATURES, TIE_TOLERANCE
 from ..metrics.selective import OperatingPoints
 from ..utils import files
 from ..utils.arrays import read_arrays
@@ -42,6 +42,8 @@ _REPAIR = "fit it again: duetto confidence RUN"
 _LIMIT = 64 << 20
 _POINTS = ("threshold", "error_rate", "coverage")
 _MOST_SLOPE = 1e3
+_NONE = 2.0
+"""A threshold that no probability reaches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,9 @@ class Confidence:
         temperature: T₀.
         slope: a, not negative.
         knee: d₀.
-        unfamiliar_from: Distance from which on a recording counts as unfamiliar.
-        points: Thresholds on the confidence after widening.
+        unfamiliar_from: Distance beyond which a recording counts as unfamiliar.
+        points: Thresholds on the confidence after widening, for recordings that are not unfamiliar.
+        far_points: The same for unfamiliar ones.
         about: JSON values on what was fitted to.
     """
 
@@ -64,6 +67,7 @@ class Confidence:
     knee: float
     unfamiliar_from: float
     points: OperatingPoints
+    far_points: OperatingPoints
     about: Mapping[str, Any]
 
     def distance(self, frames: Mapping[str, NDArray[np.floating] | None]) -> float | None:
@@ -101,28 +105,33 @@ class Confidence:
         Returns:
             The answer; None where the distance is not known.
         """
-        return None if distance is None else distance >= self.unfamiliar_from
+        return None if distance is None else distance > self.unfamiliar_from + TIE_TOLERANCE
 
-    def threshold(self, reject: float | str) -> float:
+    def thresholds(self, reject: float | str) -> tuple[float, float]:
         """Find the confidence from which on answers are wrong no more often than stated.
+
+        For unfamiliar recordings it is 1 − rate at least, however well such copies or corpora were answered: no data
+        show the error rate of a corpus that is further still.
 
         Args:
             reject: Greatest share of wrong answers among those that are kept, or `AUTO`.
 
         Returns:
-            The lowest confidence of an answer that is kept.
+            The lowest confidence of an answer that is kept, for a recording that is not unfamiliar and for one that is;
+            above 1 where no such answer is kept.
 
         Raises:
-            ConfigurationError: No threshold holds that error rate.
+            ConfigurationError: No threshold holds that error rate; `AUTO` keeps no answer then.
         """
         rate = max(AUTO_ERROR, self.points.best) if reject == AUTO else float(reject)
-        found = self.points.at(rate)
-        if found is None:
+        near, far = self.points.at(rate), self.far_points.at(rate)
+        if near is None and reject != AUTO:
             raise ConfigurationError(
                 f"reject = {reject}: this model holds an error rate of {self.points.best:.3g} at best, on speakers "
                 f"that it was not trained on; give a rate from there on, or {AUTO}"
             )
-        return float(self.points.threshold[found])
+        beyond = _NONE if far is None else max(1 - rate, float(self.far_points.threshold[far]))
+        return (_NONE if near is None else float(self.points.threshold[near])), beyond
 
     def save(self, folder: Path) -> None:
         """Write the file, atomically and without time stamps.
@@ -136,7 +145,11 @@ class Confidence:
             **{name: float(getattr(self, name)) for name in ("temperature", "slope", "knee", "unfamiliar_from")},
             "about": dict(self.about),
         }
-        arrays: dict[str, Any] = {name: np.asarray(getattr(self.points, name), np.float64) for name in _POINTS}
+        arrays: dict[str, Any] = {
+            f"{which}.{name}": np.asarray(getattr(points, name), np.float64)
+            for which, points in (("near", self.points), ("far", self.far_points))
+            for name in _POINTS
+        }
         for i, density in enumerate(self.densities.values()):
             arrays |= {f"{i}.{name}": value for name, value in density.arrays().items()}
         buffer = io.BytesIO()
@@ -180,7 +193,8 @@ class Confidence:
             record.number("slope", low=0, high=_MOST_SLOPE),
             record.number("knee"),
             record.number("unfamiliar_from"),
-            _points(read, record),
+            _points(read, "near", record),
+            _points(read, "far", record),
             dict(record.record("about")),
         )
 
@@ -201,12 +215,12 @@ class Confidence:
                 )
 
 
-def _points(read: Mapping[str, np.ndarray], record: Record) -> OperatingPoints:
-    """The table of thresholds, validated."""
-    if any(name not in read or read[name].dtype.kind != "f" or read[name].ndim != 1 for name in _POINTS):
-        raise record.wrong(f"lacks {', '.join(_POINTS)}")
-    threshold, error_rate, coverage = (read[name].astype(np.float64) for name in _POINTS)
-    valid = len(threshold) == len(error_rate) == len(coverage) and np.isfinite(threshold).all()
-    if not valid or (np.diff(threshold) <= 0).any():
+def _points(read: Mapping[str, np.ndarray], which: str, record: Record) -> OperatingPoints:
+    """A table of thresholds, validated."""
+    found = [read.get(f"{which}.{name}", np.zeros(())) for name in _POINTS]
+    if any(array.dtype.kind != "f" or array.ndim != 1 or len(array) != len(found[0]) for array in found):
+        raise record.wrong(f"lacks {', '.join(_POINTS)} of its thresholds")
+    threshold, error_rate, coverage = (array.astype(np.float64) for array in found)
+    if not np.isfinite(threshold).all() or (np.diff(threshold) <= 0).any():
         raise record.wrong("its thresholds are damaged")
     return OperatingPoints(threshold, error_rate, coverage)

@@ -22,7 +22,7 @@ SLOPES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 KNEES = (1.0, 1.25, 1.5)
 """Candidates for d₀, in the unit of a distance: 1 is the median of unseen speakers of the training corpora."""
 
-UNFAMILIAR = 0.98
+UNFAMILIAR = 0.95
 """Share of the recordings of unseen speakers of the training corpora that are not unfamiliar."""
 
 THRESHOLDS = np.arange(1, 100) / 100
@@ -83,12 +83,20 @@ def fit(
             candidates.append((float(f"{temperature:.{_DIGITS}g}"), slope, knee))
     temperature, slope, knee = candidates[metrics.best_index(losses)]
     limit = float(f"{np.quantile(unseen, UNFAMILIAR):.{_DIGITS}g}") if len(unseen) else 1e6
-    nothing = metrics.operating_points([1.0], [True], THRESHOLDS)
-    found = Confidence(densities, temperature, slope, knee, limit, nothing, about)
-    widened = metrics.softmax(logits / found.factors(known)[:, None])
-    right = metrics.predicted_classes(logits) == target
-    points = metrics.operating_points(widened.max(1), right, THRESHOLDS, weights)
-    return Confidence(densities, temperature, slope, knee, limit, points, about)
+    scaled = logits / (temperature * (1 + slope * np.maximum(0.0, known - knee)))[:, None]
+    right, far = metrics.predicted_classes(logits) == target, known > limit + metrics.TIE_TOLERANCE
+    tables = [_points(metrics.softmax(scaled).max(1), right, weights, rows) for rows in (~far, far)]
+    return Confidence(densities, temperature, slope, knee, limit, tables[0], tables[1], about)
+
+
+def _points(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64], rows: NDArray[np.bool_]
+) -> metrics.OperatingPoints:
+    """Thresholds for some of the answers, whose weights are scaled to their number; without any, none holds a rate."""
+    if not rows.any():
+        return metrics.OperatingPoints(THRESHOLDS, np.full(len(THRESHOLDS), np.nan), np.zeros(len(THRESHOLDS)))
+    own = weights[rows]
+    return metrics.operating_points(confidence[rows], right[rows], THRESHOLDS, own * (len(own) / own.sum()))
 
 
 def _weights(held_out: Sequence[HeldOut]) -> NDArray[np.float64]:

@@ -3,16 +3,17 @@
     normalised frames ─ embedding ─▶ (values,)
     embeddings of training utterances, speakers ─ Familiarity.fit ─▶ Familiarity ─ distance ─▶ d
 
-An embedding is what the network reads, pooled over time. Its distance has two parts of equal weight: the Mahalanobis
-distance within the principal components of the training data, whose variances are shrunk towards their mean (Ledoit and
-Wolf 2004, with a fixed intensity), and the length of what those components leave over, which grows where a recording
-differs in a way in which training recordings do not differ at all. d is in units of the median distance of utterances
-whose speakers took no part in the fit, so that about half of the recordings of an unseen speaker of the same corpus
-have d < 1.
+An embedding is what the network reads: its one vector, or mean and standard deviation over time of its frames. Its
+distance has two parts of equal weight: the Mahalanobis distance within the principal components of the training data,
+whose variances are shrunk towards their mean (Ledoit and Wolf 2004, with a fixed intensity), and the length of what
+those components leave over, which grows where a recording differs in a way in which training recordings do not differ
+at all. d is in units of the median distance of utterances whose speakers took no part in the fit, so that about half of
+the recordings of an unseen speaker of the same corpus have d < 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,10 +46,9 @@ def embedding(frames: NDArray[np.floating]) -> NDArray[np.float64]:
         frames: (frames, values), normalised.
 
     Returns:
-        The frame itself, (values,), where there is one; else mean and standard deviation over time, (2 · values,).
-        Zeros where there is no frame.
+        Mean and standard deviation over time, (2 · values,); zeros where there is no frame.
     """
-    x = np.asarray(frames, np.float64).reshape(len(frames), -1)
+    x = _flat(frames)
     if len(x) == 0:
         return np.zeros(2 * x.shape[1])
     return np.concatenate([x.mean(0), x.std(0)])
@@ -146,7 +146,7 @@ class Familiarity:
         Returns:
             (n, values).
         """
-        return stacked(frames, whole=len(self.mean) == np.asarray(frames[0]).reshape(len(frames[0]), -1).shape[1])
+        return stacked(frames, whole=len(self.mean) == _flat(frames[0]).shape[1])
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Convert to arrays.
@@ -160,7 +160,7 @@ class Familiarity:
             "deviations": self.deviations,
             "scale": np.array([self.residual, self.unit]),
         }
-        return {name: value.astype(np.float32) for name, value in values.items()}
+        return {name: np.ascontiguousarray(value, np.float32) for name, value in values.items()}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[np.generic]], where: str) -> Familiarity:
@@ -201,8 +201,14 @@ def stacked(frames: Sequence[NDArray[np.floating]], *, whole: bool) -> NDArray[n
         (n, values), or (n, 2 · values) for systems that read several frames.
     """
     if whole:
-        return np.stack([np.asarray(x, np.float64).reshape(len(x), -1)[0] for x in frames])
+        return np.stack([_flat(x)[:1].sum(0) for x in frames])  # zeros where there is none
     return np.stack([embedding(x) for x in frames])
+
+
+def _flat(frames: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(frames, values) of frames of any shape, which may be none."""
+    x = np.asarray(frames, np.float64)
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def _parts(speakers: Sequence[str]) -> NDArray[np.int64]:

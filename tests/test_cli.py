@@ -54,6 +54,7 @@ def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
     assert set(records(done.stdout)[0]) == {
         "file", "duration", "speech_seconds", "label", "probabilities", "words", "words_from", "speech_recogniser",
         "language", "language_probability", "rejected_words", "model", "warnings", "session_utterances",
+        "unfamiliar", "uncertain",
     }  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def test_links_lead_somewhere(page: Page) -> None:
 
 def test_plots_have_names(page: Page, systems: list[evaluation.SystemResult]) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
-    assert len(images) == 2 * len(systems), "a strip and a reliability diagram each"
+    assert len(images) == 3 * len(systems), "a strip, a reliability diagram and a risk–coverage curve each"
     titles = re.findall(r"Fusion: UA [\d.]+, 95% interval [\d.–]+; published 68.5", page.text)
     assert len(titles) == 1
 

@@ -28,6 +28,7 @@ def load(
     asr: str = "auto",
     threads: int = 1,
     require_speech: bool = True,
+    reject: float | str | None = None,
 ) -> Recogniser:
     """Load an emotion recogniser.
 
@@ -47,19 +48,23 @@ def load(
         threads: Of ONNX Runtime; 1 is fastest for single recordings.
         require_speech: Give a recording without speech (`audio.activity.detect_speech`) no label; otherwise any sound
             gets one.
+        reject: Mark an answer as `uncertain` where its probability is below the threshold from which on this share of
+            answers is wrong at most, such as 0.1, on speakers and recordings unlike those of training; `auto` takes
+            0.2, or the lowest rate that the model can hold. By default no answer is marked.
 
     Returns:
         The recogniser.
 
     Raises:
         ModelError: The model is missing, damaged or unfinished.
-        ConfigurationError: `asr` is not valid.
+        ConfigurationError: `asr` or `reject` is not valid, or the model states no error rates.
         MissingExtraError: `asr` needs a package that is not installed.
     """
     from .inference.pretrained import DEFAULT
     from .inference.recogniser import Recogniser
 
-    return Recogniser(DEFAULT if model is None else model, asr=asr, threads=threads, require_speech=require_speech)
+    name = DEFAULT if model is None else model
+    return Recogniser(name, asr=asr, threads=threads, require_speech=require_speech, reject=reject)
 
 
 def __getattr__(name: str) -> Any:

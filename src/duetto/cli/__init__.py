@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "reproduce": "reproduce:reproduce",
+    "confidence": "confidence:confidence",
     "export": "export:export",
     "encoder": "encoder:app",
     "speech2vec": "speech2vec:app",

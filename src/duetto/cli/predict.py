@@ -12,6 +12,7 @@ import typer
 from ..data.manifest import parse_words
 from ..data.utterance import Word
 from ..errors import AudioError, CorpusError, DuettoError
+from ..inference.confidence import AUTO
 from ..inference.fusion_folder import BranchAnswer
 from ..inference.pretrained import DEFAULT, PRETRAINED
 from ..inference.recogniser import Prediction, Recogniser
@@ -65,6 +66,13 @@ Enrolled = Annotated[
     list[Path] | None,
     typer.Option("--enrol", help="An earlier recording of the speaker; may be repeated. Implies --session."),
 ]
+Reject = Annotated[
+    str | None,
+    typer.Option(
+        help="Mark answers as uncertain, so that at most this share of the others is wrong, such as 0.1; or auto.",
+        metavar="RATE|auto",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
 
 
@@ -78,6 +86,7 @@ def predict(
     session: InSession = False,
     enrol: Enrolled = None,
     require_speech: RequireSpeech = True,
+    reject: Reject = None,
     as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
@@ -96,13 +105,15 @@ def predict(
 
         duetto predict calls/*.flac --model runs/acoustic --json > predictions.jsonl
 
+        duetto predict calls/*.wav --reject 0.1
+
         duetto predict turn-1.wav turn-2.wav turn-3.wav --session --model runs/adaptive
 
         ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
     """
     in_session = session or bool(enrol)
     _check_options(len(files), transcript, words, in_session, workers)
-    recogniser = Recogniser(model, asr=asr, require_speech=require_speech)
+    recogniser = Recogniser(model, asr=asr, require_speech=require_speech, reject=_rate(reject))
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
     given, unread = None if words is None else _read_words(words), 0
@@ -119,6 +130,15 @@ def predict(
         echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
     if failed or unread:
         raise typer.Exit(1)
+
+
+def _rate(reject: str | None) -> float | str | None:
+    if reject is None or reject == AUTO:
+        return reject
+    try:
+        return float(reject)
+    except ValueError as error:
+        raise typer.BadParameter(f"--reject {reject}: give a share such as 0.1, or {AUTO}") from error
 
 
 def _check_options(
@@ -180,7 +200,8 @@ def show(file: Path, prediction: Prediction) -> None:
         file: The recording.
         prediction: Of the recording.
     """
-    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label or 'no speech'}", bold=True)
+    doubt = f"  (uncertain{', unfamiliar' * bool(prediction.unfamiliar)})" if prediction.uncertain else ""
+    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label or 'no speech'}{doubt}", bold=True)
     width = max(map(len, prediction.probabilities), default=0)
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")

@@ -74,6 +74,7 @@ class Utterance:
         gender: `female` or `male`.
         votes: Annotator → that annotator's labels.
         language: Language that is spoken, as an ISO 639-1 code (`en`, `de`); None where it is not known.
+        corpus: Name of the corpus, in a manifest of several; None where it is not known.
 
     Raises:
         CorpusError: The times or the language are not valid.
@@ -93,6 +94,7 @@ class Utterance:
     gender: str | None = None
     votes: Mapping[str, tuple[str, ...]] | None = None
     language: str | None = None
+    corpus: str | None = None
 
     def __post_init__(self) -> None:
         if self.language is not None and not LANGUAGE.fullmatch(self.language):

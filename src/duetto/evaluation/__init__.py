@@ -1,6 +1,6 @@
 """Predictions of one system over seeds and folds, and the statistics on them.
 
-    logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration
+    logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration, selective
                                              two of them  ─▶ paired_bootstrap, mcnemar
                                              any number   ─▶ combine: one more SystemResult
 
@@ -12,6 +12,7 @@ resample draws as many speakers as there are, with replacement, with all their u
 from .bootstrap import FEW_SPEAKERS, LEVEL, RESAMPLES
 from .late_fusion import combine
 from .result import KINDS, SystemResult, from_folds, from_utterances
+from .selective import COVERAGES, Selective, selective
 from .statistics import (
     BINS,
     GROUPINGS,
@@ -33,6 +34,7 @@ from .statistics import (
 
 __all__ = [
     "BINS",
+    "COVERAGES",
     "FEW_SPEAKERS",
     "GROUPINGS",
     "KINDS",
@@ -43,6 +45,7 @@ __all__ = [
     "Group",
     "McNemar",
     "Score",
+    "Selective",
     "Summary",
     "SystemResult",
     "aligned",
@@ -55,5 +58,6 @@ __all__ = [
     "mcnemar",
     "mean_ua",
     "paired_bootstrap",
+    "selective",
     "summary",
 ]

@@ -21,15 +21,17 @@ from .. import inference, metrics, report, runs, training
 from ..asr.finder import LANGUAGE_MODEL_FILE
 from ..errors import ConfigurationError, ModelError
 from ..inference import GRAPH, SOUNDS, SPOKEN_DESCRIPTION, SPOKEN_GRAPH, Session
+from ..inference.confidence import CONFIDENCE, Confidence
 from ..inference.recogniser import Recogniser
 from ..models.emotion import EmotionModel
+from ..report import coverage
 from ..training import Inputs, checkpoint
 from ..training.loop import CHOSEN
 from ..training.verification import TOLERANCE, logits_one_by_one, random_inputs, verify
 from ..utils import files
 
 README = "README.md"
-_COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS)
+_COPIED = (LANGUAGE_MODEL_FILE, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS, CONFIDENCE)
 """Files of a run that are copied, where it has them; all others are made again."""
 
 _PASSES = 3
@@ -259,6 +261,7 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
         "trained on": f"protocol {described['protocol']}, fold {fold} ({trained['name']}), seed {seed}: {counts} "
         f"utterances; disjoint in {', '.join(trained['disjoint_in']) or 'NOTHING'}",
         "temperature": f"{temperature:.4g}, fitted on development data",
+        "confidence": confidence_line(folder),
         "weights": "float32" if exported.int8 is None else "8-bit integers",
         "verified": verification_line(exported),
         **({} if exported.int8 is None else {"8-bit weights": quantisation_line(exported.int8)}),
@@ -282,7 +285,28 @@ def _scores(run: Path, described: Mapping[str, Any]) -> str:
         return "The run is not finished; there are no scores.\n"
     corpus = {"synthetic": described["synthetic"]}
     protocol = {"protocol": described["protocol"], "folds": len(described["folds"]), "seeds": described["seeds"]}
-    return report.markdown([runs.result_of(run)], protocol=protocol, corpus=corpus)
+    scored = report.score([runs.result_of(run)])
+    table = report.markdown(scored, protocol=protocol, corpus=corpus)
+    return f"{table}\n{coverage.section(scored.systems).markdown()}"
+
+
+def confidence_line(folder: Path) -> str:
+    """Describe what a model states of its own confidence in a sentence.
+
+    Args:
+        folder: A model folder, or that of a fusion.
+
+    Returns:
+        The sentence.
+    """
+    found = Confidence.load(folder)
+    if found is None:
+        return "by the temperature alone; `duetto confidence RUN` before the export fits it to other recordings"
+    answers = ", ".join(f"{count} for other {kind}" for kind, count in found.about.get("answers", {}).items())
+    return (
+        f"probabilities are divided by {found.temperature:.3g} · (1 + {found.slope:g} · max(0, d − {found.knee:g})) at "
+        f"distance d from the training data, fitted on answers that the model was not trained on: {answers}"
+    )
 
 
 def verification_line(exported: Exported) -> str:

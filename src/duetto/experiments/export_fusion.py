@@ -17,10 +17,21 @@ from ..data import labels
 from ..errors import ConfigurationError, ModelError
 from ..evaluation.product import PosteriorFusion
 from ..inference import settings
+from ..inference.confidence import Confidence
 from ..inference.fusion_folder import branch_folder, is_fusion, read_about, read_fusion, write_fusion
 from ..inference.recogniser import Recogniser
+from ..report import coverage
 from ..utils import files
-from .export import README, Exported, check_free, chosen_training, export_training, quantisation_line, verification_line
+from .export import (
+    README,
+    Exported,
+    check_free,
+    chosen_training,
+    confidence_line,
+    export_training,
+    quantisation_line,
+    verification_line,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class _Source:
     classes: tuple[str, ...]
     parts: tuple[Path, ...]
     about: Mapping[str, Any]
+    confidence: Confidence | None = None
 
 
 def export_fusion(
@@ -89,10 +101,12 @@ def export_fusion(
             target.mkdir(parents=True)
             one = export_training(part, target, int8=int8, recordings=recordings)
             exported[name] = replace(one, folder=branch_folder(folder, name))
+        if source.confidence is not None:
+            source.confidence.save(temporary)
         write_fusion(temporary, source.fusion, source.classes, source.about)
         Recogniser(temporary, asr="corpus")  # which opens all that an answer needs
         done = ExportedFusion(folder, source.parts[0].parent, exported)
-        files.write_text(temporary / README, _card(folders, source, done))
+        files.write_text(temporary / README, _card(folders, source, done, temporary))
     return done
 
 
@@ -103,7 +117,9 @@ def _of_fusion(run: Path, fold: int | None, seed: int | None) -> _Source:
         raise ModelError(f"{part}: its training is unfinished; run the same `duetto train` again to go on")
     fusion, classes = read_fusion(part)
     about = {key: value for key, value in read_about(part).items() if key in ("name", "title", "fitted")}
-    return _Source(fusion, classes, tuple(branch_folder(part, name) for name in fusion.names), about)
+    return _Source(
+        fusion, classes, tuple(branch_folder(part, name) for name in fusion.names), about, Confidence.load(part)
+    )
 
 
 def _of_runs(folders: Sequence[Path], rule: str, fold: int | None, seed: int | None) -> _Source:
@@ -144,8 +160,8 @@ def _check_same_data(folders: Sequence[Path], fold: int | None, seed: int | None
                 )
 
 
-def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion) -> str:
-    """The README of an exported fusion."""
+def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion, folder: Path) -> str:
+    """The README of an exported fusion, which lies in `folder`."""
     fusion, fitted = source.fusion, source.about["fitted"]
     described = runs.read(folders[0])
     weights = fusion.weights_of([True] * len(fusion.names))
@@ -167,7 +183,7 @@ def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion) ->
         f"Trained with protocol {described['protocol']}; answers: {', '.join(source.classes)}. A branch that reads "
         "words alone is left out where it knows none of them, and the answer says so.\n\n"
         f"| branch | weight | temperature | verified |\n|---|---:|---:|---|\n{rows}\n"
-        f"{_candidates(fitted)}## Scores of the run\n\n{scores}"
+        f"Confidence: {confidence_line(folder)}.\n\n{_candidates(fitted)}## Scores of the run\n\n{scores}"
     )
 
 
@@ -193,4 +209,5 @@ def _candidates(fitted: Mapping[str, Any] | None) -> str:
 def _scores(run: Path) -> str:
     if not (run / runs.RESULT).is_file():
         return "The run is not finished: there are none.\n"
-    return report.markdown([runs.result_of(run), *runs.branch_results(run)])
+    scored = report.score([runs.result_of(run), *runs.branch_results(run)])
+    return f"{report.markdown(scored)}\n{coverage.section(scored.systems).markdown()}"

@@ -1,6 +1,7 @@
 """The training part of a fold, divided once more, so that a system's answers for speakers it has not met are known.
 
 Fold ─ inner_folds ─▶ InnerFolds: folds whose test parts together are the training part
+Fold ─ corpus_folds ─▶ folds that leave out one corpus each
 """
 
 from __future__ import annotations
@@ -65,6 +66,32 @@ def inner_folds(fold: Fold, count: int) -> InnerFolds:
         for number, part in enumerate(parts)
     )
     return InnerFolds(folds, groups, note)
+
+
+def corpus_folds(fold: Fold) -> tuple[Fold, ...]:
+    """Leave out each corpus of a fold in turn. Test data are not used.
+
+    Args:
+        fold: Its training and development utterances state their corpus.
+
+    Returns:
+        A fold for each corpus: `test` is all of it, `train` and `development` are what the others have. None where
+        there are fewer than two corpora, or an utterance states none; nor for a corpus without which fewer than two
+        classes are left to train on, or no development data.
+    """
+    corpora = {u.corpus for u in (*fold.train, *fold.development)}
+    if None in corpora or len(corpora) < 2:
+        return ()
+    folds = []
+    for corpus in sorted(map(str, corpora)):
+        train, development = (
+            tuple(sorted((u for u in part if u.corpus != corpus), key=lambda u: u.id))
+            for part in (fold.train, fold.development)
+        )
+        test = tuple(u for u in (*fold.train, *fold.development) if u.corpus == corpus)
+        if len({u.label for u in train}) > 1 and development:
+            folds.append(Fold(f"{fold.name}, without {corpus}", train, development, test))
+    return tuple(folds)
 
 
 def _parts(sizes: Counter[str], count: int) -> list[set[str]]:

@@ -17,7 +17,9 @@ from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
 from ..errors import ModelError
+from ..features.registry import feature_spec
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
+from .confidence import Confidence
 from .fusion_folder import branch_folder, has_content, is_fusion, read_fusion
 from .inputs import AcousticInput, WordInput
 from .session import Session
@@ -180,3 +182,27 @@ def open_networks(folder: Path, threads: int) -> tuple[PosteriorFusion | None, t
                 f"{', '.join(classes)}: they are not of one model; export again"
             )
     return fusion, networks
+
+
+def open_confidence(folder: Path, fusion: PosteriorFusion | None, networks: Sequence[Network]) -> Confidence | None:
+    """Open what a model states of its own confidence.
+
+    Args:
+        folder: A model folder, or that of a fusion.
+        fusion: From `open_networks`.
+        networks: From `open_networks`.
+
+    Returns:
+        The statement; None where the folder holds none.
+
+    Raises:
+        ModelError: It is damaged, or of another model.
+    """
+    found = Confidence.load(folder)
+    if found is not None:
+        names = [""] if fusion is None else fusion.names
+        read = [network.preprocessor.experiment for network in networks]
+        found.check(
+            {name: feature_spec(e.features).dim for name, e in zip(names, read, strict=True) if e.uses_audio},
+        )
+    return found

@@ -34,6 +34,10 @@ class Prediction:
             trained on or most likely wrong; `words` is empty then.
         session_utterances: Earlier recordings of the speaker that the statistics of the session held; None without a
             session.
+        unfamiliar: Whether the recording is unlike those of training, so that its probabilities are wider than
+            otherwise; None where the model states nothing on that (`inference.confidence`).
+        uncertain: Whether the greatest probability is below the threshold that `duetto.load(reject=…)` asked for. The
+            label and the probabilities are given all the same.
     """
 
     label: str | None
@@ -50,6 +54,8 @@ class Prediction:
     language_probability: float | None = None
     rejected_words: tuple[Word, ...] = ()
     session_utterances: int | None = None
+    unfamiliar: bool | None = None
+    uncertain: bool = False
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Make the record that `duetto predict --json` prints.
@@ -75,6 +81,8 @@ class Prediction:
             "model": self.model,
             "warnings": list(self.warnings),
             "session_utterances": self.session_utterances,
+            "unfamiliar": self.unfamiliar,
+            "uncertain": self.uncertain,
             **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
         }
 

@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from .. import audio, metrics
+from .. import audio
 from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from ..utils import parallel, worker_logs
+from .certainty import Certainty
 from .fusion_folder import FusedAnswer, fuse
 from .inputs import full_duration
 from .model_folder import find
 from .network import Network, NetworkInputs, PreparedRecording, open_networks
 from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
-from .sources import named_errors, picklable, source_name
+from .sources import crashed, named_errors, picklable, source_name
 from .speaker_session import SpeakerSession
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Recogniser:
         asr: See `duetto.load`.
         threads: See `duetto.load`.
         require_speech: See `duetto.load`.
+        reject: See `duetto.load`.
 
     Attributes:
         name: The model, as given.
@@ -55,7 +57,7 @@ class Recogniser:
 
     Raises:
         ModelError: The model is missing, damaged or unfinished.
-        ConfigurationError: `asr` is not valid.
+        ConfigurationError: `asr` or `reject` is not valid, or the model states no error rates.
     """
 
     name: str
@@ -68,13 +70,15 @@ class Recogniser:
         asr: str = "auto",
         threads: int = 1,
         require_speech: bool = True,
+        reject: float | str | None = None,
     ) -> None:
         folder = find(model)
         self.name = str(model)
-        self._arguments = (self.name, asr, threads, require_speech)
+        self._arguments = (self.name, asr, threads, require_speech, reject)
         self._require_speech = require_speech
         self.terms = terms(folder)
         self._fusion, self._networks = open_networks(folder, threads)
+        self._certainty = Certainty.of(folder, self._fusion, self._networks, reject)
         self._word_finder: WordFinder | None = None
         self._unused_asr: tuple[str, ...] = ()
         if self.uses_words:
@@ -175,13 +179,13 @@ class Recogniser:
                 return self._without_speech(waveform), None
             recording = self._prepared(waveform, speech, transcript, words, speaker)
         answer = self._answer(recording.inputs)
+        certain = self._certainty(answer.log_posteriors, recording.inputs)
         prediction = Prediction(
-            label=self.labels[int(metrics.predicted_classes(answer.log_posteriors))],
-            probabilities=dict(zip(self.labels, map(float, metrics.softmax(answer.log_posteriors)), strict=True)),
+            **certain.fields(self.labels),
             duration=recording.duration,
             speech_seconds=speech_seconds(speech),
             model=self.name,
-            warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings])),
+            warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings, *certain.warnings])),
             branches=answer.branches,
             **recording.word_fields,
         )
@@ -342,7 +346,7 @@ class Recogniser:
             The result of each recording, in their order.
         """
         if not self.uses_words or workers == 1:
-            yield from parallel.in_order(self.attempt, sources, workers=workers, crashed=_crashed)
+            yield from parallel.in_order(self.attempt, sources, workers=workers, crashed=crashed)
             return
         level = logging.getLogger(__package__).getEffectiveLevel()
         results = parallel.in_order(
@@ -350,7 +354,7 @@ class Recogniser:
             map(picklable, sources),
             workers=workers,
             processes=True,
-            crashed=lambda source: (_crashed(source), []),
+            crashed=lambda source: (crashed(source), []),
         )
         for outcome, records in results:
             worker_logs.replay(records)
@@ -374,13 +378,13 @@ def _word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, asr: str, threads: int, require_speech: bool) -> Recogniser:
+def _loaded(model: str, asr: str, threads: int, require_speech: bool, reject: float | str | None) -> Recogniser:
     """The recogniser of a worker process."""
-    return Recogniser(model, asr=asr, threads=threads, require_speech=require_speech)
+    return Recogniser(model, asr=asr, threads=threads, require_speech=require_speech, reject=reject)
 
 
 def _attempt_in_worker(
-    arguments: tuple[str, str, int, bool], level: int, source: audio.Source | DuettoError
+    arguments: tuple[str, str, int, bool, float | str | None], level: int, source: audio.Source | DuettoError
 ) -> tuple[Prediction | DuettoError, list[logging.LogRecord]]:
     """The result of a recording, and what was logged for it."""
     if isinstance(source, DuettoError):
@@ -390,9 +394,3 @@ def _attempt_in_worker(
     with worker_logs.collected(level) as records:
         outcome = recogniser.attempt(source)
     return outcome, records
-
-
-def _crashed(source: audio.Source | DuettoError) -> DuettoError:
-    if isinstance(source, DuettoError):
-        return source
-    return AudioError(f"{source_name(source)}: the process that worked on it died")

@@ -72,3 +72,17 @@ def named_errors(source: audio.Source) -> Iterator[None]:
         yield
     except AudioError as error:
         raise AudioError(f"{source_name(source)}: {error}") from error
+
+
+def crashed(source: audio.Source | DuettoError) -> DuettoError:
+    """Make the error for a recording whose process died.
+
+    Args:
+        source: The recording, or the error that it had already.
+
+    Returns:
+        The error.
+    """
+    if isinstance(source, DuettoError):
+        return source
+    return AudioError(f"{source_name(source)}: the process that worked on it died")

@@ -39,12 +39,15 @@ from .classification import (
     unweighted_accuracy,
     weighted_accuracy,
 )
+from .selective import OperatingPoints, RiskCoverage, operating_points, risk_coverage
 
 __all__ = [
     "TEMPERATURES",
     "TIE_TOLERANCE",
     "Labels",
+    "OperatingPoints",
     "Reliability",
+    "RiskCoverage",
     "Scores",
     "best_index",
     "brier",
@@ -54,9 +57,11 @@ __all__ = [
     "fit_temperature",
     "macro_f1",
     "negative_log_likelihood",
+    "operating_points",
     "predicted_classes",
     "recalls",
     "reliability",
+    "risk_coverage",
     "scores",
     "softmax",
     "unweighted_accuracy",

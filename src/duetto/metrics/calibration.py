@@ -170,7 +170,7 @@ def expected_calibration_error(probabilities: ArrayLike, target: ArrayLike, bins
     return float((curve.count[filled] / curve.count.sum() * gaps).sum())
 
 
-def fit_temperature(logits: ArrayLike, target: ArrayLike) -> float:
+def fit_temperature(logits: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Fit the temperature T that minimises the negative log-likelihood of softmax(logits / T).
 
     For development data, never for test data (Guo et al. 2017, section 4.2). It changes no prediction, only its
@@ -179,6 +179,7 @@ def fit_temperature(logits: ArrayLike, target: ArrayLike) -> float:
     Args:
         logits: (n, classes), finite.
         target: (n,) integers.
+        weights: (n,) how much each utterance counts, above 0; all the same by default.
 
     Returns:
         T, within `TEMPERATURES`. 1 where the data do not determine it: there is no utterance, or no logit exceeds the
@@ -196,8 +197,12 @@ def fit_temperature(logits: ArrayLike, target: ArrayLike) -> float:
     if (chosen >= values.max(1) - TIE_TOLERANCE * np.maximum(1.0, np.abs(values).max(1))).all():
         return 1.0
 
+    each = np.ones(len(truth)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if each.shape != truth.shape or not (np.isfinite(each) & (each > 0)).all():
+        raise ConfigurationError(f"weights have shape {each.shape}; {truth.shape} numbers above 0 are required")
+
     def slope(inverse: float) -> float:
-        return float(((softmax(values * inverse) * values).sum(1) - chosen).mean())
+        return float((((softmax(values * inverse) * values).sum(1) - chosen) * each).mean())
 
     coldest, hottest = TEMPERATURES
     low, high = np.log(1 / hottest), np.log(1 / coldest)

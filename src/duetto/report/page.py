@@ -9,12 +9,12 @@ from typing import Any
 
 from .. import evaluation
 from ..evaluation import Group
-from . import conclusions
+from . import conclusions, coverage
 from .comparison import ALPHA, Comparison
 from .formatting import finding
-from .plots import ForestPlot, ReliabilityDiagram, forest_plot
+from .plots import CoverageDiagram, ForestPlot, ReliabilityDiagram, forest_plot
 from .scores import ScoredResult, ScoredResults
-from .sections import Section
+from .sections import Section, Table
 
 FATAL = ("error", "leak", "fatal")
 """Severities of findings that put a warning on top of the page."""
@@ -157,6 +157,16 @@ class Page:
     def reliability(self) -> list[tuple[ScoredResult, ReliabilityDiagram]]:
         """Each system with its reliability diagram."""
         return [(s, ReliabilityDiagram(s.result.title, *s.calibration.curves)) for s in self.systems]
+
+    @property
+    def coverage(self) -> list[tuple[ScoredResult, CoverageDiagram]]:
+        """Each system with its risk–coverage curve."""
+        return [(s, CoverageDiagram(s.result.title, s.selective.curve)) for s in self.systems]
+
+    @property
+    def coverage_table(self) -> Table:
+        """Accuracy at each coverage, and the area under the risk–coverage curve."""
+        return coverage.table(self.systems)
 
     @property
     def tests(self) -> int:

@@ -194,3 +194,51 @@ class ReliabilityDiagram:
             for confidence, accuracy, share in bins
             if share
         ]
+
+
+class CoverageDiagram:
+    """Error rate against coverage, on the canvas of a `ReliabilityDiagram`.
+
+    Args:
+        title: Of the system.
+        curve: Error rate at every coverage.
+    """
+
+    side, left, top = ReliabilityDiagram.side, ReliabilityDiagram.left, ReliabilityDiagram.top
+    width, height = ReliabilityDiagram.width, ReliabilityDiagram.height
+    _most = 120
+    """Points that are drawn."""
+
+    def __init__(self, title: str, curve: metrics.RiskCoverage) -> None:
+        self.title, self._curve = title, curve
+        # Whole tens of percent, so that the curves of accurate systems aren't flat.
+        self.highest = max(0.1, math.ceil(10 * float(curve.risk.max()) - 1e-9) / 10)
+
+    def x(self, coverage: float) -> float:
+        """Find the horizontal place of a coverage.
+
+        Args:
+            coverage: From 0 to 1.
+
+        Returns:
+            Pixels from the left.
+        """
+        return self.left + self.side * coverage
+
+    def y(self, risk: float) -> float:
+        """Find the vertical place of an error rate.
+
+        Args:
+            risk: From 0 to `highest`.
+
+        Returns:
+            Pixels from the top.
+        """
+        return self.top + self.side * (1 - risk / self.highest)
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        """Places of the curve, evenly spread over the coverages."""
+        n = len(self._curve.risk)
+        chosen = sorted({round(i * (n - 1) / (self._most - 1)) for i in range(self._most)})
+        return [(self.x(float(self._curve.coverage[i])), self.y(float(self._curve.risk[i]))) for i in chosen]

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from .. import evaluation
 from ..errors import ConfigurationError
-from ..evaluation import RESAMPLES, Calibration, Difference, McNemar, Summary, SystemResult
+from ..evaluation import RESAMPLES, Calibration, Difference, McNemar, Selective, Summary, SystemResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,11 @@ class ScoredResult:
     def calibration(self) -> Calibration:
         """Calibration before and after temperature scaling, with intervals."""
         return evaluation.calibration(self.result, self.resamples, self.seed)
+
+    @cached_property
+    def selective(self) -> Selective:
+        """Accuracy of the more confident answers, with intervals."""
+        return evaluation.selective(self.result, self.resamples, self.seed)
 
     @cached_property
     def after(self) -> dict[int, ScoredResult]:

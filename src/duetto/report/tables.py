@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation import Score, SystemResult
+from ..evaluation import Calibration, Score, SystemResult
 from .comparison import compare, leader
 from .conclusions import conclusions
 from .formatting import MISSING, cell, interval, number, plain, quantity, spread
@@ -40,7 +40,10 @@ def record(scored: ScoredResult) -> dict[str, Any]:
 
     Returns:
         `{"system", "title", "kind", "paper_ua", "ua": {"mean", "std", "ci95": [low, high], "ci95_utterances",
-        "seeds": […]}, "wa": {…}, "macro_f1": {…}, "utterances", "resampled", "clusters", "notes": […]}`.
+        "seeds": […]}, "wa": {…}, "macro_f1": {…}, "calibration": {"before": {"ece", "ece_ci95", "nll", "brier"},
+        "after": {…}}, "coverage": {"accuracy": {"100": {"mean", "ci95"}, "80": …}, "area": {…}}, "utterances",
+        "resampled", "clusters", "notes": […]}`. Calibration and area are no percentages; before and after are of the
+        temperature.
         `std` and `paper_ua` are null where they are not defined. A system that adapts to a speaker also has
         `"after_utterances": {"1": {"ua", "wa", "macro_f1"}, …}`, one entry for each number of earlier utterances; the
         seeds of these scores are all orders of the utterances under each seed.
@@ -58,6 +61,8 @@ def record(scored: ScoredResult) -> dict[str, Any]:
         "ua": _score_record(summary.ua),
         "wa": _score_record(summary.wa),
         "macro_f1": _score_record(summary.macro_f1),
+        "calibration": _calibration_record(scored.calibration),
+        "coverage": scored.selective.to_json(),
         "utterances": summary.utterances,
         "resampled": summary.unit,
         "clusters": summary.clusters,
@@ -110,6 +115,13 @@ def _pair(pair: Pair, *, with_best: bool) -> dict[str, Any]:
         "mcnemar": {"only_a": pair.mcnemar.only_a, "only_b": pair.mcnemar.only_b, "p": pair.mcnemar.p},
         "resampled": pair.difference.unit,
         "clusters": pair.difference.clusters,
+    }
+
+
+def _calibration_record(found: Calibration) -> dict[str, Any]:
+    return {
+        name: {"ece": found.ece[i], "ece_ci95": list(found.ece_ci95[i]), "nll": found.nll[i], "brier": found.brier[i]}
+        for i, name in enumerate(("before", "after"))
     }
 
 

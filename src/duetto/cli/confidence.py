@@ -9,6 +9,7 @@ import typer
 
 from ..data.labels import selected
 from ..data.manifest import read_manifest
+from ..inference.confidence import AUTO, AUTO_ERROR
 from ..utils.progress import steps
 from .output import echo
 
@@ -53,3 +54,6 @@ def confidence(
                 f"  at most {rate:.0%} wrong: confidence from {found.points.threshold[at]:.2f} on, "
                 f"{found.points.coverage[at]:.0%} of the answers"
             )
+    beyond = found.thresholds(AUTO)[1]
+    kept = f"confidence from {beyond:.2f} on" if beyond <= 1 else "at no threshold, so that --reject auto keeps none"
+    echo(f"  of unfamiliar recordings at most {AUTO_ERROR:.0%} wrong: {kept}")

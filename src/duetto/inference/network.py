@@ -151,9 +151,9 @@ class PreparedRecording:
         }
 
     @property
-    def sums(self) -> SpeakerSums | None:
-        """What the recording adds to its speaker's statistics; None for fusions and systems that do not adapt."""
-        return self.inputs[0].sums if len(self.inputs) == 1 else None
+    def sums(self) -> tuple[SpeakerSums | None, ...]:
+        """What the recording adds to its speaker's statistics in each network; None in those that do not adapt."""
+        return tuple(each.sums for each in self.inputs)
 
 
 def open_networks(folder: Path, threads: int) -> tuple[PosteriorFusion | None, tuple[Network, ...]]:

@@ -22,7 +22,6 @@ from .. import audio, metrics
 from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
-from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from ..utils import parallel, worker_logs
 from .fusion_folder import FusedAnswer, fuse
 from .inputs import full_duration
@@ -31,7 +30,7 @@ from .network import Network, NetworkInputs, PreparedRecording, open_networks
 from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
 from .sources import named_errors, picklable, source_name
-from .speaker_session import SpeakerSession
+from .speaker_session import SpeakerSession, Statistics, Sums
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
@@ -136,33 +135,30 @@ class Recogniser:
             The session, without any recording.
 
         Raises:
-            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`), or is a fusion.
+            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`), or is a fusion
+                without such a branch.
         """
-        if self._fusion is not None:
-            raise ConfigurationError(
-                f"model {self.name}: a fusion does not adapt to a speaker; load one of its branches"
-            )
-        return SpeakerSession(self, self._networks[0].preprocessor)
+        return SpeakerSession(self, [network.preprocessor for network in self._networks])
 
     def predict_for(
         self,
-        speaker: Normaliser | None,
+        speaker: Statistics | None,
         source: audio.Source,
         *,
         transcript: str | None = None,
         words: Sequence[Word] | None = None,
-    ) -> tuple[Prediction, SpeakerSums | None]:
+    ) -> tuple[Prediction, Sums | None]:
         """Recognise the emotion of one recording by the statistics of its speaker.
 
         Args:
-            speaker: The statistics; None for those of training.
+            speaker: The statistics for each network of the system; None for those of training.
             source: See `__call__`.
             transcript: See `__call__`.
             words: See `__call__`.
 
         Returns:
-            The prediction, and what the recording adds to the statistics; None where there is no speech, and for a
-            system that does not adapt.
+            The prediction, and what the recording adds to the statistics of each network; None where there is no
+            speech.
 
         Raises:
             AudioError: The recording cannot be read or analysed.
@@ -187,14 +183,14 @@ class Recogniser:
         )
         return prediction, recording.sums
 
-    def speaker_sums(self, source: audio.Source) -> SpeakerSums:
+    def speaker_sums(self, source: audio.Source) -> Sums:
         """Compute what a recording adds to its speaker's statistics.
 
         Args:
             source: See `__call__`.
 
         Returns:
-            The sums.
+            The sums of each network; None for a branch of a fusion that does not adapt.
 
         Raises:
             AudioError: The recording cannot be read or analysed, or there is no speech in it.
@@ -205,8 +201,9 @@ class Recogniser:
             speech = detect_speech(waveform.samples)
             if self._require_speech and not speech:
                 raise AudioError("no speech was found; enrol recordings in which the speaker speaks")
-            sums = self._networks[0].acoustic_input.sums(waveform, speech)
-        if sums is None or self._fusion is not None:
+            extracted: dict[str, np.ndarray] = {}
+            sums = [network.acoustic_input.sums(waveform, speech, extracted) for network in self._networks]
+        if not any(sums):
             raise ConfigurationError(f"model {self.name} does not adapt to a speaker; predict without a session")
         return sums
 
@@ -270,7 +267,7 @@ class Recogniser:
         speech: Sequence[Segment],
         transcript: str | None,
         words: Sequence[Word] | None,
-        speaker: Normaliser | None,
+        speaker: Statistics | None,
     ) -> PreparedRecording:
         """Words are found once and features extracted once, for all networks."""
         warnings = [*waveform.warnings, *self._unused_asr]
@@ -285,7 +282,11 @@ class Recogniser:
             warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        inputs = tuple(network.inputs(waveform, speech, read, extracted, speaker) for network in self._networks)
+        statistics = speaker or [None] * len(self._networks)
+        inputs = tuple(
+            network.inputs(waveform, speech, read, extracted, own)
+            for network, own in zip(self._networks, statistics, strict=True)
+        )
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
         return PreparedRecording(inputs, found, full_duration(waveform), distinct)

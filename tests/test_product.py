@@ -197,6 +197,18 @@ def test_one_speaker_and_perfect_answers() -> None:
     )
 
 
+def test_what_remains_without_branches_that_are_missing_together_is_fitted_too() -> None:
+    logits, target, speakers = planted(6, (1.2, 1.2, 0.6))
+    found = fitted(logits, target, speakers, optional=("a",), together=("b", "c")).fusion
+    assert set(found.weights) == {frozenset("abc"), frozenset("bc"), frozenset("a")}
+    assert found.weights[frozenset("a")] == (1.0, 0.0, 0.0)
+    both = fitted(logits, target, speakers, optional=("a", "b"), together=("c",)).fusion
+    assert set(both.weights) == {frozenset(x) for x in ("abc", "bc", "ac", "c", "ab", "a", "b")}
+    np.testing.assert_allclose(
+        both.weights[frozenset("ab")][:2], fitted(logits[:2], target, speakers).fusion.weights[frozenset("ab")]
+    )
+
+
 def test_choice_prefers_the_simplest_of_equals() -> None:
     logits, target, speakers = planted(9, (1.2,))
     found = fitted(np.concatenate([logits, logits]), target, speakers)  # no candidate knows more than the first branch

@@ -112,6 +112,7 @@ def fit_fusion(
     names: Sequence[str],
     present: NDArray[np.bool_] | None = None,
     optional: Sequence[str] = (),
+    together: Sequence[str] = (),
 ) -> FittedFusion:
     """Calibrate branches and fit how they are fused.
 
@@ -121,7 +122,10 @@ def fit_fusion(
         groups: (n,) speakers, or whatever keeps what resembles each other together.
         names: Of the branches.
         present: (branches, n), whether a branch has anything to go by; by default all have.
-        optional: Names of the branches that can be missing in prediction. Weights are fitted for every combination.
+        optional: Names of the branches that can be missing in prediction, each by itself. Weights are fitted for every
+            combination.
+        together: Names of the branches that can be missing at once, as all that read the voice are where there is no
+            speech. Weights are fitted for what remains.
 
     Returns:
         The fusion.
@@ -139,7 +143,7 @@ def fit_fusion(
     data = _Data(values, truth, _numbers(groups), there)
     weights: dict[frozenset[str], tuple[float, ...]] = {}
     chosen: tuple[str, tuple[Scored, ...]] = (BEST, ())
-    for taking_part in _combinations(names, optional):
+    for taking_part in _combinations(names, optional, together):
         columns = [i for i, name in enumerate(names) if name in taking_part]
         found, candidate, scored = _choose(data.of(columns))
         full = np.zeros(len(names))
@@ -173,10 +177,12 @@ class _Data:
         return _Data(self.logits[:, rows], self.target[rows], self.groups[rows], self.present[:, rows])
 
 
-def _combinations(names: Sequence[str], optional: Sequence[str]) -> Iterator[frozenset[str]]:
-    """All branches first, then those that remain without one or more of the optional ones, in a fixed order."""
-    missing = chain.from_iterable(combinations(optional, n) for n in range(len(optional) + 1))
-    yield from (left for left in (frozenset(names) - set(each) for each in missing) if left)
+def _combinations(names: Sequence[str], optional: Sequence[str], together: Sequence[str]) -> Iterator[frozenset[str]]:
+    """All branches first, then those that remain without one or more of the optional ones, then without those that are
+    missing together as well; each combination once, in a fixed order."""
+    missing = list(chain.from_iterable(combinations(optional, n) for n in range(len(optional) + 1)))
+    left = (frozenset(names) - {*each, *more} for more in ((), together) for each in missing)
+    yield from dict.fromkeys(each for each in left if each)
 
 
 def _numbers(groups: Sequence[str]) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from ..data.utterance import Utterance
 from ..evaluation import SystemResult
 from ..evaluation.product import PosteriorFusion
 from ..evaluation.product_fit import FittedFusion, fit_fusion
-from ..inference.fusion_folder import branch_folder, utterance_has_content, write_fusion
+from ..inference.fusion_folder import branch_folder, reads_sound, utterance_has_content, write_fusion
 from ..report import run_summary
 from ..splits import Fold
 from ..training.adapted import AFTER
@@ -194,6 +194,7 @@ def _fit(plan: _Plan, inner: InnerFolds, part: Path) -> FittedFusion:
         names=plan.names,
         present=present,
         optional=[e.name for e in plan.branches if e.uses_words and not e.uses_audio],
+        together=[e.name for e in plan.branches if reads_sound(e)],
     )
 
 

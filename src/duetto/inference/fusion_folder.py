@@ -164,8 +164,8 @@ def read_fusion(folder: Path) -> tuple[PosteriorFusion, tuple[str, ...]]:
 def has_content(preprocessor: Preprocessor, words: Sequence[str], *, timed: bool) -> bool:
     """Check whether a branch has anything to go by in an utterance.
 
-    A branch that reads words alone takes part only if there is a word that it knows. One that reads the voice, alone or
-    with words, always does.
+    A branch that reads words alone takes part only if there is a word that it knows, which is any for one that embeds
+    sentences. One that reads the voice, alone or with words, always does.
 
     Args:
         preprocessor: Of the branch.
@@ -180,6 +180,8 @@ def has_content(preprocessor: Preprocessor, words: Sequence[str], *, timed: bool
         return True
     if e.embeddings == "spoken":
         return timed
+    if e.sentences:
+        return bool(words)
     return any(word in preprocessor.vocabulary for word in words) or (e.unknown == "spoken" and timed)
 
 

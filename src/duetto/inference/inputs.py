@@ -16,11 +16,13 @@ from .. import audio
 from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
+from ..embeddings import sentences
 from ..embeddings.spoken_words import word_features
+from ..errors import ModelError
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..features.speech_only import SpeechOnly
-from ..preprocessing import Preprocessor
+from ..preprocessing import REPAIR, Preprocessor
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .spoken import OovResolver, SpokenWordEncoder
 
@@ -176,7 +178,7 @@ class WordInput:
         threads: Of ONNX Runtime.
 
     Raises:
-        ModelError: A file of the encoder of spoken words is missing or damaged.
+        ModelError: A file of the encoder of spoken words or of sentences is missing or damaged.
     """
 
     def __init__(self, folder: Path, preprocessor: Preprocessor, *, threads: int = 1) -> None:
@@ -185,6 +187,11 @@ class WordInput:
         self._encoder = SpokenWordEncoder(folder, threads=threads) if e.embeddings == "spoken" else None
         resolves = self._encoder is None and e.unknown == "spoken"
         self._resolver = OovResolver.load(folder, threads=threads) if resolves else None
+        if e.sentences and (dim := sentences.opened(Path(e.sentences)).dim) != len(preprocessor.word_normaliser.mean):
+            raise ModelError(
+                f"{e.sentences}: embeds sentences in {dim} values, and the system was trained on "
+                f"{len(preprocessor.word_normaliser.mean)}; {REPAIR}"
+            )
 
     @property
     def needs_times(self) -> bool:

@@ -3,6 +3,7 @@
     python benchmarks/fusion.py --data $DUETTO_DATA --out runs/fusion --seeds 3
     python benchmarks/fusion.py --calibrated --out runs/fusion --size 600 --seeds 2     # fusion-calibrated alone
     python benchmarks/fusion.py --calibrated --manifest corpus.jsonl --protocol speaker --out runs/own
+    python benchmarks/fusion.py --calibrated --fusion fusion-voice --manifest emodb.jsonl --out runs/voice --seeds 1
 
 1. Synthetic speech: session 5 spoken by voices like those of training, and by voices unlike them (another accent,
    timbre, pitch, rate, level). Words and emotions are the same, so the difference is the voice alone.
@@ -10,8 +11,9 @@
    same emotion; no sentence is used twice. Five folds that share no speaker. The words come as text only, so every
    system reads word2vec vectors trained on the training part.
 
-With --calibrated, instead: `fusion-calibrated` beside each of its branches, with the paired difference, on the same
-corpora, or on a manifest. --set changes the fusion as in `duetto train` (branches=A,B; inner_folds=3).
+With --calibrated, instead: `fusion-calibrated`, or --fusion NAME, beside each of its branches, with the paired
+difference, on the same corpora, or on a manifest; also after earlier utterances of the speaker, where branches adapt.
+--set changes the fusion as in `duetto train` (branches=A,B; inner_folds=3).
 
 Resumable: what lies in --out is not trained again.
 """
@@ -35,7 +37,7 @@ from duetto.data.labels import selected
 from duetto.data.manifest import read_manifest
 from duetto.data.text import normalise
 from duetto.data.utterance import Utterance
-from duetto.evaluation import SystemResult
+from duetto.evaluation import SystemResult, mean_ua, paired_bootstrap
 from duetto.experiments.fusion_runner import run_fusion
 from duetto.experiments.runner import run_systems
 from duetto.experiments.workspace import Workspace
@@ -94,8 +96,8 @@ def run(name: str, systems: Sequence[Experiment], utterances: list[Utterance], p
 
 
 def run_calibrated(name: str, utterances: list[Utterance], protocol: str, options) -> None:
-    """Train `fusion-calibrated`, and print it beside its branches with the paired differences."""
-    fusion = fusion_with_overrides(load_fusion("fusion-calibrated"), options.set)
+    """Train a fusion of calibrated posteriors, and print it beside its branches with the paired differences."""
+    fusion = fusion_with_overrides(load_fusion(options.fusion), options.set)
     home = options.out / name.replace(" ", "-").replace(",", "")
     folder = home / re.sub(r"[^A-Za-z0-9._-]+", "_", fusion.name)
     with steps() as step:
@@ -112,7 +114,24 @@ def run_calibrated(name: str, utterances: list[Utterance], protocol: str, option
     scored = report.score([result, *branches])
     section = branch_section(scored, {result.system: [branch.system for branch in branches]})
     notes = "".join(f"- {note}\n" for note in result.notes)
-    print(f"### {name}\n\n{section.tables[0].markdown()}\n{notes}", flush=True)
+    print(f"### {name}\n\n{section.tables[0].markdown()}\n{in_sessions(result, branches)}{notes}", flush=True)
+
+
+def in_sessions(fusion: SystemResult, branches: Sequence[SystemResult]) -> str:
+    """Table of a fusion after earlier utterances of the speaker, beside the branches that adapt; empty if none does."""
+    lines = []
+    for number in fusion.after:
+        own = fusion.after_utterances(number)
+        lines.append(f"| {number} | {fusion.system} | {mean_ua(own):.1f} | |\n")
+        for branch in branches:
+            if branch.after:
+                other = branch.after_utterances(number)
+                gap = paired_bootstrap(own, other)
+                low, high = gap.ci95
+                row = f"{mean_ua(other):.1f} | {gap.mean:+.1f} [{low:+.1f} to {high:+.1f}]"
+                lines.append(f"| {number} | {branch.system} | {row} |\n")
+    header = "| after utterances | system | UA % | fusion − branch |\n|---:|---|---:|---:|\n"
+    return header + "".join(lines) + "\n" if lines else ""
 
 
 def main() -> None:
@@ -125,6 +144,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
     parser.add_argument("--calibrated", action="store_true", help="fusion-calibrated beside its branches, instead")
+    parser.add_argument("--fusion", default="fusion-calibrated", help="with --calibrated: a fusion or its TOML file")
     parser.add_argument("--manifest", type=Path, help="with --calibrated: this corpus alone")
     parser.add_argument("--protocol", default="speaker", help="of the manifest")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="with --calibrated")

@@ -245,14 +245,20 @@ def test_errors_are_sentences_not_tracebacks(tmp_path: Path) -> None:
 def test_the_demo_end_to_end_in_miniature(tmp_path: Path) -> None:
     """All steps on few utterances; the figures themselves need the full size."""
     pytest.importorskip("espeakng_loader")
+    from duetto.config.fusion import load_fusion
     from duetto.recipes.demo import DEMO_SYSTEMS, run
 
     said: list[str] = []
     finished = run(tmp_path / "demo", size=40, epochs=1, workers=1, step=lambda text: said.append(text))
     assert finished.report.is_file() and "SYNTHETIC" in finished.report.read_text().upper()
     assert {s.result.system for s in finished.scored} >= {*DEMO_SYSTEMS, "fusion-spoken (segmented)", "majority"}
-    assert finished.prediction.speech_recogniser == "pocketsphinx ngram"
-    assert finished.prediction.words or finished.prediction.rejected_words  # of so small a language model, either
+    branches = {f"fusion-calibrated: {name}" for name in load_fusion("fusion-calibrated").branches}
+    assert {s.result.system for s in finished.scored} >= {"fusion-calibrated", *branches}
+    assert "Fusion and branches" in finished.report.read_text() and len(finished.branches.tables[0].rows) == 4
+    assert [bool(prediction.branches) for prediction in finished.predictions] == [True, False]
+    for prediction in finished.predictions:
+        assert prediction.speech_recogniser == "pocketsphinx ngram"
+        assert prediction.words or prediction.rejected_words  # of so small a language model, either
     assert finished.decisions["both"] == finished.label != finished.decisions["audio"]
     assert finished.ceilings["both"] > max(finished.ceilings["audio"], finished.ceilings["words"])
     with pytest.raises(ConfigurationError, match="holds 40 utterances of seed 0, not 50 of 0"):

@@ -18,6 +18,7 @@ NOT_RUN = {
     r"^reproduce\b": "takes hours; tests/test_reproduce.py runs it in small",
     r"\$DUETTO_DATA": "needs a real corpus",
     r"--set initial=": "needs weights of torchvision",
+    r"sentences": "needs the weights of a sentence encoder",
     r"^predict -$": "reads standard input from ffmpeg",
 }
 """Calls that are only parsed, and why: pattern → reason."""

@@ -270,3 +270,18 @@ def test_a_file_system_without_locks_can_be_used(tmp_path: Path, monkeypatch: py
 def test_the_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert files.digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_link_has_the_content_of_its_source_and_replaces_what_was_there(tmp_path: Path, monkeypatch) -> None:
+    source, path = tmp_path / "a", tmp_path / "deep" / "b"
+    source.write_bytes(b"weights")
+    for _ in range(2):  # the second time it is a link to the same file already
+        files.copy(source, path, link=True)
+        assert path.read_bytes() == b"weights" and path.stat().st_ino == source.stat().st_ino
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    other = path.with_name("c")
+    other.write_bytes(b"before")
+    files.copy(source, other, link=True)
+    assert other.read_bytes() == b"weights" and other.stat().st_ino != source.stat().st_ino
+    files.copy(source, source, link=True)
+    assert source.read_bytes() == b"weights" and listing(path.parent) == ["b", "c"]

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import duetto
+from corpus_trees import wav
 from duetto import inference, metrics
 from duetto import runs as run_folder
 from duetto.audit.run import audit_run
@@ -227,9 +228,52 @@ def test_with_no_branch_left_the_answer_is_the_prior() -> None:
     from duetto.inference.fusion_folder import fuse
 
     fusion = PosteriorFusion(("a", "b"), (1.0, 1.0), {frozenset("ab"): (1.0, 1.0)}, (0.7, 0.3))
-    answer = fuse(fusion, ("x", "y"), [np.array([9.0, 0.0])] * 2, [False, False])
+    answer = fuse(fusion, ("x", "y"), [np.array([9.0, 0.0])] * 2, ["no known word"] * 2)
     np.testing.assert_allclose(np.exp(answer.log_posteriors), [0.7, 0.3])
     assert "no branch has a word" in answer.warnings[0] and all(b.probabilities is None for b in answer.branches)
+
+
+@pytest.fixture
+def silence(tmp_path: Path) -> Path:
+    path = tmp_path / "silence.wav"
+    wav(path, 2.0, amplitude=0.0)
+    return path
+
+
+def test_without_speech_known_words_are_answered_by_the_branch_that_reads_them(
+    run: Path, tested: list[Utterance], silence: Path
+) -> None:
+    """The branch by itself, at the temperature of the fusion, is the oracle; the voice is not computed."""
+    recogniser, fusion = duetto.load(run), read_fusion(run / "fold0-seed0")[0]
+    branch = run / "fold0-seed0/branches/embedding-word2vec"
+    words = tuple(replace(word, start=None, end=None) for word in tested[0].words or ())
+    answer = recogniser(silence, words=words)
+    assert fusion.weights[frozenset({"embedding-word2vec"})] == (0.0, 1.0)
+    (own,) = [b for b in answer.branches if b.probabilities is not None]
+    assert (own.name, answer.speech_seconds, answer.branches[0].weight) == ("embedding-word2vec", 0.0, 0.0)
+    np.testing.assert_allclose(list(answer.probabilities.values()), list(own.probabilities.values()), atol=1e-9)
+    alone = np.log(list(duetto.load(branch)(silence, words=words).probabilities.values()))
+    expected = metrics.softmax(alone * inference.Session(branch).temperature / fusion.temperatures[1])
+    np.testing.assert_allclose(list(own.probabilities.values()), expected, atol=1e-5)
+    assert answer.label == max(answer.probabilities, key=answer.probabilities.__getitem__)
+    (warning,) = [w for w in answer.warnings if "left out" in w]
+    assert warning.startswith("no speech was found; left out of the fusion: acoustic; the others are weighted")
+    given = recogniser(silence, transcript=" ".join(word.word for word in words))
+    assert given.label == answer.label and any("no speech was found" in w for w in given.warnings)
+
+
+def test_without_speech_and_known_words_there_is_no_label(run: Path, tested: list[Utterance], silence: Path) -> None:
+    recogniser = duetto.load(run)
+    for given in ({}, {"words": ()}, {"transcript": "xyzzy"}):
+        answer = recogniser(silence, **given)
+        assert (answer.label, answer.probabilities, answer.branches) == (None, {}, ())
+        assert answer.warnings[-1] == "no speech was found, so there is no emotion to recognise"
+    any_sound = duetto.load(run, require_speech=False)(silence, words=tested[0].words)
+    assert all(b.probabilities for b in any_sound.branches)
+
+
+def test_a_network_that_reads_both_has_no_label_without_speech(runs: Path, silence: Path) -> None:
+    assert duetto.load(runs / "acoustic")(silence, transcript="okay").label is None
 
 
 def test_words_unheard_in_test_utterances_are_left_out_of_the_score(run: Path, manifest: Path) -> None:
@@ -255,7 +299,7 @@ def test_weights_are_fitted_on_what_was_left_out(run: Path, manifest: Path) -> N
     classes = run_folder.result_of(run).classes
     target = np.array([classes.index(str(u.label)) for u in utterances])
     again = fit_fusion(logits, target, [str(u.speaker) for u in utterances], names=SMALLEST.branches,
-                       optional=("embedding-word2vec",))  # fmt: skip
+                       optional=("embedding-word2vec",), together=("acoustic",))  # fmt: skip
     assert again.fusion == read_fusion(part)[0]
 
 

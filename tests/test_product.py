@@ -1,6 +1,7 @@
 """Fusion of posteriors: values worked by hand, planted branches whose product is known, an independent optimiser."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,8 +10,9 @@ from scipy.optimize import minimize
 
 from duetto import metrics
 from duetto.errors import ConfigurationError, ModelError
-from duetto.evaluation.product import PosteriorFusion, log_softmax
-from duetto.evaluation.product_fit import BEST, CANDIDATES, EQUAL, FittedFusion, fit_fusion, minimise
+from duetto.evaluation.product import PosteriorFusion, log_softmax, nested
+from duetto.evaluation.product_fit import BEST, CANDIDATES, EQUAL, FittedFusion, fit_fusion
+from duetto.evaluation.product_weights import minimise, minimise_by_class
 from duetto.utils.reading import Record
 
 NAMES = ("a", "b", "c")
@@ -145,6 +147,66 @@ def test_weights_are_those_of_another_optimiser() -> None:
     np.testing.assert_allclose(found, other.x, atol=1e-4)
 
 
+def test_corrections_are_those_of_another_optimiser() -> None:
+    logits, target, _ = planted(4, (1.2, 0.3), n=200, unheard=0)
+    evidence, prior, weights, strength = log_softmax(logits), np.log([0.4, 0.3, 0.2, 0.1]), np.array([0.9, 0.3]), 0.02
+
+    def objective(flat: np.ndarray) -> float:
+        total = prior + np.tensordot(weights, evidence, 1)
+        total = total + sum(e @ c for e, c in zip(evidence, flat.reshape(2, 4, 4), strict=True))
+        return -log_softmax(total)[np.arange(200), target].mean() + strength * (flat**2).sum()
+
+    other = minimize(objective, np.zeros(32), method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500})
+    found = minimise_by_class(evidence, target, prior, weights, strength)
+    assert objective(found.ravel()) <= other.fun + 1e-9
+    np.testing.assert_allclose(found.ravel(), other.x, atol=1e-3)
+    assert np.abs(minimise_by_class(evidence, target, prior, weights, 1e6)).max() < 1e-5
+
+
+def confusing(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two branches: the first mixes up classes 0–1 and 2–3, the second 0–2 and 1–3, and neither posterior says so."""
+    rng = np.random.default_rng(seed)
+    target, logits = rng.integers(CLASSES, size=n), 0.3 * rng.normal(size=(2, n, CLASSES))
+    for branch, other in enumerate((target ^ 1, target ^ 2)):
+        shown = np.where(rng.random(n) < 0.55, target, other)
+        logits[branch, np.arange(n), shown] += 2.0
+    return logits, target, np.array([f"s{i}" for i in rng.integers(10, size=n)])
+
+
+def test_classes_that_a_branch_mixes_up_are_told_apart_by_the_other() -> None:
+    """What is shown by both determines the class, so 1 can be reached; one weight a branch cannot express it."""
+    logits, target, speakers = confusing(0, 600)
+    found, (unheard, truth, _) = fitted(logits, target, speakers, n=600), confusing(1, 4000)
+    assert found.chosen.startswith("by class")
+    weighted = replace(found.fusion, corrections={})
+    reached, before = (ua(f.log_posteriors(unheard), truth) for f in (found.fusion, weighted))
+    assert reached > 0.95 and reached > before + 0.03
+    value = json.loads(json.dumps(found.fusion.to_json()))
+    assert PosteriorFusion.from_json(Record(value, "x", ModelError, "")) == found.fusion
+    entry = value["corrections"][0]
+    for damage in (
+        {"values": [[[1.0]]]}, {"values": entry["values"][:1]}, {"branches": ["a"]}, {"values": 1.0},
+        {"values": np.full((2, 4, 4), np.inf).tolist()},
+    ):  # fmt: skip
+        with pytest.raises(ModelError):
+            damaged = {**value, "corrections": [{**entry, **damage}]}
+            PosteriorFusion.from_json(Record(damaged, "x", ModelError, ""))
+
+
+def test_corrections_are_applied_by_hand() -> None:
+    prior, c = np.array([0.7, 0.3]), np.array([[[0.1, -0.2], [0.0, 0.3]], [[0.0, 0.0], [0.5, 0.0]]])
+    every = frozenset("ab")
+    fusion = PosteriorFusion(("a", "b"), (1.0, 1.0), {every: (1.0, 0.5), frozenset("a"): (1.0, 0.0)}, (0.7, 0.3),
+                             corrections={every: nested(c)})  # fmt: skip
+    one, two = np.array([0.6, 0.4]), np.array([0.2, 0.8])
+    e1, e2 = np.log(one / prior), np.log(two / prior)
+    total = np.log(prior) + e1 + 0.5 * e2 + e1 @ c[0] + e2 @ c[1]
+    answers = np.exp(fusion.log_posteriors(np.log([[one, one], [two, two]]), [[True, True], [True, False]]))
+    np.testing.assert_allclose(answers, [np.exp(total) / np.exp(total).sum(), one], rtol=1e-12)
+    with pytest.raises(ConfigurationError, match="of a product only"):
+        replace(fusion, rule="mean")
+
+
 def test_a_strong_penalty_gives_the_anchor_and_weights_stay_above_0() -> None:
     logits, target, _ = planted(5, (1.2, 1.0), n=300, unheard=0)
     prior = np.log(np.full(4, 0.25))
@@ -194,6 +256,18 @@ def test_one_speaker_and_perfect_answers() -> None:
     assert (
         sure.chosen in {name for name, *_ in CANDIDATES}
         and np.isfinite(sure.fusion.log_posteriors([right, right])).all()
+    )
+
+
+def test_what_remains_without_branches_that_are_missing_together_is_fitted_too() -> None:
+    logits, target, speakers = planted(6, (1.2, 1.2, 0.6))
+    found = fitted(logits, target, speakers, optional=("a",), together=("b", "c")).fusion
+    assert set(found.weights) == {frozenset("abc"), frozenset("bc"), frozenset("a")}
+    assert found.weights[frozenset("a")] == (1.0, 0.0, 0.0)
+    both = fitted(logits, target, speakers, optional=("a", "b"), together=("c",)).fusion
+    assert set(both.weights) == {frozenset(x) for x in ("abc", "bc", "ac", "c", "ab", "a", "b")}
+    np.testing.assert_allclose(
+        both.weights[frozenset("ab")][:2], fitted(logits[:2], target, speakers).fusion.weights[frozenset("ab")]
     )
 
 

@@ -116,12 +116,18 @@ def random_weights() -> dict[str, np.ndarray]:
     return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in weights.items()}
 
 
+def write_encoder(folder: Path) -> Path:
+    """A sentence encoder of random weights."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    write_safetensors(folder / "model.safetensors", random_weights())
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    (tmp_path / "tokenizer.json").write_text(json.dumps(TOKENIZER))
-    write_safetensors(tmp_path / "model.safetensors", random_weights())
-    return tmp_path
+    return write_encoder(tmp_path)
 
 
 def by_torch(text: str) -> np.ndarray:

@@ -111,6 +111,9 @@ def _settings(run: AuditedRun) -> Iterator[Finding]:
     if e.get("initial"):
         detail = f"training started from weights in {Path(e['initial']).name}; what they were trained on is not known"
         yield make_finding("unknown-weights", None, detail)
+    if e.get("sentences"):
+        detail = f"sentences are embedded by {Path(e['sentences']).name}; what it was trained on is not known"
+        yield make_finding("unknown-weights", None, detail)
 
 
 def _epochs(run: AuditedRun) -> Iterator[Finding]:

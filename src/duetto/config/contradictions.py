@@ -84,6 +84,8 @@ def _word_contradictions(e: Any) -> Iterator[str]:
             if getattr(e, key) != default:
                 yield f"{key} = {getattr(e, key)!r} needs words; add 'words' to encoders"
     if not e.counts_words:
+        if e.sentences:
+            yield f'sentences = {e.sentences!r} stands beside counted words; set word_encoder = "tfidf"'
         return
     for key, default in (("word_order", "given"), ("embeddings", "random"), ("unknown", "random")):
         if getattr(e, key) != default:

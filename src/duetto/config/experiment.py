@@ -152,6 +152,10 @@ class Experiment:
     """The paper's `bilstm` (section 2.4), the multi-resolution CNN `mcnn` (`models.multiresolution_cnn`), or `tfidf`,
     weighted counts of the words and word pairs of the training transcripts (`embeddings.tfidf`)."""
 
+    sentences: str = ""
+    """Folder of a sentence encoder (`embeddings.sentences`), whose embedding of all words stands beside the weighted
+    counts of `word_encoder = "tfidf"`; empty for none. The model folder gets a copy."""
+
     pooling: Literal["last", "attention"] = "last"
     """How a BiLSTM summarises a sequence: its `last` states (paper, section 2.3), or the mean of all states weighted by
     `attention`."""

@@ -1,6 +1,7 @@
 """Sentence embeddings from a local folder, in NumPy: a BERT encoder (Devlin et al. 2019), averaged over its tokens.
 
     texts ─ wordpiece.ids ─▶ ids ─ SentenceEncoder ─▶ (n, dim) of length 1
+    folder, words ─ embed ─▶ (dim,), computed once for equal words
 
 The folder is one of sentence-transformers whose network is BERT with mean pooling and normalisation, such as
 all-MiniLM-L6-v2: config.json, tokenizer.json, model.safetensors. Nothing is downloaded, and no code of it is run.
@@ -15,6 +16,7 @@ import math
 import struct
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from ..utils import files
 from ..utils.progress import Progress
 from ..utils.reading import Record, parse_json, read_bytes, read_json
 from . import wordpiece
@@ -127,6 +130,55 @@ class SentenceEncoder:
         scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
         mixed = scores / scores.sum(axis=-1, keepdims=True) @ value
         return mixed.transpose(0, 2, 1, 3).reshape(batch, n, dim)
+
+
+@lru_cache(maxsize=2)
+def opened(folder: Path) -> SentenceEncoder:
+    """Open the encoder in a folder, once in a process.
+
+    Args:
+        folder: See `SentenceEncoder`.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        ModelError: See `SentenceEncoder`.
+    """
+    return SentenceEncoder(folder)
+
+
+@lru_cache(maxsize=1 << 16)
+def embed(folder: Path, words: tuple[str, ...]) -> Floats:
+    """Embed the words of an utterance.
+
+    Args:
+        folder: Of the encoder.
+        words: Normalised words.
+
+    Returns:
+        (dim,) float32 of length 1, not writable; zeros without any word.
+
+    Raises:
+        ModelError: See `SentenceEncoder`.
+    """
+    encoder = opened(folder)
+    embedded = encoder([" ".join(words)])[0] if words else np.zeros(encoder.dim, np.float32)
+    embedded.setflags(write=False)
+    return embedded
+
+
+def copy(source: Path, folder: Path) -> None:
+    """Copy an encoder, so that another folder holds all that it needs.
+
+    Files are hard links where the file system allows it: every training of a run has a folder, and weights of 90 MB.
+
+    Args:
+        source: Folder of the encoder.
+        folder: Created where it does not exist.
+    """
+    for name in (CONFIG, TOKENIZER, WEIGHTS):
+        files.copy(source / name, folder / name, link=True)
 
 
 def gelu(x: Floats) -> Floats:

@@ -4,7 +4,8 @@
 
 `product` is a weighted product of experts (Hinton 2002; a logarithmic opinion pool, Genest and Zidek 1986), with the
 class prior counted once: log p = log π + Σ_b w_b · (log p_b − log π) + const. With weights of 1 this is Bayes' rule for
-branches that are independent given the class. `mean` is the linear pool p = Σ_b w_b · p_b.
+branches that are independent given the class. Where corrections C_b were fitted, w_b · I + C_b stands for w_b: what a
+branch says of one class then counts for others, too. `mean` is the linear pool p = Σ_b w_b · p_b.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ RULES = ("product", "mean")
 
 _MOST_WEIGHT = 1e6
 
+Corrections = tuple[tuple[tuple[float, ...], ...], ...]
+"""(branches, classes, classes): what is added to the weight of each branch, class by class."""
+
 
 @dataclass(frozen=True)
 class PosteriorFusion:
@@ -38,6 +42,8 @@ class PosteriorFusion:
             product, and weights of the same total in a mean.
         prior: Probability of each class, counted once in a product, and the answer if no branch takes part.
         rule: One of `RULES`.
+        corrections: Combination of branches → C_b of each branch, (branches, classes, classes), 0 for those that don't
+            take part; of a product only. Combinations without any are weighted alone.
 
     Raises:
         ConfigurationError: The values do not fit together.
@@ -48,6 +54,7 @@ class PosteriorFusion:
     weights: Mapping[frozenset[str], tuple[float, ...]]
     prior: tuple[float, ...]
     rule: str = "product"
+    corrections: Mapping[frozenset[str], Corrections] = field(default_factory=dict)
     _log_prior: NDArray[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,10 +129,13 @@ class PosteriorFusion:
         combinations, of = np.unique(there, axis=1, return_inverse=True)
         for number, combination in enumerate(combinations.T):
             rows = np.ravel(of) == number
-            fused[rows] = self._fused(logs[:, rows], self.weights_of(combination.tolist()))
+            weights, names = self.weights_of(combination.tolist()), np.array(self.names)[combination]
+            fused[rows] = self._fused(logs[:, rows], weights, self.corrections.get(frozenset(names.tolist())))
         return fused
 
-    def _fused(self, logs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _fused(
+        self, logs: NDArray[np.float64], weights: NDArray[np.float64], corrections: Corrections | None
+    ) -> NDArray[np.float64]:
         """(n, classes) of (branches, n, classes) log-posteriors, of which those with weight 0 are not used."""
         used = weights > 0
         if not used.any():
@@ -134,6 +144,8 @@ class PosteriorFusion:
             scaled = logs[used] + np.log(weights[used] / weights[used].sum())[:, None, None]
             return log_softmax(np.logaddexp.reduce(scaled, axis=0))
         evidence = np.tensordot(weights[used], logs[used] - self._log_prior, 1)
+        if corrections is not None:  # those of branches that take no part are 0
+            evidence = evidence + np.einsum("bnj,bjk->nk", logs - self._log_prior, np.asarray(corrections))
         return log_softmax(self._log_prior + evidence)
 
     def to_json(self) -> dict[str, Any]:
@@ -156,6 +168,16 @@ class PosteriorFusion:
                 if len(present) < len(self.names)
             ],
             "prior": list(self.prior),
+            **(
+                {
+                    "corrections": [
+                        {"branches": sorted(present), "values": values}
+                        for present, values in sorted(self.corrections.items(), key=lambda item: sorted(item[0]))
+                    ]
+                }
+                if self.corrections
+                else {}
+            ),
         }
 
     @classmethod
@@ -178,13 +200,29 @@ class PosteriorFusion:
         for value in record.items_of("weights_without"):
             other = Record(value, f"{record.where}: weights_without", ModelError, "export again")
             weights[frozenset(other.texts("branches"))] = tuple(map(float, other.array("weights").tolist()))
+        corrections: dict[frozenset[str], Corrections] = {}
+        for value in record.items_of("corrections") if "corrections" in record else ():
+            other = Record(value, f"{record.where}: corrections", ModelError, "export again")
+            corrections[frozenset(other.texts("branches"))] = nested(other.array("values"))
         low, high = TEMPERATURES
         temperatures = tuple(each.number("temperature", low=low, high=high) for each in inner)
         try:
             prior = tuple(map(float, record.array("prior").tolist()))
-            return cls(names, temperatures, weights, prior, record.text("rule"))
+            return cls(names, temperatures, weights, prior, record.text("rule"), corrections)
         except (ConfigurationError, TypeError) as error:
             raise record.wrong(str(error)) from error
+
+
+def nested(values: NDArray[np.float64]) -> Corrections:
+    """Convert corrections to tuples, which can be compared.
+
+    Args:
+        values: (branches, classes, classes).
+
+    Returns:
+        The same.
+    """
+    return tuple(tuple(tuple(map(float, row)) for row in np.atleast_1d(of)) for of in np.atleast_2d(values))
 
 
 def log_softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,7 +253,21 @@ def _problems(fusion: PosteriorFusion) -> list[str]:
         (all(any(w) for present, w in fusion.weights.items() if present), "all branches that take part weigh 0"),
         (len(fusion.temperatures) == n and all(0 < t < np.inf for t in fusion.temperatures),
          "temperatures must be above 0, one for each branch"),
+        (not fusion.corrections or fusion.rule == "product", "corrections are of a product only"),
+        (all(_fits(fusion, present, values) for present, values in fusion.corrections.items()),
+         "corrections must be finite, of combinations that have weights, and 0 for branches that take no part"),
         (prior.ndim == 1 and prior.size > 0 and bool((np.isfinite(prior) & (prior > 0)).all()),
          "the prior must hold a probability above 0 for each class"),
     ]  # fmt: skip
     return [message for valid, message in checks if not valid]
+
+
+def _fits(fusion: PosteriorFusion, present: frozenset[str], values: Corrections) -> bool:
+    """Whether the corrections of a combination are of its branches and classes."""
+    n, k = len(fusion.names), len(fusion.prior)
+    shapes = [len(of) == k and all(len(row) == k for row in of) for of in values]
+    if present not in fusion.weights or len(values) != n or not all(shapes):
+        return False
+    array = np.asarray(values, np.float64)
+    absent = [name not in present for name in fusion.names]
+    return bool((np.abs(array) <= _MOST_WEIGHT).all()) and not array[absent].any()

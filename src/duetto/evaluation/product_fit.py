@@ -4,10 +4,10 @@
 
 Each branch is calibrated by a temperature. Candidates, from the simplest: the best branch alone; the product with equal
 weights; weights of penalised likelihood, shrunk towards equal weights or towards the best branch alone, strongly to
-weakly. Each is fitted without a part of the speakers and scored on them, in turn. Of the candidates whose UA there is
-not below that of the best branch, the one with the least log-loss is found, and the simplest whose log-loss is within
-one standard error of it is chosen (Breiman et al. 1984, section 3.4.3; the error is that of the paired difference, over
-speakers).
+weakly; such weights with corrections for each pair of classes, shrunk towards none. Each is fitted without a part of
+the speakers and scored on them, in turn. Of the candidates whose UA there is not below that of the best branch, the one
+with the least log-loss is found, and the simplest whose log-loss is within one standard error of it is chosen (Breiman
+et al. 1984, section 3.4.3; the error is that of the paired difference, over speakers).
 """
 
 from __future__ import annotations
@@ -23,11 +23,19 @@ from numpy.typing import NDArray
 
 from .. import metrics
 from ..errors import ConfigurationError
-from .product import PosteriorFusion, log_softmax
+from .product import Corrections, PosteriorFusion, log_softmax, nested
+from .product_weights import minimise, minimise_by_class
 
 BEST, EQUAL = "best branch alone", "equal weights"
 STRENGTHS = (0.3, 0.03, 0.003)
 """Strengths λ of the penalty λ·‖w − w₀‖² beside the mean log-loss, in nats, the strongest first."""
+
+BY_CLASS, CLASS_STRENGTHS = "by class", (0.1, 0.01)
+"""Candidates with corrections C_b for each pair of classes, which the same penalty shrinks towards 0. A branch that
+confuses certain classes is worth more than one weight says: matrix scaling (Guo et al. 2017) of each branch."""
+
+_UNCORRECTED = (EQUAL, 0.03)
+"""Anchor and strength of the weights to which corrections are added."""
 
 CANDIDATES: tuple[tuple[str, str, float], ...] = (
     (BEST, BEST, np.inf),
@@ -37,6 +45,7 @@ CANDIDATES: tuple[tuple[str, str, float], ...] = (
         for strength in STRENGTHS
         for anchor in (EQUAL, BEST)
     ),
+    *((f"by class, {strength:g} towards fitted weights", BY_CLASS, strength) for strength in CLASS_STRENGTHS),
 )
 """Name, anchor w₀ and strength of each candidate, from the simplest."""
 
@@ -112,6 +121,7 @@ def fit_fusion(
     names: Sequence[str],
     present: NDArray[np.bool_] | None = None,
     optional: Sequence[str] = (),
+    together: Sequence[str] = (),
 ) -> FittedFusion:
     """Calibrate branches and fit how they are fused.
 
@@ -121,7 +131,10 @@ def fit_fusion(
         groups: (n,) speakers, or whatever keeps what resembles each other together.
         names: Of the branches.
         present: (branches, n), whether a branch has anything to go by; by default all have.
-        optional: Names of the branches that can be missing in prediction. Weights are fitted for every combination.
+        optional: Names of the branches that can be missing in prediction, each by itself. Weights are fitted for every
+            combination.
+        together: Names of the branches that can be missing at once, as all that read the voice are where there is no
+            speech. Weights are fitted for what remains.
 
     Returns:
         The fusion.
@@ -138,18 +151,21 @@ def fit_fusion(
         )
     data = _Data(values, truth, _numbers(groups), there)
     weights: dict[frozenset[str], tuple[float, ...]] = {}
+    corrections: dict[frozenset[str], Corrections] = {}
     chosen: tuple[str, tuple[Scored, ...]] = (BEST, ())
-    for taking_part in _combinations(names, optional):
+    for taking_part in _combinations(names, optional, together):
         columns = [i for i, name in enumerate(names) if name in taking_part]
         found, candidate, scored = _choose(data.of(columns))
-        full = np.zeros(len(names))
-        full[columns] = found
+        full, corrected = np.zeros(len(names)), np.zeros((len(names), *found.corrections.shape[1:]))
+        full[columns], corrected[columns] = found.weights, found.corrections
         weights[taking_part] = tuple(full.tolist())
+        if corrected.any():
+            corrections[taking_part] = nested(corrected)
         if len(columns) == len(names):
             chosen = (candidate, scored)
     temperatures = tuple(_temperature(data, b) for b in range(len(names)))
     prior = tuple(np.round(_prior(data), _DIGITS).tolist())
-    fusion = PosteriorFusion(tuple(names), temperatures, weights, prior)
+    fusion = PosteriorFusion(tuple(names), temperatures, weights, prior, corrections=corrections)
     return FittedFusion(fusion, *chosen, len(truth), len(set(groups)))
 
 
@@ -173,10 +189,12 @@ class _Data:
         return _Data(self.logits[:, rows], self.target[rows], self.groups[rows], self.present[:, rows])
 
 
-def _combinations(names: Sequence[str], optional: Sequence[str]) -> Iterator[frozenset[str]]:
-    """All branches first, then those that remain without one or more of the optional ones, in a fixed order."""
-    missing = chain.from_iterable(combinations(optional, n) for n in range(len(optional) + 1))
-    yield from (left for left in (frozenset(names) - set(each) for each in missing) if left)
+def _combinations(names: Sequence[str], optional: Sequence[str], together: Sequence[str]) -> Iterator[frozenset[str]]:
+    """All branches first, then those that remain without one or more of the optional ones, then without those that are
+    missing together as well; each combination once, in a fixed order."""
+    missing = list(chain.from_iterable(combinations(optional, n) for n in range(len(optional) + 1)))
+    left = (frozenset(names) - {*each, *more} for more in ((), together) for each in missing)
+    yield from dict.fromkeys(each for each in left if each)
 
 
 def _numbers(groups: Sequence[str]) -> NDArray[np.int64]:
@@ -186,13 +204,32 @@ def _numbers(groups: Sequence[str]) -> NDArray[np.int64]:
     return np.array([order[name] for name in groups], np.int64)
 
 
-def _choose(data: _Data) -> tuple[NDArray[np.float64], str, tuple[Scored, ...]]:
-    """Weights of the branches, the candidate they are of, and all candidates on held-out groups."""
+@dataclass(frozen=True, eq=False)
+class _Joint:
+    """How branches are joined. weights: (branches,). corrections: (branches, classes, classes)."""
+
+    weights: NDArray[np.float64]
+    corrections: NDArray[np.float64]
+
+    @classmethod
+    def weighted(cls, weights: NDArray[np.float64], classes: int) -> _Joint:
+        return cls(weights, np.zeros((len(weights), classes, classes)))
+
+    def of(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, classes) of evidence (branches, n, classes)."""
+        return np.tensordot(self.weights, evidence, 1) + np.einsum("bnj,bjk->nk", evidence, self.corrections)
+
+    def rounded(self) -> _Joint:
+        return _Joint(np.round(self.weights, _DIGITS), np.round(self.corrections, _DIGITS))
+
+
+def _choose(data: _Data) -> tuple[_Joint, str, tuple[Scored, ...]]:
+    """How the branches are joined, by which candidate, and all candidates on held-out groups."""
     if len(data.logits) == 1:
-        return np.ones(1), BEST, ()
+        return _Joint.weighted(np.ones(1), data.logits.shape[2]), BEST, ()
     groups = np.unique(data.groups)
     if len(groups) < 2:  # nobody to score candidates on
-        return np.round(_fitted(data)[1], _DIGITS), EQUAL, ()
+        return _fitted(data)[1].rounded(), EQUAL, ()
     held_out = np.empty((len(CANDIDATES), *data.logits.shape[1:]))
     parts = np.searchsorted(groups, data.groups) % min(MOST_PARTS, len(groups))
     for part in range(int(parts.max()) + 1):
@@ -200,10 +237,10 @@ def _choose(data: _Data) -> tuple[NDArray[np.float64], str, tuple[Scored, ...]]:
         learnt = data.rows(~inside)
         answers = _evidence(data.rows(inside), learnt)
         prior = np.log(_prior(learnt))
-        for number, weights in enumerate(_fitted(learnt)):
-            held_out[number, inside] = log_softmax(prior + np.tensordot(weights, answers, 1))
+        for number, joint in enumerate(_fitted(learnt)):
+            held_out[number, inside] = log_softmax(prior + joint.of(answers))
     scored, number = _ranked(held_out, data)
-    return np.round(_fitted(data)[number], _DIGITS), CANDIDATES[number][0], scored
+    return _fitted(data)[number].rounded(), CANDIDATES[number][0], scored
 
 
 def _ranked(held_out: NDArray[np.float64], data: _Data) -> tuple[tuple[Scored, ...], int]:
@@ -252,16 +289,24 @@ def _evidence(data: _Data, learnt: _Data) -> NDArray[np.float64]:
     return log_softmax(data.logits / temperatures[:, None, None]) - np.log(_prior(learnt))
 
 
-def _fitted(data: _Data) -> list[NDArray[np.float64]]:
-    """Weights (branches,) of each candidate."""
+def _fitted(data: _Data) -> list[_Joint]:
+    """What each candidate makes of the data."""
     evidence, prior = _evidence(data, data), np.log(_prior(data))
     branches = len(evidence)
     common = minimise(evidence.sum(0, keepdims=True), data.target, prior, np.ones(1), _EQUAL_STRENGTH)
     anchors = {EQUAL: np.full(branches, common[0]), BEST: np.eye(branches)[_best(evidence + prior, data.target)]}
-    return [
-        anchors[anchor] if np.isinf(strength) else minimise(evidence, data.target, prior, anchors[anchor], strength)
+    weights = {
+        (anchor, strength): anchors[anchor]
+        if np.isinf(strength)
+        else minimise(evidence, data.target, prior, anchors[anchor], strength)
         for _, anchor, strength in CANDIDATES
-    ]
+        if anchor != BY_CLASS
+    }
+    found = [_Joint.weighted(each, evidence.shape[2]) for each in weights.values()]
+    uncorrected = weights[_UNCORRECTED]
+    for strength in CLASS_STRENGTHS:
+        found.append(_Joint(uncorrected, minimise_by_class(evidence, data.target, prior, uncorrected, strength)))
+    return found
 
 
 def _best(answers: NDArray[np.float64], target: NDArray[np.int64]) -> int:
@@ -269,63 +314,3 @@ def _best(answers: NDArray[np.float64], target: NDArray[np.int64]) -> int:
     classes = answers.shape[2]
     uas = np.array([metrics.unweighted_accuracy(target, metrics.predicted_classes(each), classes) for each in answers])
     return int(np.argmax(uas >= uas.max() - _TIE))
-
-
-def minimise(
-    evidence: NDArray[np.float64],
-    target: NDArray[np.int64],
-    log_prior: NDArray[np.float64],
-    anchor: NDArray[np.float64],
-    strength: float,
-) -> NDArray[np.float64]:
-    """Minimise mean log-loss(softmax(log π + Σ_b w_b · evidence_b)) + λ·‖w − w₀‖² over w ≥ 0.
-
-    The objective is strictly convex: Newton's method, with the bound kept in each quadratic model.
-
-    Args:
-        evidence: (branches, n, classes), log p_b − log π.
-        target: (n,) classes.
-        log_prior: (classes,) log π.
-        anchor: (branches,) w₀, not negative.
-        strength: λ, above 0.
-
-    Returns:
-        (branches,) weights.
-    """
-    rows = np.arange(len(target))
-    weights = anchor.astype(np.float64)
-
-    def objective(w: NDArray[np.float64]) -> float:
-        answers = log_softmax(log_prior + np.tensordot(w, evidence, 1))
-        return float(-answers[rows, target].mean() + strength * ((w - anchor) ** 2).sum())
-
-    value = objective(weights)
-    for _ in range(100):
-        posteriors = np.exp(log_softmax(log_prior + np.tensordot(weights, evidence, 1)))
-        means = (posteriors * evidence).sum(2)
-        centred = evidence - means[:, :, None]
-        gradient = (means - evidence[:, rows, target]).mean(1) + 2 * strength * (weights - anchor)
-        curvature = np.einsum("inc,jnc,nc->ij", centred, centred, posteriors) / len(target)
-        step = _bounded_step(curvature + 2 * strength * np.eye(len(weights)), gradient, weights)
-        size = 1.0
-        while (new := objective(weights + size * step)) > value and size > 1e-8:
-            size /= 2
-        if new > value or np.abs(step).max() < 1e-9:
-            break
-        weights, value = np.maximum(weights + size * step, 0.0), new
-    return weights
-
-
-def _bounded_step(
-    curvature: NDArray[np.float64], gradient: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The step d that minimises ½ d·H·d + g·d with weights + d ≥ 0, by coordinate descent."""
-    step = np.zeros_like(weights)
-    for _ in range(1000):
-        before = step.copy()
-        for b in range(len(step)):
-            slope = gradient[b] + curvature[b] @ step
-            step[b] = max(step[b] - slope / curvature[b, b], -weights[b])
-        if np.abs(step - before).max() < 1e-12:
-            break
-    return step

@@ -181,7 +181,8 @@ def _card(folders: Sequence[Path], source: _Source, exported: ExportedFusion, fo
     return (
         f"# {source.about['title']}\n\n    duetto predict FILE --model FOLDER\n\n{joined}\n\n"
         f"Trained with protocol {described['protocol']}; answers: {', '.join(source.classes)}. A branch that reads "
-        "words alone is left out where it knows none of them, and the answer says so.\n\n"
+        "words alone is left out where it knows none of them, and one that reads the voice where there is no speech; "
+        "the answer says so.\n\n"
         f"| branch | weight | temperature | verified |\n|---|---:|---:|---|\n{rows}\n"
         f"Confidence: {confidence_line(folder)}.\n\n{_candidates(fitted)}## Scores of the run\n\n{scores}"
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..config.experiment import Experiment, teacher_of
 from ..data.text import tokens
 from ..data.utterance import Utterance
+from ..embeddings import sentences
 from ..embeddings.vocabulary import count, coverage
 from ..errors import ConfigurationError
 from ..splits import Fold
@@ -112,6 +113,8 @@ def vectors_identity(experiment: Experiment, workspace: Workspace) -> str:
     parts = [_word_vectors_identity(experiment, workspace)]
     if experiment.initial:
         parts.append(_file_identity(Path(experiment.initial)))
+    if experiment.sentences:
+        parts.append(_file_identity(Path(experiment.sentences) / sentences.WEIGHTS))
     if (teacher := teacher_of(experiment)) is not None:
         parts += [teacher.to_json(), vectors_identity(teacher, workspace)]
     return " ".join(filter(None, parts))

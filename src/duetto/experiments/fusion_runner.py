@@ -26,10 +26,12 @@ from ..config.fusion import Fusion, branch_experiments
 from ..data import labels
 from ..data.utterance import Utterance
 from ..evaluation import SystemResult
+from ..evaluation.product import PosteriorFusion
 from ..evaluation.product_fit import FittedFusion, fit_fusion
-from ..inference.fusion_folder import branch_folder, utterance_has_content, write_fusion
+from ..inference.fusion_folder import branch_folder, reads_sound, utterance_has_content, write_fusion
 from ..report import run_summary
 from ..splits import Fold
+from ..training.adapted import AFTER
 from ..training.loop import check_accelerator
 from ..utils import files
 from .fold_inputs import check_vectors, fold_inputs, vectors_identity
@@ -116,6 +118,11 @@ class _Plan:
     def names(self) -> tuple[str, ...]:
         return tuple(e.name for e in self.branches)
 
+    @property
+    def after(self) -> tuple[int, ...]:
+        """Numbers of earlier utterances of the speaker after which it is scored as well."""
+        return AFTER if any(e.normalisation == "shrinkage" for e in self.branches) else ()
+
 
 def _jobs(plan: _Plan, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> Iterator[Job]:
     """The trainings that the run lacks. Inputs of each fold are built once, for all seeds."""
@@ -151,7 +158,29 @@ def _join(plan: _Plan, fold: Fold, inner: InnerFolds, part: Path) -> None:
     }
     classes = labels.classes(plan.branches[0].label_set)
     write_fusion(part, fitted.fusion, classes, about)
-    runs.save_outcome(part / runs.OUTCOME, log_posteriors, 1.0, chosen=fitted.chosen, note=inner.note)
+    adapted = _in_sessions(plan, fitted.fusion, fold, part, answers) if plan.after else None
+    runs.save_outcome(part / runs.OUTCOME, log_posteriors, 1.0, adapted=adapted, chosen=fitted.chosen, note=inner.note)
+
+
+def _in_sessions(
+    plan: _Plan, fusion: PosteriorFusion, fold: Fold, part: Path, answers: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Log-posteriors (settings, orders, n, classes) after earlier utterances of the speakers.
+
+    Each branch that adapts has its logits after the same utterances, since these depend on the order and the scored
+    utterance alone (`training.adapted`); the others have those of single recordings, and all keep their weights.
+    """
+    logits, present = answers
+    each = []
+    for e, single in zip(plan.branches, logits, strict=True):
+        path = _training(part, e.name, None) / runs.OUTCOME
+        adapts = e.normalisation == "shrinkage"
+        each.append(runs.adapted_logits(path, (len(plan.after), *single.shape)) if adapts else single[None, None])
+    settings, orders = max(x.shape[:2] for x in each)
+    every = [np.broadcast_to(x, (settings, orders, *x.shape[2:])) for x in each]
+    return np.array(
+        [[fusion.log_posteriors([x[s, o] for x in every], present) for o in range(orders)] for s in range(settings)]
+    )
 
 
 def _fit(plan: _Plan, inner: InnerFolds, part: Path) -> FittedFusion:
@@ -165,6 +194,7 @@ def _fit(plan: _Plan, inner: InnerFolds, part: Path) -> FittedFusion:
         names=plan.names,
         present=present,
         optional=[e.name for e in plan.branches if e.uses_words and not e.uses_audio],
+        together=[e.name for e in plan.branches if reads_sound(e)],
     )
 
 
@@ -197,11 +227,13 @@ def _collect(plan: _Plan, split: AuditedSplit, seeds: Sequence[int], workspace: 
         plan.folder,
         paper_ua=fusion.paper_ua if runs.comparable(split.protocol, split.folds) else None,
         notes=_notes(plan, split, seeds),
+        after=plan.after,
         **common,
     )
-    for experiment in plan.branches:
-        title = f"{experiment.title} (branch of {fusion.title})"
-        runs.collect_branch(experiment.name, title, classes, split.folds, seeds, plan.folder, **common)
+    for e in plan.branches:
+        title = f"{e.title} (branch of {fusion.title})"
+        after = AFTER if e.normalisation == "shrinkage" else ()
+        runs.collect_branch(e.name, title, classes, split.folds, seeds, plan.folder, after=after, **common)
     runs.save_controls(run_summary.controls(split.folds, classes), plan.folder)
     supplied: Mapping[str, Path] = {
         path.name: path for e in plan.branches if (path := workspace.supplied_vectors(e)) is not None

@@ -4,7 +4,7 @@ fusion.json                 branches, temperatures, weights, class prior, and wh
 branches/NAME/              model folder of a branch (`model_folder`)
 
 PosteriorFusion ─ write_fusion ─▶ folder ─ read_fusion ─▶ PosteriorFusion
-logits of the branches + which take part ─ fuse ─▶ FusedAnswer
+logits of the branches + what each lacks ─ fuse ─▶ FusedAnswer
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..config.experiment import Experiment
 from ..config.fusion import BRANCH_NAME, BRANCHES, MOST_BRANCHES
 from ..data.text import tokens
 from ..data.utterance import Utterance
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 FUSION = "fusion.json"
 """The file that makes a folder the model folder of a fusion."""
+
+NO_SPEECH, NO_WORD = "no speech", "no known word"
+"""Why a branch does not take part in an answer."""
 
 _FORMAT = "duetto-fusion-1"
 
@@ -160,8 +164,8 @@ def read_fusion(folder: Path) -> tuple[PosteriorFusion, tuple[str, ...]]:
 def has_content(preprocessor: Preprocessor, words: Sequence[str], *, timed: bool) -> bool:
     """Check whether a branch has anything to go by in an utterance.
 
-    A branch that reads words alone takes part only if there is a word that it knows. One that reads the voice, alone or
-    with words, always does.
+    A branch that reads words alone takes part only if there is a word that it knows, which is any for one that embeds
+    sentences. One that reads the voice, alone or with words, always does.
 
     Args:
         preprocessor: Of the branch.
@@ -176,7 +180,38 @@ def has_content(preprocessor: Preprocessor, words: Sequence[str], *, timed: bool
         return True
     if e.embeddings == "spoken":
         return timed
+    if e.sentences:
+        return bool(words)
     return any(word in preprocessor.vocabulary for word in words) or (e.unknown == "spoken" and timed)
+
+
+def reads_sound(experiment: Experiment) -> bool:
+    """Check whether a branch reads the sound of speech: of the voice, or of words.
+
+    Args:
+        experiment: Of the branch.
+
+    Returns:
+        Whether it has nothing to go by where there is no speech.
+    """
+    return experiment.uses_audio or (experiment.uses_words and experiment.embeddings == "spoken")
+
+
+def lacking(preprocessor: Preprocessor, words: Sequence[str], *, timed: bool, speech: bool) -> str:
+    """Find what a branch lacks to take part in the fusion.
+
+    Args:
+        preprocessor: Of the branch.
+        words: Normalised words of the recording.
+        timed: Whether any of them has times, and so a sound.
+        speech: Whether there is speech in the recording.
+
+    Returns:
+        `NO_SPEECH`, `NO_WORD`, or "" if the branch takes part.
+    """
+    if not speech and reads_sound(preprocessor.experiment):
+        return NO_SPEECH
+    return "" if has_content(preprocessor, words, timed=timed and speech) else NO_WORD
 
 
 def utterance_has_content(preprocessor: Preprocessor, utterance: Utterance) -> bool:
@@ -194,15 +229,15 @@ def utterance_has_content(preprocessor: Preprocessor, utterance: Utterance) -> b
 
 
 def fuse(
-    fusion: PosteriorFusion, classes: Sequence[str], logits: Sequence[np.ndarray], present: Sequence[bool]
+    fusion: PosteriorFusion, classes: Sequence[str], logits: Sequence[np.ndarray], lacks: Sequence[str]
 ) -> FusedAnswer:
     """Join the logits of the branches for one recording.
 
     Args:
         fusion: What joins them.
         classes: In the order of the logits.
-        logits: (classes,) of each branch.
-        present: Whether each branch takes part.
+        logits: (classes,) of each branch; those of a branch that does not take part are not used.
+        lacks: Of each branch, `NO_SPEECH` or `NO_WORD`; "" if it takes part.
 
     Returns:
         The answer.
@@ -210,24 +245,30 @@ def fuse(
     from ..evaluation.product import log_softmax
 
     values = np.asarray(logits, np.float64)
-    there = np.asarray(present, bool)
+    there = np.array([not lack for lack in lacks])
     fused = fusion.log_posteriors(values[:, None], there[:, None])[0]
     own = np.exp(log_softmax(values / np.asarray(fusion.temperatures)[:, None]))
+    weights = fusion.weights_of(there.tolist())
     branches = tuple(
         BranchAnswer(name, float(weight), dict(zip(classes, map(float, row), strict=True)) if takes_part else None)
-        for name, weight, row, takes_part in zip(fusion.names, fusion.weights_of(present), own, there, strict=True)
+        for name, weight, row, takes_part in zip(fusion.names, weights, own, there, strict=True)
     )
-    missing = [name for name, takes_part in zip(fusion.names, there, strict=True) if not takes_part]
-    return FusedAnswer(fused, branches, _left_out(missing, all_of_them=not there.any()))
+    return FusedAnswer(fused, branches, _left_out(fusion.names, lacks))
 
 
-def _left_out(missing: Sequence[str], *, all_of_them: bool) -> tuple[str, ...]:
-    if not missing:
-        return ()
-    if all_of_them:
+def _left_out(names: Sequence[str], lacks: Sequence[str]) -> tuple[str, ...]:
+    """Warnings that name the branches that do not take part."""
+    if all(lacks):
         return ("no branch has a word that it knows; the probabilities are the frequencies of the training data",)
-    names, one = ", ".join(missing), len(missing) == 1
-    return (
-        f"left out of the fusion for lack of a word that {'it knows' if one else 'they know'}: {names}; "
-        "the others are weighted as fitted for this case",
+    silent, wordless = (
+        [name for name, lack in zip(names, lacks, strict=True) if lack == why] for why in (NO_SPEECH, NO_WORD)
     )
+    warnings = []
+    if silent:
+        warnings.append(f"no speech was found; left out of the fusion: {', '.join(silent)}")
+    if wordless:
+        knows = "it knows" if len(wordless) == 1 else "they know"
+        warnings.append(f"left out of the fusion for lack of a word that {knows}: {', '.join(wordless)}")
+    if warnings:
+        warnings[-1] += "; the others are weighted as fitted for this case"
+    return tuple(warnings)

@@ -16,11 +16,13 @@ from .. import audio
 from ..audio.activity import Segment
 from ..data.text import word_tokens
 from ..data.utterance import Word
+from ..embeddings import sentences
 from ..embeddings.spoken_words import word_features
+from ..errors import ModelError
 from ..features.mfcc import MfccConfig
 from ..features.registry import feature_spec
 from ..features.speech_only import SpeechOnly
-from ..preprocessing import Preprocessor
+from ..preprocessing import REPAIR, Preprocessor
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .spoken import OovResolver, SpokenWordEncoder
 
@@ -90,30 +92,38 @@ class AcousticInput:
             (frames, values) float32, what the recording adds to the speaker's statistics (None for systems that do not
             adapt), and warnings.
         """
-        cache, key = {} if extracted is None else extracted, self._spec.extractor.key()
-        if key not in cache:
-            cache[key] = self._extracted(waveform, speech)
-        features = cache[key]
+        features = self._extracted(waveform, speech, {} if extracted is None else extracted)
         frames = self._preprocessor.normalise_frames(features, speaker)
         return frames, self._sums(features), self._warnings(len(features), waveform)
 
-    def sums(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> SpeakerSums | None:
+    def sums(
+        self, waveform: audio.Waveform, speech: Sequence[Segment], extracted: dict[str, np.ndarray]
+    ) -> SpeakerSums | None:
         """Compute what a recording adds to its speaker's statistics.
 
         Args:
             waveform: The recording.
             speech: As for `__call__`.
+            extracted: As for `__call__`.
 
         Returns:
             The sums; None for systems that do not adapt.
         """
-        return self._sums(self._extracted(waveform, speech))
+        return (
+            None if self._preprocessor.adaptation is None else self._sums(self._extracted(waveform, speech, extracted))
+        )
 
-    def _extracted(self, waveform: audio.Waveform, speech: Sequence[Segment]) -> np.ndarray:
-        extractor = self._spec.extractor
-        if isinstance(extractor, SpeechOnly):
-            return extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
-        return extractor.extract(waveform.samples, waveform.sample_rate)
+    def _extracted(
+        self, waveform: audio.Waveform, speech: Sequence[Segment], extracted: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        extractor, key = self._spec.extractor, self._spec.extractor.key()
+        if key not in extracted:
+            extracted[key] = (
+                extractor.extract_segments(waveform.samples, waveform.sample_rate, speech)
+                if isinstance(extractor, SpeechOnly)
+                else extractor.extract(waveform.samples, waveform.sample_rate)
+            )
+        return extracted[key]
 
     def _sums(self, features: np.ndarray) -> SpeakerSums | None:
         adaptation = self._preprocessor.adaptation
@@ -168,7 +178,7 @@ class WordInput:
         threads: Of ONNX Runtime.
 
     Raises:
-        ModelError: A file of the encoder of spoken words is missing or damaged.
+        ModelError: A file of the encoder of spoken words or of sentences is missing or damaged.
     """
 
     def __init__(self, folder: Path, preprocessor: Preprocessor, *, threads: int = 1) -> None:
@@ -177,6 +187,11 @@ class WordInput:
         self._encoder = SpokenWordEncoder(folder, threads=threads) if e.embeddings == "spoken" else None
         resolves = self._encoder is None and e.unknown == "spoken"
         self._resolver = OovResolver.load(folder, threads=threads) if resolves else None
+        if e.sentences and (dim := sentences.opened(Path(e.sentences)).dim) != len(preprocessor.word_normaliser.mean):
+            raise ModelError(
+                f"{e.sentences}: embeds sentences in {dim} values, and the system was trained on "
+                f"{len(preprocessor.word_normaliser.mean)}; {REPAIR}"
+            )
 
     @property
     def needs_times(self) -> bool:

@@ -4,6 +4,7 @@ model.onnx, model.json      the network; its preprocessing and temperature
 language.json               the language model of the speech recogniser, for systems that read words (`asr.finder`)
 spoken.onnx, spoken.json    the encoder of spoken words, for systems that embed the sound of words
 encoder/                    the speech encoder, for systems with one of the user's own (`features.speech_encoder`)
+sentences/                  the sentence encoder, for systems that embed sentences (`embeddings.sentences`)
 sounds.vec                  vectors of the training words, for systems that replace unknown words by their sound
 fusion.json, branches/      instead of the first two, for a fusion (`fusion_folder`)
 terms.txt                   what the model was trained on and how it may be used (`pretrained`)
@@ -26,6 +27,7 @@ import numpy as np
 
 from ..config.experiment import WIDEST
 from ..config.model import ModelConfig
+from ..embeddings import sentences
 from ..errors import ModelError
 from ..features import registry, speech_encoder
 from ..metrics import TEMPERATURES
@@ -39,7 +41,7 @@ from .fusion_folder import FUSION, is_fusion
 GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
 SOUNDS = "sounds.vec"
-ENCODER = "encoder"
+ENCODER, SENTENCES = "encoder", "sentences"
 _FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 
 
@@ -59,8 +61,13 @@ def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temper
 
 
 def _with_encoder(preprocessor: Preprocessor, folder: Path) -> Preprocessor:
-    """Copy the speech encoder of the user's own, where there is one, into a model folder."""
+    """Copy the encoders of the user's own, of speech and of sentences, into a model folder."""
     e = preprocessor.experiment
+    if e.sentences:
+        if Path(e.sentences).resolve() != (folder / SENTENCES).resolve():
+            sentences.copy(Path(e.sentences), folder / SENTENCES)
+        e = replace(e, sentences=SENTENCES)
+        preprocessor = replace(preprocessor, experiment=e)
     if not e.uses_audio or (source := registry.encoder_folder(e.features)) is None:
         return preprocessor
     if source.resolve() != (folder / ENCODER).resolve():
@@ -69,10 +76,13 @@ def _with_encoder(preprocessor: Preprocessor, folder: Path) -> Preprocessor:
 
 
 def _own_encoder(description: Record, folder: Path) -> Mapping[str, Any]:
-    """A description whose speech encoder, where it names one, is the copy in the model folder, whatever it names."""
+    """A description whose encoders, where it names any, are the copies in the model folder, whatever it names."""
     e = description.get("experiment")
     if not isinstance(e, Mapping) or not isinstance(name := e.get("features"), str):
         return description
+    if e.get("sentences"):
+        e = {**e, "sentences": str(folder / SENTENCES)}
+        description = Record({**description, "experiment": e}, description.where, ModelError, REPAIR)
     if registry.encoder_folder(name) is None:
         return description
     features = registry.with_encoder(name, str(folder / ENCODER))

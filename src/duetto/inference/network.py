@@ -20,12 +20,12 @@ from ..errors import ModelError
 from ..features.registry import feature_spec
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .confidence import Confidence
-from .fusion_folder import branch_folder, has_content, is_fusion, read_fusion
+from .fusion_folder import FusedAnswer, branch_folder, fuse, is_fusion, lacking, read_fusion
 from .inputs import AcousticInput, WordInput
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..asr.finder import FoundWords
+    from ..asr.finder import FoundWords, WordFinder
     from ..evaluation.product import PosteriorFusion
 
 
@@ -37,14 +37,14 @@ class NetworkInputs:
         frames: (frames, values) float32, normalised.
         word_values: Ids (n,) int64 or vectors (n, dim) float32.
         warnings: Reasons to trust the answer less.
-        has_content: Whether there is anything to go by (`fusion_folder.has_content`).
+        lacks: What is missing for it to take part in a fusion (`fusion_folder.lacking`); "" if nothing is.
         sums: What the recording adds to its speaker's statistics; None for a system that does not adapt.
     """
 
     frames: np.ndarray | None
     word_values: np.ndarray | None
     warnings: tuple[str, ...]
-    has_content: bool
+    lacks: str
     sums: SpeakerSums | None = None
 
 
@@ -85,6 +85,8 @@ class Network:
         words: Sequence[Word],
         extracted: dict[str, np.ndarray],
         speaker: Normaliser | None = None,
+        *,
+        silent: bool = False,
     ) -> NetworkInputs:
         """Prepare what the network reads.
 
@@ -94,20 +96,23 @@ class Network:
             words: Its words; not read by a system that reads none.
             extracted: Features of this recording by the key of their extractor; those that are missing are added.
             speaker: Statistics of the speaker, for a system that adapts.
+            silent: The recording has no speech; there are no inputs then for a branch that reads the voice.
 
         Returns:
             The inputs.
         """
         frames, values, sums, warnings = None, None, None, []
+        timed = any(word.start is not None for word in words)
+        lacks = lacking(self.preprocessor, word_tokens(words), timed=timed, speech=not silent)
+        if silent and self.preprocessor.experiment.uses_audio:
+            return NetworkInputs(None, None, (), lacks)
         if self.preprocessor.experiment.uses_audio:
             frames, sums, more = self.acoustic_input(waveform, speech, extracted, speaker)
             warnings += more
         if self.word_input is not None:
             values, more = self.word_input(waveform, words)
             warnings += more
-        timed = any(word.start is not None for word in words)
-        content = has_content(self.preprocessor, word_tokens(words), timed=timed)
-        return NetworkInputs(frames, values, tuple(warnings), content, sums)
+        return NetworkInputs(frames, values, tuple(warnings), lacks, sums)
 
     def logits(self, inputs: NetworkInputs) -> np.ndarray:
         """Classify one recording.
@@ -153,9 +158,9 @@ class PreparedRecording:
         }
 
     @property
-    def sums(self) -> SpeakerSums | None:
-        """What the recording adds to its speaker's statistics; None for fusions and systems that do not adapt."""
-        return self.inputs[0].sums if len(self.inputs) == 1 else None
+    def sums(self) -> tuple[SpeakerSums | None, ...]:
+        """What the recording adds to its speaker's statistics in each network; None in those that do not adapt."""
+        return tuple(each.sums for each in self.inputs)
 
 
 def open_networks(folder: Path, threads: int) -> tuple[PosteriorFusion | None, tuple[Network, ...]]:
@@ -206,3 +211,48 @@ def open_confidence(folder: Path, fusion: PosteriorFusion | None, networks: Sequ
             {name: feature_spec(e.features).dim for name, e in zip(names, read, strict=True) if e.uses_audio},
         )
     return found
+
+
+def joint_answer(
+    fusion: PosteriorFusion | None, networks: Sequence[Network], inputs: Sequence[NetworkInputs]
+) -> FusedAnswer:
+    """Compute the answer of a model for one recording.
+
+    Args:
+        fusion: What joins the networks; None for one network.
+        networks: Of the model.
+        inputs: Of each.
+
+    Returns:
+        The answer. Branches that do not take part are not computed.
+    """
+    if fusion is None:
+        (network,), (own,) = networks, inputs
+        return FusedAnswer(network.logits(own) / network.session.temperature, (), ())
+    classes = networks[0].preprocessor.classes
+    logits = [
+        np.zeros(len(classes)) if each.lacks else network.logits(each)
+        for network, each in zip(networks, inputs, strict=True)
+    ]
+    return fuse(fusion, classes, logits, [each.lacks for each in inputs])
+
+
+def word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
+    """Make what finds words for all networks that read them.
+
+    Args:
+        asr: See `duetto.load`.
+        networks: Of the model.
+
+    Returns:
+        The finder; times are indispensable to it only where no network reads spellings.
+
+    Raises:
+        ConfigurationError: `asr` is not valid.
+    """
+    from ..asr.finder import WordFinder  # late, since a system that uses the acoustics only does not need it
+
+    readers = [network for network in networks if network.uses_words]
+    inputs = [network.word_input for network in readers if network.word_input is not None]
+    needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
+    return WordFinder(asr, readers[0].folder, needs_times=needs_times, uses_times=uses_times)

@@ -16,7 +16,8 @@ class Prediction:
     """The emotion of one recording.
 
     Attributes:
-        label: The most probable class; None for a recording without speech, which has no emotion.
+        label: The most probable class; None for a recording without speech, which has no emotion unless words that
+            were given have one.
         probabilities: Class → calibrated probability, in the order of the label set; they sum to 1. Empty where `label`
             is None.
         words: The words that the system read, with times (seconds) where known and their `source`.

@@ -22,17 +22,15 @@ from .. import audio
 from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
-from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from ..utils import parallel, worker_logs
 from .certainty import Certainty
-from .fusion_folder import FusedAnswer, fuse
 from .inputs import full_duration
 from .model_folder import find
-from .network import Network, NetworkInputs, PreparedRecording, open_networks
+from .network import PreparedRecording, joint_answer, open_networks, word_finder
 from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
 from .sources import crashed, named_errors, picklable, source_name
-from .speaker_session import SpeakerSession
+from .speaker_session import SpeakerSession, Statistics, Sums
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
@@ -82,7 +80,7 @@ class Recogniser:
         self._word_finder: WordFinder | None = None
         self._unused_asr: tuple[str, ...] = ()
         if self.uses_words:
-            self._word_finder = _word_finder(asr, [network for network in self._networks if network.uses_words])
+            self._word_finder = word_finder(asr, self._networks)
         elif asr not in ("auto", "corpus"):
             from ..asr.finder import recogniser_config
 
@@ -95,8 +93,9 @@ class Recogniser:
         return any(network.uses_words for network in self._networks)
 
     @property
-    def _uses_audio(self) -> bool:
-        return any(network.preprocessor.experiment.uses_audio for network in self._networks)
+    def _reads_words_alone(self) -> bool:
+        """Whether the system, or a branch of it, needs no sound to answer."""
+        return any(not network.preprocessor.experiment.uses_audio for network in self._networks)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -117,8 +116,8 @@ class Recogniser:
         """Recognise the emotion of one recording.
 
         Without `transcript` and `words`, a system that reads words finds them in the recording. A recording without
-        speech has no emotion: its prediction has no label, and a warning. Only a system that reads nothing but words,
-        and is given them, still predicts.
+        speech has no emotion: its prediction has no label, and a warning. Only what reads nothing but words, and is
+        given them, still predicts: a system, or the branches of a fusion, which leaves the others out.
 
         Args:
             source: Path, file object, or {"waveform": samples, "sample_rate": Hz}.
@@ -140,33 +139,30 @@ class Recogniser:
             The session, without any recording.
 
         Raises:
-            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`), or is a fusion.
+            ConfigurationError: The system was not trained to adapt (`normalisation = "shrinkage"`), or is a fusion
+                without such a branch.
         """
-        if self._fusion is not None:
-            raise ConfigurationError(
-                f"model {self.name}: a fusion does not adapt to a speaker; load one of its branches"
-            )
-        return SpeakerSession(self, self._networks[0].preprocessor)
+        return SpeakerSession(self, [network.preprocessor for network in self._networks])
 
     def predict_for(
         self,
-        speaker: Normaliser | None,
+        speaker: Statistics | None,
         source: audio.Source,
         *,
         transcript: str | None = None,
         words: Sequence[Word] | None = None,
-    ) -> tuple[Prediction, SpeakerSums | None]:
+    ) -> tuple[Prediction, Sums | None]:
         """Recognise the emotion of one recording by the statistics of its speaker.
 
         Args:
-            speaker: The statistics; None for those of training.
+            speaker: The statistics for each network of the system; None for those of training.
             source: See `__call__`.
             transcript: See `__call__`.
             words: See `__call__`.
 
         Returns:
-            The prediction, and what the recording adds to the statistics; None where there is no speech, and for a
-            system that does not adapt.
+            The prediction, and what the recording adds to the statistics of each network; None where there is no
+            speech.
 
         Raises:
             AudioError: The recording cannot be read or analysed.
@@ -174,11 +170,14 @@ class Recogniser:
         waveform = self._load(source)
         with named_errors(source):
             speech = detect_speech(waveform.samples)
+            silent = self._require_speech and not speech
             given = transcript is not None or words is not None
-            if self._require_speech and not speech and (self._uses_audio or not given):
+            if silent and not (given and self._reads_words_alone):
                 return self._without_speech(waveform), None
-            recording = self._prepared(waveform, speech, transcript, words, speaker)
-        answer = self._answer(recording.inputs)
+            recording = self._prepared(waveform, speech, transcript, words, speaker, silent=silent)
+        if silent and self._fusion is not None and all(each.lacks for each in recording.inputs):
+            return self._without_speech(waveform, recording.warnings), None
+        answer = joint_answer(self._fusion, self._networks, recording.inputs)
         certain = self._certainty(answer.log_posteriors, recording.inputs)
         prediction = Prediction(
             **certain.fields(self.labels),
@@ -191,14 +190,14 @@ class Recogniser:
         )
         return prediction, recording.sums
 
-    def speaker_sums(self, source: audio.Source) -> SpeakerSums:
+    def speaker_sums(self, source: audio.Source) -> Sums:
         """Compute what a recording adds to its speaker's statistics.
 
         Args:
             source: See `__call__`.
 
         Returns:
-            The sums.
+            The sums of each network; None for a branch of a fusion that does not adapt.
 
         Raises:
             AudioError: The recording cannot be read or analysed, or there is no speech in it.
@@ -209,22 +208,16 @@ class Recogniser:
             speech = detect_speech(waveform.samples)
             if self._require_speech and not speech:
                 raise AudioError("no speech was found; enrol recordings in which the speaker speaks")
-            sums = self._networks[0].acoustic_input.sums(waveform, speech)
-        if sums is None or self._fusion is not None:
+            extracted: dict[str, np.ndarray] = {}
+            sums = [network.acoustic_input.sums(waveform, speech, extracted) for network in self._networks]
+        if not any(sums):
             raise ConfigurationError(f"model {self.name} does not adapt to a speaker; predict without a session")
         return sums
-
-    def _answer(self, inputs: Sequence[NetworkInputs]) -> FusedAnswer:
-        """The answer of the only network, or of the fusion of all."""
-        logits = [network.logits(each) for network, each in zip(self._networks, inputs, strict=True)]
-        if self._fusion is None:
-            return FusedAnswer(logits[0] / self._networks[0].session.temperature, (), ())
-        return fuse(self._fusion, self.labels, logits, [each.has_content for each in inputs])
 
     def _load(self, source: audio.Source) -> audio.Waveform:
         return audio.load(source, max_seconds=self.max_seconds, side=self._networks[0].acoustic_input.side)
 
-    def _without_speech(self, waveform: audio.Waveform) -> Prediction:
+    def _without_speech(self, waveform: audio.Waveform, warnings: Sequence[str] = ()) -> Prediction:
         duration = full_duration(waveform)
         part = "" if waveform.duration >= duration else f" in the {waveform.duration:g} s that were read"
         warning = f"no speech was found{part}, so there is no emotion to recognise"
@@ -236,7 +229,7 @@ class Recogniser:
             duration=duration,
             speech_seconds=0.0,
             model=self.name,
-            warnings=(*waveform.warnings, *self._unused_asr, warning),
+            warnings=tuple(dict.fromkeys([*waveform.warnings, *self._unused_asr, *warnings, warning])),
         )
 
     def prepare_inputs(
@@ -274,7 +267,9 @@ class Recogniser:
         speech: Sequence[Segment],
         transcript: str | None,
         words: Sequence[Word] | None,
-        speaker: Normaliser | None,
+        speaker: Statistics | None,
+        *,
+        silent: bool = False,
     ) -> PreparedRecording:
         """Words are found once and features extracted once, for all networks."""
         warnings = [*waveform.warnings, *self._unused_asr]
@@ -289,7 +284,11 @@ class Recogniser:
             warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
-        inputs = tuple(network.inputs(waveform, speech, read, extracted, speaker) for network in self._networks)
+        statistics = speaker or [None] * len(self._networks)
+        inputs = tuple(
+            network.inputs(waveform, speech, read, extracted, own, silent=silent)
+            for network, own in zip(self._networks, statistics, strict=True)
+        )
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
         return PreparedRecording(inputs, found, full_duration(waveform), distinct)
@@ -366,15 +365,6 @@ def _in_fusion(warnings: Sequence[str]) -> list[str]:
     from ..asr.finder import AS_IF_NOTHING_SAID
 
     return [warning.removesuffix(AS_IF_NOTHING_SAID) for warning in warnings]
-
-
-def _word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
-    """Finds words for all networks that read them; times are indispensable only where none reads spellings."""
-    from ..asr.finder import WordFinder  # late, since a system that uses the acoustics only does not need it
-
-    inputs = [network.word_input for network in networks if network.word_input is not None]
-    needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
-    return WordFinder(asr, networks[0].folder, needs_times=needs_times, uses_times=uses_times)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -26,6 +26,13 @@ _FEWEST = 3
 """Recordings from which on a session that is held back is worth a warning."""
 
 
+Sums = Sequence[SpeakerSums | None]
+"""Of each network of a system; None for one that does not adapt."""
+
+Statistics = Sequence[Normaliser | None]
+"""Of a speaker, for each network of a system; None for one that does not adapt."""
+
+
 class _Predictor(Protocol):
     """What a session needs of its `Recogniser`; the methods are documented there.
 
@@ -37,14 +44,14 @@ class _Predictor(Protocol):
 
     def predict_for(
         self,
-        speaker: Normaliser | None,
+        speaker: Statistics | None,
         source: audio.Source,
         *,
         transcript: str | None = None,
         words: Sequence[Word] | None = None,
-    ) -> tuple[Prediction, SpeakerSums | None]: ...
+    ) -> tuple[Prediction, Sums | None]: ...
 
-    def speaker_sums(self, source: audio.Source) -> SpeakerSums: ...
+    def speaker_sums(self, source: audio.Source) -> Sums: ...
 
     def guarded(self, predict: Callable[[audio.Source], _T], source: audio.Source) -> _T | DuettoError: ...
 
@@ -56,35 +63,30 @@ class SpeakerSession:
     itself: so the first one of a session without enrolment is answered as `Recogniser.__call__` answers it, and no
     answer depends on a later recording. A recording that cannot be read, or holds no speech, changes nothing.
 
+    In a fusion each branch that adapts has statistics, and a guard, of its own; the others answer as ever.
+
     Safe to call from several threads: calls of one session are answered one at a time, in the order in which they get
     its lock, and each counts for those after it. For a defined order call it from one thread. Sessions of one
     recogniser do not affect each other.
 
     Args:
-        recogniser: Of a system with `normalisation = "shrinkage"`.
-        preprocessor: Of that system.
+        recogniser: Of a system with `normalisation = "shrinkage"`, or of a fusion with such a branch.
+        preprocessors: Of each network of that system.
 
     Raises:
-        ConfigurationError: The system was not trained to adapt.
+        ConfigurationError: No network was trained to adapt.
     """
 
-    def __init__(self, recogniser: _Predictor, preprocessor: Preprocessor) -> None:
-        if preprocessor.adaptation is None:
-            e = preprocessor.experiment
-            raise ConfigurationError(
-                f"model {recogniser.name}: system {e.name!r} has normalisation = {e.normalisation!r} and was not "
-                'trained to adapt to a speaker; choose a system with normalisation = "shrinkage", such as '
-                "acoustic-adaptive, or predict without a session"
-            )
-        self._recogniser, self._training = recogniser, preprocessor.normaliser
-        self._adaptation: Adaptation = preprocessor.adaptation
-        self._sums: SpeakerSums = self._adaptation.empty(self._training)
-        self._lock = threading.Lock()
+    def __init__(self, recogniser: _Predictor, preprocessors: Sequence[Preprocessor]) -> None:
+        self._recogniser, self._lock = recogniser, threading.Lock()
+        self._voices = [None if each.adaptation is None else _Voice.of(each) for each in preprocessors]
+        if not any(self._voices):
+            raise ConfigurationError(_not_trained(recogniser.name, preprocessors))
 
     @property
     def utterances(self) -> int:
         """Recordings that the session's statistics hold."""
-        return self._sums.count
+        return max(voice.sums.count for voice in self._voices if voice is not None)
 
     def enrol(self, sources: Iterable[audio.Source]) -> None:
         """Take earlier recordings of the speaker into the statistics, without predicting their emotion.
@@ -100,7 +102,7 @@ class SpeakerSession:
         for source in sources:
             sums = self._recogniser.speaker_sums(source)
             with self._lock:
-                self._sums = self._sums + sums
+                self._add(sums)
 
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -119,15 +121,15 @@ class SpeakerSession:
             AudioError: The recording cannot be read or analysed.
         """
         with self._lock:
-            normaliser = self._adaptation.normaliser(self._sums, self._training)
-            prediction, sums = self._recogniser.predict_for(normaliser, source, transcript=transcript, words=words)
+            statistics = [voice and voice.normaliser() for voice in self._voices]
+            prediction, sums = self._recogniser.predict_for(statistics, source, transcript=transcript, words=words)
             prediction = replace(
                 prediction,
-                session_utterances=self._sums.count,
+                session_utterances=self.utterances,
                 warnings=(*prediction.warnings, *self._warnings()),
             )
             if sums is not None:
-                self._sums = self._sums + sums
+                self._add(sums)
         return prediction
 
     def attempt(
@@ -145,12 +147,58 @@ class SpeakerSession:
         """
         return self._recogniser.guarded(partial(self, transcript=transcript, words=words), source)
 
-    def _warnings(self) -> list[str]:
-        count = self._sums.count
-        trusted = self._adaptation.trusted(self._sums, self._training)
-        if count < _FEWEST or trusted > _HELD_BACK * count:
-            return []
-        return [
-            f"the {count} recordings of this session may show a single emotion; their statistics count as "
-            f"{trusted:.1f} recordings"
+    def _add(self, sums: Sums) -> None:
+        self._voices = [
+            voice if voice is None or own is None else replace(voice, sums=voice.sums + own)
+            for voice, own in zip(self._voices, sums, strict=True)
         ]
+
+    def _warnings(self) -> list[str]:
+        """A warning where a guard holds back, which names the branches of a fusion."""
+        count = self.utterances
+        trusted = [(voice.name, voice.trusted()) for voice in self._voices if voice is not None]
+        held_back = [(name, number) for name, number in trusted if number <= _HELD_BACK * count]
+        if count < _FEWEST or not held_back:
+            return []
+        several = len(self._voices) > 1
+        numbers = ", ".join(f"{number:.1f} recordings{f' in {name}' if several else ''}" for name, number in held_back)
+        return [
+            f"the {count} recordings of this session may show a single emotion; their statistics count as {numbers}"
+        ]
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """The speaker's statistics in one network. name: of its system."""
+
+    name: str
+    adaptation: Adaptation
+    training: Normaliser
+    sums: SpeakerSums
+
+    @classmethod
+    def of(cls, preprocessor: Preprocessor) -> _Voice:
+        adaptation, training = preprocessor.adaptation, preprocessor.normaliser
+        assert adaptation is not None
+        return cls(preprocessor.experiment.name, adaptation, training, adaptation.empty(training))
+
+    def normaliser(self) -> Normaliser:
+        return self.adaptation.normaliser(self.sums, self.training)
+
+    def trusted(self) -> float:
+        return self.adaptation.trusted(self.sums, self.training)
+
+
+def _not_trained(name: str, preprocessors: Sequence[Preprocessor]) -> str:
+    """Why there is no session."""
+    systems = [p.experiment for p in preprocessors]
+    repair = 'choose a system with normalisation = "shrinkage", such as acoustic-adaptive, or predict without a session'
+    if len(systems) > 1:
+        return (
+            f"model {name}: none of the branches {', '.join(e.name for e in systems)} was trained to adapt to a "
+            f"speaker; {repair}"
+        )
+    return (
+        f"model {name}: system {systems[0].name!r} has normalisation = {systems[0].normalisation!r} and was not "
+        f"trained to adapt to a speaker; {repair}"
+    )

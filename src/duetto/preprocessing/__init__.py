@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..config.experiment import Experiment, from_mapping
 from ..data.labels import classes
+from ..embeddings import sentences
 from ..embeddings.tfidf import Tfidf
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import DuettoError, ModelError
@@ -88,7 +90,8 @@ class Preprocessor:
         experiment: The configuration.
         normaliser: Training statistics of the features; unused where the experiment has no acoustic encoder.
         vocabulary: Words that have a row in the embedding table.
-        word_normaliser: Training statistics of the vectors of spoken words; unused unless `embeddings = "spoken"`.
+        word_normaliser: Training statistics of the vectors of spoken words, with `embeddings = "spoken"`, or of the
+            embeddings of sentences, with `sentences`; else unused.
         tfidf: N-grams of the training transcripts; None unless `word_encoder = "tfidf"`.
         adaptation: How far a speaker's own statistics replace those of training; None unless
             `normalisation = "shrinkage"`.
@@ -104,7 +107,10 @@ class Preprocessor:
     @property
     def word_dim(self) -> int:
         """Values in the vector of a word, or of all words where they are counted; unused where words have ids."""
-        return len(self.word_normaliser.mean) if self.tfidf is None else self.tfidf.dim
+        embedded = len(self.word_normaliser.mean)
+        if self.tfidf is None:
+            return embedded
+        return self.tfidf.dim + (embedded if self.experiment.sentences else 0)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -148,9 +154,22 @@ class Preprocessor:
             tokens: Normalised words.
 
         Returns:
-            Rows in the embedding table (n,) int64, or weighted counts (1, n-grams + 1) float32.
+            Rows in the embedding table (n,) int64; or one vector (1, `word_dim`) float32: weighted counts, and in front
+            of them the sentence embedding where the experiment has one, scaled to a mean length of about 1 like these.
+            The last value is 1 if there are no words for either.
         """
-        return self.ids(tokens) if self.tfidf is None else self.tfidf(self.truncate_words(tokens))
+        if self.tfidf is None:
+            return self.ids(tokens)
+        read = self.truncate_words(tokens)
+        counts = self.tfidf(read)
+        if not self.experiment.sentences:
+            return counts
+        embedded = self.word_normaliser(sentences.embed(Path(self.experiment.sentences), tuple(read))[None])
+        if read:
+            counts[0, -1] = 0.0
+        else:
+            embedded = np.zeros_like(embedded)
+        return np.concatenate([embedded / np.float32(np.sqrt(embedded.shape[1])), counts], axis=1)
 
     def normalise_vectors(self, spoken: np.ndarray) -> np.ndarray:
         """Normalise the vectors of spoken words.

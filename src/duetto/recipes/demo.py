@@ -1,6 +1,7 @@
 """The whole pipeline on a small corpus of synthetic speech: corpus, features, training, report, prediction.
 
     corpus ─ validate ─▶ manifest ─ features ─▶ systems × seeds ─▶ report.html ─▶ one recording recognised
+                                             fusion × seeds ────┘
 
 How much of the emotion the audio, the words, and both together carry is part of the synthesis, so that every figure
 stands beside the best one possible.
@@ -9,24 +10,30 @@ stands beside the best one possible.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from .. import corpora, report, runs, splits, synthetic
+from .. import corpora, report, runs, synthetic
 from ..asr.annotate import find_words, language_model_of
 from ..asr.engines import RecogniserConfig
 from ..config import experiment
+from ..config.fusion import load_fusion
 from ..corpora import validate
 from ..data.labels import classes
 from ..data.manifest import write_manifest
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError, CorpusError
 from ..evaluation import SystemResult
+from ..experiments.fusion_runner import run_fusion
 from ..experiments.rescore import rescore
 from ..experiments.runner import run_systems
+from ..experiments.split import audited_split
 from ..experiments.workspace import StepProgress, Workspace, silent
 from ..inference.recogniser import Prediction, Recogniser
 from ..report import ScoredResults, run_summary
+from ..report.branches import branch_section, named_branches
+from ..report.sections import Section
 from ..splits import Fold
 from ..training.word_embeddings import EmbeddingConfig
 
@@ -41,7 +48,10 @@ DEMO_SYSTEMS = (
     "fusion-spoken",
     "fusion-random",
 )
-"""Systems that are trained."""
+"""Systems that are trained: those of the paper."""
+
+FUSION, INNER_FOLDS = "fusion-calibrated", 3
+"""The recommended system, trained beside them; it takes fewer inner folds than by default, to be quick."""
 
 RESCORED = {
     "recognise": ("recognised", ("fusion-speech2vec", "fusion-spoken")),
@@ -64,7 +74,8 @@ class Demo:
         recording: An example: the first test utterance whose emotion needs audio and words (`_example`).
         label: The emotion of the example.
         decisions: Best possible decision on the example from its `audio`, its `words` and `both`.
-        prediction: Answer of the fusion system on the example.
+        predictions: Answers on the example: of the recommended fusion, and of the paper's.
+        branches: The recommended fusion beside its branches, a section of the report.
     """
 
     scored: ScoredResults
@@ -73,7 +84,8 @@ class Demo:
     recording: Path
     label: str
     decisions: dict[str, str]
-    prediction: Prediction
+    predictions: tuple[Prediction, ...]
+    branches: Section
 
 
 def run(
@@ -109,27 +121,42 @@ def run(
     tree = out / "corpus"
     utterances = _corpus(tree, size, seed, step)
     write_manifest(out / "manifest.jsonl", utterances)
-    folds = splits.folds(PROTOCOL, utterances)
     changes = {} if epochs is None else {"epochs": epochs}
     systems = [experiment.load(name, **changes) for name in DEMO_SYSTEMS]
     folders = [out / "runs" / system.name for system in systems]
     workspace = Workspace(out / "cache", EmbeddingConfig(epochs=SPEECH2VEC_EPOCHS), progress=step)
-    numbers = range(seed, seed + seeds)
-    results = run_systems(systems, utterances, PROTOCOL, folders, workspace, seeds=numbers, workers=workers)
-    results += _with_found_words(out, folds[0], workspace, workers, step)
-    results += run_summary.controls(folds, classes("four"))
+    split = audited_split(utterances, PROTOCOL, progress=step("audit the split"))
+    resources = {"seeds": range(seed, seed + seeds), "workers": workers, "split": split}
+    results = run_systems(systems, utterances, PROTOCOL, folders, workspace, **resources)
+    results += _with_found_words(out, split.folds[0], workspace, workers, step)
+    fusion, branches = _fusion(out, utterances, workspace, resources)
+    results = [fusion, *results, *branches, *run_summary.controls(split.folds, classes("four"))]
     scored = report.score(results)
+    section = branch_section(scored, {fusion.system: [branch.system for branch in branches]})
     ceilings = {name: 100 * value for name, value in synthetic.oracle_accuracy(tree, sessions=[5]).items()}
-    page = _write_report(out / "report.html", scored, folders, ceilings)
-    example, decisions = _example(tree, folds[0].test)
-    prediction = Recogniser(out / "runs" / "fusion-speech2vec", asr="corpus")(example.audio)
-    return Demo(scored, ceilings, page, example.audio, str(example.label), decisions, prediction)
+    page = _write_report(out / "report.html", scored, folders, ceilings, section)
+    example, decisions = _example(tree, split.folds[0].test)
+    models = (out / "runs" / name for name in (FUSION, "fusion-speech2vec"))
+    predictions = tuple(Recogniser(model, asr="corpus")(example.audio) for model in models)
+    return Demo(scored, ceilings, page, example.audio, str(example.label), decisions, predictions, section)
 
 
-def _write_report(page: Path, scored: ScoredResults, folders: Sequence[Path], ceilings: Mapping[str, float]) -> Path:
-    results, findings = [system.result for system in scored], run_summary.findings_of(folders)
+def _fusion(
+    out: Path, utterances: Sequence[Utterance], workspace: Workspace, resources: Mapping[str, Any]
+) -> tuple[SystemResult, list[SystemResult]]:
+    """The results of the recommended fusion and of its branches."""
+    fusion, folder = replace(load_fusion(FUSION), inner_folds=INNER_FOLDS), out / "runs" / FUSION
+    result = run_fusion(fusion, utterances, PROTOCOL, folder, workspace, **resources)
+    return result, named_branches(result, runs.branch_results(folder))
+
+
+def _write_report(
+    page: Path, scored: ScoredResults, folders: Sequence[Path], ceilings: Mapping[str, float], branches: Section
+) -> Path:
+    results = [system.result for system in scored]
+    findings = run_summary.findings_of([*folders, folders[0].parent / FUSION])
     context = run_summary.report_context(runs.read(folders[-1]), results, findings=findings)
-    report.write(page, scored, ceilings=ceilings, **context)
+    report.write(page, scored, ceilings=ceilings, sections=[branches], **context)
     return page
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from ..config.experiment import DEFAULT_SHRINKAGE, Experiment
 from ..data.text import tokens
 from ..data.utterance import Utterance
+from ..embeddings import sentences
 from ..embeddings import vectors as word_vectors
 from ..embeddings.tfidf import Tfidf
 from ..embeddings.vectors import Vectors
@@ -207,6 +208,8 @@ def fit_preprocessor(
     elif experiment.counts_words:
         tfidf = _tfidf(experiment, train)
         vocabulary = tfidf.vocabulary
+        if experiment.sentences:
+            of_words = _of_sentences(Path(experiment.sentences), train)
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
     return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation)
@@ -221,6 +224,12 @@ def _tfidf(experiment: Experiment, train: Sequence[Utterance]) -> Tfidf:
             f"{_NO_WORDS}"
         )
     return found
+
+
+def _of_sentences(folder: Path, train: Sequence[Utterance]) -> Normaliser:
+    """Statistics of the sentence embeddings of the training transcripts."""
+    embedded = [sentences.embed(folder, tuple(tokens(u)))[None] for u in train if tokens(u)]
+    return Normaliser.fit(embedded, sentences.opened(folder).dim)
 
 
 def _fit_adaptation(

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..embeddings.tfidf import Tfidf
 from ..errors import ModelError
 from ..features.registry import feature_spec
 from ..inference.session import Session
@@ -64,7 +63,7 @@ def random_inputs(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences,
     if e.uses_audio:
         frames = [rng.standard_normal((n, feature_spec(e.features).dim), np.float32) for n in lengths(e.most_frames)]
     if preprocessor.tfidf is not None:
-        words = [_counts(preprocessor.tfidf, n, rng) for n in (0, *lengths(e.max_words))]
+        words = [_encoded(preprocessor, n, rng) for n in (0, *lengths(e.max_words))]
     elif e.uses_words and e.embeddings == "spoken":
         words = [rng.standard_normal((n, preprocessor.word_dim), np.float32) for n in lengths(e.max_words)]
     elif e.uses_words:
@@ -76,9 +75,10 @@ def random_inputs(preprocessor: Preprocessor, seed: int = 0) -> tuple[Sequences,
     return rising[0] * 2, rising[1][::-1] + rising[1]
 
 
-def _counts(tfidf: Tfidf, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Weighted counts (1, n-grams + 1) of n terms."""
-    return tfidf(" ".join(rng.choice(tfidf.terms, n)).split()) if tfidf.terms else tfidf(())
+def _encoded(preprocessor: Preprocessor, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The vector (1, `word_dim`) of n terms."""
+    terms = preprocessor.tfidf.terms if preprocessor.tfidf else ()
+    return preprocessor.encode_words(" ".join(rng.choice(terms, n)).split() if terms else ())
 
 
 def logits_one_by_one(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:

@@ -108,14 +108,24 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def copy(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+def copy(source: str | os.PathLike[str], path: str | os.PathLike[str], *, link: bool = False) -> None:
     """Copy the content of a file, whole or not at all; see `replacing`.
 
     Args:
         source: The file to read.
         path: The file to write.
+        link: Make a hard link instead, where the file system allows it; a file in its place is deleted first.
     """
+    if link and Path(path).exists():
+        if Path(path).samefile(source):
+            return
+        Path(path).unlink()
     with replacing(path) as temporary:
+        if link:
+            temporary.unlink()
+            with contextlib.suppress(OSError):
+                os.link(source, temporary)
+                return
         shutil.copyfile(source, temporary)
 
 

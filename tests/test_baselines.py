@@ -117,7 +117,7 @@ def test_evector_reaches_the_lexical_ceiling_and_both_modalities_the_common_one(
     assert float((both == target(fold)).mean()) > 0.95
 
 
-def test_hmm_hears_order_where_functionals_cannot() -> None:
+def test_an_hmm_uses_the_order_of_frames_and_functionals_do_not() -> None:
     """Two classes of the same frames: in one they alternate, in the other they come in runs. Mean and deviation
     are alike, so the SVM guesses (32 test utterances, standard deviation 0.09), and only transitions tell."""
     rng = np.random.default_rng(0)
@@ -337,7 +337,7 @@ def test_no_test_utterance_is_no_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_what_cannot_be_fitted_says_so(name: str) -> None:
+def test_data_that_cannot_be_fitted_give_a_clear_error(name: str) -> None:
     fold, inputs = lexical(120)
     baseline, some = quick(name), fold.train[3].id
     alone = replace(fold, train=tuple(u for u in fold.train if u.label == "sad"))

@@ -464,7 +464,7 @@ def test_files_are_regular_and_of_limited_size(folder: Path, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("file", [inference.GRAPH, inference.DESCRIPTION])
-def test_a_mutated_folder_answers_or_says_what_is_wrong(folder: Path, tmp_path: Path, file: str) -> None:
+def test_a_mutated_folder_predicts_or_raises_a_clear_error(folder: Path, tmp_path: Path, file: str) -> None:
     """Bits, cuts, repeats, and numbers: an answer of finite numbers, or a ModelError that names the file."""
     whole = (folder / file).read_bytes()
     chance = random.Random(0)

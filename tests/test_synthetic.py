@@ -555,7 +555,7 @@ def test_the_reader_of_iemocap_reads_it(tree):
     assert Counter(utterance.label for utterance in utterances) == {**dict.fromkeys(EMOTIONS, 10), None: 4}
 
 
-def test_either_speaker_wears_the_markers(tree):
+def test_either_speaker_is_recorded_with_markers(tree):
     seen = {(file.stem[5], file.stem[-4]) for file in recordings(tree)}
     assert seen == {("F", "F"), ("F", "M"), ("M", "F"), ("M", "M")}
 

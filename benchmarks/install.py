@@ -3,8 +3,8 @@
     python benchmarks/install.py --write            # builds a wheel, installs it by constraints.txt without extras
 
 Exits with 1 where a limit is exceeded: the whole environment with pip and bytecode, the wall time from the start of
-`duetto predict` to its end (the least of 15), its peak memory. The recording is five seconds of synthetic speech (extra `synth`,
-in this environment, not in the fresh one), or `--audio FILE`.
+`duetto predict` to its end (the least of 15), its peak memory. The recording is five seconds of synthetic speech (extra
+`synth`, in this environment, not in the fresh one), or `--audio FILE`.
 """
 
 from __future__ import annotations

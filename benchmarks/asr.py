@@ -101,12 +101,12 @@ def error_rates(utterances: Sequence[Utterance], recognisers: dict[str, SpeechRe
 def _errors(
     recogniser: SpeechRecogniser, utterances: Sequence[Utterance], change: Change, progress: Progress | None
 ) -> list[object]:
-    total, kept, rejected, spent, heard = WordErrors(0, 0, 0, 0), WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
+    total, kept, rejected, spent, lasted = WordErrors(0, 0, 0, 0), WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
     for i, utterance in enumerate(utterances):
         samples = change(audio.load(utterance.audio).samples, i)
         began = time.process_time()
         found = recogniser.transcribe(samples)
-        spent, heard = spent + time.process_time() - began, heard + len(samples) / SAMPLE_RATE
+        spent, lasted = spent + time.process_time() - began, lasted + len(samples) / SAMPLE_RATE
         errors = word_errors(normalise(utterance.text or ""), [word.word for word in found.words])
         total, rejected = total + errors, rejected + (found.doubt is not None)
         kept = kept + errors if found.doubt is None else kept
@@ -114,7 +114,7 @@ def _errors(
             progress(i + 1, len(utterances))
     counts = [total.substitutions, total.deletions, total.insertions]
     kept_rate = kept.rate if kept.reference else "–"
-    return [len(utterances), total.reference, total.rate, *counts, rejected, kept_rate, spent / heard]
+    return [len(utterances), total.reference, total.rate, *counts, rejected, kept_rate, spent / lasted]
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def alternate(
 def by_clocks(
     sides: Mapping[str, Callable[[], object]], repetitions: int, clocks: Sequence[Clock], turn: float = 0.0
 ) -> dict[str, tuple[float, ...]]:
-    """As `alternate`, by several clocks at once; the first tells when a turn is over."""
+    """As `alternate`, by several clocks at once; the first decides when a turn is over."""
     taken: dict[str, list[list[float]]] = {name: [] for name in sides}
     for side in sides.values():
         side()

@@ -159,15 +159,15 @@ def answer(model: Path, small: Path, file: Path) -> str:
     waveform = audio.load(file)
     systems = {"float32": duetto.load(model), "int8": duetto.load(small)}
     config = ShortTermConfig()
-    heard = systems["float32"].prepare_inputs(file).frames
-    assert heard is not None
+    frames = systems["float32"].prepare_inputs(file).frames
+    assert frames is not None
     sides: dict[str, Callable[[], object]] = {
         "read the file": lambda: audio.load(file),
         "34 features": lambda: config.extract(waveform.samples, waveform.sample_rate),
     }
     for name, folder in (("float32", model), ("int8", small)):
         session = inference.Session(folder)
-        batch = session.preprocessor.collate([heard], None)
+        batch = session.preprocessor.collate([frames], None)
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
     sides["everything, the model that comes along"] = partial(duetto.load(), file)

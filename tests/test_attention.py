@@ -167,7 +167,9 @@ def test_fit_trust_gives_the_full_weight_to_the_informative_encoder() -> None:
     assert fit_trust(right, 5 * noise[1], target)[0] == 1.0 and fit_trust(right, 5 * noise[1], target)[1] <= 0.1
     assert fit_trust(5 * noise[1], right, target)[0] <= 0.1 and fit_trust(5 * noise[1], right, target)[1] == 1.0
     assert fit_trust(right, right, target) == (1.0, 1.0)
-    assert fit_trust(right[:2], 5 * noise[1][:2], target[:2]) == (1.0, 1.0), "two utterances refute nothing"
+    assert fit_trust(right[:2], 5 * noise[1][:2], target[:2]) == (1.0, 1.0), (
+        "two utterances are too few to reduce a weight"
+    )
 
 
 def test_trust_is_the_ratio_that_was_planted() -> None:

@@ -1,4 +1,4 @@
-"""Systems that hear samples and spectrograms, and a taught one: from `duetto train` to `duetto predict`."""
+"""Systems that read samples and spectrograms, and a distilled one: from `duetto train` to `duetto predict`."""
 
 import json
 import shutil

@@ -95,7 +95,7 @@ def test_a_clean_corpus_is_silent(clean: list[Utterance]) -> None:
         assert audit.summary() == "clean: nothing found"
 
 
-# Plants: fold, folder → fold. What they change is told by the one expectation beside them.
+# Plants: fold, folder → fold. The one expectation beside each states what it changes.
 Plant = Callable[[Fold, Path], Fold]
 
 

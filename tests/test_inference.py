@@ -46,9 +46,9 @@ def test_from_raw_audio_without_a_transcript(runs: Path, utterance: Utterance, n
     assert prediction.words_from == "recognised"
     assert prediction.words and all(word.source == "recognised" and word.end for word in prediction.words)
     said = {word.word for word in utterance.words or ()}
-    heard = [word.word for word in prediction.words]
+    found = [word.word for word in prediction.words]
     # The recogniser expects the training sentences: it gets at least half of the words of a new one.
-    assert sum(word in said for word in heard) >= len(heard) / 2
+    assert sum(word in said for word in found) >= len(found) / 2
 
 
 def test_rejected_words_are_listed_and_not_read(runs: Path, utterance: Utterance, monkeypatch) -> None:

@@ -106,7 +106,7 @@ def test_prominence_is_the_residual_of_a_straight_line() -> None:
 
 
 def test_short_voiced_stretches_do_not_count() -> None:
-    """Of a mask's runs those of five parts and more stay; without any, all loud parts are heard."""
+    """Of a mask's runs those of five parts and more stay; without any, all loud parts count."""
     mask = np.array([1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1], bool)
     np.testing.assert_array_equal(np.flatnonzero(prosody.sustained(mask)), range(5, 10))
     hiss = np.random.default_rng(3).normal(0, 0.1, RATE).astype(np.float32)

@@ -190,7 +190,7 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
 def test_every_system_has_inputs_for_verification_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
-    """Untrained, whatever it hears and reads: the graph's layers are the model's."""
+    """Untrained, of any inputs: the graph's layers are the model's."""
     preprocessor, model = untrained(name, tmp_path)
     frames, read = random_inputs(preprocessor)
     count = len(frames if frames is not None else read or [])

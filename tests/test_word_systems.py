@@ -100,8 +100,8 @@ def test_losses_are_weighted_as_the_experiment_states() -> None:
 
 
 def test_confidence_is_lower_for_unseen_voices(tmp_path: Path) -> None:
-    """The voices of the training part can be known by heart, those of the test part tell nothing, the words reach
-    0.81. Concatenation believes the voice; by confidence the words remain. 80 test utterances: a standard
+    """The voices of the training part can be memorised, those of the test part carry nothing, the words reach
+    0.81. Concatenation follows the voice; with confidence the words decide. 80 test utterances: a standard
     deviation of 0.045 about 0.81."""
     inputs = planted.strangers(seed=1)
     target = [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.test]

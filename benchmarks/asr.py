@@ -64,23 +64,22 @@ def spread(items: Sequence[Any], n: int) -> list[Any]:
     return [items[place] for place in places]
 
 
-def engines(whisper: str | None) -> dict[str, RecogniserConfig]:
-    """Name → recogniser."""
+def engines(whisper: str | None) -> dict[str, SpeechRecogniser]:
+    """Name → recogniser; all are started, so that one that can't be fails before the others are measured."""
     found = {"pocketsphinx": RecogniserConfig()}
     if whisper is not None:
         is_folder = Path(whisper).is_dir()
         found["Whisper"] = RecogniserConfig(
             "whisper", model=whisper if is_folder else None, download=None if is_folder else whisper
         )
-    return found
+    return {name: config.start() for name, config in found.items()}
 
 
-def error_rates(utterances: Sequence[Utterance], configs: dict[str, RecogniserConfig]) -> str:
+def error_rates(utterances: Sequence[Utterance], recognisers: dict[str, SpeechRecogniser]) -> str:
     """The table of word error rates."""
     rows = []
     with steps() as step:
-        for name, config in configs.items():
-            recogniser = config.start()
+        for name, recogniser in recognisers.items():
             for condition, change in CONDITIONS.items():
                 rows.append([name, condition, *_errors(recogniser, utterances, change, step(f"{name}, {condition}"))])
     header = [
@@ -102,12 +101,12 @@ def error_rates(utterances: Sequence[Utterance], configs: dict[str, RecogniserCo
 def _errors(
     recogniser: SpeechRecogniser, utterances: Sequence[Utterance], change: Change, progress: Progress | None
 ) -> list[object]:
-    total, kept, rejected, spent, heard = WordErrors(0, 0, 0, 0), WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
+    total, kept, rejected, spent, lasted = WordErrors(0, 0, 0, 0), WordErrors(0, 0, 0, 0), 0, 0.0, 0.0
     for i, utterance in enumerate(utterances):
         samples = change(audio.load(utterance.audio).samples, i)
         began = time.process_time()
         found = recogniser.transcribe(samples)
-        spent, heard = spent + time.process_time() - began, heard + len(samples) / SAMPLE_RATE
+        spent, lasted = spent + time.process_time() - began, lasted + len(samples) / SAMPLE_RATE
         errors = word_errors(normalise(utterance.text or ""), [word.word for word in found.words])
         total, rejected = total + errors, rejected + (found.doubt is not None)
         kept = kept + errors if found.doubt is None else kept
@@ -115,7 +114,7 @@ def _errors(
             progress(i + 1, len(utterances))
     counts = [total.substitutions, total.deletions, total.insertions]
     kept_rate = kept.rate if kept.reference else "–"
-    return [len(utterances), total.reference, total.rate, *counts, rejected, kept_rate, spent / heard]
+    return [len(utterances), total.reference, total.rate, *counts, rejected, kept_rate, spent / lasted]
 
 
 @dataclass(frozen=True)
@@ -128,12 +127,12 @@ class Judged:
     errors: WordErrors
 
 
-def guard(data: Path, configs: dict[str, RecogniserConfig]) -> str:
+def guard(data: Path, recognisers: dict[str, SpeechRecogniser]) -> str:
     """The table of recordings whose words are rejected."""
     rows = []
     with steps() as step:
-        for name, config in configs.items():
-            judged = list(_judged(data, config.start(), step(f"{name}, rejected words")))
+        for name, recogniser in recognisers.items():
+            judged = list(_judged(data, recogniser, step(f"{name}, rejected words")))
             for corpus, language in LANGUAGES.items():
                 for half, development in (("development", True), ("test", False)):
                     part = [j for j in judged if j.corpus == corpus and j.development == development]
@@ -242,12 +241,12 @@ def main() -> None:
     sections = ("wer", "guard", "fusion")
     made.add_argument("--only", choices=sections, nargs="+", default=sections, help="sections (default: all)")
     options: argparse.Namespace = made.parse_args()
-    configs = engines(options.whisper)
+    recognisers = engines(options.whisper) if options.data else {}
     if options.data and "wer" in options.only:
         utterances = spread(CORPORA["ljspeech"](options.data / "ljspeech"), options.utterances)
-        _publish("word error rates", error_rates(utterances, configs), options)
+        _publish("word error rates", error_rates(utterances, recognisers), options)
     if options.data and "guard" in options.only:
-        _publish("words that are rejected", guard(options.data, configs), options)
+        _publish("words that are rejected", guard(options.data, recognisers), options)
     if options.demo and "fusion" in options.only:
         _publish("UA of a fusion", fusion(options.demo, options.system, options.utterances, options.whisper), options)
 

@@ -12,10 +12,12 @@ which does not count what other processes had of the core.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shlex
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +27,15 @@ from pathlib import Path
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _TITLE = "# Benchmarks\n\nEach section is written by the script that it names; `make bench` runs all of them.\n"
 Clock = Callable[[], float]
+LAUNCHER = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+wall, processor = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(status), wall, processor, usage.ru_maxrss / 1024]))
+"""
+"""Starts a process from one that is small: what a process weighs before it becomes another counts for the other."""
 
 
 def parser(description: str | None, *, data: str = "not needed; every benchmark takes it") -> argparse.ArgumentParser:
@@ -62,7 +73,7 @@ def alternate(
 def by_clocks(
     sides: Mapping[str, Callable[[], object]], repetitions: int, clocks: Sequence[Clock], turn: float = 0.0
 ) -> dict[str, tuple[float, ...]]:
-    """As `alternate`, by several clocks at once; the first tells when a turn is over."""
+    """As `alternate`, by several clocks at once; the first decides when a turn is over."""
     taken: dict[str, list[list[float]]] = {name: [] for name in sides}
     for side in sides.values():
         side()
@@ -74,6 +85,15 @@ def by_clocks(
                 runs, spent = runs + 1, [clock() - before for clock, before in zip(clocks, began, strict=True)]
             taken[name].append([seconds / runs for seconds in spent])
     return {name: tuple(map(statistics.median, zip(*turns, strict=True))) for name, turns in taken.items()}
+
+
+def run_once(command: Sequence[str]) -> tuple[float, float, float]:
+    """Wall seconds, processor seconds and peak resident MB of one process from its start to its end."""
+    launched = subprocess.run([sys.executable, "-c", LAUNCHER, *command], capture_output=True, text=True, check=True)
+    status, wall, processor, memory = json.loads(launched.stdout)
+    if status:
+        raise SystemExit(f"{shlex.join(command[:6])} ended with {status}: {launched.stderr[-1000:]}")
+    return wall, processor, memory
 
 
 def machine(*packages: str) -> str:

@@ -1,4 +1,4 @@
-"""Prediction without PyTorch: start, memory, time of an answer, many recordings, 8-bit weights, installation.
+"""Prediction without PyTorch: start, memory, time of an answer, many recordings, 8-bit weights.
 
     python benchmarks/runtime.py                                    # a synthetic corpus
     python benchmarks/runtime.py --data $DUETTO_DATA --write        # EmoDB, into RESULTS.md
@@ -16,11 +16,9 @@ processor, which other work on the machine hardly changes. `alternate` of the ha
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import resource
-import shlex
 import shutil
 import subprocess
 import sys
@@ -33,7 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from harness import by_clocks, parser, publish, table
+from harness import by_clocks, parser, publish, run_once, table
 
 import duetto
 from duetto import audio, corpora, inference, metrics, runs, synthetic
@@ -55,15 +53,6 @@ SYNTHETIC = 200
 """Utterances of the synthetic corpus."""
 STARTS, ANSWERS, BATCH, BATCHES = 9, 100, 400, 3
 MANY = (50, 2000)
-LAUNCHER = """
-import json, os, subprocess, sys, time
-began = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-wall, processor = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
-print(json.dumps([os.waitstatus_to_exitcode(status), wall, processor, usage.ru_maxrss / 1024]))
-"""
-"""Starts a process from one that is small: what a process weighs before it becomes another counts for the other."""
 
 
 class Systems(NamedTuple):
@@ -127,15 +116,6 @@ def described(run: Path) -> str:
     return f"`{chosen.name}`, {count} {speech}, {how}"
 
 
-def run_once(command: Sequence[str]) -> tuple[float, float, float]:
-    """Wall seconds, processor seconds and peak resident MB of one process from its start to its end."""
-    launched = subprocess.run([sys.executable, "-c", LAUNCHER, *command], stdout=subprocess.PIPE, check=True)
-    status, wall, processor, memory = json.loads(launched.stdout)
-    if status:
-        raise SystemExit(f"{shlex.join(command[:6])} ended with {status}")
-    return wall, processor, memory
-
-
 def start(commands: Mapping[str, Sequence[str]]) -> str:
     """From the start of a process to its answer, the commands taking turns."""
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
@@ -179,15 +159,15 @@ def answer(model: Path, small: Path, file: Path) -> str:
     waveform = audio.load(file)
     systems = {"float32": duetto.load(model), "int8": duetto.load(small)}
     config = ShortTermConfig()
-    heard = systems["float32"].prepare_inputs(file).frames
-    assert heard is not None
+    frames = systems["float32"].prepare_inputs(file).frames
+    assert frames is not None
     sides: dict[str, Callable[[], object]] = {
         "read the file": lambda: audio.load(file),
         "34 features": lambda: config.extract(waveform.samples, waveform.sample_rate),
     }
     for name, folder in (("float32", model), ("int8", small)):
         session = inference.Session(folder)
-        batch = session.preprocessor.collate([heard], None)
+        batch = session.preprocessor.collate([frames], None)
         sides[f"network, {name}"] = partial(session.logits, *batch)
         sides[f"everything, {name}"] = partial(systems[name], file)
     sides["everything, the model that comes along"] = partial(duetto.load(), file)
@@ -289,30 +269,6 @@ def accuracy(run: Path, folder: Path, utterances: Sequence[Utterance]) -> str:
     )
 
 
-def installation() -> str:
-    """A fresh environment with the core alone: seconds and MB, and whether it answers for itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "venv"
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        made = time.perf_counter() - began
-        command = [str(home / "bin/pip"), "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
-        subprocess.run(command, check=True)
-        seconds = time.perf_counter() - began
-        size = megabytes(home)
-        packages = {path.name: megabytes(path) for path in (home / "lib").glob("python*/site-packages/*")}
-        largest = ", ".join(f"{n} {mb:.0f}" for n, mb in sorted(packages.items(), key=lambda item: -item[1])[:8])
-        subprocess.run([str(home / "bin/duetto"), "predict", "--help"], check=True, stdout=subprocess.DEVNULL)
-    rows = [[f"{size:.0f}", f"{seconds:.0f}", f"{made:.0f}"]]
-    return table(["MB", "seconds", "of them, making the environment"], rows) + f"\n\nThe largest, in MB: {largest}."
-
-
-def megabytes(path: Path) -> float:
-    """Size of a file or a folder."""
-    files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.lstat().st_size for file in files if not file.is_dir()) / 1e6
-
-
 def five_seconds(utterances: Sequence[Utterance], folder: Path) -> Path:
     """A recording of five seconds of real speech, 16 kHz wav."""
     spoken = np.concatenate([audio.load(utterance.audio).samples for utterance in utterances[:5]])
@@ -363,15 +319,12 @@ def main() -> None:
     line.add_argument("--run", type=Path, help="run of a system that uses the acoustics only, instead of training one")
     line.add_argument("--manifest", type=Path, help="manifest of the corpus of --run")
     line.add_argument("--words-run", type=Path, help="run of a system that reads words, instead of training one")
-    line.add_argument("--install", action=argparse.BooleanOptionalAction, default=True, help="install the core, too")
     options = line.parse_args()
     if bool(options.run) != bool(options.manifest):
         line.error("--run and --manifest go together")
     found = prepared(options)
     with tempfile.TemporaryDirectory() as folder:
         tables = measure(found, Path(folder))
-    if options.install:
-        tables["Installation of the core"] = installation()
     parts = [
         f"{os.getloadavg()[0]:.1f} processes ran or waited in the last minute. Systems:",
         f"- voice only: {described(found.voice)}\n- words too: {described(found.words)}",

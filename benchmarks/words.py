@@ -200,21 +200,25 @@ def first_words(item: Item, n: int) -> Item:
 def recognition(espeak: list[Item], lj: list[Item], utterances: int) -> None:
     """Word error rate by language model."""
     rows = [
-        heard("espeak-ng", "general", SphinxRecogniser(), espeak[::3]),
-        heard("espeak-ng", "n-gram of the sentences", SphinxRecogniser(LanguageModel.from_corpus(SENTENCES)), espeak),
-        heard("espeak-ng", "loop over their words", SphinxRecogniser(LanguageModel.word_loop(SENTENCES)), espeak[::3]),
+        recognised("espeak-ng", "general", SphinxRecogniser(), espeak[::3]),
+        recognised(
+            "espeak-ng", "n-gram of the sentences", SphinxRecogniser(LanguageModel.from_corpus(SENTENCES)), espeak
+        ),
+        recognised(
+            "espeak-ng", "loop over their words", SphinxRecogniser(LanguageModel.word_loop(SENTENCES)), espeak[::3]
+        ),
     ]
     if lj:
         chosen = lj[:: max(1, len(lj) // utterances)][:utterances]
         texts = {item.text for item in chosen}
         others = LanguageModel.from_corpus([item.text for item in lj if item.text not in texts])
-        rows.append(heard("LJ Speech", "general", SphinxRecogniser(), chosen))
-        rows.append(heard("LJ Speech", "n-gram of the other sentences", SphinxRecogniser(others), chosen))
+        rows.append(recognised("LJ Speech", "general", SphinxRecogniser(), chosen))
+        rows.append(recognised("LJ Speech", "n-gram of the other sentences", SphinxRecogniser(others), chosen))
     header = ["speech", "language model", "utterances", "words", "WER", "sub", "del", "ins"]
     table("Recognition", [*header, "confidence right", "wrong", "× real time"], rows)
 
 
-def heard(speech: str, model: str, recogniser: SphinxRecogniser, items: Sequence[Item]) -> list[object]:
+def recognised(speech: str, model: str, recogniser: SphinxRecogniser, items: Sequence[Item]) -> list[object]:
     """A row: errors, and mean confidence of the words that are and are not in the transcript."""
     began, total = time.perf_counter(), WordErrors(0, 0, 0, 0)
     confidence: dict[bool, list[float]] = {True: [], False: []}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from duetto.models.onnx import wav2vec2
 from duetto.models.onnx.whisper import positions
 
 DIM, HEADS, INNER, BANDS = 16, 2, 32, 80
@@ -99,3 +100,28 @@ def whisper_folder(folder: Path, *, layers: int = 3, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.bin").write_bytes(ctranslate2(random_weights(layers, seed=seed)))
     return folder
+
+
+def samples_encoder(longest: int = 50) -> bytes:
+    """A graph like WavLM's, of random weights: two convolutions, 160 samples a state, two layers."""
+    rng = np.random.default_rng(0)
+    first, layer = "feature_extractor.conv_layers", "encoder.layers"
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{first}.0.conv": (8, 1, 10), f"{first}.0.layer_norm": (8,), f"{first}.1.conv": (8, 8, 3),
+        "feature_projection.layer_norm": (8,), "feature_projection.projection": (DIM, 8),
+        "encoder.pos_conv_embed.conv": (DIM, DIM // 4, 6), "encoder.layer_norm": (DIM,),
+        f"{layer}.0.attention.rel_attn_embed": (32, HEADS),
+    }  # fmt: skip
+    for i in range(2):
+        shapes |= {f"{layer}.{i}.attention.{part}_proj": (DIM, DIM) for part in ("q", "k", "v", "out")}
+        shapes |= {f"{layer}.{i}.attention.gru_rel_pos_linear": (8, DIM // HEADS)}
+        shapes |= {f"{layer}.{i}.{part}": (DIM,) for part in ("layer_norm", "final_layer_norm")}
+        shapes |= {f"{layer}.{i}.feed_forward.intermediate_dense": (INNER, DIM)}
+        shapes |= {f"{layer}.{i}.feed_forward.output_dense": (DIM, INNER)}
+    weights = {}
+    for name, shape in shapes.items():
+        weights[f"{name}.weight"] = rng.standard_normal(shape).astype(np.float32)
+        weights[f"{name}.bias"] = rng.standard_normal(shape[0]).astype(np.float32)
+    weights |= {f"{layer}.{i}.attention.gru_rel_pos_const": np.ones((1, HEADS, 1, 1), np.float32) for i in range(2)}
+    how = wav2vec2.Architecture((5, 32), HEADS, 4, norm_every=False, norm_first=False, buckets=32, farthest=40)
+    return wav2vec2.encoder(weights, how, 2, longest)

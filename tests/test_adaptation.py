@@ -243,7 +243,7 @@ def test_systems_that_cannot_adapt_are_refused() -> None:
         duetto.load().session()
 
 
-def test_an_adaptation_survives_its_file_and_damage_is_named() -> None:
+def test_an_adaptation_is_unchanged_after_saving_and_damage_is_named() -> None:
     before = Adaptation(5.0, guard_of(planted(6, 0)))
     value = json.loads(json.dumps(before.to_json()))
     after = Adaptation.from_json(Record(value, "here", ModelError), DIMENSIONS)

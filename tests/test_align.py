@@ -357,7 +357,7 @@ def test_interrupted_calls_leave_the_bytes_of_an_undisturbed_one(many, undisturb
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {CACHE_NAME, "lock"}
 
 
-def test_the_order_of_calls_and_manifests_leaves_no_trace(many, undisturbed, tmp_path):
+def test_the_order_of_calls_and_manifests_does_not_matter(many, undisturbed, tmp_path):
     for part in (many[5:], many[3::-1], many):
         align_manifest(part, cache_folder=tmp_path / "cache")
     assert (tmp_path / "cache" / CACHE_NAME).read_bytes() == undisturbed
@@ -415,7 +415,7 @@ def die_on_b(job: AnnotationJob) -> WordAnnotation:
     return WordAnnotation(guessed=(job.audio,))
 
 
-def test_a_process_that_dies_takes_one_utterance_with_it():
+def test_a_crashed_process_loses_one_utterance():
     jobs = [AnnotationJob(name, None, None, "x", RecogniserConfig()) for name in "abcde"]
     found = list(annotate.annotate_all(jobs, die_on_b, workers=2))
     assert found[1].problem == "crash"

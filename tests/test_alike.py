@@ -26,7 +26,7 @@ CONFIG = EmbeddingConfig(dim=8, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, OovReplacer]:
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, OovReplacer]:
     """Ten word types, each with a sound of its own, and their embeddings."""
     utterances, frames = planted(40)
     fold = Fold("planted", tuple(utterances[:24]), tuple(utterances[24:30]), tuple(utterances[30:]))
@@ -39,14 +39,14 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fold, OovReplacer]:
 
 
 def renamed(utterance: Utterance) -> Utterance:
-    """The same sounds under spellings that nobody knows."""
+    """The same sounds under spellings out of the vocabulary."""
     return replace(utterance, words=tuple(replace(w, word=f"zz{w.word}") for w in utterance.words or ()))
 
 
-def test_a_word_is_known_by_its_sound(heard: tuple[Fold, OovReplacer]) -> None:
+def test_a_word_is_known_by_its_sound(sounds: tuple[Fold, OovReplacer]) -> None:
     """Instances of a type differ by noise and length only, so nearly all must come back under their old spelling;
     by chance a tenth would."""
-    fold, replacer = heard
+    fold, replacer = sounds
     known = set(replacer.resolver.sounds.words)
     pairs = [
         (gold.word, read.word)
@@ -56,8 +56,8 @@ def test_a_word_is_known_by_its_sound(heard: tuple[Fold, OovReplacer]) -> None:
     assert len(pairs) == 50 and np.mean([gold == read for gold, read in pairs]) > 0.9
 
 
-def test_known_and_soundless_words_keep_their_spelling(heard: tuple[Fold, OovReplacer]) -> None:
-    fold, replacer = heard
+def test_known_and_soundless_words_keep_their_spelling(sounds: tuple[Fold, OovReplacer]) -> None:
+    fold, replacer = sounds
     sounds, frames = replacer.resolver.sounds, replacer.frames
     (first, *_), name = fold.test[0].words or (), fold.test[0].id
     words = (first, Word("zork"), Word("zork", 99.0, 99.5), replace(first, word="zork"))
@@ -68,8 +68,8 @@ def test_known_and_soundless_words_keep_their_spelling(heard: tuple[Fold, OovRep
     assert untouched == words and replacer.resolver.respell((), frames[name], ()) == ()
 
 
-def test_sounds_survive_the_disk(heard: tuple[Fold, OovReplacer], tmp_path: Path) -> None:
-    _, replacer = heard
+def test_sounds_are_unchanged_after_saving_and_loading(sounds: tuple[Fold, OovReplacer], tmp_path: Path) -> None:
+    _, replacer = sounds
     for path in replacer.resolver.encoder.folder.glob("spoken.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     replacer.resolver.save(tmp_path)
@@ -116,8 +116,9 @@ def test_a_word_without_times_is_aligned_and_one_without_sound_stays_unknown(run
     utterance = next(u for u in read_manifest(manifest) if u.session == "5" and u.words)
     system = duetto.load(run)
     said = [Word(w.word) for w in utterance.words or ()]
-    heard = system(utterance.audio, words=[Word("zork"), *said[1:]])
-    assert heard.words_from == "aligned" and any("words of similar sound: zork by " in w for w in heard.warnings)
+    prediction = system(utterance.audio, words=[Word("zork"), *said[1:]])
+    assert prediction.words_from == "aligned"
+    assert any("words of similar sound: zork by " in w for w in prediction.warnings)
     silence = {"waveform": np.zeros(16_000, np.float32), "sample_rate": 16_000}
     unheard = system(silence, words=[Word("zork")])
     assert any("1 of 1 words are not in the system's vocabulary: zork" in warning for warning in unheard.warnings)

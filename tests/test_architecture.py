@@ -53,6 +53,7 @@ ONE_OWNER = {
     "lightning": "training/loop",
     "gensim": "embeddings/word2vec",
     "faster_whisper": "asr/whisper",
+    "transformers": "training/wav2vec2_weights",
     "espeakng_loader": "synthetic/espeak",
     "jinja2": "report/rendering",
 }

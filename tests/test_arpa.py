@@ -80,7 +80,7 @@ def test_a_file_of_another_kind_is_an_error(tmp_path: Path, changes: dict[str, o
         load_language_model(written(tmp_path, **changes))
 
 
-def test_a_model_survives_its_file_and_a_cut_one_does_not(tmp_path: Path) -> None:
+def test_a_model_is_unchanged_after_saving_and_loading_and_a_cut_file_is_refused(tmp_path: Path) -> None:
     save_language_model(MODEL, tmp_path)
     assert load_language_model(tmp_path) == MODEL
     for length in range(0, len(MODEL.arpa), 50):

@@ -138,7 +138,7 @@ def test_a_closed_gate_leaves_the_other_encoders_answer() -> None:
     torch.testing.assert_close(logits.softmax(-1), own[1].softmax(-1))
 
 
-def test_trust_weighs_the_answers_outside_training() -> None:
+def test_confidence_fusion_weights_logits_by_gate_and_trust() -> None:
     """Own answers (ln 4, 0) twice, gates of 1/2: together ln 4 apart, and with trusts of 1 and 1/2 three quarters."""
     system = EmotionModel(ModelConfig(fusion="confidence", hidden=2, dense=2, classes=2, head_layers=0)).eval()
     assert system.confidence is not None
@@ -159,7 +159,7 @@ def test_trust_weighs_the_answers_outside_training() -> None:
     assert apart() == pytest.approx(math.log(4), rel=1e-5), "training goes on without it"
 
 
-def test_trust_goes_to_the_encoder_that_is_right_once_the_data_say_so() -> None:
+def test_fit_trust_gives_the_full_weight_to_the_informative_encoder() -> None:
     rng = np.random.default_rng(0)
     target = rng.integers(0, 4, 400)
     noise = [rng.normal(size=(400, 4)) for _ in range(2)]
@@ -167,7 +167,9 @@ def test_trust_goes_to_the_encoder_that_is_right_once_the_data_say_so() -> None:
     assert fit_trust(right, 5 * noise[1], target)[0] == 1.0 and fit_trust(right, 5 * noise[1], target)[1] <= 0.1
     assert fit_trust(5 * noise[1], right, target)[0] <= 0.1 and fit_trust(5 * noise[1], right, target)[1] == 1.0
     assert fit_trust(right, right, target) == (1.0, 1.0)
-    assert fit_trust(right[:2], 5 * noise[1][:2], target[:2]) == (1.0, 1.0), "two utterances refute nothing"
+    assert fit_trust(right[:2], 5 * noise[1][:2], target[:2]) == (1.0, 1.0), (
+        "two utterances are too few to reduce a weight"
+    )
 
 
 def test_trust_is_the_ratio_that_was_planted() -> None:
@@ -179,7 +181,7 @@ def test_trust_is_the_ratio_that_was_planted() -> None:
     assert fit_trust(a, b, target) == pytest.approx((1.0, 0.5), abs=0.051)
 
 
-def test_detailed_answer_holds_what_training_wants() -> None:
+def test_the_detailed_output_holds_what_training_needs() -> None:
     for name, own in (("attention", 0), ("confidence", 2)):
         system = model(**CONFIGS[name])
         answer = system(batch(), detailed=True)

@@ -1,4 +1,4 @@
-"""Systems that hear samples and spectrograms, and a taught one: from `duetto train` to `duetto predict`."""
+"""Systems that read samples and spectrograms, and a distilled one: from `duetto train` to `duetto predict`."""
 
 import json
 import shutil
@@ -79,7 +79,7 @@ def test_odd_audio_has_an_answer(trained: Path, samples: np.ndarray, name: str) 
     assert np.isfinite(list(prediction.probabilities.values())).all()
 
 
-def test_seconds_heard_are_counted_in_frames_of_the_system(trained: Path) -> None:
+def test_seconds_of_speech_are_counted_in_frames_of_the_system(trained: Path) -> None:
     long = {"waveform": np.random.default_rng(0).normal(0, 0.1, 16_000 * 25), "sample_rate": 16_000}
     for name, seconds in (("waveform-cnn", "20"), ("spectrogram-cnn", "0.4"), ("acoustic-distilled", "20")):
         assert any(

@@ -95,7 +95,7 @@ def test_a_clean_corpus_is_silent(clean: list[Utterance]) -> None:
         assert audit.summary() == "clean: nothing found"
 
 
-# Plants: fold, folder → fold. What they change is told by the one expectation beside them.
+# Plants: fold, folder → fold. The one expectation beside each states what it changes.
 Plant = Callable[[Fold, Path], Fold]
 
 
@@ -246,7 +246,7 @@ def test_random_is_a_declared_leak_and_so_is_what_a_user_declares(clean: list[Ut
     assert audit_folds([fold], declared=True).verdict == "clean"
 
 
-def test_each_fold_is_told_apart(clean: list[Utterance]) -> None:
+def test_a_finding_names_its_fold(clean: list[Utterance]) -> None:
     folds = splits.folds("loso", clean)
     folds[1] = in_test(speaker="1F")(folds[1], Path())
     (finding,) = audit_folds(folds).findings
@@ -261,7 +261,7 @@ def test_no_folds_and_empty_parts() -> None:
 FOUND_IN_TREE = {"scenario-overlap", "near-transcript"}
 
 
-def test_the_synthetic_corpus_leaks_only_where_it_is_told_to(tree: Path, tmp_path: Path) -> None:
+def test_the_synthetic_corpus_leaks_only_where_it_is_configured_to(tree: Path, tmp_path: Path) -> None:
     """Its default shares scenarios between sessions but no sentence, though its small grammar once says nearly the
     same; `leak=1` says script lines everywhere."""
     audit = audit_folds(splits.folds("session5", labels.selected(corpora.load("synthetic", tree))), "session5")
@@ -426,7 +426,7 @@ def test_words_that_only_test_transcripts_hold_are_found(
     assert repr(secret) in finding.detail
 
 
-def test_brought_vectors_are_told_from_a_vocabulary_of_test_data(
+def test_given_vectors_are_distinguished_from_a_vocabulary_of_test_data(
     fold: Fold, clean: list[Utterance], features: Path, tmp_path: Path
 ) -> None:
     """A published file holds words that occur nowhere in the corpus; a table of random vectors has no such excuse."""
@@ -465,7 +465,9 @@ def test_without_a_manifest_the_audit_of_training_counts(fold: Fold, features: P
     assert audit.verdict == "declared" and [f.kind for f in audit.leaks] == ["speaker-overlap"]
 
 
-def test_what_is_missing_is_said(fold: Fold, clean: list[Utterance], features: Path, tmp_path: Path) -> None:
+def test_missing_parts_of_a_run_are_findings(
+    fold: Fold, clean: list[Utterance], features: Path, tmp_path: Path
+) -> None:
     folder = run_folder(tmp_path / "run", fold, features)
     (finding,) = audit_run(folder, clean).findings
     assert finding.kind == "not-examined" and "normalisation was not recomputed" in finding.detail
@@ -536,7 +538,7 @@ def test_findings_are_sorted_and_stand_once() -> None:
 # Training, commands
 
 
-def test_training_leaves_a_whole_audit(runs: Path, manifest: Path) -> None:
+def test_training_writes_a_complete_audit(runs: Path, manifest: Path) -> None:
     """Everything was at hand: normalisation, vocabulary, choice of epoch; nothing but what the corpus has is found."""
     for folder in runs.iterdir():
         audit = load(folder)

@@ -96,7 +96,7 @@ def test_silence_and_very_short_samples_pass(samples: np.ndarray) -> None:
         assert len(out) and np.isfinite(out).all()
 
 
-class Heard:
+class Extractor:
     """An extractor whose features are the samples themselves."""
 
     def key(self) -> str:
@@ -113,8 +113,8 @@ def test_copies_differ_between_copies_and_utterances_but_never_between_runs() ->
     a, b = first.extract(NOISE, RATE), second.extract(NOISE, RATE)
     assert a.shape != b.shape or np.abs(a - b).max() > 1e-3
     # Another utterance draws another chain: its speed, hence its length, is another.
-    heard = augmented.Augmented(Heard(), 0)
-    lengths = {len(heard.extract(utterance, RATE)) for utterance in (NOISE, TONE, -NOISE, 0.5 * NOISE)}
+    augmentation = augmented.Augmented(Extractor(), 0)
+    lengths = {len(augmentation.extract(utterance, RATE)) for utterance in (NOISE, TONE, -NOISE, 0.5 * NOISE)}
     assert len(lengths) == 4
 
 
@@ -155,7 +155,7 @@ TRANSFORMS = {
     "add_noise": lambda x: augment.add_noise(x, RATE, 10.0, colour=1.0),
     "reverberate": lambda x: augment.reverberate(x, RATE, 0.3),
     "recording": lambda x: augment.recording(x, RATE, seed=1),
-    "augmented": lambda x: augmented.Augmented(Heard(), 0).extract(x, RATE),
+    "augmented": lambda x: augmented.Augmented(Extractor(), 0).extract(x, RATE),
 }
 
 

@@ -75,19 +75,19 @@ def lexical(n: int = 320) -> tuple[Fold, BaselineInputs]:
 
 def acoustic(n: int = 400, honest: float = 0.8, seed: int = 3) -> tuple[Fold, BaselineInputs, np.ndarray]:
     """Frames that tell a class surely, which is the label with probability `honest`: nobody can do better than to
-    answer with the class that is told. Returns it too, for the test data."""
+    answer with the class that is encoded. Returns it too, for the test data."""
     rng = np.random.default_rng(seed)
     utterances, _ = planted.corpus(n, seed)
-    told, frames = {}, {}
+    encoded, frames = {}, {}
     for utterance in utterances:
         number = CLASSES.index(str(utterance.label))
-        told[utterance.id] = number if rng.random() < honest else int(rng.integers(4))
+        encoded[utterance.id] = number if rng.random() < honest else int(rng.integers(4))
         x = rng.normal(size=(rng.integers(3, 25), 34)).astype(np.float32)
-        x[:, 5:12] += 2 * (told[utterance.id] % 2)
-        x[:, 20:27] += 2 * (told[utterance.id] // 2)
+        x[:, 5:12] += 2 * (encoded[utterance.id] % 2)
+        x[:, 20:27] += 2 * (encoded[utterance.id] // 2)
         frames[utterance.id] = x
     fold = folds("session5", utterances)[0]
-    return fold, read(utterances, frames), np.array([told[u.id] for u in fold.test])
+    return fold, read(utterances, frames), np.array([encoded[u.id] for u in fold.test])
 
 
 # --- what they reach -----------------------------------------------------------------------------
@@ -97,10 +97,10 @@ def acoustic(n: int = 400, honest: float = 0.8, seed: int = 3) -> tuple[Fold, Ba
 def test_reaches_the_planted_ceiling_and_no_more(name: str) -> None:
     """A fifth of the labels is drawn anew, in training as well. The answer that the frames tell is optimal; that a
     fitted classifier betters it by more than 2 of 80 test utterances would need labels of the test data."""
-    fold, inputs, told = acoustic()
+    fold, inputs, encoded = acoustic()
     answers = BASELINES[name].fit_predict(fold, inputs, CLASSES, seed=0)
     accuracy = float((answers.test_logits.argmax(1) == target(fold)).mean())
-    ceiling = float((told == target(fold)).mean())
+    ceiling = float((encoded == target(fold)).mean())
     assert 0.75 < ceiling < 0.95
     assert 0.9 * ceiling <= accuracy <= ceiling + 2 / len(fold.test)
 
@@ -117,7 +117,7 @@ def test_evector_reaches_the_lexical_ceiling_and_both_modalities_the_common_one(
     assert float((both == target(fold)).mean()) > 0.95
 
 
-def test_hmm_hears_order_where_functionals_cannot() -> None:
+def test_an_hmm_uses_the_order_of_frames_and_functionals_do_not() -> None:
     """Two classes of the same frames: in one they alternate, in the other they come in runs. Mean and deviation
     are alike, so the SVM guesses (32 test utterances, standard deviation 0.09), and only transitions tell."""
     rng = np.random.default_rng(0)
@@ -313,12 +313,12 @@ def test_constant_frames_are_answered(name: str) -> None:
 
 
 def test_one_frame_among_long_utterances_is_answered_like_any_other() -> None:
-    fold, inputs, told = acoustic(200, honest=1.0)
+    fold, inputs, encoded = acoustic(200, honest=1.0)
     assert inputs.frames is not None
     one = {fold.test[i].id: inputs.frames[fold.test[i].id][:1] for i in range(0, len(fold.test), 4)}
     answers = quick("hmm").fit_predict(fold, BaselineInputs({**inputs.frames, **one}), CLASSES).test_logits
     long = np.array([u.id not in one for u in fold.test])
-    assert (answers[long].argmax(1) == told[long]).mean() > 0.9 and np.isfinite(answers).all()
+    assert (answers[long].argmax(1) == encoded[long]).mean() > 0.9 and np.isfinite(answers).all()
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -337,7 +337,7 @@ def test_no_test_utterance_is_no_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_what_cannot_be_fitted_says_so(name: str) -> None:
+def test_data_that_cannot_be_fitted_give_a_clear_error(name: str) -> None:
     fold, inputs = lexical(120)
     baseline, some = quick(name), fold.train[3].id
     alone = replace(fold, train=tuple(u for u in fold.train if u.label == "sad"))

@@ -45,10 +45,10 @@ def stacked(inputs: FoldInputs, part: str) -> tuple[np.ndarray, np.ndarray]:
     return x, np.array([LABEL_SETS["four"].index(str(u.label)) for u in utterances])
 
 
-def rows(x: np.ndarray, target: np.ndarray, classes: int = 4, *, balanced: bool = False) -> classifiers._Rows:
+def rows(x: np.ndarray, target: np.ndarray, classes: int = 4, *, balanced: bool = False) -> classifiers.Rows:
     counts = np.bincount(target, minlength=classes)
     weights = len(target) / (np.count_nonzero(counts) * np.maximum(counts, 1)) if balanced else np.ones(classes)
-    return classifiers._Rows(x, target, weights)
+    return classifiers.Rows(x, target, weights)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
@@ -62,7 +62,7 @@ def test_the_machines_decide_as_those_of_scikit_learn(balanced: bool) -> None:
     z, z_seen = x, seen
     x, seen = 3 * np.tanh(x / 3), 3 * np.tanh(seen / 3)
     assert np.abs(z - x).max() > 0.3
-    state = classifiers._svm(rows(x, target, balanced=balanced), cost, gamma)
+    state = classifiers.fit_svm(rows(x, target, balanced=balanced), cost, gamma)
     head = KernelHead(WIDTH, 4)
     head.resize(len(state["support"]))
     head.load_state_dict(state)
@@ -84,7 +84,7 @@ def test_distances_do_not_cancel() -> None:
     gamma = 1.0 / WIDTH
     coefficients = np.zeros((7, 6))
     coefficients[0, 0] = 0.25  # doubled by the steepness of a vote
-    state = classifiers._kernel_state(3 * np.tanh(signs * 1000 / 3), coefficients, np.zeros(6), gamma, 4)
+    state = classifiers.kernel_state(3 * np.tanh(signs * 1000 / 3), coefficients, np.zeros(6), gamma, 4)
     head = KernelHead(WIDTH, 4)
     head.resize(1)
     head.load_state_dict(state)
@@ -98,7 +98,7 @@ def test_distances_do_not_cancel() -> None:
 def test_logistic_regression_is_that_of_scikit_learn(classes: int) -> None:
     x, target = stacked(vectors(), "train")
     x, target = x[target < classes], target[target < classes]
-    weight, bias = classifiers._logistic(rows(x, target), 0.001)
+    weight, bias = classifiers.fit_logistic(rows(x, target), 0.001)
     oracle = LogisticRegression(C=0.001, max_iter=5000, tol=1e-8).fit(x, target)
     logits = x @ weight.T + bias
     shares = np.exp(logits - logits.max(1, keepdims=True))
@@ -113,7 +113,7 @@ def test_discriminant_analysis_is_that_of_scikit_learn(classes: int, balanced: b
     x, target = stacked(vectors(), "train")
     keep = (target < classes) & (np.arange(len(target)) % 3 > 0) | (target == 0)  # classes of different sizes
     x, target = x[keep], target[keep]
-    weight, bias = classifiers._discriminant(rows(x, target, balanced=balanced), 0.7)
+    weight, bias = classifiers.fit_discriminant(rows(x, target, balanced=balanced), 0.7)
     priors = np.ones(classes) / classes if balanced else np.bincount(target) / len(target)
     oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.7, priors=priors).fit(x, target)
     logits = (x @ weight.T + bias)[:, :classes]
@@ -130,7 +130,7 @@ def test_discriminant_analysis_discounts_what_varies_within_a_class() -> None:
     target = np.arange(400) % 2
     x = (2.0 * target - 1)[:, None] + rng.normal(size=(400, 2))
     x[:, 1] += np.repeat(rng.normal(size=20) * 5, 20)
-    weight, _ = classifiers._discriminant(rows(x, target), 0.1)
+    weight, _ = classifiers.fit_discriminant(rows(x, target), 0.1)
     ratio = (weight[1] - weight[0])[1] / (weight[1] - weight[0])[0]
     assert 0 < ratio < 0.2
 
@@ -139,7 +139,7 @@ def test_a_class_without_data_is_never_chosen() -> None:
     x, target = stacked(vectors(), "train")
     known = (target == 0) | (target == 2)
     head = KernelHead(WIDTH, 4)
-    state = classifiers._svm(rows(x[known], target[known]), 3.0, 0.5 / WIDTH)
+    state = classifiers.fit_svm(rows(x[known], target[known]), 3.0, 0.5 / WIDTH)
     head.resize(len(state["support"]))
     head.load_state_dict(state)
     logits = head(torch.from_numpy(x.astype(np.float32))).numpy()
@@ -147,7 +147,7 @@ def test_a_class_without_data_is_never_chosen() -> None:
     np.testing.assert_array_equal(logits[known].argmax(1), target[known])
     with pytest.raises(ConfigurationError, match="have one class; a classifier needs two or more"):
         inputs = training.Inputs([x[:1].astype(np.float32)], None, np.zeros(1, np.int64))
-        classifiers._rows(experiment.load("functionals"), [inputs], 4)
+        classifiers.rows_of(experiment.load("functionals"), [inputs], 4)
 
 
 @pytest.mark.parametrize("classifier", ["svm", "logistic", "discriminant"])
@@ -222,7 +222,7 @@ def test_augmented_copies_are_further_rows(tmp_path: Path) -> None:
         ("acoustic", {"classifier": "forest"}, "choose from network, svm, logistic, discriminant"),
     ],
 )
-def test_settings_that_do_not_fit_say_what_to_change(system: str, changes: dict, message: str) -> None:
+def test_the_error_of_incompatible_settings_names_the_change(system: str, changes: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         experiment.load(system, **changes)
 
@@ -258,6 +258,6 @@ def test_a_candidate_without_an_error_comes_first() -> None:
         head = torch.nn.Linear(4, 4, bias=False)
         head.weight.data = torch.from_numpy(weight.T.astype(np.float32))
         model, preprocessor = SimpleNamespace(head=head), SimpleNamespace(classes=tuple("abcd"))
-        found[name] = classifiers._scores(model, development, preprocessor)  # type: ignore[arg-type]
+        found[name] = classifiers.scores(model, development, preprocessor)  # type: ignore[arg-type]
     assert found["strong"]["score"] > found["weak"]["score"] > found["wrong"]["score"]
     assert found["weak"]["development_loss"] > found["wrong"]["development_loss"]

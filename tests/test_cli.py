@@ -93,7 +93,7 @@ def test_predict_refuses_one_transcript_for_two_recordings(runs: Path) -> None:
     assert done.exit_code == 2
 
 
-def test_corpus_check_says_healthy_and_finds_what_is_broken(tree: Path, tmp_path: Path) -> None:
+def test_corpus_check_reports_a_healthy_folder_and_finds_what_is_broken(tree: Path, tmp_path: Path) -> None:
     done = RUN.invoke(app, ["corpus", "check", "synthetic", str(tree), "--json"])
     (record,) = records(done.stdout)
     assert done.exit_code == 0 and record["selected"] == 80 and set(record["by_session"]) == set("12345")
@@ -179,7 +179,7 @@ def test_runs_of_different_protocols_are_not_compared(runs: Path, manifest: Path
     assert done.exit_code == 1 and "can't be compared" in str(done.exception)
 
 
-def test_runs_in_folders_of_one_name_are_told_apart(runs: Path, tmp_path: Path) -> None:
+def test_runs_in_folders_of_one_name_are_reported_with_their_paths(runs: Path, tmp_path: Path) -> None:
     again = [str(shutil.copytree(runs / "acoustic", tmp_path / when / "acoustic")) for when in ("before", "after")]
     done = RUN.invoke(app, ["evaluate", *again, "-o", str(tmp_path / "r.html"), "--json"])
     assert done.exit_code == 0, done.exception
@@ -198,7 +198,7 @@ def test_runs_of_different_test_utterances_are_not_compared(runs: Path, manifest
     assert not (tmp_path / "r.html").exists()
 
 
-def test_a_core_installation_says_what_to_install(
+def test_the_error_of_a_core_installation_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def without_torch() -> None:
@@ -210,7 +210,7 @@ def test_a_core_installation_says_what_to_install(
     assert stopped.value.code == 1 and "pip install 'duetto[train]'" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_prints_how_to_continue(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def stopped(*_: object) -> None:

@@ -58,7 +58,7 @@ def spoken(utterances: list[Utterance]) -> list[str]:
     return [w.word for u in utterances for w in u.words or ()]
 
 
-def test_training_tells_what_it_used_and_how_far_it_came(manifest: Path, tmp_path: Path) -> None:
+def test_training_prints_its_data_and_progress(manifest: Path, tmp_path: Path) -> None:
     utterances = read_manifest(manifest)
     first = utterances[0]
     words = first.words
@@ -131,7 +131,7 @@ def test_a_manifest_without_word_times_names_what_adds_them(
         (("--learning-rate", "-1"), "learning_rate = -1.0 is not valid"),
     ],
 )
-def test_wrong_options_say_what_is_valid(
+def test_the_error_of_a_wrong_option_lists_the_valid_values(
     manifest: Path, tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     cache = manifest.parent / "cache"

@@ -172,7 +172,7 @@ def test_an_experiment_starts_from_the_weights_of_a_file(tmp_path: Path) -> None
         torch.testing.assert_close(built.acoustic.features.state_dict()[name], tensor, rtol=0, atol=0)
 
 
-def test_wrong_weights_say_which_shapes_are_wrong(tmp_path: Path) -> None:
+def test_the_error_of_wrong_weights_names_the_shapes(tmp_path: Path) -> None:
     encoder = model("alexnet").acoustic
     assert isinstance(encoder, ConvolutionalEncoder)
     before = encoder.features[0].weight.clone()

@@ -39,7 +39,7 @@ def test_temperature_of_the_fold_is_applied_first() -> None:
     assert both.fold.tolist() == [0, 1]
 
 
-def test_one_seed_meets_every_seed_of_the_others() -> None:
+def test_one_seed_is_compared_with_every_seed_of_the_others() -> None:
     many = member("many", [[[0.9, 0.1], [0.6, 0.4]], [[0.5, 0.5], [0.1, 0.9]]], seeds=(3, 8))
     one = member("one", [[[0.1, 0.9], [0.2, 0.8]]])
     for order in ([many, one], [one, many]):

@@ -1,4 +1,4 @@
-"""Controls that hear nothing, against counts worked by hand."""
+"""Controls without any input, against counts worked by hand."""
 
 from dataclasses import replace
 

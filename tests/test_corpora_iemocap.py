@@ -170,7 +170,7 @@ def test_a_session_without_labels_or_recordings_is_refused(tree, part):
         CORPUS(tree)
 
 
-def test_wrong_roots_say_which_folder_to_give(tree, tmp_path):
+def test_the_error_of_a_wrong_root_names_the_right_folder(tree, tmp_path):
     with pytest.raises(CorpusError, match=f"is one level too high; give {tree}$"):
         CORPUS(tmp_path)
     for inside in ("Session1", "Session1/dialog", "Session1/sentences/wav"):

@@ -43,13 +43,13 @@ def test_recurrent_dropout_and_its_gradient_are_those_of_the_cpu(kind: str, monk
     torch.manual_seed(0)
     cpu = BiLSTM(3, 8, 0.5, kind)
     cuda = copy.deepcopy(cpu).cuda()
-    mask = cpu._mask(4)
+    mask = cpu.draw_mask(4)
     assert mask is not None
     x, lengths = torch.randn(4, 9, 3), torch.tensor([9, 2, 5, 9])
     weights, found = torch.randn(4, 9, 16), []
     for layer in (cpu, cuda):
         device = layer.bias.device
-        monkeypatch.setattr(layer, "_mask", lambda _, device=device: mask.to(device))
+        monkeypatch.setattr(layer, "draw_mask", lambda _, device=device: mask.to(device))
         states, last = layer(x.to(device), lengths.to(device))
         ((states * weights.to(device)).sum() + last.square().sum()).backward()
         found.append([states, last, *(p.grad for p in layer.parameters())])

@@ -36,7 +36,7 @@ def taught() -> FoldInputs:
 
 
 def test_loss_worked_by_hand() -> None:
-    """At T = 2 the teacher's logits 2·ln 3 and 0 are posteriors of 3/4 and 1/4; a student that knows nothing pays
+    """At T = 2 the teacher's logits 2·ln 3 and 0 are posteriors of 3/4 and 1/4; a student of equal logits pays
     ln 2 for any. With w = 1/2 and a hard loss of 1: ½·4·ln 2 + ½."""
     teacher, unsure = torch.tensor([[2 * np.log(3), 0.0]]), torch.zeros(1, 2)
     assert distillation.soft_cross_entropy(unsure, teacher, 2.0).item() == pytest.approx(np.log(2))
@@ -75,9 +75,9 @@ def test_the_student_follows_its_teacher_or_the_labels(tmp_path: Path, weight: f
     task = EmotionTask(preprocessor, train, development, 0, logits)
     fit(model, task, TrainingConfig(epochs=12, learning_rate=3e-3, choice="last"), tmp_path)
     answers = training.logits(model, preprocessor, test).argmax(-1)
-    heard = np.isin(np.array(LABEL_SETS["four"])[test.target], list(planted.AROUSED))
-    taught = np.where(heard, sad, happy)
-    possible = np.where(heard[:, None], [angry, happy], [neutral, sad])
+    aroused = np.isin(np.array(LABEL_SETS["four"])[test.target], list(planted.AROUSED))
+    taught = np.where(aroused, sad, happy)
+    possible = np.where(aroused[:, None], [angry, happy], [neutral, sad])
     if follows == "teacher":
         assert (answers == taught).mean() > 0.95
     else:
@@ -94,7 +94,7 @@ def test_a_teacher_is_trained_first_and_its_answers_reach_the_student(tmp_path: 
     assert logits.shape == (len(inputs.fold.train), 4) and (logits.argmax(-1) == target).mean() > 0.95
     alone = training.train(replace(e, teacher=""), inputs, tmp_path / "alone", seed=0)
     assert not np.allclose(outcome.test_logits, alone.test_logits)
-    # The student hears arousal alone: half of the answers, whatever the teacher knew.
+    # The student's input carries arousal alone: half of its predictions are right, whatever the teacher's were.
     answers = outcome.test_logits.argmax(-1)
     assert 0.3 < (answers == [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.test]).mean() < 0.69
 

@@ -17,6 +17,7 @@ from duetto.config import experiment
 NOT_RUN = {
     r"^reproduce\b": "takes hours; tests/test_reproduce.py runs it in small",
     r"\$DUETTO_DATA": "needs a real corpus",
+    r"^encoder build wavlm": "needs weights of WavLM; tests/test_ssl_encoders.py builds encoders of random ones",
     r"--set initial=": "needs weights of torchvision",
     r"sentences": "needs the weights of a sentence encoder",
     r"^predict -$": "reads standard input from ffmpeg",

@@ -69,7 +69,7 @@ def test_vocabulary_is_of_training_and_of_the_vectors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["per-sample", "shared"])
-def test_the_experiment_says_which_recurrent_mask(kind: str) -> None:
+def test_the_model_has_the_recurrent_mask_of_the_experiment(kind: str) -> None:
     inputs = planted.fold()
     e = experiment.load("fusion-random", recurrent_mask=kind, hidden=8, dense=8)
     model = training.build(training.fit_preprocessor(e, inputs), inputs, seed=0)

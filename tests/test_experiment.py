@@ -9,7 +9,7 @@ from duetto.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_every_system_loads_and_bears_its_name(name: str) -> None:
+def test_every_system_loads_under_its_name(name: str) -> None:
     assert load(name).name == name
 
 
@@ -48,7 +48,7 @@ def test_changes_are_validated_too() -> None:
         ('name = "x"\ntitle = "x"\nencoders = ["words"]\n"\\u001b[2J" = 1', r"unknown key '\\x1b\[2J'"),
     ],
 )
-def test_a_wrong_file_says_what_is_right(tmp_path: Path, text: str, message: str) -> None:
+def test_the_error_of_a_wrong_file_lists_what_is_valid(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=message) as error:
@@ -83,7 +83,7 @@ def test_settings_change_keys_and_show_in_the_name() -> None:
         ("fusion-random", {"pooling": "mean"}, "choose from last, attention"),
     ],
 )
-def test_keys_that_do_not_fit_together_say_what_to_change(system: str, changes: dict, message: str) -> None:
+def test_the_error_of_incompatible_keys_names_the_change(system: str, changes: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load(system, **changes)
 
@@ -109,7 +109,7 @@ def test_dimensions_and_figures_of_table_3() -> None:
         ("hidden=100000", "give a whole number from 1 to 65536"),
     ],
 )
-def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
+def test_wrong_settings_give_a_clear_error(setting: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         with_overrides(load("acoustic"), [setting])
 
@@ -125,7 +125,7 @@ def test_settings_that_are_wrong_say_so(setting: str, message: str) -> None:
         ("acoustic-distilled", "distil_temperature=0", "give a number above 0"),
     ],
 )
-def test_encoders_and_teachers_that_make_no_sense_say_so(system: str, setting: str, message: str) -> None:
+def test_impossible_encoders_and_teachers_give_a_clear_error(system: str, setting: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         with_overrides(load(system), [setting])
 

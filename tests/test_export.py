@@ -55,7 +55,7 @@ def test_the_card_states_facts(runs: Path, tmp_path: Path) -> None:
     assert f"| {100 * np.mean(recalls):.1f} [" in card
 
 
-def test_8_bit_weights_are_smaller_and_say_what_they_cost(runs: Path, utterance: Utterance, tmp_path: Path) -> None:
+def test_8_bit_weights_are_smaller_and_their_cost_is_reported(runs: Path, utterance: Utterance, tmp_path: Path) -> None:
     done = RUN.invoke(app, ["export", str(runs / "acoustic"), "-o", str(tmp_path / "out"), "--int8",
                             "--verify", str(utterance.audio)])  # fmt: skip
     assert done.exit_code == 0, done.stderr

@@ -245,7 +245,7 @@ with files.lock(Path(sys.argv[1])):
 """
 
 
-def test_a_lock_keeps_another_process_out_until_its_holder_dies(tmp_path: Path) -> None:
+def test_a_lock_blocks_another_process_until_its_holder_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _LOCKED, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
     assert process.stdout

@@ -120,7 +120,7 @@ def test_invalid_recognisers_are_rejected(tmp_path: Path) -> None:
         WordFinder("segments", tmp_path, needs_times=False)
 
 
-def test_a_language_model_survives_its_file(tmp_path: Path) -> None:
+def test_a_language_model_is_unchanged_after_saving_and_loading(tmp_path: Path) -> None:
     assert load_language_model(tmp_path) is None
     model = LanguageModel.from_corpus(["the sun is out", "the moon is out"])
     save_language_model(model, tmp_path)

@@ -206,7 +206,7 @@ def test_broken_samples_are_refused(samples: np.ndarray) -> None:
         EXTRACT(np.zeros(100), 44_100)
 
 
-def test_a_prediction_reads_the_whole_recording_and_says_nothing_of_frames(tmp_path: Path) -> None:
+def test_a_prediction_reads_the_whole_recording_without_a_warning_about_frames(tmp_path: Path) -> None:
     """A system of whole recordings warns of no frames left out, however long a recording is."""
     import duetto
     from quick_training import train

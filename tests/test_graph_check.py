@@ -26,7 +26,7 @@ from duetto.models.speech2vec import Speech2Vec, Speech2VecConfig
 from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.splits import Fold
 from duetto.utils import graph_check, onnx_file
-from speech_encoders import HEADS, random_weights
+from speech_encoders import HEADS, random_weights, samples_encoder
 
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "max_frames": 40, "max_words": 9}
 
@@ -75,12 +75,14 @@ def test_the_allowed_operators_are_those_that_duetto_writes(graphs: dict[str, by
         for read in (content, int8.int8(content)):
             for operator, attributes in held(read).items():
                 written[operator] |= attributes
-    speech = int8.int8(whisper.encoder(random_weights(), HEADS, 2))
-    for operator, attributes in held(speech).items():
-        written[operator] |= attributes
+    speech: dict[str, set[str]] = defaultdict(set)
+    for content in (whisper.encoder(random_weights(), HEADS, 2), samples_encoder()):
+        for operator, attributes in held(int8.int8(content)).items():
+            written[operator] |= attributes
+            speech[operator] |= attributes
     assert written == {name: set(attributes) for name, attributes in graph_check.OPERATORS.items()}
     assert set(held(spoken)) == graph_check.SPOKEN_OPERATORS
-    assert set(held(speech)) == graph_check.SPEECH_ENCODER_OPERATORS
+    assert set(speech) == graph_check.SPEECH_ENCODER_OPERATORS
 
 
 def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes]) -> None:
@@ -103,21 +105,32 @@ def test_files_are_read_as_the_onnx_package_reads_them(graphs: dict[str, bytes])
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
 def test_the_shapes_are_those_that_onnx_runtime_computes(name: str, graphs: dict[str, bytes]) -> None:
     """Of every tensor inside of the graph, for the longest input."""
+    preprocessor = preprocessor_of(name)
+    largest = {"time": preprocessor.experiment.most_frames, "n": preprocessor.experiment.most_word_vectors}
     for content in (graphs[name], int8.int8(graphs[name])):
-        preprocessor, model = preprocessor_of(name), onnx.load_from_string(content)
-        largest = {"time": preprocessor.experiment.most_frames, "n": preprocessor.experiment.most_word_vectors}
-        shapes = graph_check.check(onnx_file.read(content), session.graph_inputs(preprocessor), largest)
-        computed = [output for node in model.graph.node for output in node.output]
-        del model.graph.output[:]
-        model.graph.output.extend(helper.make_empty_tensor_value_info(output) for output in computed)
-        feed = {}
-        for key, value in session.graph_inputs(preprocessor).items():
-            shape = [largest.get(n, 1) if isinstance(n, str) else n for n in value.shape]
-            feed[key] = np.ones(shape, onnx_file.DTYPES[value.element])
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        answers = onnxruntime.InferenceSession(model.SerializeToString(), options).run(computed, feed)
-        assert {key: shapes[key] for key in computed} == dict(zip(computed, (a.shape for a in answers), strict=True))
+        same_shapes(content, dict(session.graph_inputs(preprocessor)), largest)
+
+
+def test_the_shapes_of_an_encoder_of_samples_are_those_that_onnx_runtime_computes() -> None:
+    for time in (80, 1_234):
+        same_shapes(samples_encoder(), {"samples": onnx_file.Value(onnx_file.FLOAT, (1, "time"))}, {"time": time})
+
+
+def same_shapes(content: bytes, inputs: dict[str, onnx_file.Value], largest: dict[str, int]) -> None:
+    """Compare the shapes of every tensor of a graph."""
+    model = onnx.load_from_string(content)
+    shapes = graph_check.check(onnx_file.read(content), inputs, largest)
+    computed = [output for node in model.graph.node for output in node.output]
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_empty_tensor_value_info(output) for output in computed)
+    feed = {}
+    for key, value in inputs.items():
+        shape = [largest.get(n, 1) if isinstance(n, str) else n for n in value.shape]
+        feed[key] = np.ones(shape, onnx_file.DTYPES[value.element])
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    answers = onnxruntime.InferenceSession(model.SerializeToString(), options).run(computed, feed)
+    assert {key: shapes[key] for key in computed} == dict(zip(computed, (a.shape for a in answers), strict=True))
 
 
 # Graphs of strangers
@@ -272,6 +285,21 @@ def test_a_size_grows_with_the_longest_input_until_it_is_refused() -> None:
     assert checked(content, 10_000)["o"] == (1, 10_000, 10_000)
     with pytest.raises(ValueError, match="the limit"):
         checked(content, 100_000)
+
+
+def test_tensors_count_for_as_long_as_they_are_needed() -> None:
+    """A chain of 40 tensors of 2²⁵ numbers passes; the same ones summed at the end, or of constants, do not."""
+    longest = (1 << 25) // WIDTH
+    names = [f"x{i}" for i in range(41)]
+    chain = [node("Relu", a, b) for a, b in pairwise(["x", *names[:40]])]
+    assert checked(stranger(chain), longest)["x39"] == (1, longest, WIDTH)
+    total = [node("Add", f"{a} {b}", f"sum{i}") for i, (a, b) in enumerate(pairwise(names[:40]))]
+    with pytest.raises(ValueError, match="the limit"):
+        checked(stranger([*chain, *total]), longest)
+    wide = constant("c", np.ones((1 << 12, 1)), np.float32), constant("row", np.ones((1, 1 << 13)), np.float32)
+    constants = [node("Mul", "c row", "x0"), *(node("Relu", a, b) for a, b in pairwise(names[:20]))]
+    with pytest.raises(ValueError, match="the limit"):
+        checked(stranger(constants, *wide))
 
 
 @pytest.mark.parametrize(
@@ -436,7 +464,7 @@ def test_files_are_regular_and_of_limited_size(folder: Path, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("file", [inference.GRAPH, inference.DESCRIPTION])
-def test_a_mutated_folder_answers_or_says_what_is_wrong(folder: Path, tmp_path: Path, file: str) -> None:
+def test_a_mutated_folder_predicts_or_raises_a_clear_error(folder: Path, tmp_path: Path, file: str) -> None:
     """Bits, cuts, repeats, and numbers: an answer of finite numbers, or a ModelError that names the file."""
     whole = (folder / file).read_bytes()
     chance = random.Random(0)

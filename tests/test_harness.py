@@ -71,7 +71,7 @@ def test_tables_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "numpy" in harness.machine("numpy", "no-such-package")
 
 
-def test_results_are_printed_and_written_only_if_asked(
+def test_results_are_printed_and_written_only_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "RESULTS.md"

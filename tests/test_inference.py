@@ -46,9 +46,9 @@ def test_from_raw_audio_without_a_transcript(runs: Path, utterance: Utterance, n
     assert prediction.words_from == "recognised"
     assert prediction.words and all(word.source == "recognised" and word.end for word in prediction.words)
     said = {word.word for word in utterance.words or ()}
-    heard = [word.word for word in prediction.words]
+    found = [word.word for word in prediction.words]
     # The recogniser expects the training sentences: it gets at least half of the words of a new one.
-    assert sum(word in said for word in heard) >= len(heard) / 2
+    assert sum(word in said for word in found) >= len(found) / 2
 
 
 def test_rejected_words_are_listed_and_not_read(runs: Path, utterance: Utterance, monkeypatch) -> None:
@@ -88,7 +88,7 @@ def test_segments_need_no_recogniser(runs: Path, utterance: Utterance) -> None:
     assert prediction.words_from == "segmented" and len(prediction.words) > 1
 
 
-def test_every_way_in_gives_one_answer(runs: Path, utterance: Utterance) -> None:
+def test_every_kind_of_input_gives_the_same_prediction(runs: Path, utterance: Utterance) -> None:
     system = duetto.load(runs / "acoustic")
     waveform = audio.load(utterance.audio)
     answers = [
@@ -234,7 +234,7 @@ def test_a_description_of_another_graph_is_refused(
         duetto.load(folder)
 
 
-def test_json_record_has_the_promised_keys(runs: Path, utterance: Utterance) -> None:
+def test_the_json_record_has_the_documented_keys(runs: Path, utterance: Utterance) -> None:
     record = duetto.load(runs / "fusion-spoken")(utterance.audio, words=utterance.words).to_json("a.wav")
     assert set(record) >= {"file", "duration", "label", "probabilities", "words", "model", "warnings"}
     assert set(record["words"][0]) == {"word", "start", "end", "source"}
@@ -246,7 +246,7 @@ def test_the_first_training_of_a_run_answers_whatever_its_number(tmp_path: Path,
     assert recogniser.find(tmp_path).name == "fold0-seed8"
 
 
-def test_a_folder_of_the_name_of_a_model_that_comes_along_is_that_folder(
+def test_a_folder_with_the_name_of_a_bundled_model_takes_precedence(
     tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -255,11 +255,11 @@ def test_a_folder_of_the_name_of_a_model_that_comes_along_is_that_folder(
     assert recogniser.find(recogniser.DEFAULT) == Path(recogniser.DEFAULT)
 
 
-def test_a_path_that_cannot_be_one_is_an_answer_of_its_own(runs: Path) -> None:
+def test_an_impossible_path_gives_an_error_for_that_file_only(runs: Path) -> None:
     assert isinstance(duetto.load(runs / "acoustic").attempt("x" * 5000), AudioError)
 
 
-def test_the_model_that_comes_along_says_how_little_it_heard() -> None:
+def test_the_bundled_model_warns_of_a_recording_with_little_speech() -> None:
     """A sound of 0.2 s, 37 dB above six seconds of noise; then a minute of sound, each second of it half silent."""
     rng = np.random.default_rng(0)
     beep = 0.01 * rng.normal(size=96_000)

@@ -90,7 +90,7 @@ def preprocessor(**changes: object) -> Preprocessor:
     return Preprocessor(e, normaliser, Vocabulary(("good", "bad")), normaliser)
 
 
-def test_preprocessor_survives_json_unchanged() -> None:
+def test_preprocessor_is_unchanged_after_json() -> None:
     import json
 
     before = preprocessor()

@@ -95,7 +95,7 @@ def test_recurrent_dropout_written_out_has_the_same_answers_and_gradients(kind: 
     weights = torch.randn(3, 8, dtype=torch.float64)
     grads = []
     torch.manual_seed(7)
-    masks = layer._mask(3)
+    masks = layer.draw_mask(3)
     assert masks is not None and set(masks.unique().tolist()) <= {0.0, 2.0}
     torch.manual_seed(7)
     answers = layer.last(padded, lengths)
@@ -109,13 +109,13 @@ def test_recurrent_dropout_written_out_has_the_same_answers_and_gradients(kind: 
 
 def test_dropout_is_off_in_evaluation_and_masks_differ_between_samples() -> None:
     layer = BiLSTM(2, 32, recurrent_dropout=0.3)
-    mask = layer.train()._mask(64)
+    mask = layer.train().draw_mask(64)
     assert mask is not None
     assert len(torch.unique(mask[0], dim=0)) > 1
     # 2·64·32 draws: the share kept has a standard deviation of 0.007, so 0.04 is over five of them.
     assert abs(float((mask > 0).float().mean()) - 0.7) < 0.04
-    assert layer.eval()._mask(64) is None
-    shared = BiLSTM(2, 32, 0.3, "shared").train()._mask(64)
+    assert layer.eval().draw_mask(64) is None
+    shared = BiLSTM(2, 32, 0.3, "shared").train().draw_mask(64)
     assert shared is not None and shared.shape == (2, 1, 32)
 
 

@@ -205,7 +205,7 @@ def test_the_temperature_is_the_minimum_of_the_likelihood() -> None:
     assert np.log(metrics.fit_temperature(logits, target)) == pytest.approx(best.x, abs=1e-6)
 
 
-def test_temperature_where_the_data_say_nothing() -> None:
+def test_temperature_where_the_data_do_not_determine_it() -> None:
     assert metrics.fit_temperature(np.empty((0, 4)), []) == 1.0
     assert metrics.fit_temperature(np.zeros((5, 4)), [0, 1, 2, 3, 0]) == 1.0
     assert metrics.fit_temperature([[2.0, 1.0], [0.0, 3.0]], [0, 1]) == 1.0, "all right: no finite optimum"

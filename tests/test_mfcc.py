@@ -45,7 +45,7 @@ def test_equals_the_definition(rate: int) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(n=st.integers(1, 2000))
-def test_every_length_has_its_frames_and_blocks_leave_no_seam(n: int) -> None:
+def test_every_length_has_its_frames_and_blocks_do_not_change_them(n: int) -> None:
     signal = np.random.default_rng(n).normal(size=n).astype(np.float32)
     features = extract(signal, RATE)
     assert features.shape == (-(-n // 160), 13) and np.isfinite(features).all()

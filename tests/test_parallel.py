@@ -37,7 +37,7 @@ def test_results_keep_the_order_of_the_items(workers: int) -> None:
     assert list(in_order(slow_first, [], workers=workers, crashed=lost)) == []
 
 
-def test_processes_give_the_same_and_a_dead_one_loses_its_own_item_alone() -> None:
+def test_processes_give_the_same_and_a_crashed_one_loses_only_its_item() -> None:
     found = list(in_order(deadly, range(12), workers=2, processes=True, crashed=lost))
     assert found == [-3 if i == 3 else i * i for i in range(12)]
 

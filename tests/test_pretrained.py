@@ -37,7 +37,7 @@ def test_a_fresh_process_answers_without_torch(recording: Path) -> None:
     assert done.stdout.split() == ["True", "1.0", "False", pretrained.DEFAULT]
 
 
-def test_the_command_needs_no_model_and_says_the_terms_once(recording: Path) -> None:
+def test_the_command_needs_no_model_and_prints_the_terms_once(recording: Path) -> None:
     done = CliRunner().invoke(app, ["predict", str(recording), str(recording), "--json"])
     assert done.exit_code == 0, done.stderr
     assert [json.loads(line)["model"] for line in done.stdout.splitlines()] == [pretrained.DEFAULT] * 2
@@ -60,7 +60,7 @@ def test_silence_and_one_sample_are_answered_with_a_warning(samples: np.ndarray)
 
 
 @pytest.mark.parametrize("name", pretrained.PRETRAINED)
-def test_every_model_is_small_and_what_its_card_says(name: str) -> None:
+def test_every_model_is_small_and_matches_its_card(name: str) -> None:
     home = pretrained.folder(name)
     assert sum(path.stat().st_size for path in home.iterdir()) <= LARGEST
     card = (home / pretrained.CARD).read_text(encoding="utf-8")

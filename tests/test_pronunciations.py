@@ -44,7 +44,7 @@ def test_a_damaged_dictionary_names_its_line(tmp_path, monkeypatch: pytest.Monke
         dictionary.__wrapped__()
 
 
-def test_missing_dictionary_says_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_dictionary_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="pip install"):
         module.dictionary_path()

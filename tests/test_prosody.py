@@ -106,9 +106,9 @@ def test_prominence_is_the_residual_of_a_straight_line() -> None:
 
 
 def test_short_voiced_stretches_do_not_count() -> None:
-    """Of a mask's runs those of five parts and more stay; without any, all loud parts are heard."""
+    """Of a mask's runs those of five parts and more stay; without any, all loud parts count."""
     mask = np.array([1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1], bool)
-    np.testing.assert_array_equal(np.flatnonzero(prosody._sustained(mask)), range(5, 10))
+    np.testing.assert_array_equal(np.flatnonzero(prosody.sustained(mask)), range(5, 10))
     hiss = np.random.default_rng(3).normal(0, 0.1, RATE).astype(np.float32)
     found = whole(hiss)
     assert np.isfinite(list(found.values())).all() and found["prominence"] > 0
@@ -118,7 +118,7 @@ def test_smoothing_removes_single_octave_errors_within_a_run_only() -> None:
     values = np.array([0, 0, 1, 0, 0, 9, 3, 3, 3, 3, 2], float)
     mask = np.array([1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1], bool)
     expected = [0, 0, 0, 0, 0, 9, 3, 3, 3, 3, 2]
-    np.testing.assert_array_equal(prosody._smoothed(values, mask), expected)
+    np.testing.assert_array_equal(prosody.smoothed(values, mask), expected)
 
 
 def test_silence_has_no_prosody() -> None:
@@ -142,9 +142,9 @@ def test_working_memory_does_not_grow_with_the_recording() -> None:
     assert peaks[1] - peaks[0] < 18_000 * 8 * 16 and peaks[1] < 8_000_000
 
 
-def test_parts_that_are_equally_loud_are_not_told_apart_by_rounding() -> None:
+def test_equally_loud_parts_are_not_ranked_by_rounding() -> None:
     """Worked by hand: all levels equal, so every part is among the loudest and the softest, and nothing rises."""
     rng = np.random.default_rng(0)
     equal = np.full(50, -20.0)
     moved = np.nextafter(equal, equal + rng.integers(-1, 2, 50))
-    assert prosody._rise(rng.normal(size=50), moved) == 0
+    assert prosody.rise(rng.normal(size=50), moved) == 0

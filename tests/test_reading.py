@@ -140,7 +140,7 @@ def header(shape: str, descr: str = "'<f8'") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
 
-def test_arrays_of_every_kind_come_back(tmp_path: Path) -> None:
+def test_arrays_of_every_kind_are_unchanged_after_saving(tmp_path: Path) -> None:
     written = {
         "matrix": np.arange(6.0).reshape(2, 3),
         "turned": np.arange(6).reshape(2, 3).T,

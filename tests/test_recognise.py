@@ -58,7 +58,7 @@ def errors(recogniser, spoken) -> WordErrors:
     return total
 
 
-def test_a_language_model_of_the_corpus_hears_its_words_and_times(follower, spoken):
+def test_a_language_model_of_the_corpus_finds_its_words_and_times(follower, spoken):
     assert errors(follower, spoken).rate <= 0.1  # 0.04 over 48 utterances (docs/words.md)
     for samples, truth in spoken:
         words = follower.recognise(samples)
@@ -72,7 +72,7 @@ def test_a_language_model_of_the_corpus_hears_its_words_and_times(follower, spok
         assert np.median(boundary_errors(truth, words).starts) <= 0.03
 
 
-def test_a_word_loop_hears_words_in_any_order(spoken):
+def test_a_word_loop_recognises_words_in_any_order(spoken):
     recogniser = SphinxRecogniser(LanguageModel.word_loop(SENTENCES))
     assert errors(recogniser, spoken).rate <= 0.5  # 0.35 over 16 utterances
     known = {token for text in SENTENCES for token in normalise(text)}
@@ -148,8 +148,8 @@ def test_long_recordings_are_cut_where_it_is_quiet(follower, spoken, monkeypatch
     pause = np.zeros(SAMPLE_RATE // 2, np.float32)
     whole = np.concatenate([part for samples, _ in spoken for part in (samples, pause)])
     monkeypatch.setattr(module, "LONGEST_SECONDS", 4.0)
-    monkeypatch.setattr(module, "_SEEK_SECONDS", 3.5)
-    parts = list(module._parts(whole))
+    monkeypatch.setattr(module, "SEEK_SECONDS", 3.5)
+    parts = list(module.parts_of(whole))
     assert parts[0][0] == 0 and parts[-1][1] == len(whole)
     assert all(a[1] == b[0] for a, b in pairwise(parts))
     assert all(stop - first <= 4 * SAMPLE_RATE for first, stop in parts)
@@ -166,7 +166,7 @@ def test_long_recordings_are_cut_where_it_is_quiet(follower, spoken, monkeypatch
 def test_a_cut_in_silence_hangs_on_no_rounding(monkeypatch):
     """Within digital silence all sums are equal: the cut is in the first 0.2 s of it, whatever the mean was."""
     monkeypatch.setattr(module, "LONGEST_SECONDS", 4.0)
-    monkeypatch.setattr(module, "_SEEK_SECONDS", 3.5)
+    monkeypatch.setattr(module, "SEEK_SECONDS", 3.5)
     speech = np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32)
     quiet = slice(SAMPLE_RATE, 3 * SAMPLE_RATE)
     speech[quiet] = 0
@@ -175,7 +175,7 @@ def test_a_cut_in_silence_hangs_on_no_rounding(monkeypatch):
         speech[4 * SAMPLE_RATE + i] += 1  # beyond reach
         speech[0] = np.nextafter(speech[0], np.float32(9))
         speech[SAMPLE_RATE - 1 - i] *= np.float32(1 - 1e-6)
-        found.add(next(module._parts(speech))[1])
+        found.add(next(module.parts_of(speech))[1])
     assert len(found) == 1 and found.pop() - SAMPLE_RATE in range(SAMPLE_RATE // 10, SAMPLE_RATE // 8)
 
 
@@ -362,6 +362,8 @@ class FakeModel:
     """Probabilities that a multilingual model would give, most probable first; none for an English one."""
     words: ClassVar[tuple[WhisperWord, ...]] = ENTRIES
     compression: ClassVar[float] = 1.2
+    made: ClassVar[list["FakeModel"]] = []
+    """The models of this test, in their order."""
 
     def __init__(
         self, model_size_or_path, device="auto", device_index=0, compute_type="default", cpu_threads=0,
@@ -369,7 +371,8 @@ class FakeModel:
     ):  # fmt: skip
         if device == "toaster":
             raise ValueError("unsupported device toaster")
-        self.made = (model_size_or_path, device, compute_type, cpu_threads, local_files_only)
+        self.options = (model_size_or_path, device, compute_type, cpu_threads, local_files_only)
+        self.made.append(self)
         self.calls = []
         self.model = SimpleNamespace(is_multilingual=bool(self.languages))
 
@@ -404,6 +407,7 @@ def hub(tmp_path, monkeypatch) -> SimpleNamespace:
     monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=FakeModel, utils=utils))
     monkeypatch.setitem(sys.modules, "faster_whisper.utils", utils)
     monkeypatch.setattr(FakeModel, "languages", [])
+    monkeypatch.setattr(FakeModel, "made", [])
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     return fake
@@ -429,8 +433,8 @@ def noise_bursts() -> np.ndarray:
 def test_whisper_words(whisper_folder):
     recogniser = RecogniserConfig("whisper", model=whisper_folder).start()
     found = recogniser.transcribe(noise_bursts())
-    assert recogniser._model.made == (str(whisper_folder), "cpu", "int8", 1, True)
-    samples, language, timestamps, temperature, _ = recogniser._model.calls[0]
+    assert FakeModel.made[-1].options == (str(whisper_folder), "cpu", "int8", 1, True)
+    samples, language, timestamps, temperature, _ = FakeModel.made[-1].calls[0]
     assert (samples.dtype, language, timestamps, temperature) == (np.float32, "en", True, 0.0)
     # Tokens as `normalise` writes them; one entry's time is shared by letters: "well" 4, "known" 5; 6 and 5.
     assert [word.word for word in found.words] == ["well", "known", "twenty", "seven", "cafes"]
@@ -481,7 +485,7 @@ def test_a_multilingual_model_identifies_the_language(whisper_folder, monkeypatc
     english = WhisperRecogniser(whisper_folder, name="base")
     found = english.transcribe(noise_bursts())
     assert (found.recogniser, found.language, found.language_probability) == ("whisper base", "pl", 0.875)
-    assert english._model.calls[0][1] == "pl"
+    assert FakeModel.made[-1].calls[0][1] == "pl"
     assert WhisperRecogniser(whisper_folder, languages=("pl",)).transcribe(noise_bursts()).language == "pl"
     monkeypatch.setattr(FakeModel, "words", ())
     nothing = english.transcribe(noise_bursts())
@@ -508,7 +512,7 @@ def test_a_text_that_repeats_itself_is_doubted(whisper_folder, monkeypatch, rati
 def test_whisper_does_not_run_if_there_is_no_speech(whisper_folder, caplog):
     recogniser = WhisperRecogniser(whisper_folder)
     assert recogniser.recognise(np.zeros(SAMPLE_RATE, np.float32)) == ()
-    assert recogniser._model.calls == []
+    assert FakeModel.made[-1].calls == []
     assert "silent" in caplog.text
     with pytest.raises(AudioError):
         recogniser.recognise(np.zeros((2, 2)))

@@ -376,7 +376,7 @@ def test_a_group_is_corrected_for_its_own_comparisons() -> None:
     assert report.significance(report.score(trio[:1], RESAMPLES)) is None
 
 
-def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
+def test_controls_are_compared_with_every_system_and_common_findings_are_printed_once() -> None:
     few = [make(name, share, speakers=2) for name, share in (("a", 0.9), ("b", 0.6))]
     control = make("guess", 0.3, speakers=2, kind="control")
     found = report.significance(report.score([*few, control], RESAMPLES))
@@ -388,7 +388,7 @@ def test_controls_meet_every_system_and_what_all_share_is_said_once() -> None:
     assert sum("too few" in s for s in sentences) == 1 and "scored highest on these very" in sentences[-1]
 
 
-def test_a_control_that_leads_meets_every_other_once() -> None:
+def test_a_control_with_the_best_score_is_compared_with_every_other_once() -> None:
     trio = [make("low", 0.3), make("best", 0.9, kind="control"), make("other", 0.4, kind="control")]
     found = report.significance(report.score(trio, RESAMPLES))
     assert found is not None and found["best"] == "low"  # a control leads only where there is no system

@@ -77,7 +77,7 @@ def test_a_selection_has_the_order_of_the_tables_and_each_system_once() -> None:
         select(["tabel1"])
 
 
-def test_tables_json_has_the_shape_that_is_promised(
+def test_tables_json_has_the_documented_shape(
     finished: tuple[Path, reproduce.Reproduction, list[Event]],
 ) -> None:
     record = json.loads((finished[0] / "tables.json").read_text())
@@ -169,7 +169,7 @@ def test_protocols_stand_side_by_side_and_random_is_a_leak(
     assert "random – LEAK, no result" in text and "session5: the last session" in text
 
 
-def test_events_tell_what_is_done(finished: tuple[Path, reproduce.Reproduction, list[Event]]) -> None:
+def test_events_report_the_progress(finished: tuple[Path, reproduce.Reproduction, list[Event]]) -> None:
     _, done, events = finished
     assert events[0].system == "corpus"
     last = {event.system: event for event in events}
@@ -236,7 +236,7 @@ def test_what_was_changed_stands_in_every_table(tree: Path, tmp_path: Path) -> N
     assert "<dt>changed</dt><dd><dl><dt>epochs</dt><dd>2</dd>" in (tmp_path / "out/report.html").read_text()
 
 
-def test_features_reach_only_systems_that_hear_them_in_one_of_their_modes() -> None:
+def test_chosen_features_apply_only_to_systems_that_support_them() -> None:
     options = Options(settings=("features=pyaudioanalysis", "dropout=0.1"))
     for name in SYSTEMS:
         own, chosen = experiment.load(name), options.configured(name)
@@ -246,7 +246,7 @@ def test_features_reach_only_systems_that_hear_them_in_one_of_their_modes() -> N
     assert {n for n in SYSTEMS if keeps_features(n)} >= {"waveform-cnn", "spectrogram-alexnet", "acoustic-portable"}
 
 
-def test_the_report_says_whom_a_choice_of_features_did_not_reach(tree: Path, tmp_path: Path) -> None:
+def test_the_report_lists_systems_without_the_chosen_features(tree: Path, tmp_path: Path) -> None:
     settings = (*SMALL, "features=pyaudioanalysis", "augmentation=none", "max_frames=50")
     done = small(tree, tmp_path, "acoustic", "spectrogram-cnn", epochs=1, settings=settings)
     assert set(done.measured.results) == {"acoustic", "spectrogram-cnn"} and not done.failed
@@ -278,7 +278,7 @@ def test_the_audit_names_the_system_that_a_finding_is_of(tree: Path, tmp_path: P
     assert "acoustic: features are normalised by each" in (tmp_path / "report.html").read_text()
 
 
-def test_without_transcripts_only_systems_that_hear_are_measured(manifest: Path, tmp_path: Path) -> None:
+def test_without_transcripts_only_acoustic_systems_are_measured(manifest: Path, tmp_path: Path) -> None:
     silent = [replace(u, text=None, words=None) for u in read_manifest(manifest)]
     write_manifest(tmp_path / "m.jsonl", silent)
     chosen = replace(QUICK, systems=("acoustic", "evector", "fusion-spoken", "embedding-random"))
@@ -434,7 +434,7 @@ def test_a_damaged_outcome_fails_its_system_alone(tree: Path, tmp_path: Path, ju
     assert all("outcome.npz: damaged" in why and "delete it" in why for why in done.failed.values())
 
 
-def test_a_broken_corpus_stops_and_force_leaves_out_what_is_broken(tree: Path, tmp_path: Path) -> None:
+def test_a_broken_corpus_is_an_error_and_force_skips_the_broken_utterances(tree: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(tree, broken)
     victim = next(broken.glob("Session2/sentences/wav/*/*.wav"))
@@ -451,7 +451,7 @@ def test_a_broken_corpus_stops_and_force_leaves_out_what_is_broken(tree: Path, t
     assert material.notes[0].startswith("the corpus is not healthy: 1 bad-audio")
 
 
-def test_a_leaking_split_says_so_in_every_row_and_compares_no_system(tree: Path, tmp_path: Path) -> None:
+def test_a_leaking_split_is_marked_in_every_row_and_no_system_is_compared(tree: Path, tmp_path: Path) -> None:
     done = small(tree, tmp_path, "acoustic", protocol="random")
     assert "| Bi-LSTM (acoustic) – LEAK, no result | 55.03 |" in done.text
     assert done.tables["table1"][0]["kind"] == "leak" and done.tables["significance"] == {}
@@ -495,7 +495,7 @@ def test_late_fusions_join_what_was_measured(tree: Path, tmp_path: Path, monkeyp
         (["--corpus", "synthetic:{tree}", "--set", 'encoders=["words"]'], "'encoders' cannot be set for all"),
     ],
 )
-def test_what_is_not_valid_is_said_before_anything_is_written(
+def test_invalid_arguments_are_reported_before_anything_is_written(
     tree: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     given = [argument.format(tree=tree) for argument in arguments]

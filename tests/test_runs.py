@@ -70,7 +70,7 @@ def test_whatever_is_wrong_in_a_description_is_one_error(tmp_path: Path, system:
     assert refused > 200
 
 
-def test_a_killed_training_process_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_killed_training_process_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(ThreadPoolExecutor):
         def submit(self, *_: Any, **__: Any) -> Any:
             raise BrokenProcessPool("a child was terminated")

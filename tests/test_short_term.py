@@ -37,7 +37,7 @@ def as_int16(samples: np.ndarray) -> np.ndarray:
 
 def exact(samples: np.ndarray, rate: int = RATE, mode: str = "corrected") -> np.ndarray:
     """The features before they are rounded to float32."""
-    return short_term._features(samples, rate, ShortTermConfig(mode))
+    return short_term.compute(samples, rate, ShortTermConfig(mode))
 
 
 # ---- mode `pyaudioanalysis`: the released package is the oracle
@@ -261,7 +261,7 @@ def test_silence_and_constants_are_finite_and_the_same(level: float, n: int) -> 
     np.testing.assert_allclose(features, np.tile(expected, (len(features), 1)), atol=1e-5)  # float32 of 63
 
 
-def test_silence_between_speech_stays_silence_whatever_lies_around() -> None:
+def test_silence_between_speech_has_the_features_of_silence() -> None:
     features = extract(SIGNALS["silent stretch"] + 0.1, RATE)
     np.testing.assert_array_equal(features[3:6, COLUMN["energy"]], 0)
     np.testing.assert_array_equal(features[3:6, CHROMA], 0)
@@ -380,7 +380,7 @@ def test_the_last_bit_of_the_mean_moves_no_feature_of_speech(data: Path, corpus:
 @pytest.mark.parametrize("n", [1, 65_535, 65_536, 200_000])
 @pytest.mark.parametrize("sample", [-32_768, 32_767])
 def test_the_sum_of_the_loudest_samples_is_exact(n: int, sample: int) -> None:
-    assert short_term._sum(np.full(n, sample, np.int16)) == n * sample
+    assert short_term.exact_sum(np.full(n, sample, np.int16)) == n * sample
 
 
 def test_the_buffer_of_numpy_is_left_as_it_was() -> None:
@@ -483,7 +483,7 @@ def test_options_that_are_wrong() -> None:
         extract(noise(2_000), 13_707)
 
 
-def test_the_key_tells_configurations_apart() -> None:
+def test_the_key_differs_between_configurations() -> None:
     configs = [ShortTermConfig(m, n) for m in short_term.MODES for n in (None, 1, 200)]
     assert len({config.key() for config in configs}) == 6
     # Caches outlive a session: this string changes only together with the numbers.

@@ -150,7 +150,7 @@ def test_matched_auc_by_hand() -> None:
         matched_auc([], np.random.default_rng(0))
 
 
-def test_partial_mantel_tells_cause_from_companion() -> None:
+def test_partial_mantel_separates_a_cause_from_a_correlate() -> None:
     """Similarity made from `first` alone; `second` goes along with `first`."""
     rng = np.random.default_rng(0)
     points, upper = rng.normal(size=(40, 2)), np.triu_indices(40, 1)

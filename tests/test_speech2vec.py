@@ -391,7 +391,7 @@ def test_exported_encoder_equals_the_model(tmp_path: Path) -> None:
 GROUPS = {"gu": "ba", "ki": "ba", "la": "ba", "me": "do", "no": "do", "pa": "do"}
 
 
-def test_words_of_like_surroundings_grow_alike(tmp_path: Path) -> None:
+def test_words_of_similar_contexts_get_similar_vectors(tmp_path: Path) -> None:
     """The claim of Speech2Vec, planted: gu, ki, la are only ever said beside `ba`, me, no, pa beside `do`, and
     nothing in their own sound tells. Trained vectors put words of one company nearer than words of the other."""
     utterances, frames = planted(80, seed=5, context=GROUPS)

@@ -126,7 +126,7 @@ def test_a_long_recording_is_encoded_in_equal_parts(folder: Path) -> None:
         np.testing.assert_allclose(states[begin:end], expected, atol=1e-3)
 
 
-def test_what_comes_along_is_whisper_base() -> None:
+def test_the_packaged_encoder_is_whisper_base() -> None:
     about = speech_encoder.settings(PACKAGED)
     assert (about.dim, about.layers, about.bands) == (512, 3, 80)
     assert (

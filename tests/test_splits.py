@@ -42,7 +42,7 @@ def test_every_fold_is_disjoint_in_what_the_protocol_is_for(protocol: str) -> No
         assert not {u.speaker for u in fold.train} & {u.speaker for u in fold.development}
 
 
-def test_random_leaks_and_says_so() -> None:
+def test_a_random_split_leaks_and_is_marked_as_leaking() -> None:
     (fold,) = folds("random", UTTERANCES)
     assert fold.disjoint_in == () and "leaks" in fold.name
     assert len(fold.shared("speaker")) == 10
@@ -105,7 +105,7 @@ def test_unlabelled_utterances_take_no_part() -> None:
         ({}, "tenfold", "choose from session5, loso"),
     ],
 )
-def test_what_cannot_be_split_says_why(change: dict, protocol: str, message: str) -> None:
+def test_the_error_of_an_impossible_split_gives_the_reason(change: dict, protocol: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         folds(protocol, [replace(u, **change) for u in UTTERANCES])
 

@@ -126,15 +126,15 @@ def task(copies: int) -> EmotionTask:
 
 def test_every_epoch_draws_from_all_variants_by_seed_and_epoch_alone() -> None:
     first, again = task(4), task(4)
-    heard = []
+    drawn = []
     for epoch in (0, 1):
         first.batches(epoch)
         again.batches(epoch)
-        heard.append([x[0, 0] for x in first.train.inputs.frames or []])
-        assert heard[-1] == [x[0, 0] for x in again.train.inputs.frames or []]
+        drawn.append([x[0, 0] for x in first.train.inputs.frames or []])
+        assert drawn[-1] == [x[0, 0] for x in again.train.inputs.frames or []]
         # 200 draws of five: none should stray more than five deviations of 5.7 from 40.
-        assert np.bincount(np.array(heard[-1], int), minlength=5) == pytest.approx(40, abs=29)
-    assert heard[0] != heard[1]
+        assert np.bincount(np.array(drawn[-1], int), minlength=5) == pytest.approx(40, abs=29)
+    assert drawn[0] != drawn[1]
     assert (first.development.inputs.frames or [np.ones((1, 1))])[0][0, 0] == 0
 
 

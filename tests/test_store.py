@@ -455,7 +455,7 @@ def test_empty_and_wrong_requests(tmp_path: Path) -> None:
         FeatureStore.open(tmp_path / "s", ShortTermConfig("pyaudioanalysis"))
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_gets_a_clear_error(tmp_path: Path) -> None:
     corpus(tmp_path / "a", 40)
     script = tmp_path / "script.py"
     script.write_text(

@@ -32,7 +32,7 @@ def same(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @SHELL
 @pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2> >(exec 0<&-)"])
-def test_standard_error_that_takes_nothing_changes_nothing(tree: Path, same: str, redirected: str) -> None:
+def test_a_closed_or_full_standard_error_does_not_change_the_output(tree: Path, same: str, redirected: str) -> None:
     done = shell(f'D corpus manifest synthetic "$1" -o /dev/stdout {redirected}', tree)
     assert (done.returncode, done.stdout, done.stderr) == (0, same, "")
 
@@ -42,7 +42,9 @@ def test_an_error_without_standard_error_has_its_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-"])
-def test_closed_streams_leave_their_numbers_to_no_file(tree: Path, same: str, tmp_path: Path, closed: str) -> None:
+def test_a_log_with_closed_streams_does_not_reach_the_output_file(
+    tree: Path, same: str, tmp_path: Path, closed: str
+) -> None:
     done = shell(f'D -v corpus manifest synthetic "$1" -o "$2" {closed}', tree, tmp_path / "out")
     assert done.returncode == 0
     assert (tmp_path / "out").read_text() == same
@@ -82,7 +84,7 @@ def test_missing_streams_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.stdin is not None
 
 
-def test_the_null_device_stays_one(tree: Path) -> None:
+def test_the_null_device_is_not_replaced(tree: Path) -> None:
     assert shell('D corpus manifest synthetic "$1" -o /dev/null', tree).returncode == 0
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 

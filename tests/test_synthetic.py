@@ -555,7 +555,7 @@ def test_the_reader_of_iemocap_reads_it(tree):
     assert Counter(utterance.label for utterance in utterances) == {**dict.fromkeys(EMOTIONS, 10), None: 4}
 
 
-def test_either_speaker_wears_the_markers(tree):
+def test_either_speaker_is_recorded_with_markers(tree):
     seen = {(file.stem[5], file.stem[-4]) for file in recordings(tree)}
     assert seen == {("F", "F"), ("F", "M"), ("M", "F"), ("M", "M")}
 
@@ -804,8 +804,8 @@ def test_write_refuses_a_folder_in_use(tmp_path, tree):
 
 
 def test_progress_counts_every_utterance(tmp_path):
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     (tmp_path / "empty").mkdir()
-    plan = synthetic.write(tmp_path / "empty", size=10, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (11, 11) == (len(plan.lines), 11)
-    assert told == sorted(told)
+    plan = synthetic.write(tmp_path / "empty", size=10, progress=lambda done, total: reports.append((done, total)))
+    assert reports[-1] == (11, 11) == (len(plan.lines), 11)
+    assert reports == sorted(reports)

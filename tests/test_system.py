@@ -30,7 +30,7 @@ def workspace(manifest: Path) -> Workspace:
     return Workspace(manifest.parent / "cache", EmbeddingConfig(epochs=1))
 
 
-def test_a_run_folder_says_everything(runs: Path, manifest: Path) -> None:
+def test_a_run_folder_describes_the_run_completely(runs: Path, manifest: Path) -> None:
     described = run_folder.read(runs / "acoustic")
     (fold,) = described["folds"]
     utterances = read_manifest(manifest)
@@ -141,7 +141,7 @@ def test_rescoring_with_segments_and_without_any_word(runs: Path, manifest: Path
         assert other.logits.shape == gold.logits.shape and not np.allclose(other.logits, gold.logits)
 
 
-def test_rescoring_refuses_what_makes_no_sense(runs: Path, manifest: Path) -> None:
+def test_rescoring_refuses_invalid_arguments(runs: Path, manifest: Path) -> None:
     utterances = read_manifest(manifest)
     with pytest.raises(ConfigurationError, match="reads no words"):
         rescore(runs / "acoustic", utterances, workspace(manifest), "x")
@@ -180,7 +180,7 @@ def test_published_vectors_of_either_format_start_the_table_and_predict(
     assert any("1 of 2 words are not in the system's vocabulary: zork" in warning for warning in prediction.warnings)
 
 
-def test_a_file_system_without_a_file_says_so(manifest: Path, tmp_path: Path) -> None:
+def test_a_system_that_needs_a_vector_file_raises_without_one(manifest: Path, tmp_path: Path) -> None:
     e = experiment.load("embedding-random", embeddings="file")
     with pytest.raises(ConfigurationError, match="--vectors FILE"):
         run_systems([e], read_manifest(manifest), "session5", [tmp_path / "run"], workspace(manifest))
@@ -193,7 +193,7 @@ def test_unreadable_audio_is_an_error_not_a_smaller_corpus(manifest: Path, tmp_p
                     Workspace(tmp_path))  # fmt: skip
 
 
-def test_an_unfinished_or_foreign_folder_says_so(tmp_path: Path, runs: Path) -> None:
+def test_an_unfinished_or_foreign_folder_gives_a_clear_error(tmp_path: Path, runs: Path) -> None:
     with pytest.raises(ModelError, match="it is no run folder"):
         run_folder.read(tmp_path)
     (tmp_path / "run.json").write_text((runs / "acoustic/run.json").read_text())

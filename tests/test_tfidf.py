@@ -53,7 +53,7 @@ def test_the_weights_are_those_of_scikit_learn() -> None:
 
 
 @pytest.mark.parametrize("sentence", ["", "entirely unheard", "once"])
-def test_without_known_words_the_last_value_says_so(sentence: str) -> None:
+def test_without_known_words_the_last_value_is_one(sentence: str) -> None:
     vector = Tfidf.fit([s.split() for s in SENTENCES])(sentence.split())
     assert vector[0, -1] == 1 and not vector[0, :-1].any()
 
@@ -65,7 +65,7 @@ def test_the_order_of_utterances_does_not_matter() -> None:
     np.testing.assert_array_equal(there.idf, back.idf)
 
 
-def test_it_survives_the_disk() -> None:
+def test_it_is_unchanged_after_saving_and_loading() -> None:
     found = Tfidf.fit([s.split() for s in SENTENCES])
     value = json.loads(json.dumps(found.to_json()))
     again = Tfidf.from_json(Record(value, "model.json", ModelError))
@@ -97,7 +97,7 @@ def lexical(folder: Path, inputs: FoldInputs | None = None) -> inference.Session
     return inference.Session(folder)
 
 
-def test_it_learns_what_the_words_tell(tmp_path: Path) -> None:
+def test_a_lexical_system_learns_the_labels_of_the_words(tmp_path: Path) -> None:
     """The planted words tell pleasant from unpleasant without error, and nothing else: a UA of 0.5."""
     inputs = planted.fold()
     session = lexical(tmp_path, inputs)
@@ -132,7 +132,7 @@ def test_test_transcripts_change_nothing(tmp_path: Path) -> None:
     assert not {"wholly", "other"} & set(second.vocabulary.words)
 
 
-def test_training_without_repeated_words_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_training_without_repeated_words_names_the_change(tmp_path: Path) -> None:
     inputs = planted.fold()
     train = tuple(replace(u, text="") for u in inputs.fold.train)
     with pytest.raises(ConfigurationError, match="counts words that occur in two training utterances, and there are"):

@@ -33,7 +33,7 @@ words = st.none() | st.lists(
         min_size=1, max_size=4, unique_by=lambda u: u.id,
     )
 )  # fmt: skip
-def test_a_manifest_survives_the_way_to_disk_and_back(utterances: list[Utterance]) -> None:
+def test_a_manifest_is_unchanged_after_writing_and_reading(utterances: list[Utterance]) -> None:
     import tempfile
     from dataclasses import replace
 
@@ -117,7 +117,7 @@ LATIN_1 = os.fsdecode(b"caf\xe9.wav")
 
 
 @pytest.mark.parametrize("name", [LATIN_1, "é.wav", "a\x1b[31m.wav", "a\u202e.wav", "w/\N{GRINNING FACE}.wav"])
-def test_every_name_of_a_file_survives_and_the_manifest_is_utf_8(tmp_path: Path, name: str) -> None:
+def test_every_file_name_is_kept_and_the_manifest_is_utf_8(tmp_path: Path, name: str) -> None:
     path = tmp_path / "m.jsonl"
     write_manifest(path, [Utterance("a", tmp_path / name)])
     assert read_manifest(path)[0].audio == tmp_path / name

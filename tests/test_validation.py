@@ -336,7 +336,7 @@ def test_raw_labels_outside_the_classes_are_counted_too(full, tmp_path, monkeypa
     assert "1848 fru, not 1849; 2508 xxx, not 2507" in problem.detail
 
 
-def test_a_part_of_the_release_is_told(tree):
+def test_a_partial_release_is_reported(tree):
     problems = check("iemocap", tree).problems
     assert [problem.id for problem in problems if problem.kind == "missing-session"] == [
         "Session3",
@@ -488,7 +488,7 @@ def test_manifest_defects(tmp_path):
     }
 
 
-def test_a_manifest_without_any_speaker_label_or_text_is_noted_once_each(tmp_path):
+def test_a_manifest_without_any_speaker_label_or_text_gives_one_problem_each(tmp_path):
     wav(tmp_path / "a.wav")
     wav(tmp_path / "b.wav")
     checkup = check("manifest", write(tmp_path / "m.csv", "id,audio\na,a.wav\nb,b.wav\n"))

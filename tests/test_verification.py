@@ -156,7 +156,7 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     assert (change > 0) == (experiment.load(name).classifier != "svm")  # whose support vectors stay as they are
 
 
-def test_8_bit_weights_meet_no_integer_arithmetic(trained: Path, tmp_path: Path) -> None:
+def test_8_bit_weights_run_in_float_arithmetic(trained: Path, tmp_path: Path) -> None:
     """In the graph as ONNX Runtime has optimised it the weights are float32 constants again."""
     import onnx
     import onnxruntime
@@ -189,8 +189,8 @@ def test_the_integers_and_scales_of_a_weight(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", experiment.SYSTEMS)
-def test_every_system_has_inputs_to_be_asked_on_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
-    """Untrained, whatever it hears and reads: the graph's layers are the model's."""
+def test_every_system_has_inputs_for_verification_and_a_graph_that_agrees(name: str, tmp_path: Path) -> None:
+    """Untrained, of any inputs: the graph's layers are the model's."""
     preprocessor, model = untrained(name, tmp_path)
     frames, read = random_inputs(preprocessor)
     count = len(frames if frames is not None else read or [])

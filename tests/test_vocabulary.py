@@ -80,7 +80,7 @@ def test_every_word_of_the_texts_has_its_own_id(token_lists: list[list[str]]) ->
     assert coverage(count(token_lists), vocabulary).token_rate == 1.0
 
 
-def test_bad_vocabularies_say_what_is_wrong() -> None:
+def test_the_error_of_a_bad_vocabulary_names_the_problem() -> None:
     with pytest.raises(ModelError, match="'a' stands in the vocabulary more than once"):
         Vocabulary(("a", "b", "a"))
     with pytest.raises(ModelError, match="'' is no word"):

@@ -84,7 +84,7 @@ def _random_batch(n: int, time: int, words: int, table: bool) -> Batch:
     return Batch(torch.randn(n, time, 34), torch.randint(1, time + 1, (n,)), read, lengths)
 
 
-def test_losses_are_weighed_as_the_experiment_says() -> None:
+def test_losses_are_weighted_as_the_experiment_states() -> None:
     inputs = planted.fold()
     e = small("fusion-confidence", auxiliary=0.25, verification=0.5, dropout=0.0, recurrent_dropout=0.0)
     preprocessor = training.fit_preprocessor(e, inputs)
@@ -99,9 +99,9 @@ def test_losses_are_weighed_as_the_experiment_says() -> None:
     torch.testing.assert_close(loss, expected + 0.5 * verification_loss(answer.encoded, given.target))
 
 
-def test_confidence_distrusts_voices_it_never_heard(tmp_path: Path) -> None:
-    """The voices of the training part can be known by heart, those of the test part tell nothing, the words reach
-    0.81. Concatenation believes the voice; by confidence the words remain. 80 test utterances: a standard
+def test_confidence_is_lower_for_unseen_voices(tmp_path: Path) -> None:
+    """The voices of the training part can be memorised, those of the test part carry nothing, the words reach
+    0.81. Concatenation follows the voice; with confidence the words decide. 80 test utterances: a standard
     deviation of 0.045 about 0.81."""
     inputs = planted.strangers(seed=1)
     target = [LABEL_SETS["four"].index(str(u.label)) for u in inputs.fold.test]

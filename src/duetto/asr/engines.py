@@ -45,7 +45,7 @@ MIN_CONFIDENCE = 0.45
 """Mean confidence from which on pocketsphinx' words are trusted (`recognition.doubt`); see docs/words.md for how it was
 chosen."""
 
-_SEEK_SECONDS = 10.0  # the cut falls in the quietest place of the last third
+SEEK_SECONDS = 10.0  # the cut falls in the quietest place of the last third
 _QUIET_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class SphinxRecogniser:
         """
         signal = as_float(samples, max_amplitude=math.inf)
         reason = no_speech(signal)
-        words = () if reason else tuple(word for part in _parts(signal) for word in self._decode(signal, *part))
+        words = () if reason else tuple(word for part in parts_of(signal) for word in self._decode(signal, *part))
         if not words:
             _log.warning("no word was recognised: %s", reason or "nothing in it matches the language model")
         assumed = "en" if self.language.kind == "general" else None
@@ -155,9 +155,17 @@ class SphinxRecogniser:
                 yield Word(word, round(start + offset, 4), round(end + offset, 4), "recognised", entry.posterior)
 
 
-def _parts(signal: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
-    """Sample ranges of at most `LONGEST_SECONDS` that cover the signal, cut at the quietest 0.2 s within reach."""
-    longest, seek, quiet = samples(LONGEST_SECONDS), samples(_SEEK_SECONDS), samples(_QUIET_SECONDS)
+def parts_of(signal: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
+    """Divide a recording at its quietest places.
+
+    Args:
+        signal: (n,) at 16 kHz.
+
+    Yields:
+        Ranges [start, stop) of at most `LONGEST_SECONDS` that cover it, cut at the quietest 0.2 s within the last
+        `SEEK_SECONDS` of each.
+    """
+    longest, seek, quiet = samples(LONGEST_SECONDS), samples(SEEK_SECONDS), samples(_QUIET_SECONDS)
     first = 0
     while len(signal) - first > longest:
         reach = signal[first + longest - seek : first + longest].astype(np.float64)

@@ -90,12 +90,12 @@ def extract(
     Raises:
         AudioError: As `pitch.track`.
     """
-    counted = _sustained(voiced)
+    counted = sustained(voiced)
     counted = counted if counted.any() else loud
     at = np.flatnonzero(counted)
     if not len(at):
         return np.zeros(len(NAMES))
-    octaves = _smoothed(np.log2(track.hertz), counted)[at]
+    octaves = smoothed(np.log2(track.hertz), counted)[at]
     decibels = 10 * np.log10(np.maximum(track.level[at], pitch.SILENT))
     spectra = _spectra(samples, sample_rate, at[::_EVERY])
     third = max(1, len(at) // 3)
@@ -105,10 +105,10 @@ def extract(
             spectra.prominence.std(),
             _drift(octaves, third, np.median),
             _drift(decibels, third, np.mean),
-            _rise(octaves, decibels),
+            rise(octaves, decibels),
             _correlation(octaves, decibels),
-            _rise(spectra.low, decibels[::_EVERY]),
-            _rise(spectra.tilt, decibels[::_EVERY]),
+            rise(spectra.low, decibels[::_EVERY]),
+            rise(spectra.tilt, decibels[::_EVERY]),
         )
     )
 
@@ -117,8 +117,16 @@ def _drift(values: np.ndarray, third: int, middle: Callable[[np.ndarray], np.flo
     return float(middle(values[-third:]) - middle(values[:third]))
 
 
-def _rise(values: np.ndarray, decibels: np.ndarray) -> float:
-    """Mean value in the loudest third minus that in the softest."""
+def rise(values: np.ndarray, decibels: np.ndarray) -> float:
+    """Compute how much a value rises with the level.
+
+    Args:
+        values: Of each part, (n,).
+        decibels: Level of each part, (n,).
+
+    Returns:
+        Mean value in the loudest third minus that in the softest.
+    """
     soft, strong = np.percentile(decibels, (33, 67))
     return float(values[decibels >= strong - _TIE].mean() - values[decibels <= soft + _TIE].mean())
 
@@ -134,16 +142,31 @@ def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _sustained(mask: np.ndarray) -> np.ndarray:
-    """The mask without its runs shorter than `SUSTAINED`."""
+def sustained(mask: np.ndarray) -> np.ndarray:
+    """Remove runs shorter than `SUSTAINED` from a mask.
+
+    Args:
+        mask: (n,) bool.
+
+    Returns:
+        (n,) bool.
+    """
     out = np.zeros_like(mask)
     for start, stop in _runs(mask):
         out[start:stop] = stop - start >= SUSTAINED
     return out
 
 
-def _smoothed(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Running medians of five within every run of the mask, with its ends repeated: removes single octave errors."""
+def smoothed(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Compute running medians of five within every run of a mask, with its ends repeated: no single octave errors.
+
+    Args:
+        values: (n,).
+        mask: (n,) bool.
+
+    Returns:
+        (n,); values outside of the mask are unchanged.
+    """
     out = values.copy()
     for start, stop in _runs(mask):
         padded = np.pad(values[start:stop], 2, mode="edge")

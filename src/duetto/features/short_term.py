@@ -114,7 +114,7 @@ class ShortTermConfig:
         Raises:
             AudioError: As `extract` of this module.
         """
-        return _features(samples, sample_rate, self, np.float32)
+        return compute(samples, sample_rate, self, np.float32)
 
 
 def extract(
@@ -165,10 +165,23 @@ def functionals(features: np.ndarray) -> np.ndarray:
 
 
 @_windows.small_buffer
-def _features(
+def compute(
     samples: np.ndarray, sample_rate: int, config: ShortTermConfig, dtype: type[np.floating] = np.float64
 ) -> np.ndarray:
-    """(frames, 34), computed in float64 and stored as `dtype`."""
+    """Compute the features in float64.
+
+    Args:
+        samples: As for `extract`.
+        sample_rate: Of the samples, in Hz.
+        config: Mode and greatest number of frames.
+        dtype: What they are rounded to.
+
+    Returns:
+        (frames, 34) of `dtype`.
+
+    Raises:
+        AudioError: As for `extract`.
+    """
     signal = validate_samples(samples)
     length = timing.frame_length(sample_rate)
     compatible = config.mode == "pyaudioanalysis"
@@ -203,13 +216,20 @@ def _level(signal: np.ndarray, compatible: bool) -> spectral.Level:
     scale = 1 / INT16_FULL_SCALE if signal.dtype == np.int16 else 1.0
     if not compatible:
         return spectral.Level(scale, silence=SILENCE_ENERGY)
-    mean = _sum(signal) / len(signal)
+    mean = exact_sum(signal) / len(signal)
     peak = max(float(signal.max()) - mean, mean - float(signal.min())) * scale + 1e-10
     return spectral.Level(scale, mean, peak, epsilon=spectral.EPSILON)
 
 
-def _sum(signal: np.ndarray) -> float:
-    """Sum of all samples. Those of int16 are added as int32, in rows too short to overflow."""
+def exact_sum(signal: np.ndarray) -> float:
+    """Sum all samples. Those of int16 are added as int32, in rows too short to overflow.
+
+    Args:
+        signal: (n,).
+
+    Returns:
+        The sum, exact for int16.
+    """
     if signal.dtype != np.int16:
         return float(np.add.reduce(signal, dtype=np.float64))
     whole = len(signal) - len(signal) % _SAMPLES_PER_SUM

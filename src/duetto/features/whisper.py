@@ -20,6 +20,7 @@ from .speech_encoder import PACKAGED, opened, settings
 
 _VERSION = 1
 _LARGEST_HALF = 65504.0
+_CONTOUR_SECONDS = 0.01
 _BESIDE = (0.25, 0.5, 0.25)
 """Weights of the contours' frames 10 ms before, at, and 10 ms after a state."""
 
@@ -103,8 +104,9 @@ class EncoderVectorConfig:
             AudioError: As `log_mel.log_mel`.
             ModelError: The encoder is missing or damaged.
         """
-        states = opened(self.folder)(samples, sample_rate)
-        weights = speech_weights(contours.speech_weights(samples, sample_rate), len(states))
+        encoder = opened(self.folder)
+        states, speech = encoder(samples, sample_rate), contours.speech_weights(samples, sample_rate)
+        weights = speech_weights(speech, len(states), encoder.settings.first_seconds)
         means, deviations = statistics(states, weights)
         parts = {"means": means, "deviations": deviations}
         for name in VECTORS[self.kind]:
@@ -171,20 +173,21 @@ def statistics(states: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 
-def speech_weights(speech: np.ndarray, frames: int) -> np.ndarray:
+def speech_weights(speech: np.ndarray, frames: int, first_seconds: float = 0.0) -> np.ndarray:
     """Weigh states by how surely there is speech around them, so that pauses count little.
 
     Args:
         speech: `contours.Contours.speech`, whose frame t is centred on 10 ms · t + 20 ms.
-        frames: Number of states; state t is centred on 20 ms · t.
+        frames: Number of states, one every 20 ms.
+        first_seconds: Time that the first one is centred on, to the nearest 10 ms.
 
     Returns:
         (frames,) float64, not all 0.
     """
-    centres = 2 * np.arange(frames) - 2
+    centres = 2 * np.arange(frames) - 2 + round(first_seconds / _CONTOUR_SECONDS)
     near = [speech[np.clip(centres + shift, 0, len(speech) - 1)] for shift in (-1, 0, 1)]
     return np.array(_BESIDE) @ near
 
 
 def _key(name: str, folder: Path, **more: str) -> str:
-    return cache_key(name, _VERSION, sha256=settings(folder).sha256, **more)
+    return cache_key(name, _VERSION, **settings(folder).key(), **more)

@@ -130,7 +130,7 @@ class BiLSTM(nn.Module):
     def _states(self, x: Tensor, packing: Packing) -> Tensor:
         """States of both directions, each in its own order of reading: (2, rows, hidden)."""
         forward = packing.pack(x)
-        mask, recurrent = self._mask(len(x)), self.weight_recurrent
+        mask, recurrent = self.draw_mask(len(x)), self.weight_recurrent
         if mask is not None and self.recurrent_mask == "shared":
             mask, recurrent = None, recurrent * mask.transpose(1, 2)
         weights = Weights(self.weight_input, recurrent, self.bias)
@@ -141,10 +141,14 @@ class BiLSTM(nn.Module):
         both = torch.stack((forward, packing.mirrored(forward)))
         return _lstm_cpu.recur(both, weights, mask, packing.counts)
 
-    def _mask(self, batch: int) -> Tensor | None:
-        """Keras' mask (2, batch, hidden): drawn once per sample, scaled, the same at every step.
+    def draw_mask(self, batch: int) -> Tensor | None:
+        """Draw Keras' mask: once for each sample, scaled, the same at every step.
 
-        A shared mask has a batch size of 1.
+        Args:
+            batch: Number of samples.
+
+        Returns:
+            (2, batch, hidden), or (2, 1, hidden) where all samples share it; None where nothing is dropped.
         """
         if not self.training or self.recurrent_dropout == 0.0:
             return None

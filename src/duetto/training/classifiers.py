@@ -60,8 +60,14 @@ _MOST_ITERATIONS = 20_000
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Training data of a classifier: x (n, d) float64, target (n,), weights (classes,) of the loss."""
+class Rows:
+    """Training data of a classifier.
+
+    Attributes:
+        x: (n, d) float64.
+        target: Class of each row, (n,).
+        weights: Of the classes in the loss, (classes,).
+    """
 
     x: np.ndarray
     target: np.ndarray
@@ -115,12 +121,12 @@ def fit(
     e = preprocessor.experiment
     if not len(development.target):
         raise ConfigurationError(f"classifier = {e.classifier!r} is chosen on development data, and there are none")
-    rows = _rows(e, [training, *copies], len(preprocessor.classes))
+    rows = rows_of(e, [training, *copies], len(preprocessor.classes))
     states, history = [], []
     for number, candidate in enumerate(_FITTERS[e.classifier](rows)):
         _load(model, candidate.head)
         states.append(candidate.head)
-        history.append({"epoch": number, **candidate.settings, **_scores(model, development, preprocessor)})
+        history.append({"epoch": number, **candidate.settings, **scores(model, development, preprocessor)})
     chosen = metrics.best_index([record["score"] for record in history])
     head = states[chosen]
     if preprocessor.tfidf is not None and e.classifier == "logistic":
@@ -143,13 +149,26 @@ def vectors(inputs: Inputs) -> np.ndarray:
     return np.stack([x[0] for x in (inputs.frames or inputs.words or [])]).astype(np.float64)
 
 
-def _rows(experiment: Experiment, parts: Sequence[Inputs], n_classes: int) -> _Rows:
+def rows_of(experiment: Experiment, parts: Sequence[Inputs], n_classes: int) -> Rows:
+    """Stack the training data of a classifier.
+
+    Args:
+        experiment: States whether classes are weighted.
+        parts: Training utterances, and copies of them.
+        n_classes: Number of classes.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ConfigurationError: They have fewer than two classes.
+    """
     x, target = np.concatenate([vectors(part) for part in parts]), np.concatenate([part.target for part in parts])
     counts = np.bincount(target, minlength=n_classes)
     if np.count_nonzero(counts) < 2:
         raise ConfigurationError("the training data have one class; a classifier needs two or more")
     balanced = len(target) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return _Rows(x, target, balanced if experiment.class_weights else np.ones(n_classes))
+    return Rows(x, target, balanced if experiment.class_weights else np.ones(n_classes))
 
 
 def _load(model: EmotionModel, head: Mapping[str, Tensor]) -> None:
@@ -161,12 +180,20 @@ def _load(model: EmotionModel, head: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def _scores(model: EmotionModel, development: Inputs, preprocessor: Preprocessor) -> dict[str, float]:
-    """Figures on development data; `score` is the calibrated log-likelihood, which ranks candidates more finely than an
-    accuracy on the few utterances of one or two speakers can.
+def scores(model: EmotionModel, development: Inputs, preprocessor: Preprocessor) -> dict[str, float]:
+    """Score a candidate on development data.
 
-    A candidate without an error fits ever better at ever smaller temperatures, so it comes before all that have one.
-    Its temperature stays 1, so several of them rank by their log-likelihood as it is.
+    `score` is the calibrated log-likelihood, which ranks candidates more finely than an accuracy on the few utterances
+    of one or two speakers can. A candidate without an error fits ever better at ever smaller temperatures, so it comes
+    before all that have one. Its temperature stays 1, so several of them rank by their log-likelihood as it is.
+
+    Args:
+        model: With the head of the candidate.
+        development: The utterances.
+        preprocessor: Of the system.
+
+    Returns:
+        `score`, `development_ua`, `development_wa` and `development_loss`.
     """
     assert model.head is not None
     answers = model.head(torch.from_numpy(vectors(development).astype(np.float32))).numpy()
@@ -183,16 +210,28 @@ def _scores(model: EmotionModel, development: Inputs, preprocessor: Preprocessor
     }
 
 
-def _svms(rows: _Rows) -> Iterator[_Candidate]:
+def _svms(rows: Rows) -> Iterator[_Candidate]:
     """A machine for each pair of classes, for each candidate (see `models.heads.KernelHead`)."""
     rows = replace(rows, x=KERNEL_LIMIT * np.tanh(rows.x / KERNEL_LIMIT))
     for cost, width in product(COSTS, WIDTHS):
         gamma = width / rows.squared_length
-        yield _Candidate({"cost": cost, "gamma": gamma}, _svm(rows, cost, gamma))
+        yield _Candidate({"cost": cost, "gamma": gamma}, fit_svm(rows, cost, gamma))
 
 
-def _svm(rows: _Rows, cost: float, gamma: float) -> dict[str, Tensor]:
-    """The state dict of a `KernelHead`; the rows are limited already."""
+def fit_svm(rows: Rows, cost: float, gamma: float) -> dict[str, Tensor]:
+    """Fit a machine for each pair of classes.
+
+    Args:
+        rows: Training data, within `KERNEL_LIMIT`.
+        cost: C of each machine.
+        gamma: Factor of the squared distance in the kernel.
+
+    Returns:
+        State dict of a `KernelHead`.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
     try:
         from sklearn.svm import SVC
     except ImportError as error:
@@ -212,13 +251,24 @@ def _svm(rows: _Rows, cost: float, gamma: float) -> dict[str, Tensor]:
         machine.fit(rows.x[index], rows.target[index] == first)
         coefficients[index[machine.support_], column] = machine.dual_coef_[0]
         intercepts[column] = machine.intercept_[0]
-    return _kernel_state(rows.x, coefficients, intercepts, gamma, classes)
+    return kernel_state(rows.x, coefficients, intercepts, gamma, classes)
 
 
-def _kernel_state(
+def kernel_state(
     x: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray, gamma: float, classes: int
 ) -> dict[str, Tensor]:
-    """Buffers of a `KernelHead` from the rows that have a coefficient in any machine."""
+    """Make the buffers of a `KernelHead` from the rows that have a coefficient in any machine.
+
+    Args:
+        x: (n, d).
+        coefficients: Of each row in each machine, (n, pairs).
+        intercepts: (pairs,).
+        gamma: Factor of the squared distance in the kernel.
+        classes: Number of classes.
+
+    Returns:
+        State dict.
+    """
     used = np.flatnonzero(coefficients.any(1))
     scale = np.sqrt(2 * gamma)
     support = x[used] * scale
@@ -235,16 +285,27 @@ def _kernel_state(
     }
 
 
-def _logistics(rows: _Rows) -> Iterator[_Candidate]:
+def _logistics(rows: Rows) -> Iterator[_Candidate]:
     """Multinomial logistic regression, for each candidate."""
     for strength in STRENGTHS:
         cost = strength / rows.squared_length
-        weight, bias = _logistic(rows, cost)
+        weight, bias = fit_logistic(rows, cost)
         yield _Candidate({"cost": cost}, _linear_state(weight, bias))
 
 
-def _logistic(rows: _Rows, cost: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (classes, d) and biases (classes,)."""
+def fit_logistic(rows: Rows, cost: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fit multinomial logistic regression.
+
+    Args:
+        rows: Training data.
+        cost: Inverse strength of the penalty, C.
+
+    Returns:
+        Weights (classes, d) and biases (classes,).
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
@@ -263,19 +324,26 @@ def _logistic(rows: _Rows, cost: float) -> tuple[np.ndarray, np.ndarray]:
     return weight, bias
 
 
-def _discriminants(rows: _Rows) -> Iterator[_Candidate]:
+def _discriminants(rows: Rows) -> Iterator[_Candidate]:
     """Linear discriminant analysis; there is one candidate."""
-    weight, bias = _discriminant(rows, DISCRIMINANT_SHRINKAGE)
+    weight, bias = fit_discriminant(rows, DISCRIMINANT_SHRINKAGE)
     yield _Candidate({"shrinkage": DISCRIMINANT_SHRINKAGE}, _linear_state(weight, bias))
 
 
-def _discriminant(rows: _Rows, shrinkage: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (classes, d) and biases (classes,) of linear discriminant analysis with a regularised covariance.
+def fit_discriminant(rows: Rows, shrinkage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fit linear discriminant analysis with a regularised covariance.
 
-    With class means μ_c, priors π_c and the pooled within-class covariance S, classes of equal weight,
-    Σ = (1 − λ)·S + λ·(tr S / d)·I (Friedman, "Regularized discriminant analysis", 1989, equation 18), and the logit of
-    a class is μ_cᵀΣ⁻¹x − ½·μ_cᵀΣ⁻¹μ_c + log π_c (Hastie et al., "The Elements of Statistical Learning", equation 4.10).
-    What varies within a class, such as speakers and augmented copies, counts less than what does not.
+    With class means μ_c, priors π_c and the pooled within-class covariance S, Σ = (1 − λ)·S + λ·(tr S / d)·I (Friedman,
+    "Regularized discriminant analysis", 1989, equation 18), and the logit of a class is
+    μ_cᵀΣ⁻¹x − ½·μ_cᵀΣ⁻¹μ_c + log π_c (Hastie et al., "The Elements of Statistical Learning", equation 4.10). What varies
+    within a class, such as speakers and augmented copies, counts less than what does not.
+
+    Args:
+        rows: Training data; their weights decide what share each class has in S and π.
+        shrinkage: λ.
+
+    Returns:
+        Weights (classes, d) and biases (classes,).
     """
     share = rows.weights[rows.target] / rows.weights[rows.target].sum()
     prior = np.bincount(rows.target, share, minlength=len(rows.weights))[rows.present]
@@ -315,5 +383,5 @@ def _with_prior(head: Mapping[str, Tensor], development: Inputs, counts: np.ndar
     return _linear_state(weight, bias)
 
 
-_Fitter = Callable[[_Rows], Iterator[_Candidate]]
+_Fitter = Callable[[Rows], Iterator[_Candidate]]
 _FITTERS: dict[str, _Fitter] = {"svm": _svms, "logistic": _logistics, "discriminant": _discriminants}

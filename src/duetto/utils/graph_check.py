@@ -4,11 +4,11 @@
 
 A graph passes if every operator, with its attributes, is one that duetto's own graphs have (`OPERATORS`: no loops, no
 conditions, no random numbers, nothing that reads a file), if everything that determines a size is a constant of the
-file or the size of another tensor, and if, for the longest input that the description permits, all tensors together
-have at most `MOST_ELEMENTS` elements and need at most `MOST_OPERATIONS` multiplications.
+file or the size of another tensor, and if, for the longest input that the description permits, the tensors that are
+needed at any one time have at most `MOST_ELEMENTS` elements and all need at most `MOST_OPERATIONS` multiplications.
 
 No size decreases with the number of frames or words, so the longest input is the worst case. The bounds hold for
-constant subgraphs too, which ONNX Runtime computes when it loads a graph.
+constant subgraphs too, which ONNX Runtime computes when it loads a graph; their tensors count as needed to the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPSET = 17
 """Version of the standard operators that duetto's graphs use."""
 
 MOST_ELEMENTS = 1 << 29
-"""Limit of the elements of all tensors that a graph computes from the longest input: 2 GiB in float32."""
+"""Limit of the elements of tensors in memory at one time, for the longest input: 2 GiB in float32."""
 
 MOST_OPERATIONS = 10**12
 """Limit of the multiplications (or comparisons) for the longest input: about a minute on one core."""
@@ -41,9 +41,11 @@ OPERATORS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("Cos", "Erf", "Exp", "Identity", "Relu", "Sigmoid", "Sin", "Sqrt", "Tanh"), frozenset()),
     **dict.fromkeys(("LayerNormalization", "MatMul", "Range", "Reshape", "Squeeze", "Unsqueeze"), frozenset()),
     **dict.fromkeys(("Concat", "Gather", "LogSoftmax", "Softmax"), frozenset({"axis"})),
-    **dict.fromkeys(("Conv", "MaxPool"), frozenset({"kernel_shape", "pads", "strides"})),
+    "Conv": frozenset({"group", "kernel_shape", "pads", "strides"}),
+    "MaxPool": frozenset({"kernel_shape", "pads", "strides"}),
     "Cast": frozenset({"to"}),
     "Gemm": frozenset({"transB"}),
+    "InstanceNormalization": frozenset(),
     "LSTM": frozenset({"direction", "hidden_size"}),
     "ReduceSum": frozenset({"keepdims"}),
     "Shape": frozenset({"start", "end"}),
@@ -56,10 +58,11 @@ SPOKEN_OPERATORS = frozenset({"Cast", "Identity", "LSTM", "Max", "Reshape", "Tra
 
 
 SPEECH_ENCODER_OPERATORS = frozenset(
-    {"Add", "Cast", "Concat", "Conv", "Cos", "Erf", "Identity", "LayerNormalization", "MatMul", "Mul", "Range"}
-    | {"Reshape", "Shape", "Sin", "Softmax", "Squeeze", "Transpose", "Unsqueeze"}
+    {"Add", "Cast", "Concat", "Conv", "Cos", "Erf", "Gather", "Identity", "InstanceNormalization", "LayerNormalization"}
+    | {"MatMul", "Mul", "Range", "Reshape", "Shape", "Sigmoid", "Sin", "Softmax", "Squeeze", "Sub", "Transpose"}
+    | {"Unsqueeze"}
 )
-"""Those of a speech encoder (`models.onnx.whisper`)."""
+"""Those of a speech encoder (`models.onnx.whisper`, `models.onnx.wav2vec2`)."""
 
 
 @dataclass
@@ -67,12 +70,15 @@ class _Sizes:
     """What is known after some of the nodes.
 
     shapes: of every tensor so far. values: integers that may determine a size: constants, and sizes of tensors.
-    constants: names of constants. elements, operations: computed so far.
+    constants, inputs: names. fixed: names of what follows from constants alone. elements: of the tensors in memory.
+    operations: computed so far.
     """
 
     shapes: dict[str, Shape]
     values: dict[str, np.ndarray]
     constants: frozenset[str]
+    inputs: frozenset[str]
+    fixed: set[str]
     elements: int = 0
     operations: int = 0
 
@@ -105,7 +111,9 @@ def check(
             inputs.
     """
     sizes = _initial_sizes(model, inputs, largest)
-    for node in model.nodes:
+    last = {name: place for place, node in enumerate(model.nodes) for name in (*node.inputs, *node.outputs)}
+    last |= dict.fromkeys(model.outputs, len(model.nodes))
+    for place, node in enumerate(model.nodes):
         for name, shape in _computed(node, sizes, operators).items():
             if name in sizes.shapes:
                 raise ValueError("it computes one tensor twice")
@@ -118,7 +126,15 @@ def check(
                 f"for the longest input it takes more than {MOST_ELEMENTS:,} numbers or {MOST_OPERATIONS:,} "
                 "multiplications, which is the limit"
             )
+        _release(node, sizes, {name for name in (*node.inputs, *node.outputs) if last[name] == place})
     return sizes.shapes
+
+
+def _release(node: Node, sizes: _Sizes, last: set[str]) -> None:
+    """Subtract the tensors of a node that no later one reads; what follows from constants alone stays."""
+    if sizes.fixed.issuperset(node.inputs):
+        sizes.fixed.update(node.outputs)
+    sizes.elements -= sum(math.prod(sizes.shapes[name]) for name in last - sizes.fixed - sizes.inputs)
 
 
 def _initial_sizes(model: OnnxModel, inputs: Mapping[str, Value], largest: Mapping[str, int]) -> _Sizes:
@@ -138,7 +154,7 @@ def _initial_sizes(model: OnnxModel, inputs: Mapping[str, Value], largest: Mappi
     if shapes.keys() & constants.keys():
         raise ValueError("an input and a constant of it have one name")
     values = {name: a for name, a in model.constants.items() if a.dtype == np.dtype("<i8") and a.size <= 8}
-    return _Sizes(shapes | constants, values, frozenset(constants))
+    return _Sizes(shapes | constants, values, frozenset(constants), frozenset(inputs), set(constants))
 
 
 def _described(values: Mapping[str, Value]) -> str:
@@ -268,6 +284,11 @@ def _layer_normalization(_: Node, shapes: list[Shape], sizes: _Sizes) -> list[Sh
     return [shapes[0]]
 
 
+def _instance_normalization(_: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
+    _require(len(shapes[0]) > 2 and shapes[1] == shapes[2] == shapes[0][1:2])
+    return [shapes[0]]
+
+
 def _gemm(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
     (rows, inner), weight, bias = shapes
     outer, same = weight if node.attributes.get("transB", 0) else weight[::-1]
@@ -299,10 +320,11 @@ def _windows(node: Node, size: Shape, kernel: Shape) -> Shape:
 
 def _conv(node: Node, shapes: list[Shape], sizes: _Sizes) -> list[Shape]:
     (batch, channels, *size), (filters, same, *kernel), bias = shapes
-    _require(channels == same and bias == (filters,))
+    groups = node.attributes.get("group", 1)
+    _require(groups > 0 and channels == same * groups and filters % groups == 0 and bias == (filters,))
     _require(node.attributes.get("kernel_shape", tuple(kernel)) == tuple(kernel))
     result = (batch, filters, *_windows(node, tuple(size), tuple(kernel)))
-    sizes.operations += math.prod(result) * channels * math.prod(kernel)
+    sizes.operations += math.prod(result) * same * math.prod(kernel)
     return [result]
 
 
@@ -328,6 +350,7 @@ _RULES: dict[str, tuple[_Rule, range]] = {
     "Range": (_range, range(3, 4)),
     "ReduceSum": (_reduce_sum, range(2, 3)),
     "LayerNormalization": (_layer_normalization, range(3, 4)),
+    "InstanceNormalization": (_instance_normalization, range(3, 4)),
     "MatMul": (_matmul, range(2, 3)),
     "Gemm": (_gemm, range(3, 4)),
     "LSTM": (_lstm, range(5, 6)),

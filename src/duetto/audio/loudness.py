@@ -101,6 +101,19 @@ def with_silence(sound: np.ndarray) -> np.ndarray:
     return np.pad(sound, samples(WINDOW_SECONDS), constant_values=sound.dtype.type(offset))
 
 
+def chunk_variances(chunks: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Compute the level of chunks.
+
+    Args:
+        chunks: (n, length) samples.
+
+    Returns:
+        (n,) variances in 16-bit steps, times the square of the chunks' length.
+    """
+    steps = _steps(chunks)
+    return chunks.shape[1] * np.sum(steps * steps, axis=1) - np.sum(steps, axis=1) ** 2
+
+
 def _window(sound: NDArray[np.floating]) -> int:
     return min(samples(WINDOW_SECONDS), len(sound))
 
@@ -110,8 +123,7 @@ def _levels(sound: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.int64
     window = _window(sound)
     for at in range(0, len(sound) - window + 1, _BLOCK):
         piece = sound[at : at + _BLOCK + window - 1]
-        steps = np.clip(piece * INT16_FULL_SCALE, -_LARGEST, _LARGEST)
-        steps = np.rint(steps, out=steps).astype(np.int64)
+        steps = _steps(piece)
         total = _window_sums(steps, window)
         total *= total
         steps *= steps
@@ -119,6 +131,12 @@ def _levels(sound: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.int64
         level *= window
         level -= total
         yield at, level
+
+
+def _steps(sound: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Samples in 16-bit steps."""
+    clipped = np.clip(sound * INT16_FULL_SCALE, -_LARGEST, _LARGEST)
+    return np.rint(clipped, out=clipped).astype(np.int64)
 
 
 def _window_sums(values: NDArray[np.int64], window: int) -> NDArray[np.int64]:

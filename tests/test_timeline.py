@@ -121,7 +121,7 @@ def test_two_channels_are_two_speakers(tmp_path: Path, two_speakers: np.ndarray,
     with path.open("rb") as file:
         found = analyse(recogniser(), file if as_file_object else path)
     channels = [segment.channel for segment in found.segments]
-    assert channels == sorted(channels, key=int) and set(channels) == {0, 1} and found.channels == 2
+    assert channels == sorted(c for c in channels if c is not None) and set(channels) == {0, 1} and found.channels == 2
     assert found.duration == two_speakers.shape[1] / RATE
     (second,) = audio.stream(path, channel=1, block_seconds=1000)
     alone = analyse(recogniser(), {"waveform": second, "sample_rate": RATE})

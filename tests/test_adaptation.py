@@ -296,6 +296,18 @@ def test_the_first_answer_of_a_session_is_that_without_one(run: Path) -> None:
     assert recogniser.session()(files[0]).probabilities == alone.probabilities  # sessions are apart
 
 
+def test_what_a_fork_of_a_session_is_given_counts_for_the_fork_alone(run: Path) -> None:
+    recogniser = duetto.load(run, require_speech=False)
+    files = sorted(run.parent.glob("*.wav"))[:3]
+    session = recogniser.session()
+    session(files[0])
+    fork = session.fork()
+    expected = fork(files[1])
+    assert (fork.utterances, session.utterances) == (2, 1)
+    assert fork(files[2]).probabilities != session.fork()(files[2]).probabilities
+    assert session(files[1]) == expected
+
+
 def test_a_recording_that_fails_leaves_the_session_as_it_was(run: Path, tmp_path: Path) -> None:
     session = duetto.load(run, require_speech=False).session()
     (tmp_path / "broken.wav").write_bytes(b"no audio")

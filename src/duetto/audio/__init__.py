@@ -35,7 +35,7 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
 """
 
 from .cut import END_TOLERANCE, LENGTH_TOLERANCE
-from .io import Properties, Source, Waveform, duration, load, properties, stream, write
+from .io import Properties, Source, StreamResampler, Waveform, duration, load, properties, stream, write
 from .levels import CLIPPED_SHARE, SILENCE_PEAK
 from .sources import MAX_STREAM_BYTES, STREAM_TIMEOUT, is_stream, save
 
@@ -48,6 +48,7 @@ __all__ = [
     "STREAM_TIMEOUT",
     "Properties",
     "Source",
+    "StreamResampler",
     "Waveform",
     "duration",
     "is_stream",

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
 from .io import load
-from .loudness import loud_ranges, loudest, with_silence
+from .loudness import sound_ranges, with_silence
 from .signal import as_float
-from .silero import CHUNK, SileroVad
+from .silero import CHUNK, CHUNKS_AT_ONCE, SileroVad
 from .timing import SAMPLE_RATE, frame_count, samples
 
 CHUNK_SECONDS = CHUNK / SAMPLE_RATE
@@ -109,6 +110,9 @@ Segment = tuple[int, int]
 class SpeechDetector:
     """The probability of speech, block by block, in constant memory; for one recording and one thread.
 
+    The probabilities do not depend on the lengths of the blocks, to the last bit, and none depends on a later sample
+    than its chunk.
+
     Dither of one 16-bit step is added to every chunk, always the same: on near-digital silence the network answers
     wrongly without it (silero-vad issue 396).
     """
@@ -130,9 +134,10 @@ class SpeechDetector:
         Raises:
             AudioError: The samples are not valid.
         """
-        joined = np.concatenate((self._rest, as_float(block).astype(np.float32, copy=False)))
+        samples = as_float(block).astype(np.float32, copy=False)
+        joined = np.concatenate((self._rest, samples)) if len(self._rest) else samples
         whole = len(joined) - len(joined) % CHUNK
-        self._rest = joined[whole:]
+        self._rest = joined[whole:].copy()
         return self._probabilities(joined[:whole])
 
     def finish(self) -> NDArray[np.float32]:
@@ -145,9 +150,15 @@ class SpeechDetector:
         return self._probabilities(np.pad(rest, (0, -len(rest) % CHUNK)))
 
     def _probabilities(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._network(signal.reshape(-1, CHUNK) + _dither())
+        chunks = signal.reshape(-1, CHUNK)
+        out = np.empty(len(chunks), np.float32)
+        for at in range(0, len(chunks), CHUNKS_AT_ONCE):
+            part = chunks[at : at + CHUNKS_AT_ONCE]
+            out[at : at + len(part)] = self._network(part + _dither())
+        return out
 
 
+@lru_cache(maxsize=1)
 def _dither() -> NDArray[np.float32]:
     """(512,) triangular noise of one 16-bit step. Raw bits of the generator: NumPy keeps their stream unchanged."""
     raw = np.random.PCG64(_DITHER_SEED).random_raw(2 * CHUNK).reshape(2, CHUNK) >> 11
@@ -261,7 +272,7 @@ def detect_speech(signal: np.ndarray, config: ActivityConfig | None = None) -> l
 
 def _pieces(sound: NDArray[np.floating]) -> list[Segment]:
     """The recording without the middle of long quiet stretches, and without those at its ends."""
-    begins, ends = loud_ranges(sound, loudest(sound), QUIET_DECIBELS)
+    begins, ends = sound_ranges(sound, QUIET_DECIBELS)
     half = samples(QUIET_SECONDS) // 2
     pieces: list[Segment] = []
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):

@@ -115,7 +115,9 @@ def load(
     return Waveform(samples, sample_rate, (*warnings, *meter.warnings(sample_rate)), source_duration)
 
 
-def stream(source: Source, *, sample_rate: int = SAMPLE_RATE, block_seconds: float = 30.0) -> Iterator[np.ndarray]:
+def stream(
+    source: Source, *, sample_rate: int = SAMPLE_RATE, block_seconds: float = 30.0, channel: int | None = None
+) -> Iterator[np.ndarray]:
     """Read a recording in blocks, in bounded memory.
 
     The blocks together equal `load(source).samples` bit for bit: both run the same streaming resampler over the same
@@ -125,17 +127,18 @@ def stream(source: Source, *, sample_rate: int = SAMPLE_RATE, block_seconds: flo
         source: As for `load`.
         sample_rate: Of the result, in Hz.
         block_seconds: Length of a block; the last one is shorter.
+        channel: Which channel, from 0 on; None for the mean of all.
 
     Returns:
         An iterator over (n,) float32 arrays.
 
     Raises:
-        AudioError: As for `load`, or a block would hold no sample.
+        AudioError: As for `load`, a block would hold no sample, or there is no such channel.
     """
     sample_rate = validate_rate(sample_rate, "the sample rate requested")
     if not (math.isfinite(block_seconds) and block_seconds * sample_rate >= 1):
         raise AudioError(f"a block of {block_seconds} s holds no sample: give at least {1 / sample_rate:.2g} s")
-    return _blocks_of(source, sample_rate, round(block_seconds * sample_rate))
+    return _blocks_of(source, sample_rate, round(block_seconds * sample_rate), channel)
 
 
 def duration(source: Source) -> float:
@@ -205,11 +208,11 @@ def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate: int) -
         raise AudioError(f"{path}: cannot write {container} at {rate} Hz ({error})") from error
 
 
-def _blocks_of(source: Source, sample_rate: int, size: int) -> Iterator[np.ndarray]:
+def _blocks_of(source: Source, sample_rate: int, size: int, channel: int | None) -> Iterator[np.ndarray]:
     with _decoder_of(source) as decoder:
         pending: list[np.ndarray] = []
         count = 0
-        for block in _resampled(decoder, 0, math.inf, sample_rate, Cut()):
+        for block in _resampled(decoder, 0, math.inf, sample_rate, Cut(), channel=channel):
             pending.append(block)
             count += len(block)
             if count >= size:
@@ -221,26 +224,80 @@ def _blocks_of(source: Source, sample_rate: int, size: int) -> Iterator[np.ndarr
             yield np.concatenate(pending)
 
 
+class StreamResampler:
+    """Converts the rate of a stream, as `load` and `stream` do; the pieces in which it comes do not change the result.
+
+    Args:
+        rate: Of the stream, in Hz.
+        sample_rate: Of the result, in Hz.
+
+    Raises:
+        AudioError: A rate is not valid.
+    """
+
+    def __init__(self, rate: int, sample_rate: int = SAMPLE_RATE) -> None:
+        rate = validate_rate(rate, "the sample rate of the stream")
+        sample_rate = validate_rate(sample_rate, "the sample rate requested")
+        self._resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", "HQ")
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """Take the next samples.
+
+        Args:
+            block: (n,) float32.
+
+        Returns:
+            (m,) float32: what can be computed from the samples so far.
+        """
+        return block if self._resampler is None else self._resampler.resample_chunk(block)
+
+    def finish(self) -> np.ndarray:
+        """End the stream.
+
+        Returns:
+            (m,) float32: the rest.
+        """
+        empty = np.empty(0, np.float32)
+        return empty if self._resampler is None else self._resampler.resample_chunk(empty, last=True)
+
+
 def _resampled(
-    decoder: Decoder, first: int, last: float, sample_rate: int, cut: Cut, meter: LevelMeter | None = None
+    decoder: Decoder,
+    first: int,
+    last: float,
+    sample_rate: int,
+    cut: Cut,
+    meter: LevelMeter | None = None,
+    *,
+    channel: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Mono float32 blocks of the frames `first` … `last` at `sample_rate`; at least one sample in all, or an error."""
     rate = decoder.sample_rate
-    resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", "HQ")
+    resampler = StreamResampler(rate, sample_rate)
     at, count, mono = first, 0, np.empty(0, np.float32)
     for block in decoder.blocks(first, last):
         check_finite(block, decoder.name, at, rate)
-        mono = block[:, 0].copy() if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        mono = _one_channel(block, channel, decoder.name)
         if meter is not None:
             meter.add(block, mono)
         at += len(mono)
-        out = mono if resampler is None else resampler.resample_chunk(mono)
+        out = resampler.push(mono)
         count += len(out)
         yield out
     cut.check(decoder, at - first)
-    if resampler is not None:
-        rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
+    rest = resampler.finish()
+    if len(rest) or not count:
         yield rest if count + len(rest) else mono[:1]  # one sample at 48 kHz is a third of one at 16 kHz
+
+
+def _one_channel(block: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    """(n,) float32 of (n, channels): a channel, or their mean."""
+    count = block.shape[1]
+    if channel is not None and not 0 <= channel < count:
+        raise AudioError(f"{name}: channel {channel} requested; it has channels 0 to {count - 1}")
+    if channel is None and count > 1:
+        return block.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return block[:, channel or 0].copy()
 
 
 @contextlib.contextmanager

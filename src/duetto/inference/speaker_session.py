@@ -7,6 +7,7 @@ prediction = session("turn-1.wav")           # by the recordings before it; then
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -103,6 +104,15 @@ class SpeakerSession:
             sums = self._recogniser.speaker_sums(source)
             with self._lock:
                 self._add(sums)
+
+    def fork(self) -> SpeakerSession:
+        """Copy the session, to answer by its statistics without adding to them.
+
+        Returns:
+            A session with the same statistics; what it is given does not count for this one.
+        """
+        with self._lock:
+            return copy.copy(self)
 
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None

@@ -335,8 +335,8 @@ def fit_discriminant(rows: Rows, shrinkage: float) -> tuple[np.ndarray, np.ndarr
 
     With class means μ_c, priors π_c and the pooled within-class covariance S, Σ = (1 − λ)·S + λ·(tr S / d)·I (Friedman,
     "Regularized discriminant analysis", 1989, equation 18), and the logit of a class is
-    μ_cᵀΣ⁻¹x − ½·μ_cᵀΣ⁻¹μ_c + log π_c (Hastie et al., "The Elements of Statistical Learning", equation 4.10). What varies
-    within a class, such as speakers and augmented copies, counts less than what does not.
+    μ_cᵀΣ⁻¹x − ½·μ_cᵀΣ⁻¹μ_c + log π_c (Hastie et al., "The Elements of Statistical Learning", equation 4.10). What
+    varies within a class, such as speakers and augmented copies, counts less than what does not.
 
     Args:
         rows: Training data; their weights decide what share each class has in S and π.

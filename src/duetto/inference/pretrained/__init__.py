@@ -11,7 +11,7 @@ from ...errors import ModelError
 from ...utils.reading import read_bytes
 from ...utils.text import printable
 
-PRETRAINED: dict[str, str] = {"emodb-ravdess": "emodb-ravdess"}
+PRETRAINED: dict[str, str] = {"emodb-ravdess": "emodb-ravdess", "emodb": "emodb"}
 """Name of a model → its folder next to this file."""
 
 DEFAULT = "emodb-ravdess"

@@ -176,8 +176,21 @@ def test_features_of_the_signal_follow_those_of_the_states(folder: Path) -> None
     np.testing.assert_array_equal(found, np.hstack((statistics, described)))
     frames = voice.VoiceConfig().extract(samples, RATE).astype(np.float64)
     found = whisper.EncoderVectorConfig("voice", folder).extract(samples, RATE)
-    np.testing.assert_array_equal(found[:, :DIM], statistics[:, :DIM])
+    level = whisper.EncoderVectorConfig("means", folder).extract(whisper.at_level(samples), RATE)
+    np.testing.assert_allclose(found[:, :DIM], level, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[0, DIM:], np.r_[frames.mean(0), frames.std(0)], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.3, 0.01])
+def test_the_level_of_a_recording_is_that_of_its_loudest_20_ms(gain: float) -> None:
+    """A sine of amplitude a has a root mean square of a / √2, at whatever place and level it is."""
+    sine = np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE).astype(np.float32)
+    samples = gain * np.r_[0.1 * sine[:7001], 0.5 * sine, 0.01 * sine]
+    levelled = whisper.at_level(samples)
+    assert levelled.dtype == np.float32
+    np.testing.assert_allclose(np.abs(levelled).max(), 0.2 * np.sqrt(2), rtol=2e-3)
+    np.testing.assert_allclose(levelled / np.abs(levelled).max(), samples / np.abs(samples).max(), atol=1e-5)
+    assert np.abs(whisper.at_level(np.zeros(5, np.float32))).max() == 0
 
 
 @pytest.mark.parametrize("name", [name for name in FEATURES if name.startswith("whisper")])

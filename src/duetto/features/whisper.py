@@ -8,12 +8,16 @@ Early layers of Whisper carry how something is said; the last ones mostly what.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from ..audio.loudness import WINDOW_SECONDS, loudest
+from ..audio.signal import INT16_FULL_SCALE, as_float
+from ..audio.timing import SAMPLE_RATE
 from . import contours, functionals, voice
 from .extractor import Extractor, cache_key
 from .speech_encoder import PACKAGED, opened, settings
@@ -88,6 +92,8 @@ class EncoderVectorConfig:
             ModelError: The folder holds no encoder.
         """
         others = {name: _OTHERS[name].config.key() for name in VECTORS[self.kind] if name in _OTHERS}
+        if self.kind in LEVELLED:
+            others["level"] = str(LEVEL)
         return _key(f"encoder-{self.kind}", self.folder, **others)
 
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -105,7 +111,8 @@ class EncoderVectorConfig:
             ModelError: The encoder is missing or damaged.
         """
         encoder = opened(self.folder)
-        states, speech = encoder(samples, sample_rate), contours.speech_weights(samples, sample_rate)
+        sound = at_level(samples) if self.kind in LEVELLED else samples
+        states, speech = encoder(sound, sample_rate), contours.speech_weights(samples, sample_rate)
         weights = speech_weights(speech, len(states), encoder.settings.first_seconds)
         means, deviations = statistics(states, weights)
         parts = {"means": means, "deviations": deviations}
@@ -142,6 +149,35 @@ VECTORS: dict[str, tuple[str, ...]] = {
 }
 """Kind of vector → its parts: means and standard deviations of the states, the functionals of the contours
 (`features.functionals`), mean and deviation of the voice features (`features.voice`)."""
+
+
+LEVELLED = ("voice",)
+"""Kinds of which the encoder reads every recording at the same level: Whisper's states follow the level, which within a
+corpus says something, and says nothing of a voice on another microphone."""
+
+LEVEL = 0.2
+"""Root mean square of the loudest 20 ms of such a recording, of full scale."""
+
+_MOST_GAIN = 500.0
+
+
+def at_level(samples: np.ndarray) -> np.ndarray:
+    """Amplify or attenuate a recording so that its loudest 20 ms have `LEVEL`, or its peak is full scale.
+
+    Args:
+        samples: (n,), n ≥ 1, full scale ±1 or int16, at 16 kHz.
+
+    Returns:
+        (n,) float32, amplified by 54 dB at most.
+
+    Raises:
+        AudioError: The samples are not valid (`audio.signal.validate_samples`).
+    """
+    sound = as_float(samples)
+    window = int(WINDOW_SECONDS * SAMPLE_RATE)
+    deviation = math.sqrt(loudest(sound)) / window / INT16_FULL_SCALE
+    peak = float(np.abs(sound).max())
+    return (sound * min(_MOST_GAIN, LEVEL / max(deviation, 1e-9), 1 / max(peak, 1e-9))).astype(np.float32)
 
 
 def vector_size(kind: str, dim: int) -> int:

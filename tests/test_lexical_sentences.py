@@ -82,7 +82,9 @@ def test_it_is_trained_exported_and_predicts_alike_without_the_folder(
         words = [Word(word) for word in tokens(by_id[str(result.ids[at])])]
         found = recogniser(by_id[str(result.ids[at])].audio, words=words)
         np.testing.assert_allclose(list(found.probabilities.values()), result.calibrated[0, at], atol=1e-5)
-    notes = [f for f in audit.load(run).findings if f.kind == "unknown-weights"]
+    found = audit.load(run)
+    assert found is not None
+    notes = [f for f in found.findings if f.kind == "unknown-weights"]
     assert len(notes) == 1 and "sentences are embedded by encoder" in notes[0].detail
     assert "model.safetensors" in json.dumps(runs.read(run))  # its digest is part of what the run is
 

@@ -159,6 +159,8 @@ LEVEL = 0.2
 """Root mean square of the loudest 20 ms of such a recording, of full scale."""
 
 _MOST_GAIN = 500.0
+_BLOCK = 1 << 12
+"""Frames that are converted to float64 at once, 82 s of states: those of ten minutes would take 120 MB each time."""
 
 
 def at_level(samples: np.ndarray) -> np.ndarray:
@@ -203,9 +205,11 @@ def statistics(states: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.
     Returns:
         (dim,) means and (dim,) deviations, float32; sums are in float64.
     """
-    share, values = weights / weights.sum(), states.astype(np.float64)
-    mean = share @ values
-    deviation = np.sqrt(share @ np.square(values - mean))
+    share = weights / weights.sum()
+    blocks = [slice(at, at + _BLOCK) for at in range(0, len(states), _BLOCK)]
+    mean = sum(share[block] @ states[block].astype(np.float64) for block in blocks)
+    variance = sum(share[block] @ np.square(states[block].astype(np.float64) - mean) for block in blocks)
+    mean, deviation = np.asarray(mean), np.sqrt(variance)
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 

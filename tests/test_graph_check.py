@@ -161,9 +161,9 @@ def node(operator: str, inputs: str, outputs: str, **attributes: object) -> onnx
     return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
 
 
-def checked(content: bytes, longest: int = FRAMES) -> dict[str, tuple[int, ...]]:
+def checked(content: bytes, longest: int = FRAMES, **limits: int) -> dict[str, tuple[int, ...]]:
     reads = {"x": onnx_file.Value(onnx_file.FLOAT, ("batch", "time", WIDTH))}
-    return graph_check.check(onnx_file.read(content), reads, {"time": longest})
+    return graph_check.check(onnx_file.read(content), reads, {"time": longest}, **limits)
 
 
 BODY = helper.make_graph(
@@ -294,8 +294,9 @@ def test_tensors_count_for_as_long_as_they_are_needed() -> None:
     chain = [node("Relu", a, b) for a, b in pairwise(["x", *names[:40]])]
     assert checked(stranger(chain), longest)["x39"] == (1, longest, WIDTH)
     total = [node("Add", f"{a} {b}", f"sum{i}") for i, (a, b) in enumerate(pairwise(names[:40]))]
-    with pytest.raises(ValueError, match="the limit"):
+    with pytest.raises(ValueError, match=r"more than 536,870,912 numbers .* the limit"):
         checked(stranger([*chain, *total]), longest)
+    assert "sum38" in checked(stranger([*chain, *total]), longest, most_elements=1 << 31)
     wide = constant("c", np.ones((1 << 12, 1)), np.float32), constant("row", np.ones((1, 1 << 13)), np.float32)
     constants = [node("Mul", "c row", "x0"), *(node("Relu", a, b) for a, b in pairwise(names[:20]))]
     with pytest.raises(ValueError, match="the limit"):

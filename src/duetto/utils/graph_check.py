@@ -5,7 +5,7 @@
 A graph passes if every operator, with its attributes, is one that duetto's own graphs have (`OPERATORS`: no loops, no
 conditions, no random numbers, nothing that reads a file), if everything that determines a size is a constant of the
 file or the size of another tensor, and if, for the longest input that the description permits, the tensors that are
-needed at any one time have at most `MOST_ELEMENTS` elements and all need at most `MOST_OPERATIONS` multiplications.
+needed at any one time have at most `MOST_ELEMENTS` elements, and all need at most `MOST_OPERATIONS` multiplications.
 
 No size decreases with the number of frames or words, so the longest input is the worst case. The bounds hold for
 constant subgraphs too, which ONNX Runtime computes when it loads a graph; their tensors count as needed to the end.
@@ -27,6 +27,9 @@ OPSET = 17
 
 MOST_ELEMENTS = 1 << 29
 """Limit of the elements of tensors in memory at one time, for the longest input: 2 GiB in float32."""
+
+MOST_ELEMENTS_OF_ENCODERS = 1 << 30
+"""The same for speech encoders: a model of 300 million 8-bit weights counts twice as many, before and after scaling."""
 
 MOST_OPERATIONS = 10**12
 """Limit of the multiplications (or comparisons) for the longest input: about a minute on one core."""
@@ -94,6 +97,7 @@ def check(
     inputs: Mapping[str, Value],
     largest: Mapping[str, int],
     operators: frozenset[str] = frozenset(OPERATORS),
+    most_elements: int = MOST_ELEMENTS,
 ) -> dict[str, Shape]:
     """Validate a graph and infer the shapes of its tensors.
 
@@ -102,6 +106,7 @@ def check(
         inputs: The inputs that it must have.
         largest: Name of each free size in `inputs` → its greatest value; the batch is 1.
         operators: Operators that may occur.
+        most_elements: Limit of the elements of tensors in memory at one time.
 
     Returns:
         Name of each tensor → its shape for one recording of the greatest length.
@@ -121,9 +126,9 @@ def check(
             sizes.shapes[name] = shape
             sizes.elements += math.prod(shape)
         sizes.operations += sum(math.prod(sizes.shapes[name]) for name in node.outputs)
-        if sizes.elements > MOST_ELEMENTS or sizes.operations > MOST_OPERATIONS:
+        if sizes.elements > most_elements or sizes.operations > MOST_OPERATIONS:
             raise ValueError(
-                f"for the longest input it takes more than {MOST_ELEMENTS:,} numbers or {MOST_OPERATIONS:,} "
+                f"for the longest input it takes more than {most_elements:,} numbers or {MOST_OPERATIONS:,} "
                 "multiplications, which is the limit"
             )
         _release(node, sizes, {name for name in (*node.inputs, *node.outputs) if last[name] == place})

@@ -45,8 +45,8 @@ and RAVDESS favour, by accuracy and calibration together."""
 
 DISCRIMINANT_SHRINKAGE = 0.7
 """Weight of the spherical covariance in discriminant analysis. Not left to development speakers, who resemble those of
-training, but chosen on the first half of the speakers of EmoDB and RAVDESS by name, each corpus answered by models of the
-other (docs/pretrained.md)."""
+training, but chosen on the first half of the speakers of EmoDB and RAVDESS by name, each corpus answered by models of
+the other (docs/pretrained.md)."""
 
 _FLOOR = 30.0
 """How far the logit of a class without training data lies below the others."""

@@ -302,11 +302,11 @@ def _reason_to_skip(decoder: FileDecoder, layout: StreamLayout) -> str | None:
     return f", {seconds:.3f} s long, is left out: it has {rate} Hz, the first one {decoder.sample_rate} Hz"
 
 
-def encode(path: Path, frames: np.ndarray, sample_rate: int, *, container: str, subtype: str) -> None:
+def encode(path: Path | BinaryIO, frames: np.ndarray, sample_rate: int, *, container: str, subtype: str) -> None:
     """Write samples to a file, whatever its suffix.
 
     Args:
-        path: The file.
+        path: The file, or one open for writing.
         frames: (n, channels) int16 or floating-point.
         sample_rate: Hz.
         container: libsndfile's name of the format, such as WAV.

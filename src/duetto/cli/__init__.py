@@ -21,6 +21,7 @@ from . import output, streams
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
     "predict": "predict:predict",
+    "timeline": "timeline:timeline",
     "corpus": "corpus:app",
     "features": "features:features",
     "align": "align:align",

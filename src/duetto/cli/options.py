@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -54,6 +55,22 @@ def usage_errors() -> Iterator[None]:
         raise typer.BadParameter(str(error)) from error
 
 
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(  # not checked here: a file that cannot be read is an error of that recording alone
+        help="Recordings: wav, flac, ogg, opus or mp3 at any rate, and where ffmpeg is installed m4a, mp4, webm, wma, "
+        "amr, … and videos; folders (-r); - is standard input.",
+        readable=False,
+    ),
+]
+Asr = Annotated[
+    str,
+    typer.Option(
+        callback=one_of(("auto", "corpus", "general", "segments", "whisper", "whisper=", "whisper:")),
+        help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
+        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
+    ),
+]
 Accelerator = Annotated[
     str, typer.Option(callback=one_of(ACCELERATORS), help=f"Where to train: {', '.join(ACCELERATORS)}.")
 ]

@@ -20,21 +20,12 @@ from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
-from .options import one_of
+from .options import Asr, Recordings
 from .output import echo, json_line
 from .prediction_files import check_out, prediction_file
 from .recordings import ChannelChoice, Rate, RawChannels, Recording, Recursive, by_channel, find, source_of
 
 _Write = Callable[[Recording, Prediction], None]
-
-Recordings = Annotated[
-    list[Path],
-    typer.Argument(  # not checked here: a file that cannot be read is an error of that recording alone
-        help="Recordings: wav, flac, ogg, opus or mp3 at any rate, and where ffmpeg is installed m4a, mp4, webm, wma, "
-        "amr, … and videos; folders (-r); - is standard input.",
-        readable=False,
-    ),
-]
 
 Model = Annotated[
     str,
@@ -54,14 +45,6 @@ RequireSpeech = Annotated[
 Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
 WordsFile = Annotated[
     Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
-]
-Asr = Annotated[
-    str,
-    typer.Option(
-        callback=one_of(("auto", "corpus", "general", "segments", "whisper", "whisper=", "whisper:")),
-        help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
-        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
-    ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")]
 InSession = Annotated[

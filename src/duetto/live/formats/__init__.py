@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import ConfigurationError
-from . import audformat, eaf, records, rttm, subtitles, textgrid
+from . import audformat, eaf, plain, records, rttm, subtitles, textgrid
 from .common import Format, Recorded
 
 FORMATS: dict[str, Format] = {
+    "text": Format(".txt", "lines for a person", plain.text),
     "json": Format(".json", "one record with segments and windows", records.json_text, several=False),
     "jsonl": Format(".jsonl", "one segment a line", records.jsonl_text),
     "csv": Format(".csv", "one segment a row", records.csv_text),

@@ -197,6 +197,7 @@ WRITES = {
     "cli/features",  # a stream, into a temporary folder
     "cli/streams",
     "audio/messages",  # standard error
+    "audio/ffmpeg",  # a copy for another process, in memory or temporary
 }
 
 

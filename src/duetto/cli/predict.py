@@ -13,35 +13,20 @@ from ..data.manifest import parse_words
 from ..data.utterance import Word
 from ..errors import AudioError, CorpusError, DuettoError
 from ..inference.fusion_folder import BranchAnswer
-from ..inference.pretrained import DEFAULT, PRETRAINED
+from ..inference.pretrained import DEFAULT
 from ..inference.recogniser import Prediction, Recogniser
 from ..inference.speaker_session import SpeakerSession
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
-from .options import Asr, Recordings
+from .options import Asr, ChannelChoice, Model, Rate, RawChannels, Recordings, Recursive, RequireSpeech
 from .output import echo, json_line
 from .prediction_files import check_out, prediction_file
-from .recordings import ChannelChoice, Rate, RawChannels, Recording, Recursive, by_channel, find, source_of
+from .recordings import Recording, by_channel, find, source_of
 
 _Write = Callable[[Recording, Prediction], None]
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
-    ),
-]
-RequireSpeech = Annotated[
-    bool,
-    typer.Option(
-        "--require-speech/--any-sound",
-        help="Give a recording without speech no emotion, or predict one for any sound.",
-    ),
-]
 Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
 WordsFile = Annotated[
     Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import glob
 import io
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
 import typer
 
@@ -23,33 +22,6 @@ _BY_FFMPEG = (  # noqa: SIM905
     ".m4a .mp4 .m4v .mov .3gp .3g2 .aac .ac3 .amr .ape .asf .avi .flv .mka .mkv .mpg .mpeg .mts .ts .mxf .ra .rm .tta "
     ".webm .wma .wmv .wv"
 ).split()
-
-
-def _channels(value: str | None) -> str | None:
-    if value is None or value in ("split", "mix") or re.fullmatch(r"\d{1,3}", value):
-        return value
-    raise typer.BadParameter(f"{value!r} is not valid; give split, mix, or the number of a channel, from 0 on")
-
-
-Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Take the recordings in folders, and in the folders in these.")
-]
-Rate = Annotated[
-    int | None,
-    typer.Option(
-        min=1000, max=768_000, help="The input is raw samples at this rate in Hz: 16 bits, little-endian, no header."
-    ),
-]
-RawChannels = Annotated[int, typer.Option(min=1, max=64, help="Channels of raw samples (--rate), interleaved.")]
-ChannelChoice = Annotated[
-    str,
-    typer.Option(
-        "--channels",
-        metavar="split|mix|N",
-        callback=_channels,
-        help="Each channel by itself, since in a call each is a speaker; their mean; or channel N, from 0 on.",
-    ),
-]
 
 
 @dataclass(frozen=True)

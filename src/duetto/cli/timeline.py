@@ -20,13 +20,23 @@ from ..live.page import AUDIO, Page, Peaks, page_html
 from ..live.segments import SegmenterConfig
 from ..live.stream import StreamConfig
 from ..live.timeline import analyse
-from ..utils import files as disk
+from ..utils import files
 from ..utils.progress import bar
 from ..utils.text import name_of
-from .options import Asr, Recordings, one_of, usage_errors
+from .options import (
+    Asr,
+    ChannelChoice,
+    Model,
+    Rate,
+    RawChannels,
+    Recordings,
+    Recursive,
+    RequireSpeech,
+    one_of,
+    usage_errors,
+)
 from .output import echo, json_line
-from .predict import Model, RequireSpeech
-from .recordings import ChannelChoice, Rate, RawChannels, Recording, Recursive, channels_of, find
+from .recordings import Recording, channels_of, find
 
 Out = Annotated[
     Path | None,
@@ -158,7 +168,7 @@ def _answered(
         recorded = Recorded(name_of(recording.path), answer)
         if page is not None:
             shown = Page.of(recorded, peaks, recording.source, sound, beside=page.parent)
-            disk.write_text(page, page_html(shown))
+            files.write_text(page, page_html(shown))
     except DuettoError as error:
         echo(f"error: {error}", err=True)
         return None
@@ -215,4 +225,4 @@ def _write(kind: str, out: Path | None, done: list[Recorded]) -> None:
         found = [chosen.files(done, out)]
     for texts in found:
         for path, text in texts.items():
-            disk.write_bytes(path, text.encode("utf-8", "backslashreplace"))
+            files.write_bytes(path, text.encode("utf-8", "backslashreplace"))

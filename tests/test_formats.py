@@ -53,7 +53,7 @@ def test_a_format_follows_from_the_suffix() -> None:
         if each.suffix:
             assert format_of(Path("x" + each.suffix.upper()), None) == name
     assert format_of(Path("x.wav"), "rttm") == "rttm"
-    with pytest.raises(ConfigurationError, match=r"x\.wav: the suffix is that of no format; give one of \.json"):
+    with pytest.raises(ConfigurationError, match=r"x\.wav: the suffix is that of no format; give one of \.txt"):
         format_of(Path("x.wav"), None)
 
 

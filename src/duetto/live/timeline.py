@@ -169,8 +169,9 @@ def chosen_channels(channels: Channels, count: int) -> tuple[int | None, ...]:
         return (None,)
     if isinstance(channels, int) and 0 <= channels < count:
         return (channels,)
-    has = "channel 0 only" if count == 1 else f"channels 0 to {count - 1}"
-    raise ConfigurationError(f"channels is {channels!r}; give 'split', 'mix' or a number: this recording has {has}")
+    raise ConfigurationError(
+        f"channels is {channels!r}; give 'split', 'mix' or one of 0 to {count - 1}, which this recording has"
+    )
 
 
 def _channel_warnings(channels: Channels, recording: audio.OpenRecording, *, alike: bool) -> tuple[str, ...]:

@@ -227,3 +227,22 @@ def test_every_decoder_states_what_the_others_do(tmp_path: Path) -> None:
             again = np.concatenate(list(decoder.blocks(100, 300)))
             assert first.shape == (200, 2) and np.array_equal(first, again)
             assert np.abs(first - sound.T[100:300]).max() < 1e-4
+
+
+@pytest.mark.parametrize("rate", [8_000, RATE, 44_100])
+@pytest.mark.parametrize("frames", [1, 700, 100_000])
+def test_channels_that_are_read_together_are_those_that_are_read_alone(rate: int, frames: int) -> None:
+    rng = np.random.default_rng(frames)
+    source = {"waveform": 0.1 * rng.standard_normal((2, frames)).astype(np.float32), "sample_rate": rate}
+    with audio.open_channels(source) as recording:
+        blocks = list(recording.blocks((0, 1, None), seconds=0.5))
+        assert recording.distinct and recording.seconds == frames / rate
+    for number, channel in enumerate((0, 1, None)):
+        alone = np.concatenate(list(audio.stream(source, channel=channel)))
+        assert np.array_equal(np.concatenate([block[number] for block in blocks]), alone)
+
+
+def test_channels_that_are_alike_are_no_different_channels() -> None:
+    sound = tones()[0]
+    with audio.open_channels({"waveform": np.stack([sound, sound]), "sample_rate": RATE}) as recording:
+        assert list(recording.blocks((0, 1))) and not recording.distinct

@@ -42,8 +42,8 @@ def test_a_folder_is_searched_by_suffix_in_order(tmp_path: Path) -> None:
         path.write_bytes(b"")
     found = recordings.find([tmp_path], recursive=True)
     assert [each.path.relative_to(tmp_path).as_posix() for each in found] == ["a.ogg", "b/1.FLAC", "b/2.wav"]
-    with pytest.raises(typer.BadParameter, match="is a folder; give --recursive"):
-        recordings.find([tmp_path])
+    done = RUN.invoke(app, ["predict", str(tmp_path)])
+    assert done.exit_code == 1 and "is a folder" in done.stderr and "--recursive" in done.stderr
     (tmp_path / "empty").mkdir()
     with pytest.raises(typer.BadParameter, match="no recording is in"):
         recordings.find([tmp_path / "empty"], recursive=True)

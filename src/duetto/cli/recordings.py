@@ -73,10 +73,10 @@ def find(files: list[Path], *, recursive: bool = False, rate: int | None = None,
         channels: Of raw samples.
 
     Returns:
-        The recordings; at least one.
+        The recordings; at least one. A folder without `recursive` is one that cannot be read.
 
     Raises:
-        BadParameter: A folder without `recursive`, or nothing was found.
+        BadParameter: Nothing was found.
     """
     paths = [path for file in files for path in _paths(file, recursive)]
     if not paths:
@@ -137,9 +137,7 @@ def _rereadable(recording: Recording) -> Recording:
 def _paths(file: Path, recursive: bool) -> list[Path]:
     if str(file) == "-":
         return [file]
-    if file.is_dir():
-        if not recursive:
-            raise typer.BadParameter(f"{file} is a folder; give --recursive to take the recordings in it")
+    if recursive and file.is_dir():
         return sorted(path for path in file.rglob("*") if _is_recording(path, file))
     if not file.exists() and glob.has_magic(str(file)):
         found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207 (absolute patterns, too)

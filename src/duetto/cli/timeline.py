@@ -35,7 +35,7 @@ from .options import (
     one_of,
     usage_errors,
 )
-from .output import echo, json_line
+from .output import echo, json_line, raw
 from .recordings import Recording, channels_of, find
 
 Out = Annotated[
@@ -216,7 +216,7 @@ def _write(kind: str, out: Path | None, done: list[Recorded]) -> None:
     if out is None:
         for recorded in [done] if chosen.several else [[each] for each in done]:
             for text in chosen.files(recorded, Path("-")).values():
-                typer.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+                raw(text)
         return
     if chosen.suffix and _is_folder(out):
         paths = _paths(out, [Path(each.name) for each in done], chosen.suffix)

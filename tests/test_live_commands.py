@@ -177,6 +177,19 @@ def test_a_page_is_one_file_with_every_utterance(call: Path, recogniser: Any, tm
     assert data is not None and json.loads(data[1]) == [segment.to_json() for segment in segments]
 
 
+def test_a_page_of_a_pipe_has_no_sound_and_states_it(call: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    script = "from duetto.cli import main; main()"
+    page_path = tmp_path / "page.html"
+    for number, options in enumerate(([], ["--rate", str(RATE)])):
+        command = [sys.executable, "-c", script, "timeline", "-", "--html", str(page_path), *options]
+        data = call.read_bytes() if number == 0 else np.rint(TALK * 32_768).astype("<i2").tobytes()
+        done = subprocess.run(command, input=data, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        text = page_path.read_text("utf-8")
+        assert "came through a pipe" in text and "<audio" not in text and "data-number" in text
+
+
 def test_a_page_escapes_what_comes_from_outside(recogniser: Any, tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     audio.write(tmp_path / "a.wav", TALK, RATE)

@@ -102,9 +102,7 @@ def _path_opened(path: Path, raw: bool) -> Generator[BinaryIO]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise AudioError(
-                f"{path}: is a folder; give an audio file (predict and timeline take folders: --recursive)"
-            )
+            raise AudioError(f"{path}: is a folder; give an audio file (commands take folders with --recursive)")
         file = path.open("rb") if stat.S_ISREG(mode) else _spooled(_stream_of(path, mode), str(path), raw)
     except FileNotFoundError as error:
         missing = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -253,9 +253,10 @@ def _link(path: Path, beside: Path) -> str:
         return path.absolute().as_uri()
 
 
-def _embedded(source: audio.Source, count: int) -> tuple[str, Literal[""] | str]:
+def _embedded(source: audio.Source, count: int) -> tuple[str, str]:
     """The recording as MP3 at 16 kHz, in at most two channels."""
-    if audio.is_stream(source) or (hasattr(source, "read") and not _rewinds(source)):
+    inner = source.source if isinstance(source, audio.RawPcm) else source
+    if audio.is_stream(inner) or (hasattr(inner, "read") and not _rewinds(inner)):
         return "", "The recording came through a pipe, so the page has no sound."
     channels = (0, 1) if count == _CHANNELS_OF_SOUND else (None,)
     with audio.open_channels(source) as recording:

@@ -23,6 +23,7 @@ from duetto.errors import AudioError, MissingExtraError
 from duetto.live import ChannelStreams, StreamingRecogniser, analyse, microphone, page
 from duetto.live.channel_streams import LiveSound, pcm_stream, real_time, recorded_stream
 from duetto.live.formats import Recorded
+from duetto.report import rendering
 from sounds import RATE, voice
 
 RUN = CliRunner()
@@ -175,6 +176,13 @@ def test_a_page_is_one_file_with_every_utterance(call: Path, recogniser: Any, tm
     assert policy is not None and "default-src 'none'" in policy and "http" not in policy
     data = re.search(r'id="data">(.*?)</script>', text, flags=re.S)
     assert data is not None and json.loads(data[1]) == [segment.to_json() for segment in segments]
+
+
+def test_a_page_needs_its_extra_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendering._environment.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = RUN.invoke(app, ["timeline", str(tmp_path / "none.wav"), "--html", str(tmp_path / "page.html")])
+    assert isinstance(done.exception, MissingExtraError) and "pip install 'duetto[live]'" in str(done.exception)
 
 
 def test_a_page_of_a_pipe_has_no_sound_and_states_it(call: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ..errors import DuettoError
 from ..inference.pretrained import DEFAULT
 from ..inference.recogniser import Recogniser
 from ..live.formats import FORMATS, Recorded, format_of, plain
-from ..live.page import AUDIO, Page, Peaks, page_html
+from ..live.page import AUDIO, Page, Peaks, page_html, require_page
 from ..live.segments import SegmenterConfig
 from ..live.stream import StreamConfig
 from ..live.timeline import analyse
@@ -118,6 +118,8 @@ def timeline(
         config = StreamConfig(SegmenterConfig(min_pause=pause, max_utterance=longest), window, hop, adapt)
         kind = None if out is None and format_name is None else format_of(out or Path("-"), format_name)
         _check(kind, out, html, len(found), as_json)
+    if html is not None:
+        require_page()
     recogniser = Recogniser(model, asr=asr, require_speech=require_speech)
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)

@@ -22,7 +22,7 @@ from .. import audio
 from ..audio.decode import encode
 from ..audio.timing import SAMPLE_RATE
 from ..errors import MissingExtraError
-from ..report.rendering import render
+from ..report.rendering import render, require_html
 from ..utils.text import printable
 from .events import TimelineSegment
 from .formats.common import Recorded, channel_name, doubts_of
@@ -215,10 +215,20 @@ def page_html(page: Page) -> str:
     Raises:
         MissingExtraError: Jinja2 is not installed.
     """
+    require_page()
+    script = render("timeline.js.j2")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return render("timeline.html.j2", page=page, script=script, digest=digest, clock=clock)
+
+
+def require_page() -> None:
+    """Check that a page can be rendered, before the work begins whose result it is.
+
+    Raises:
+        MissingExtraError: Jinja2 is not installed.
+    """
     try:
-        script = render("timeline.js.j2")
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        return render("timeline.html.j2", page=page, script=script, digest=digest, clock=clock)
+        require_html()
     except MissingExtraError as error:
         raise MissingExtraError("a page of a time line", "live") from error
 

@@ -57,12 +57,15 @@ ONE_OWNER = {
     "transformers": "training/wav2vec2_weights",
     "espeakng_loader": "synthetic/espeak",
     "jinja2": "report/rendering",
+    "sounddevice": "live/microphone",
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 """Lines; those of a function without its docstring."""
 LONGER = {
     "cli/align.align": "eleven options",
-    "cli/predict.predict": "nine options",
+    "cli/predict.predict": "fifteen options",
+    "cli/stream.stream": "thirteen options",
+    "cli/timeline.timeline": "sixteen options",
     "training/speech2vec.train": "nine settings of one training",
 }
 """Functions that may be longer, by half, and why."""
@@ -195,6 +198,7 @@ WRITES = {
     "cli/features",  # a stream, into a temporary folder
     "cli/streams",
     "audio/messages",  # standard error
+    "audio/ffmpeg",  # a copy for another process, in memory or temporary
 }
 
 

@@ -19,7 +19,7 @@ from sounds import no_voices
 
 RUN = CliRunner()
 COMMANDS = [
-    [], ["demo"], ["predict"], ["timeline"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"],
+    [], ["demo"], ["predict"], ["timeline"], ["stream"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"],
     ["corpus", "synthesise"], ["features"], ["align"], ["audit"], ["train"], ["evaluate"], ["reproduce"], ["export"],
 ]  # fmt: skip
 

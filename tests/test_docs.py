@@ -20,12 +20,13 @@ NOT_RUN = {
     r"^encoder build wavlm": "needs weights of WavLM; tests/test_ssl_encoders.py builds encoders of random ones",
     r"--set initial=": "needs weights of torchvision",
     r"sentences": "needs the weights of a sentence encoder",
-    r"^predict -$": "reads standard input from ffmpeg",
+    r"^(predict|stream) -( |$)": "reads standard input",
+    r"^stream microphone": "needs a microphone",
 }
 """Calls that are only parsed, and why: pattern → reason."""
 MEASURED = ("results.md", "reproducibility.md", "performance.md")
 """Pages whose commands made the figures beside them, on corpora of full size: they are only parsed."""
-OTHERS = {"make", "pip", "python", "ffmpeg", "git", "cd"}
+OTHERS = {"make", "pip", "python", "ffmpeg", "git", "cd", "cat"}
 PACKAGES = sorted(path.stem for path in (ROOT / "src/duetto").iterdir() if not path.name.startswith("_"))
 FILES = (".f32", ".json", ".npz", ".html", ".md", ".jsonl")
 MODULES = sorted(

@@ -34,7 +34,7 @@ from duetto.live import (
     WindowAnswered,
     analyse,
 )
-from duetto.live.formats import FORMATS, by_suffix
+from duetto.live.formats import FORMATS, Recorded
 from sounds import RATE, conversation, no_voices, voice
 
 CONFIG = StreamConfig(SegmenterConfig(max_utterance=2.0, cut_window=0.8, snapshot=0.5), window=1.5, hop=1.0)
@@ -256,22 +256,30 @@ def listed(*arguments: object) -> Any:
 def test_the_command_writes_each_format(tmp_path: Path, two_speakers: np.ndarray) -> None:
     path = tmp_path / "call.wav"
     audio.write(path, two_speakers, RATE)
-    expected = analyse(recogniser(), path)
-    done = listed(path, "--format", "json")
-    assert done.exit_code == 0 and json.loads(done.stdout) == expected.to_json(str(path))
+    expected = Recorded(str(path), analyse(recogniser(), path))
+    done = listed(path, "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout) == expected.timeline.to_json(str(path))
     for name, form in FORMATS.items():
         out = tmp_path / f"out{form.suffix}"
-        assert listed(path, "-o", out).exit_code == 0
-        assert out.read_text("utf-8") == form.header(recogniser().labels) + form.render(str(path), expected), name
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
-    assert [line["start"] for line in lines] == [round(segment.start, 3) for segment in expected.segments]
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text("utf-8"))))
-    assert [row["channel"] for row in rows] == [str(segment.channel) for segment in expected.segments]
-    for row, segment in zip(rows, expected.segments, strict=True):
-        assert row["label"] == segment.label and float(row["sad"]) == pytest.approx(
-            segment.probabilities["sad"], abs=1e-6
-        )
-    assert f"channel {expected.segments[0].channel}" in (tmp_path / "out.txt").read_text("utf-8")
+        assert listed(path, "-o", out, *(() if form.suffix else ("--format", name))).exit_code == 0
+        for file, text in form.files([expected], out).items():
+            assert file.read_text("utf-8") == text, name
+    assert listed(path, "--format", "rttm").stdout == (tmp_path / "out.rttm").read_text()
+    assert f"channel {expected.timeline.segments[0].channel}" in (tmp_path / "out.txt").read_text("utf-8")
+
+
+def test_the_command_writes_a_file_for_each_recording(tmp_path: Path) -> None:
+    for name in ("a/x.wav", "b/x.wav"):
+        (tmp_path / name).parent.mkdir()
+        audio.write(tmp_path / name, voice(), RATE)
+    done = listed("-r", tmp_path, "-o", tmp_path / "grids", "--format", "textgrid")
+    assert done.exit_code == 0, done.output
+    assert sorted(each.name for each in (tmp_path / "grids").iterdir()) == ["x-2.TextGrid", "x.TextGrid"]
+    assert listed("-r", tmp_path, "-o", tmp_path / "all.csv").exit_code == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text("utf-8"))))
+    assert {row["file"] for row in rows} == {str(tmp_path / "a/x.wav"), str(tmp_path / "b/x.wav")}
+    done = listed("-r", tmp_path, "-o", tmp_path / "all.vtt")
+    assert done.exit_code == 2 and "holds one recording" in " ".join(done.output.replace("│", " ").split())
 
 
 def test_the_command_continues_after_a_bad_file(tmp_path: Path) -> None:
@@ -280,7 +288,3 @@ def test_the_command_continues_after_a_bad_file(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "no.wav: no such file" in done.stderr and "1 of 2 recordings have no time line" in done.stderr
     assert "no speech was found" in done.stdout
-
-
-def test_formats_are_found_by_suffix() -> None:
-    assert [by_suffix(suffix) for suffix in (".CSV", ".jsonl", ".wav")] == ["csv", "jsonl", None]

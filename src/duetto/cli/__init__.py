@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
     "predict": "predict:predict",
     "timeline": "timeline:timeline",
+    "stream": "stream:stream",
     "corpus": "corpus:app",
     "features": "features:features",
     "align": "align:align",

@@ -29,7 +29,7 @@ from .model_folder import find
 from .network import PreparedRecording, joint_answer, open_networks, word_finder
 from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
-from .sources import crashed, named_errors, picklable, source_name
+from .sources import crashed, named_errors, picklable, source_name, with_mixing_named
 from .speaker_session import SpeakerSession, Statistics, Sums
 
 if TYPE_CHECKING:
@@ -215,7 +215,8 @@ class Recogniser:
         return sums
 
     def _load(self, source: audio.Source) -> audio.Waveform:
-        return audio.load(source, max_seconds=self.max_seconds, side=self._networks[0].acoustic_input.side)
+        side = self._networks[0].acoustic_input.side
+        return with_mixing_named(audio.load(source, max_seconds=self.max_seconds, side=side))
 
     def _without_speech(self, waveform: audio.Waveform, warnings: Sequence[str] = ()) -> Prediction:
         duration = full_duration(waveform)

@@ -188,8 +188,8 @@ class StreamingRecogniser:
             words=tuple(_moved(word, seconds(first)) for word in answer.words),
             speech_seconds=answer.speech_seconds,
             session_utterances=answer.session_utterances,
-            uncertain=getattr(answer, "uncertain", None),
-            unfamiliar=getattr(answer, "unfamiliar", None),
+            uncertain=answer.uncertain,
+            unfamiliar=answer.unfamiliar,
             warnings=answer.warnings,
         )
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -429,3 +430,9 @@ def test_settings_that_are_not_valid() -> None:
     assert set(ERRORS) >= {"config_invalid", "invalid_audio_frame", "message_too_large", "rate_limited"}
     with pytest.raises(KeyError):
         RequestError("unknown", "").kind  # noqa: B018
+
+
+def test_the_documentation_lists_every_error() -> None:
+    text = (Path(__file__).parents[1] / "docs/serve.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+|\(stays open\)) \| (.*) \|$", text, flags=re.M)
+    assert rows == [(c, str(k.status), str(k.close or "(stays open)"), k.meaning) for c, k in ERRORS.items()]

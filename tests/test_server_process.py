@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ httpx = pytest.importorskip("httpx2")
 from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_sync
 
+from duetto import live
 from serving import RATE, Process, pcm, process, recogniser, serving, speech, stream_messages, wav
 from test_server_stream import answers, expected
 
@@ -207,3 +209,19 @@ def test_options_that_are_not_valid(options: list[str], text: str) -> None:
         capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     assert done.returncode in (1, 2) and text in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_clients_of_the_documentation(server: Process, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "docs/serve.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.M | re.S))
+    clients: dict[str, Any] = {}
+    exec(code.replace("127.0.0.1:8000", server.address), clients)
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav(speech()))
+    clients["show"](path)
+    asyncio.run(clients["stream"](pcm(speech())))
+    segments = live.analyse(recogniser(), path).segments
+    lines = [f"{s.channel} {round(s.start, 3)} {round(s.end, 3)} {s.label}" for s in segments]
+    measured = [m for m in expected(speech()) if m["type"] == "measurement"]
+    lines += [f"{m['trigger']} {m['audio_end_ms']} {m['label']}" for m in measured]
+    assert capsys.readouterr().out.splitlines() == lines

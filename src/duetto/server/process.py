@@ -53,7 +53,9 @@ def serve(
         backlog=2048,
         lifespan="off",  # run here, so that an error of a model reaches the command line
     )
-    asyncio.run(_served(_Server(config, state, started), listening))
+    server = _Server(config, state, started)
+    with _handled(server):
+        asyncio.run(_served(server, listening))
 
 
 async def _served(server: _Server, listening: socket.socket) -> None:
@@ -112,17 +114,23 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Handle signals to stop, and do not raise them again: the process ends as one whose work is done.
+        """Leave signals to `_handled`: Uvicorn would raise them again, as if the process had not ended in order.
 
         Yields:
             Nothing.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        yield
+
+
+@contextlib.contextmanager
+def _handled(server: _Server) -> Generator[None, None, None]:
+    """Handle signals to stop until the workers have ended, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, server.handle_exit) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

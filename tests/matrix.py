@@ -26,12 +26,12 @@ from typing import Any
 
 TESTS = Path(__file__).parent
 NUMERIC = (
-    "alike", "attention", "audio", "audio_systems", "augment", "baselines", "boundaries", "classifiers", "cnn",
-    "combination", "contours", "controls", "distillation", "embeddings", "emotion", "functionals", "fusion",
+    "activity", "alike", "attention", "audio", "audio_systems", "augment", "baselines", "boundaries", "classifiers",
+    "cnn", "combination", "contours", "controls", "distillation", "embeddings", "emotion", "functionals", "fusion",
     "inference", "inputs", "lstm", "mcnn", "metrics", "mfcc",
     "pretrained", "pronunciations", "prosody", "recognise", "resident", "results", "runs", "segment",
     "short_term", "similarity", "spectrogram", "speech2vec", "splits", "statistics", "store", "synthetic", "system",
-    "tfidf", "training", "vectors", "verification", "voice", "word2vec", "word_systems",
+    "segments", "tfidf", "timeline", "training", "vectors", "verification", "voice", "word2vec", "word_systems",
 )  # fmt: skip
 """Files of tests, test_*.py, whose answers are numbers or hang on them."""
 QUICK = ("inputs", "lstm", "metrics", "mfcc", "short_term", "vectors", "verification")

@@ -57,6 +57,7 @@ ONE_OWNER = {
     "faster_whisper": "asr/whisper",
     "espeakng_loader": "synthetic/espeak",
     "jinja2": "report/rendering",
+    "sounddevice": "live/microphone",
     "fastapi": "server",
     "starlette": "server",
     "uvicorn": "server/process",
@@ -67,8 +68,10 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 """Lines; those of a function without its docstring."""
 LONGER = {
     "cli/align.align": "eleven options",
-    "cli/predict.predict": "nine options",
+    "cli/predict.predict": "fifteen options",
     "cli/serve.serve": "fifteen options",
+    "cli/stream.stream": "thirteen options",
+    "cli/timeline.timeline": "sixteen options",
     "training/speech2vec.train": "nine settings of one training",
 }
 """Functions that may be longer, by half, and why."""
@@ -201,6 +204,7 @@ WRITES = {
     "cli/features",  # a stream, into a temporary folder
     "cli/streams",
     "audio/messages",  # standard error
+    "audio/ffmpeg",  # a copy for another process, in memory or temporary
 }
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duetto import audio
+from duetto.audio import ffmpeg
 from duetto.errors import AudioError, ConfigurationError
 
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3")
@@ -209,13 +210,14 @@ def broken_files(folder: Path) -> dict[str, tuple[bytes, str]]:
         "umlauts.mp3": ("Größe, Länge und Überschrift: äöü ßßß éé\n".encode() * 9, "is text, not audio"),
         "zeros.mp3": (bytes(1_000), "begins with zero bytes only"),
         "my call.m4a": (b"\0\0\0\x20ftypM4A " + bytes(999), "ffmpeg -i '"),
-        "clip.webm": (b"\x1aE\xdf\xa3" + bytes(999), "it is a Matroska file (webm, mkv), which duetto does not read"),
+        "clip.webm": (b"\x1aE\xdf\xa3" + bytes(999), "it is a Matroska file (webm, mkv), which needs ffmpeg"),
         "hole.flac": (flac[:200_000] + bytes(50_000) + flac[250_000:], "damaged after"),
         "notes.raw": (bytes(999), "cannot be read as audio"),
     }
 
 
-def test_files_that_cannot_be_analysed_are_named(tmp_path: Path) -> None:
+def test_files_that_cannot_be_analysed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffmpeg, "installed", lambda: None)
     for name, (content, message) in broken_files(tmp_path).items():
         path = tmp_path / name
         path.write_bytes(content)

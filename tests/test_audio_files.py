@@ -18,12 +18,18 @@ import pytest
 import soundfile
 
 from duetto import audio
-from duetto.audio import messages, sources
+from duetto.audio import ffmpeg, messages, sources
 from duetto.errors import AudioError
 from duetto.features.short_term import ShortTermConfig
 from duetto.features.spectrogram import SpectrogramConfig
 
 RATE = 16_000
+
+
+@pytest.fixture(autouse=True)
+def by_libsndfile_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not read is an error here, whether or not ffmpeg is installed."""
+    monkeypatch.setattr(ffmpeg, "installed", lambda: None)
 
 
 def speech(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:

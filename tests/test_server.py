@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from duetto.errors import ConfigurationError
 from duetto.server import ERRORS, Limits, RequestError, ServerSettings
 from duetto.server.documents import EXAMPLES, asyncapi
 from duetto.server.schemas import ERROR, FORMATS, MODELS, PREDICTION, TIMELINE, TRANSCRIPTION
+from duetto.server.stepwise import Stepwise
 from duetto.server.subtitles import Transcription
 from duetto.server.uploads import safe_name
 from serving import RATE, call, recogniser, serving, speech, wav
@@ -111,7 +114,7 @@ def test_transcriptions_of_a_system_without_words_are_those_of_the_speech_recogn
     stored = audio.load(io.BytesIO(wav(speech()))).samples
     expected = []
     for segment in live.analyse(recogniser(), {"waveform": stored, "sample_rate": RATE}).segments:
-        start, end = (round(t * RATE) for t in (segment.start - 0.2, segment.end + 0.2))
+        start, end = (round(t * RATE) for t in (segment.start - 0.2, segment.end))
         expected.append(" ".join(word.word for word in engine.transcribe(stored[max(0, start) : end]).words))
     assert [each["text"] for each in answer["segments"]] == expected
     assert any(expected)
@@ -142,9 +145,15 @@ def test_a_timeline_in_every_format(client: Any) -> None:
             assert [(r["start"], r["label"], r["channel"]) for r in rows] == [
                 (str(s["start"]), s["label"], str(s["channel"])) for s in answer["segments"]
             ]
-            assert [float(r["happy"]) for r in rows] == [s["probabilities"]["happy"] for s in answer["segments"]]
-        else:
-            assert converted.text.count("utterance" if each["id"] == "jsonl" else "-->") == len(answer["segments"])
+            assert [float(r["probability_happy"]) for r in rows] == [
+                s["probabilities"]["happy"] for s in answer["segments"]
+            ]
+        elif each["id"] in ("vtt", "srt"):
+            assert converted.text.count("-->") == len(answer["segments"])
+        elif each["id"] == "audformat":
+            names = zipfile.ZipFile(io.BytesIO(converted.content)).namelist()
+            assert "timeline/db.yaml" in names
+        assert direct.content == converted.content or each["id"] == "json"
 
 
 @pytest.mark.parametrize(
@@ -413,6 +422,29 @@ def test_nothing_of_a_request_reaches_a_disk_or_the_log() -> None:
     assert done.stdout.strip() == "[]"
     own = [line for line in done.stderr.splitlines() if "httpx" not in line]  # the client logs what it sends
     assert not any("secret-name" in line for line in own)
+
+
+def test_work_in_steps_ends_where_it_is_closed() -> None:
+    seen: list[int] = []
+
+    def count(pause: Callable[[], None]) -> str:
+        for i in range(3):
+            seen.append(i)
+            pause()
+        return "done"
+
+    work = Stepwise(count)
+    assert [work.advance() for _ in range(4)] == [True, True, True, False] and work.result == "done"
+    work.close()
+    seen.clear()
+    for steps in (0, 1, 2):
+        work = Stepwise(count)
+        assert all(work.advance() for _ in range(steps))
+        work.close()
+        assert not work._thread.is_alive()
+    assert seen == [0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        Stepwise(lambda pause: 1 // 0).advance()
 
 
 def test_names_of_files_are_names_only() -> None:

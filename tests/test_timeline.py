@@ -1,5 +1,7 @@
 """Emotion over time, with the model that comes along: the law of pieces, channels, sessions, sources."""
 
+import csv
+import io
 import json
 from dataclasses import replace
 from functools import cache
@@ -11,9 +13,11 @@ import pytest
 import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import duetto
 from duetto import audio
+from duetto.cli import app
 from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError
 from duetto.inference.prediction import Prediction
@@ -30,6 +34,7 @@ from duetto.live import (
     WindowAnswered,
     analyse,
 )
+from duetto.live.formats import FORMATS, Recorded
 from sounds import RATE, conversation, no_voices, voice
 
 CONFIG = StreamConfig(SegmenterConfig(max_utterance=2.0, cut_window=0.8, snapshot=0.5), window=1.5, hop=1.0)
@@ -239,3 +244,47 @@ def test_what_a_stream_does_not_take() -> None:
     for call in (stream.finish, lambda: stream.push(voice(1))):
         with pytest.raises(AudioError, match="has ended"):
             call()
+
+
+# the command
+
+
+def listed(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["timeline", *map(str, arguments)])
+
+
+def test_the_command_writes_each_format(tmp_path: Path, two_speakers: np.ndarray) -> None:
+    path = tmp_path / "call.wav"
+    audio.write(path, two_speakers, RATE)
+    expected = Recorded(str(path), analyse(recogniser(), path))
+    done = listed(path, "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout) == expected.timeline.to_json(str(path))
+    for name, form in FORMATS.items():
+        out = tmp_path / f"out{form.suffix}"
+        assert listed(path, "-o", out, *(() if form.suffix else ("--format", name))).exit_code == 0
+        for file, text in form.files([expected], out).items():
+            assert file.read_text("utf-8") == text, name
+    assert listed(path, "--format", "rttm").stdout == (tmp_path / "out.rttm").read_text()
+    assert f"channel {expected.timeline.segments[0].channel}" in (tmp_path / "out.txt").read_text("utf-8")
+
+
+def test_the_command_writes_a_file_for_each_recording(tmp_path: Path) -> None:
+    for name in ("a/x.wav", "b/x.wav"):
+        (tmp_path / name).parent.mkdir()
+        audio.write(tmp_path / name, voice(), RATE)
+    done = listed("-r", tmp_path, "-o", tmp_path / "grids", "--format", "textgrid")
+    assert done.exit_code == 0, done.output
+    assert sorted(each.name for each in (tmp_path / "grids").iterdir()) == ["x-2.TextGrid", "x.TextGrid"]
+    assert listed("-r", tmp_path, "-o", tmp_path / "all.csv").exit_code == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text("utf-8"))))
+    assert {row["file"] for row in rows} == {str(tmp_path / "a/x.wav"), str(tmp_path / "b/x.wav")}
+    done = listed("-r", tmp_path, "-o", tmp_path / "all.vtt")
+    assert done.exit_code == 2 and "holds one recording" in " ".join(done.output.replace("│", " ").split())
+
+
+def test_the_command_continues_after_a_bad_file(tmp_path: Path) -> None:
+    audio.write(tmp_path / "hum.wav", no_voices()["mains hum"], RATE)
+    done = listed(tmp_path / "no.wav", tmp_path / "hum.wav", "--channels", "0")
+    assert done.exit_code == 1
+    assert "no.wav: no such file" in done.stderr and "1 of 2 recordings have no time line" in done.stderr
+    assert "no speech was found" in done.stdout

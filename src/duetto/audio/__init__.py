@@ -4,8 +4,8 @@
                                                             ─ stream ─▶ blocks of the same samples, in bounded memory
 
 WAV, FLAC, OGG, OPUS and MP3 (and whatever else the installed libsndfile reads) at any sample rate and with any number
-of channels. Channels are averaged; rates are converted by soxr at quality `HQ` (passband to 0.91 of the lower Nyquist
-frequency, stopband at 20 bits).
+of channels; where the program ffmpeg is installed, whatever that reads, too. Channels are averaged, or one is chosen.
+Rates are converted by soxr at quality `HQ` (passband to 0.91 of the lower Nyquist frequency, stopband at 20 bits).
 
 Whatever length a header states, what is there is read: the file is decoded to its end, and a warning gives both lengths
 where they differ by more than `LENGTH_TOLERANCE`. Files that were joined (MP3, Ogg, FLAC, WAV, …) are read one after
@@ -22,11 +22,15 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
     containers  which streams a file holds, and what their headers state
     messages    keeps libmpg123 off standard error
     decode      streams → blocks of samples (soundfile)
+    ffmpeg      the same by the program ffmpeg
+    decoder     what all decoders offer; samples in memory, one channel of a recording
+    opening     any source → a decoder
     cut         which frames to decode
     hints       what a file is that is no audio
     sources     paths, pipes, sockets, file objects → a seekable file
     levels      what is odd about the sound itself
     io          load, stream, duration, write (soxr)
+    channels    several channels in one pass
     loudness    where a signal is loud, to the sample
     silero      the network of Silero VAD
     activity    where there is speech, and whether there can be
@@ -34,9 +38,11 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
     augment     room, noise and microphone for training data
 """
 
+from .channels import OpenRecording, open_channels
 from .cut import END_TOLERANCE, LENGTH_TOLERANCE
-from .io import Properties, Source, StreamResampler, Waveform, duration, load, properties, stream, write
+from .io import Properties, StreamResampler, Waveform, duration, load, properties, stream, write
 from .levels import CLIPPED_SHARE, SILENCE_PEAK
+from .opening import Channel, RawPcm, Source
 from .sources import MAX_STREAM_BYTES, STREAM_TIMEOUT, is_stream, save
 
 __all__ = [
@@ -46,13 +52,17 @@ __all__ = [
     "MAX_STREAM_BYTES",
     "SILENCE_PEAK",
     "STREAM_TIMEOUT",
+    "Channel",
+    "OpenRecording",
     "Properties",
+    "RawPcm",
     "Source",
     "StreamResampler",
     "Waveform",
     "duration",
     "is_stream",
     "load",
+    "open_channels",
     "properties",
     "save",
     "stream",

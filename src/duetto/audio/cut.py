@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import AudioError
-from .decode import Decoder
+from .decoder import Decoder
 from .signal import NO_SAMPLES
 
 END_TOLERANCE = 0.1

@@ -1,7 +1,6 @@
 """Decoding and encoding: the only user of soundfile.
 
-    seekable file ─ open_decoder ─▶ FileDecoder ┐
-    array in memory ──────────────▶ ArrayDecoder ┴─ .blocks(first, last) ─▶ (n, channels) float32, …
+    seekable file ─ open_decoder ─▶ FileDecoder ─ .blocks(first, last) ─▶ (n, channels) float32, …
 
 The length that a header states is a hint: a stream is decoded until it ends.
 """
@@ -10,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator, Iterator, Sequence
+import os
+import struct
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -20,15 +21,17 @@ import soundfile
 
 from ..errors import AudioError
 from .containers import StreamLayout, find_streams
+from .decoder import FULL_SCALE
 from .messages import mpg123_messages_suppressed
 from .pieces import Piece, SplicedFile
 
 _BLOCK_FRAMES, _BLOCK_VALUES = 1 << 16, 1 << 19
 """Most frames of one block, and most values of all its channels."""
 _UNKNOWN_FRAMES = 1 << 60
-_FULL_SCALE, _FULL_SCALE_8_BIT = 0.999, 127 / 128
+_FULL_SCALE_8_BIT = 127 / 128
 _FRAMES_PAST_END = 1 << 10
 """Frames that are requested where there should be no more."""
+_WAV_HEAD = "<4sI4s4sIHHIIHH4sI"
 
 
 class NotAudioError(Exception):
@@ -228,65 +231,6 @@ class FileDecoder:
         return self.length
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayDecoder:
-    """Samples in memory, with the interface of a `FileDecoder`.
-
-    Attributes:
-        name: For messages.
-        sample_rate: Hz.
-        frames: (n, channels) float32.
-        full_scale: Magnitude from which a sample counts as clipped.
-        warnings: What is odd about the samples: nothing.
-    """
-
-    name: str
-    sample_rate: int
-    frames: np.ndarray
-    full_scale: float = _FULL_SCALE
-    warnings: Sequence[str] = ()
-
-    @property
-    def length(self) -> int:
-        """Frames."""
-        return len(self.frames)
-
-    @property
-    def stated_length(self) -> int:
-        """Frames."""
-        return len(self.frames)
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return self.frames.shape[1]
-
-    def measure_length(self) -> int:
-        """Return the length.
-
-        Returns:
-            Frames.
-        """
-        return self.length
-
-    def blocks(self, first: float = 0, last: float = math.inf) -> Iterator[np.ndarray]:
-        """Cut a range of frames into blocks; see `FileDecoder.blocks`.
-
-        Args:
-            first: Frame to begin at.
-            last: Frame to end before.
-
-        Yields:
-            (n, channels) float32.
-        """
-        end = int(min(last, self.length))
-        for at in range(int(first), end, _BLOCK_FRAMES):
-            yield self.frames[at : min(at + _BLOCK_FRAMES, end)]
-
-
-Decoder = FileDecoder | ArrayDecoder
-
-
 @contextlib.contextmanager
 def open_decoder(file: BinaryIO, name: str) -> Generator[FileDecoder]:
     """Open a recording for decoding.
@@ -306,7 +250,7 @@ def open_decoder(file: BinaryIO, name: str) -> Generator[FileDecoder]:
     layouts = find_streams(file)
     with contextlib.closing(_StreamDecoder(name, file, layouts[0])) as first:
         sound = first.sound
-        scale = _FULL_SCALE_8_BIT if sound.subtype in ("PCM_U8", "PCM_S8") else _FULL_SCALE
+        scale = _FULL_SCALE_8_BIT if sound.subtype in ("PCM_U8", "PCM_S8") else FULL_SCALE
         decoder = FileDecoder(name, sound.samplerate, sound.channels, scale, file, layouts[:1], first)
         for number, layout in enumerate(layouts[1:], 2):
             if fault := _reason_to_skip(decoder, layout):
@@ -317,6 +261,31 @@ def open_decoder(file: BinaryIO, name: str) -> Generator[FileDecoder]:
             decoder.warnings.append(f"damaged: {lost} bytes that belong to no MP3 frame are left out")
         if layouts[-1].lacks_end:
             decoder.warnings.append("possibly truncated: its last stream has no end mark")
+        yield decoder
+
+
+@contextlib.contextmanager
+def open_pcm(file: BinaryIO, name: str, sample_rate: int, channels: int) -> Generator[FileDecoder]:
+    """Open samples of 16 bits without a header, little-endian and interleaved, for decoding.
+
+    Args:
+        file: A seekable binary file; it stays open.
+        name: For messages.
+        sample_rate: Hz.
+        channels: Number of channels.
+
+    Yields:
+        Its decoder, with a warning where the last frame is not whole.
+    """
+    size = file.seek(0, os.SEEK_END)
+    whole = size - size % (2 * channels)
+    head = struct.pack(_WAV_HEAD, b"RIFF", 36 + whole, b"WAVE", b"fmt ", 16, 1, channels, sample_rate,
+                       2 * channels * sample_rate, 2 * channels, 16, b"data", whole)  # fmt: skip
+    layout = StreamLayout((head, (0, whole)), frames=whole // (2 * channels))
+    with contextlib.closing(_StreamDecoder(name, file, layout)) as first:
+        decoder = FileDecoder(name, sample_rate, channels, FULL_SCALE, file, [layout], first)
+        if whole < size:
+            decoder.warnings.append(f"its last {size - whole} bytes are no whole frame and are left out")
         yield decoder
 
 
@@ -333,11 +302,11 @@ def _reason_to_skip(decoder: FileDecoder, layout: StreamLayout) -> str | None:
     return f", {seconds:.3f} s long, is left out: it has {rate} Hz, the first one {decoder.sample_rate} Hz"
 
 
-def encode(path: Path, frames: np.ndarray, sample_rate: int, *, container: str, subtype: str) -> None:
+def encode(path: Path | BinaryIO, frames: np.ndarray, sample_rate: int, *, container: str, subtype: str) -> None:
     """Write samples to a file, whatever its suffix.
 
     Args:
-        path: The file.
+        path: The file, or one open for writing.
         frames: (n, channels) int16 or floating-point.
         sample_rate: Hz.
         container: libsndfile's name of the format, such as WAV.

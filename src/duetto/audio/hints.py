@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import PurePath
 
-_READABLE = "WAV, FLAC, OGG, OPUS and MP3 are read"
+_READABLE = "WAV, FLAC, OGG, OPUS and MP3 are read, and where ffmpeg is installed, whatever that reads"
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyp", "an MP4 file (m4a, mp4, mov, 3gp)"),
     (0, b"\x1aE\xdf\xa3", "a Matroska file (webm, mkv)"),
@@ -26,14 +25,39 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 _TEXT = frozenset(range(0x20, 0x100)) | frozenset(b"\t\n\r\f\x1b")
 
 
-def not_audio(name: str, head: bytes, why: str, *, is_path: bool) -> str:
-    """Write the error message for a file that libsndfile does not read.
+def holds_no_sound(head: bytes) -> bool:
+    """Guess whether a file holds no sound in any encoding.
+
+    Args:
+        head: Its first bytes.
+
+    Returns:
+        Whether they are text, or zeros only.
+    """
+    return is_text(head) or not any(head)
+
+
+def kind_of(head: bytes) -> str | None:
+    """Recognise a file that libsndfile does not read.
+
+    Args:
+        head: Its first bytes.
+
+    Returns:
+        What it is; None where that is not known.
+    """
+    return next((kind for at, magic, kind in _SIGNATURES if head[at : at + len(magic)] == magic), None)
+
+
+def not_audio(name: str, head: bytes, why: str, *, is_path: bool, by_ffmpeg: str | None = None) -> str:
+    """Write the error message for a file that is not read.
 
     Args:
         name: Of the file, for the message.
         head: Its first bytes.
         why: The reason that libsndfile gives.
         is_path: Whether `name` is a path, which can stand in a command.
+        by_ffmpeg: The reason that ffmpeg gives; None where it was not tried.
 
     Returns:
         The message.
@@ -42,10 +66,13 @@ def not_audio(name: str, head: bytes, why: str, *, is_path: bool) -> str:
         return f"{name}: is text, not audio. {_READABLE}; give a recording"
     if head and not any(head):
         return f"{name}: cannot be read as audio: it begins with zero bytes only. {_READABLE}; copy the recording again"
-    kind = next((kind for at, magic, kind in _SIGNATURES if head[at : at + len(magic)] == magic), None)
-    convert = f"convert it first{_command(name, is_path)}"
+    kind = kind_of(head)
+    if by_ffmpeg is not None:
+        what = why if kind is None else f"it begins like {kind}"
+        return f"{name}: cannot be read as audio ({what}; {by_ffmpeg}). Copy or convert the recording again"
+    convert = f"install ffmpeg, or convert it elsewhere{_command(name, is_path)}"
     if kind is not None:
-        return f"{name}: cannot be read as audio: it is {kind}, which duetto does not read. {_READABLE}; {convert}"
+        return f"{name}: cannot be read as audio: it is {kind}, which needs ffmpeg. {_READABLE}; {convert}"
     return f"{name}: cannot be read as audio ({why}). {_READABLE}; if another program plays it, {convert}"
 
 
@@ -78,6 +105,4 @@ def _is_utf8(head: bytes) -> bool:
 
 def _command(name: str, is_path: bool) -> str:
     source, out = (name, str(PurePath(name).with_suffix(".converted.wav"))) if is_path else ("FILE", "converted.wav")
-    command = f"ffmpeg -i {shlex.quote(source)} -ac 1 -ar 16000 {shlex.quote(out)}"
-    where = "" if shutil.which("ffmpeg") else " (ffmpeg is not installed here)"
-    return f": {command}{where}"
+    return f": ffmpeg -i {shlex.quote(source)} {shlex.quote(out)}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import soxr
@@ -17,17 +15,13 @@ import soxr
 from ..errors import AudioError, ConfigurationError
 from ..utils.files import replacing
 from .cut import Cut, Side, excerpt
-from .decode import ArrayDecoder, Decoder, NotAudioError, encode, open_decoder
-from .hints import not_audio
+from .decode import NotAudioError, encode
+from .decoder import Decoder, check_channel
 from .levels import LevelMeter
+from .opening import Source, open_source
 from .signal import NO_SAMPLES, as_frames, check_finite, validate_rate
-from .sources import open_binary
 from .timing import SAMPLE_RATE
 
-Source = str | os.PathLike[str] | BinaryIO | Mapping[str, Any]
-"""A path, a binary file object (read from its beginning), or {"waveform", "sample_rate"}."""
-
-_HEAD = 4096
 _ENCODINGS = {".wav": "PCM_16", ".flac": "PCM_16", ".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
 _log = logging.getLogger(__name__)
 
@@ -41,12 +35,14 @@ class Waveform:
         sample_rate: Hz.
         warnings: What is odd about the recording.
         source_duration: Seconds of the whole recording, where `load` was given `max_seconds`.
+        mixed: Channels that were averaged though they differ; 0 where there was one, or all were alike.
     """
 
     samples: np.ndarray
     sample_rate: int
     warnings: tuple[str, ...] = ()
     source_duration: float | None = None
+    mixed: int = 0
 
     @property
     def duration(self) -> float:
@@ -84,8 +80,9 @@ def load(
     the file is taken as its end, with a warning.
 
     Args:
-        source: A path, a binary file object, or {"waveform": (n,) or (channels, n), "sample_rate": Hz}. int16 and
-            int32 are divided by their full scale; floating-point samples are taken as they are.
+        source: A path, a binary file object, {"waveform": (n,) or (channels, n), "sample_rate": Hz}, or a `Channel` or
+            `RawPcm` of one of them. int16 and int32 are divided by their full scale; floating-point samples are taken
+            as they are.
         start: Seconds; the beginning by default.
         end: Seconds; the end by default.
         sample_rate: Of the result, in Hz.
@@ -104,7 +101,7 @@ def load(
     cut = Cut(start, end)
     if max_seconds is not None and cut != Cut():
         raise ConfigurationError("max_seconds does not go with start and end; give one or the other")
-    with _decoder_of(source) as decoder:
+    with open_source(source) as decoder:
         first, last = cut.frames(decoder) if max_seconds is None else excerpt(decoder, max_seconds, side)
         meter = LevelMeter(decoder.sample_rate, decoder.full_scale)
         blocks = list(_resampled(decoder, first, last, sample_rate, cut, meter))
@@ -112,7 +109,7 @@ def load(
         source_duration = None if max_seconds is None else decoder.measure_length() / decoder.sample_rate
     samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     samples.setflags(write=False)
-    return Waveform(samples, sample_rate, (*warnings, *meter.warnings(sample_rate)), source_duration)
+    return Waveform(samples, sample_rate, (*warnings, *meter.warnings(sample_rate)), source_duration, meter.distinct)
 
 
 def stream(
@@ -168,7 +165,7 @@ def properties(source: Source) -> Properties:
     Raises:
         AudioError: It cannot be read; the message names the file.
     """
-    with _decoder_of(source) as decoder:
+    with open_source(source) as decoder:
         length = decoder.measure_length()
         if not length:
             raise AudioError(f"{decoder.name}: holds {NO_SAMPLES}")
@@ -209,7 +206,7 @@ def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate: int) -
 
 
 def _blocks_of(source: Source, sample_rate: int, size: int, channel: int | None) -> Iterator[np.ndarray]:
-    with _decoder_of(source) as decoder:
+    with open_source(source) as decoder:
         pending: list[np.ndarray] = []
         count = 0
         for block in _resampled(decoder, 0, math.inf, sample_rate, Cut(), channel=channel):
@@ -277,7 +274,7 @@ def _resampled(
     at, count, mono = first, 0, np.empty(0, np.float32)
     for block in decoder.blocks(first, last):
         check_finite(block, decoder.name, at, rate)
-        mono = _one_channel(block, channel, decoder.name)
+        mono = one_channel(block, channel, decoder.name)
         if meter is not None:
             meter.add(block, mono)
         at += len(mono)
@@ -290,40 +287,23 @@ def _resampled(
         yield rest if count + len(rest) else mono[:1]  # one sample at 48 kHz is a third of one at 16 kHz
 
 
-def _one_channel(block: np.ndarray, channel: int | None, name: str) -> np.ndarray:
-    """(n,) float32 of (n, channels): a channel, or their mean."""
+def one_channel(block: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    """Take one channel, or the mean of all.
+
+    Args:
+        block: (n, channels) samples.
+        channel: From 0 on; None for the mean.
+        name: Of the recording, for the message.
+
+    Returns:
+        (n,) float32.
+
+    Raises:
+        AudioError: There is no such channel.
+    """
     count = block.shape[1]
-    if channel is not None and not 0 <= channel < count:
-        raise AudioError(f"{name}: channel {channel} requested; it has channels 0 to {count - 1}")
+    if channel is not None:
+        check_channel(channel, count, name)
     if channel is None and count > 1:
         return block.mean(axis=1, dtype=np.float64).astype(np.float32)
     return block[:, channel or 0].copy()
-
-
-@contextlib.contextmanager
-def _decoder_of(source: Source) -> Generator[Decoder]:
-    if isinstance(source, Mapping):
-        yield _array_decoder(source)
-        return
-    if isinstance(source, np.ndarray):
-        raise AudioError('an array has no sample rate: give {"waveform": array, "sample_rate": Hz}')
-    if not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
-        kind = type(source).__name__
-        raise AudioError(f'{kind} is no audio source: give a path, a file object, or {{"waveform", "sample_rate"}}')
-    with open_binary(source) as (file, name, is_path), contextlib.ExitStack() as stack:
-        try:
-            decoder = stack.enter_context(open_decoder(file, name))
-        except NotAudioError as error:
-            file.seek(0)
-            raise AudioError(not_audio(name, file.read(_HEAD), str(error), is_path=is_path)) from error
-        except OSError as error:
-            raise AudioError(f"{name}: cannot be read ({error})") from error
-        validate_rate(decoder.sample_rate, f"{name}: the sample rate")
-        yield decoder
-
-
-def _array_decoder(source: Mapping[str, Any]) -> ArrayDecoder:
-    if missing := sorted({"waveform", "sample_rate"} - set(source)):
-        raise AudioError(f'{{"waveform": array, "sample_rate": Hz}} needed; {" and ".join(missing)} missing')
-    rate = validate_rate(source["sample_rate"], 'waveform: its "sample_rate"')
-    return ArrayDecoder("waveform", rate, as_frames(source["waveform"], "waveform"))

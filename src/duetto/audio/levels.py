@@ -30,6 +30,7 @@ class LevelMeter:
         high: Largest sample, mixed down.
         peak: Largest magnitude in any channel.
         clipped: Number of clipped frames; a frame counts with the share of its channels that are clipped.
+        distinct: Channels, where they are not all alike; else 0.
     """
 
     sample_rate: int
@@ -39,6 +40,7 @@ class LevelMeter:
     high: float = -math.inf
     peak: float = 0.0
     clipped: float = 0.0
+    distinct: int = 0
 
     def add(self, block: np.ndarray, mono: np.ndarray) -> None:
         """Add a block.
@@ -53,6 +55,8 @@ class LevelMeter:
         magnitude = np.abs(block)
         self.peak = max(self.peak, float(magnitude.max()))
         self.clipped += np.count_nonzero(magnitude >= self.full_scale) / block.shape[1]
+        if not self.distinct and block.shape[1] > 1 and not (block == block[:, :1]).all():
+            self.distinct = block.shape[1]
 
     def warnings(self, sample_rate: int) -> Iterator[str]:
         """Report what is odd.

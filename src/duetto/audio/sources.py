@@ -13,6 +13,7 @@ import contextlib
 import io
 import os
 import select
+import shutil
 import socket
 import stat
 import tempfile
@@ -23,7 +24,7 @@ from typing import Any, BinaryIO
 from ..errors import AudioError
 from ..utils.descriptors import open_descriptor
 from .decode import NotAudioError, open_decoder
-from .hints import not_audio
+from .hints import kind_of, not_audio
 
 STREAM_TIMEOUT = 30.0
 """Seconds to wait for a byte of a FIFO or socket named by its path."""
@@ -37,11 +38,12 @@ _CHUNK = 1 << 16
 
 
 @contextlib.contextmanager
-def open_binary(source: Any) -> Generator[tuple[BinaryIO, str, bool]]:
+def open_binary(source: Any, *, raw: bool = False) -> Generator[tuple[BinaryIO, str, bool]]:
     """Open a path or binary file object as a seekable binary file.
 
     Args:
         source: A path, or a binary file object, which stays open.
+        raw: Whether it holds samples without a header, so that its first bytes tell nothing.
 
     Yields:
         The file, its name for messages, and whether that name is a path.
@@ -51,12 +53,12 @@ def open_binary(source: Any) -> Generator[tuple[BinaryIO, str, bool]]:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        with _path_opened(path) as file:
+        with _path_opened(path, raw) as file:
             _check_content(file, str(path))
             yield file, str(path), True
         return
     name = str(getattr(source, "name", "file object"))
-    with _object_opened(source, name) as file:
+    with _object_opened(source, name, raw) as file:
         _check_content(file, name)
         yield file, name, False
 
@@ -79,28 +81,29 @@ def is_stream(source: Any) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def save(source: Any, out: BinaryIO) -> None:
+def save(source: Any, out: BinaryIO, *, raw: bool = False) -> None:
     """Copy a source to an open file.
 
     Args:
         source: As for `open_binary`.
         out: Open for writing.
+        raw: As for `open_binary`.
 
     Raises:
         AudioError: As for `open_binary`.
     """
-    with open_binary(source) as (file, _, _):
+    with open_binary(source, raw=raw) as (file, _, _):
         while block := file.read(_CHUNK):
             out.write(block)
 
 
 @contextlib.contextmanager
-def _path_opened(path: Path) -> Generator[BinaryIO]:
+def _path_opened(path: Path, raw: bool) -> Generator[BinaryIO]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise AudioError(f"{path}: is a folder; give an audio file")
-        file = path.open("rb") if stat.S_ISREG(mode) else _spooled(_stream_of(path, mode), str(path))
+            raise AudioError(f"{path}: is a folder; give an audio file (commands take folders with --recursive)")
+        file = path.open("rb") if stat.S_ISREG(mode) else _spooled(_stream_of(path, mode), str(path), raw)
     except FileNotFoundError as error:
         missing = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
         raise AudioError(f"{path}: {missing}") from error
@@ -111,14 +114,14 @@ def _path_opened(path: Path) -> Generator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _object_opened(source: Any, name: str) -> Generator[BinaryIO]:
+def _object_opened(source: Any, name: str, raw: bool) -> Generator[BinaryIO]:
     """A binary file object rewound to its beginning; it stays open. What cannot be rewound is read to its end."""
     try:
         if _is_rewindable(source):
             source.seek(0)
             yield source
             return
-        file = _spooled(iter(lambda: source.read(_CHUNK), b""), name)
+        file = _spooled(iter(lambda: source.read(_CHUNK), b""), name, raw)
     except (OSError, ValueError, TypeError) as error:
         raise AudioError(f"{name}: cannot be read ({error}); open it with mode 'rb'") from error
     with file:
@@ -147,11 +150,11 @@ def _check_content(file: BinaryIO, name: str) -> None:
         raise AudioError(f"{name}: is empty (0 bytes)")
 
 
-def _spooled(chunks: Iterator[bytes], name: str) -> BinaryIO:
+def _spooled(chunks: Iterator[bytes], name: str, raw: bool) -> BinaryIO:
     """Read a stream to its end, into memory or a temporary file."""
     file = tempfile.SpooledTemporaryFile(MAX_MEMORY)  # noqa: SIM115 (closed by the caller)
     try:
-        size, recognised = 0, False
+        size, recognised = 0, raw
         for chunk in chunks:
             if not isinstance(chunk, bytes):
                 raise AudioError(f"{name}: opened as text; open it with mode 'rb'")
@@ -179,6 +182,8 @@ def _check_head(file: Any, name: str) -> None:
             return
     except NotAudioError as error:
         if head.startswith(b"ID3"):  # a tag with a large picture
+            return
+        if kind_of(head) is not None and shutil.which("ffmpeg"):
             return
         raise AudioError(not_audio(name, head, str(error), is_path=False)) from error
 

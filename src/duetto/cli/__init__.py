@@ -21,6 +21,8 @@ from . import output, streams
 COMMANDS: dict[str, str] = {
     "demo": "demo:demo",
     "predict": "predict:predict",
+    "timeline": "timeline:timeline",
+    "stream": "stream:stream",
     "serve": "serve:serve",
     "corpus": "corpus:app",
     "features": "features:features",

@@ -17,7 +17,7 @@ from ..features.store import extract_corpus
 from ..utils.progress import bar
 from ..utils.text import printable
 from .output import echo
-from .predict import source_of
+from .recordings import source_of
 
 
 def _known(mode: str) -> str:

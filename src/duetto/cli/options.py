@@ -5,14 +5,17 @@ A failure while a command works (an unreadable file, a leak, a folder that is in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from ..config.accelerators import ACCELERATORS
 from ..errors import ConfigurationError
+from ..inference.pretrained import PRETRAINED
 
 Value = TypeVar("Value", str, str | None)
 
@@ -54,6 +57,62 @@ def usage_errors() -> Iterator[None]:
         raise typer.BadParameter(str(error)) from error
 
 
+def _channels(value: str | None) -> str | None:
+    if value is None or value in ("split", "mix") or re.fullmatch(r"\d{1,3}", value):
+        return value
+    raise typer.BadParameter(f"{value!r} is not valid; give split, mix, or the number of a channel, from 0 on")
+
+
+Recordings = Annotated[
+    list[Path],
+    typer.Argument(  # not checked here: a file that cannot be read is an error of that recording alone
+        help="Recordings: wav, flac, ogg, opus or mp3 at any rate, and where ffmpeg is installed m4a, mp4, webm, wma, "
+        "amr, … and videos; folders (-r); - is standard input.",
+        readable=False,
+    ),
+]
+Asr = Annotated[
+    str,
+    typer.Option(
+        callback=one_of(("auto", "corpus", "general", "segments", "whisper", "whisper=", "whisper:")),
+        help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
+        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
+    ),
+]
+RequireSpeech = Annotated[
+    bool,
+    typer.Option(
+        "--require-speech/--any-sound",
+        help="Give a recording without speech no emotion, or predict one for any sound.",
+    ),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Take the recordings in folders, and in the folders in these.")
+]
+Rate = Annotated[
+    int | None,
+    typer.Option(
+        min=1000, max=768_000, help="The input is raw samples at this rate in Hz: 16 bits, little-endian, no header."
+    ),
+]
+RawChannels = Annotated[int, typer.Option(min=1, max=64, help="Channels of raw samples (--rate), interleaved.")]
+ChannelChoice = Annotated[
+    str,
+    typer.Option(
+        "--channels",
+        metavar="split|mix|N",
+        callback=_channels,
+        help="Each channel by itself, since in a call each is a speaker; their mean; or channel N, from 0 on.",
+    ),
+]
 Accelerator = Annotated[
     str, typer.Option(callback=one_of(ACCELERATORS), help=f"Where to train: {', '.join(ACCELERATORS)}.")
 ]

@@ -1,7 +1,7 @@
 """Printing on the command line: text from a model, a corpus or a file name cannot control the terminal.
 
 for a person   echo, Console, logging   in the terminal's encoding, control characters as `\\x1b`
-for a program  json_line                in UTF-8, whatever the terminal's encoding is
+for a program  json_line, raw           in UTF-8, whatever the terminal's encoding is
 """
 
 from __future__ import annotations
@@ -65,6 +65,15 @@ def json_line(value: Any) -> None:
         typer.echo(line)  # text, so that it is printed above a progress bar
     else:
         typer.echo(line.encode() + b"\n", nl=False)
+
+
+def raw(text: str) -> None:
+    """Print text for a program, in UTF-8, without a line end of its own.
+
+    Args:
+        text: Any text; bytes of a file name that are no text are printed as `\\udce9`.
+    """
+    typer.echo(text.encode("utf-8", "backslashreplace"), nl=False)
 
 
 class Console(rich.console.Console):

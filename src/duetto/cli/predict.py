@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
@@ -13,49 +13,23 @@ from ..data.manifest import parse_words
 from ..data.utterance import Word
 from ..errors import AudioError, CorpusError, DuettoError
 from ..inference.fusion_folder import BranchAnswer
-from ..inference.pretrained import DEFAULT, PRETRAINED
+from ..inference.pretrained import DEFAULT
 from ..inference.recogniser import Prediction, Recogniser
 from ..inference.speaker_session import SpeakerSession
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
-from .options import one_of
+from .options import Asr, ChannelChoice, Model, Rate, RawChannels, Recordings, Recursive, RequireSpeech
 from .output import echo, json_line
+from .prediction_files import check_out, prediction_file
+from .recordings import Recording, by_channel, find, source_of
 
-Recordings = Annotated[
-    list[Path],
-    typer.Argument(  # not checked here: a file that cannot be read is an error of that recording alone
-        help="Recordings: wav, flac, ogg, opus or mp3, at any sample rate; - is standard input.", readable=False
-    ),
-]
+_Write = Callable[[Recording, Prediction], None]
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
-    ),
-]
-RequireSpeech = Annotated[
-    bool,
-    typer.Option(
-        "--require-speech/--any-sound",
-        help="Give a recording without speech no emotion, or predict one for any sound.",
-    ),
-]
 Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
 WordsFile = Annotated[
     Path | None, typer.Option(help="JSON file with [{word, start, end}, …], instead of --transcript.")
-]
-Asr = Annotated[
-    str,
-    typer.Option(
-        callback=one_of(("auto", "corpus", "general", "segments", "whisper", "whisper=", "whisper:")),
-        help="Speech recogniser that finds the words: auto (Whisper if a model is at hand, else corpus), corpus, "
-        "general, segments, whisper=FOLDER, or whisper:NAME (downloads it).",
-    ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default the number of cores.")]
 InSession = Annotated[
@@ -66,6 +40,10 @@ Enrolled = Annotated[
     typer.Option("--enrol", help="An earlier recording of the speaker; may be repeated. Implies --session."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", callback=check_out, help="Write a file, .csv or .jsonl, instead of printing."),
+]
 
 
 def predict(
@@ -78,6 +56,11 @@ def predict(
     session: InSession = False,
     enrol: Enrolled = None,
     require_speech: RequireSpeech = True,
+    channels: ChannelChoice = "mix",
+    recursive: Recursive = False,
+    rate: Rate = None,
+    raw_channels: RawChannels = 1,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
@@ -98,10 +81,18 @@ def predict(
 
         duetto predict turn-1.wav turn-2.wav turn-3.wav --session --model runs/adaptive
 
-        ffmpeg -i call.m4a -ac 1 -ar 16000 -f wav - | duetto predict -
+        duetto predict -r calls -o predictions.csv
+
+        duetto predict call.m4a --channels split
+
+        arecord -d 5 -f S16_LE -r 16000 | duetto predict -
+
+        duetto predict - --rate 8000 < call.pcm
     """
     in_session = session or bool(enrol)
-    _check_options(len(files), transcript, words, in_session, workers)
+    found = by_channel(find(files, recursive=recursive, rate=rate, channels=raw_channels), channels)
+    sources = [recording.source for recording in found]
+    _check_options(len(found), transcript, words, in_session, workers)
     recogniser = Recogniser(model, asr=asr, require_speech=require_speech)
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
@@ -109,14 +100,15 @@ def predict(
     if in_session:
         speaker = recogniser.session()
         unread = _enrol(speaker, enrol or [])
-        outcomes = (speaker.attempt(source_of(file), transcript=transcript, words=given) for file in files)
+        outcomes = (speaker.attempt(source, transcript=transcript, words=given) for source in sources)
     elif transcript is None and given is None:
-        outcomes = recogniser.predict_many(map(source_of, files), workers=min(workers or cores(), len(files)))
+        outcomes = recogniser.predict_many(sources, workers=min(workers or cores(), len(found)))
     else:
-        outcomes = iter([recogniser.attempt(source_of(files[0]), transcript=transcript, words=given)])
-    failed = _print_all(files, outcomes, as_json)
+        outcomes = iter([recogniser.attempt(sources[0], transcript=transcript, words=given)])
+    with _writer(out, recogniser.labels, as_json) as write:
+        failed = _print_all(found, outcomes, write)
     if failed:
-        echo(f"{failed} of {len(files)} recordings have no prediction", err=True)
+        echo(f"{failed} of {len(found)} recordings have no prediction", err=True)
     if failed or unread:
         raise typer.Exit(1)
 
@@ -144,43 +136,48 @@ def _enrol(session: SpeakerSession, files: list[Path]) -> int:
     return unread
 
 
-def source_of(file: Path) -> Path | BinaryIO:
-    """Resolve an argument.
+@contextmanager
+def _writer(out: Path | None, labels: tuple[str, ...], as_json: bool) -> Iterator[_Write]:
+    """Takes each prediction: to a file, as JSON, or for a person."""
+    if out is not None:
+        with prediction_file(out, labels) as write:
+            yield lambda recording, prediction: write(_record(recording, prediction))
+    elif as_json:
+        yield lambda recording, prediction: json_line(_record(recording, prediction))
+    else:
+        yield lambda recording, prediction: show(recording.path, prediction, recording.channel)
 
-    Args:
-        file: A path; `-` is standard input.
 
-    Returns:
-        The path, or the stream.
-    """
-    return sys.stdin.buffer if str(file) == "-" else file
+def _record(recording: Recording, prediction: Prediction) -> dict[str, Any]:
+    own = {} if recording.channel is None else {"channel": recording.channel}
+    return {**prediction.to_json(name_of(recording.path)), **own}
 
 
-def _print_all(files: list[Path], outcomes: Iterator[Prediction | DuettoError], as_json: bool) -> int:
-    """Print the outcomes as they come; return the number of recordings without a prediction."""
+def _print_all(recordings: list[Recording], outcomes: Iterator[Prediction | DuettoError], write: _Write) -> int:
+    """Write the outcomes as they come; return the number of recordings without a prediction."""
     failed = 0
-    with bar("recordings", enabled=len(files) > 1) as progress:
-        for done, (file, outcome) in enumerate(zip(files, outcomes, strict=True), 1):
+    with bar("recordings", enabled=len(recordings) > 1) as progress:
+        for done, (recording, outcome) in enumerate(zip(recordings, outcomes, strict=True), 1):
             if isinstance(outcome, DuettoError):
                 failed += 1
                 echo(f"error: {outcome}", err=True)
-            elif as_json:
-                json_line(outcome.to_json(name_of(file)))
             else:
-                show(file, outcome)
+                write(recording, outcome)
             if progress:
-                progress(done, len(files))
+                progress(done, len(recordings))
     return failed
 
 
-def show(file: Path, prediction: Prediction) -> None:
+def show(file: Path, prediction: Prediction, channel: int | None = None) -> None:
     """Print one prediction as text.
 
     Args:
         file: The recording.
         prediction: Of the recording.
+        channel: The channel of which it is; None for the whole recording.
     """
-    echo(f"{file}  {prediction.duration:.1f} s  →  {prediction.label or 'no speech'}", bold=True)
+    place = f"{file}" if channel is None else f"{file}  channel {channel}"
+    echo(f"{place}  {prediction.duration:.1f} s  →  {prediction.label or 'no speech'}", bold=True)
     width = max(map(len, prediction.probabilities), default=0)
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")

@@ -30,7 +30,7 @@ from .model_folder import find
 from .network import Network, NetworkInputs, PreparedRecording, open_networks
 from .prediction import Prediction, RecordingInputs
 from .pretrained import DEFAULT, terms
-from .sources import named_errors, picklable, source_name
+from .sources import named_errors, picklable, source_name, with_mixing_named
 from .speaker_session import SpeakerSession
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ class Recogniser:
         return fuse(self._fusion, self.labels, logits, [each.has_content for each in inputs])
 
     def _load(self, source: audio.Source) -> audio.Waveform:
-        return audio.load(source, max_seconds=self.max_seconds, side=self._networks[0].acoustic_input.side)
+        side = self._networks[0].acoustic_input.side
+        return with_mixing_named(audio.load(source, max_seconds=self.max_seconds, side=side))
 
     def _without_speech(self, waveform: audio.Waveform) -> Prediction:
         duration = full_duration(waveform)

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from .. import audio
 from ..errors import AudioError, DuettoError
@@ -20,25 +21,31 @@ def source_name(source: audio.Source) -> str:
     Returns:
         The path, or the name of a file object that has one; else `a recording`.
     """
+    if isinstance(source, audio.Channel | audio.RawPcm):
+        return source_name(source.source)
     if isinstance(source, str | os.PathLike):
         return str(source)
     return "a recording" if isinstance(source, Mapping) else str(getattr(source, "name", "a recording"))
 
 
-def picklable(source: audio.Source) -> audio.Source | DuettoError:
+def picklable(source: audio.Source, *, raw: bool = False) -> audio.Source | DuettoError:
     """Make a recording that another process can read.
 
     Args:
         source: The recording.
+        raw: Whether it holds samples without a header.
 
     Returns:
         The source itself, or the content of a stream that only this process can read; an error if reading it fails.
     """
+    if isinstance(source, audio.Channel | audio.RawPcm):
+        inner = picklable(source.source, raw=isinstance(source, audio.RawPcm))
+        return inner if isinstance(inner, DuettoError) else replace(source, source=inner)
     if isinstance(source, Mapping) or (isinstance(source, str | os.PathLike) and not audio.is_stream(source)):
         return source
     content = io.BytesIO()
     try:
-        audio.save(source, content)
+        audio.save(source, content, raw=raw)
     except DuettoError as error:
         return error
     return _NamedBytes(content.getvalue(), source_name(source))
@@ -72,3 +79,18 @@ def named_errors(source: audio.Source) -> Iterator[None]:
         yield
     except AudioError as error:
         raise AudioError(f"{source_name(source)}: {error}") from error
+
+
+def with_mixing_named(waveform: audio.Waveform) -> audio.Waveform:
+    """Add a warning to a recording whose channels were mixed, as in a call, where each is a speaker.
+
+    Args:
+        waveform: The recording.
+
+    Returns:
+        The same, where it has one channel or all channels are alike.
+    """
+    if not waveform.mixed:
+        return waveform
+    warning = f"its {waveform.mixed} channels were mixed; if each is a speaker, predict each by itself (split)"
+    return replace(waveform, warnings=(*waveform.warnings, warning))

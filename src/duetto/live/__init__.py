@@ -2,9 +2,12 @@
 
 samples ─ segments.Segmenter ─▶ utterances, cut as they arrive, with their samples
 samples ─ stream.StreamingRecogniser ─▶ events: speech started, partial and final answers, speech stopped
+samples of several channels ─ channel_streams.ChannelStreams ─▶ the events of all
 recording ─ timeline.analyse ─▶ Timeline: the emotion of each utterance of each channel
+Timeline ─ formats.FORMATS ─▶ files of other programs;    ─ page.page_html ─▶ a page to look at and listen to
 """
 
+from .channel_streams import ChannelStreams
 from .events import (
     Partial,
     SpeechStarted,
@@ -19,6 +22,7 @@ from .stream import StreamConfig, StreamingRecogniser
 from .timeline import Timeline, analyse, stream_events
 
 __all__ = [
+    "ChannelStreams",
     "Partial",
     "Segmenter",
     "SegmenterConfig",

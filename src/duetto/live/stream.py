@@ -38,7 +38,7 @@ from .events import (
     WindowAnswered,
 )
 from .segments import ENDED, Segmenter, SegmenterConfig, SegmentEvent, SpeechBegin, SpeechEnd
-from .windows import SlidingWindows, Window
+from .windows import SlidingWindows, Window, check_timing
 
 _SLICE = SAMPLE_RATE
 """Samples of a piece that are taken at once: memory does not grow with what is pushed."""
@@ -51,11 +51,11 @@ class StreamConfig:
     Attributes:
         segmenter: How speech is cut into utterances; its `snapshot` is the interval of partial answers.
         window: Seconds of a sliding window, 0.5 to 60; None for no windows.
-        hop: Seconds from one window to the next; by default the window's length.
+        hop: Seconds from one window to the next, 0.5 to 60; by default the window's length.
         adapt: Adapt to the speaker by the utterances before, where the system was trained to.
 
     Raises:
-        ConfigurationError: A hop without a window.
+        ConfigurationError: A hop without a window, or one of them is out of its range.
     """
 
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
@@ -66,6 +66,8 @@ class StreamConfig:
     def __post_init__(self) -> None:
         if self.hop is not None and self.window is None:
             raise ConfigurationError(f"hop is {self.hop!r}, but there is no window; give both, or neither")
+        if self.window is not None:
+            check_timing(self.window, self.window if self.hop is None else self.hop)
 
 
 class StreamingRecogniser:
@@ -82,7 +84,6 @@ class StreamingRecogniser:
             system adapts and `config.adapt` is set.
 
     Raises:
-        ConfigurationError: The window or the hop is out of its range.
         AudioError: The sample rate is not valid.
     """
 

@@ -7,20 +7,24 @@ for segment in timeline.segments:
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
+
+import numpy as np
 
 from .. import audio
-from ..errors import AudioError, ConfigurationError
+from ..errors import ConfigurationError
 from ..inference.recogniser import Recogniser
 from .events import StreamEvent, TimelineSegment, UtteranceAnswered, WindowAnswered
 from .stream import StreamConfig, StreamingRecogniser
 
 Channels = Literal["split", "mix"] | int
 """Each channel by itself, their mean, or one of them, from 0 on."""
+
+Watch = Callable[[Sequence[int | None], Sequence[np.ndarray], float], None]
+"""Gets the chosen channels, (n,) samples at 16 kHz of each, and the seconds that the header states (or infinity)."""
 
 _BLOCK_SECONDS = 10.0
 
@@ -69,19 +73,25 @@ class Timeline:
 
 
 def analyse(
-    recogniser: Recogniser, source: audio.Source, config: StreamConfig | None = None, *, channels: Channels = "split"
+    recogniser: Recogniser,
+    source: audio.Source,
+    config: StreamConfig | None = None,
+    *,
+    channels: Channels = "split",
+    watch: Watch | None = None,
 ) -> Timeline:
     """Recognise the emotion of every utterance of a recording.
 
     A channel is one speaker: where the system adapts, each has statistics of its own, of its utterances before the one
-    that is answered. The result equals that of `StreamingRecogniser` for each channel. Memory does not grow with the
-    length of the recording, but for the answers.
+    that is answered. The result equals that of `StreamingRecogniser` for each channel. The recording is read once, and
+    memory does not grow with its length, but for the answers; channels are answered side by side, a thread each.
 
     Args:
         recogniser: From `duetto.load`.
         source: As for `audio.load`.
         config: How it is cut and answered.
         channels: Which channels are answered. With `split`, the default, a call of two channels is two speakers.
+        watch: Gets every block of samples, for a picture of the recording or a progress bar.
 
     Returns:
         The time line.
@@ -90,20 +100,31 @@ def analyse(
         AudioError: The recording cannot be read.
         ConfigurationError: There is no such channel.
     """
-    with _rereadable(source) as own:
-        about = audio.properties(own)
-        events: list[StreamEvent] = []
-        for channel in _chosen(channels, about.channels):
-            events += stream_events(recogniser, own, config, channel=channel)
-    return Timeline(
-        _in_order(event.segment for event in events if isinstance(event, UtteranceAnswered)),
-        _in_order(event.segment for event in events if isinstance(event, WindowAnswered)),
-        about.duration,
-        about.channels,
-        recogniser.name,
-        recogniser.labels,
-        _mixed(channels, about.channels),
-    )
+    with audio.open_channels(source) as recording:
+        chosen = chosen_channels(channels, recording.channels)
+        streams = [StreamingRecogniser(recogniser, config, channel=channel) for channel in chosen]
+        segments: list[TimelineSegment] = []
+        windows: list[TimelineSegment] = []
+        with ThreadPoolExecutor(len(streams)) as pool:
+            run = map if len(streams) == 1 else pool.map
+            for block in recording.blocks(chosen, seconds=_BLOCK_SECONDS):
+                for events in run(StreamingRecogniser.push, streams, block):
+                    _sort_out(events, segments, windows)
+                if watch is not None:
+                    watch(chosen, block, recording.stated_seconds)
+            for events in run(StreamingRecogniser.finish, streams):
+                _sort_out(events, segments, windows)
+        alike = len(chosen) > 1 and not recording.distinct
+        warnings = (*recording.warnings, *_channel_warnings(channels, recording, alike=alike))
+        return Timeline(
+            _in_order(segments),
+            _in_order(windows),
+            recording.seconds,
+            recording.channels,
+            recogniser.name,
+            recogniser.labels,
+            warnings,
+        )
 
 
 def stream_events(
@@ -129,38 +150,42 @@ def stream_events(
     yield from stream.finish()
 
 
-def _chosen(channels: Channels, count: int) -> Sequence[int | None]:
-    """The channels to answer; None for the mean. One channel is channel 0, however it is asked for."""
+def chosen_channels(channels: Channels, count: int) -> tuple[int | None, ...]:
+    """Find the channels to answer. One channel is channel 0, however it is asked for.
+
+    Args:
+        channels: What was asked for.
+        count: Channels of the recording.
+
+    Returns:
+        Channels from 0 on; None for the mean of all.
+
+    Raises:
+        ConfigurationError: There is no such channel.
+    """
     if channels == "split" or (channels == "mix" and count == 1):
-        return range(count)
+        return tuple(range(count))
     if channels == "mix":
-        return [None]
+        return (None,)
     if isinstance(channels, int) and 0 <= channels < count:
-        return [channels]
+        return (channels,)
     raise ConfigurationError(
         f"channels is {channels!r}; give 'split', 'mix' or one of 0 to {count - 1}, which this recording has"
     )
 
 
-def _mixed(channels: Channels, count: int) -> tuple[str, ...]:
-    if channels != "mix" or count == 1:
-        return ()
-    return (f"{count} channels were mixed; if each is a speaker, give channels='split'",)
+def _channel_warnings(channels: Channels, recording: audio.OpenRecording, *, alike: bool) -> tuple[str, ...]:
+    if alike:
+        return (f"all {recording.channels} channels hold the same sound; one of them is enough (channels=0)",)
+    if channels == "mix" and recording.channels > 1 and recording.distinct:
+        return (f"{recording.channels} channels were mixed; if each is a speaker, give channels='split'",)
+    return ()
 
 
-def _in_order(segments: Iterator[TimelineSegment]) -> tuple[TimelineSegment, ...]:
+def _sort_out(events: Iterable[StreamEvent], segments: list[TimelineSegment], windows: list[TimelineSegment]) -> None:
+    segments += [event.segment for event in events if isinstance(event, UtteranceAnswered)]
+    windows += [event.segment for event in events if isinstance(event, WindowAnswered)]
+
+
+def _in_order(segments: Iterable[TimelineSegment]) -> tuple[TimelineSegment, ...]:
     return tuple(sorted(segments, key=lambda each: (each.start, -1 if each.channel is None else each.channel)))
-
-
-@contextlib.contextmanager
-def _rereadable(source: audio.Source) -> Generator[audio.Source]:
-    """A source that can be read for each channel anew: a pipe is copied to a temporary file."""
-    if isinstance(source, Mapping) or not (audio.is_stream(source) or hasattr(source, "read")):
-        yield source
-        return
-    with tempfile.TemporaryFile() as file:
-        try:
-            audio.save(source, cast(BinaryIO, file))
-        except OSError as error:
-            raise AudioError(f"{source}: cannot be copied to a temporary file ({error})") from error
-        yield cast(BinaryIO, file)

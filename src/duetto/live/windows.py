@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from .history import History
 
 SHORTEST, LONGEST = 0.5, 60.0
-"""Seconds of a window."""
+"""Seconds of a window, and of a hop."""
 
 
 class Window(NamedTuple):
@@ -29,6 +29,21 @@ class Window(NamedTuple):
     known_at: int
 
 
+def check_timing(length: float, hop: float) -> None:
+    """Check the length of windows and the hop between them.
+
+    Args:
+        length: Seconds of a window.
+        hop: Seconds from the beginning of one to that of the next.
+
+    Raises:
+        ConfigurationError: One is out of its range.
+    """
+    for name, value in {"window": length, "hop": hop}.items():
+        if not SHORTEST <= value <= LONGEST:
+            raise ConfigurationError(f"{name} is {value!r}; give {SHORTEST:g} to {LONGEST:g} seconds")
+
+
 class SlidingWindows:
     """Cuts a stream into windows; window k begins at k · hop.
 
@@ -42,9 +57,7 @@ class SlidingWindows:
     """
 
     def __init__(self, length: float, hop: float, longest_block: int) -> None:
-        for name, value in {"window": length, "hop": hop}.items():
-            if not SHORTEST <= value <= LONGEST:
-                raise ConfigurationError(f"{name} is {value!r}; give {SHORTEST:g} to {LONGEST:g} seconds")
+        check_timing(length, hop)
         self._length, self._hop = samples(length), samples(hop)
         self._history = History(self._length + longest_block)
         self._next = self._covered = 0

@@ -5,7 +5,7 @@
     session    one stream of `WS /v1/stream`, with its messages in `protocol`
     uploads    forms, read into bounded memory
     engine     lanes: worker processes (or a thread) that uploads and streams share
-    worker     what runs there
+    worker     what runs there; `stepwise` runs a time line a step at a time
     process    the server as a process, until a signal
     static     the page
 

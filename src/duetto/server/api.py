@@ -17,7 +17,7 @@ import duetto
 
 from ..errors import ConfigurationError
 from ..live.stream import StreamConfig
-from ..live.timeline import Timeline
+from ..live.timeline import Channels, Timeline
 from . import exports
 from .documents import FIELDS, asyncapi, operation
 from .errors import RequestError
@@ -25,7 +25,7 @@ from .session import Session
 from .state import ServerState, client_of
 from .subtitles import FORMATS, Transcription
 from .uploads import Form, read_body, read_form
-from .worker import Channels, Upload
+from .worker import Upload
 
 _T = TypeVar("_T")
 _POLL_SECONDS = 0.5
@@ -70,7 +70,7 @@ def _add_uploads(router: APIRouter, state: ServerState) -> None:
         async def answer(form: Form) -> Response:
             upload, channels = _upload(form, state), _channels(form)
             format_ = form.one_of("format", tuple(exports.FORMATS), "json")
-            found = timeline_of(upload, await state.engine.timeline(upload, _config(form), channels), channels)
+            found, _ = await state.engine.timeline(upload, _config(form), channels)
             await _kept(state, TIMELINE, upload, found.to_json(upload.name))
             return _exported(found, upload.name, format_)
 
@@ -85,14 +85,10 @@ def _add_transcriptions(router: APIRouter, state: ServerState) -> None:
         async def answer(form: Form) -> Response:
             kind, make = FORMATS[form.one_of("response_format", tuple(FORMATS), "json")]
             upload = _upload(form, state, own_names=False)
-            found = await state.engine.timeline(upload, StreamConfig(), "split", with_text=True)
-            transcription = Transcription(
-                found["segments"],
-                found["texts"],
-                found["duration"],
-                form.text("language") or "",
-                "word" in form.fields.get("timestamp_granularities", []),
-            )
+            timeline, texts = await state.engine.timeline(upload, StreamConfig(), "split", with_text=True)
+            with_words = "word" in form.fields.get("timestamp_granularities", [])
+            language = form.text("language") or ""
+            transcription = Transcription(timeline.segments, texts, timeline.duration, language, with_words)
             made = make(transcription)
             content = made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)
             await _kept(state, TRANSCRIPTIONS, upload, made)
@@ -106,7 +102,7 @@ def _add_formats(router: APIRouter, state: ServerState) -> None:
     async def formats() -> Response:
         """List what `format` chooses from."""
         return JSONResponse(
-            {"object": "list", "data": [{"id": name, "suffix": f.suffix} for name, f in exports.FORMATS.items()]}
+            {"object": "list", "data": [{"id": name, "suffix": e.suffix} for name, e in exports.FORMATS.items()]}
         )
 
     @router.post(CONVERT, summary="A time line in another format", response_model=None, **operation(CONVERT))
@@ -122,7 +118,7 @@ def _add_formats(router: APIRouter, state: ServerState) -> None:
 
 def _exported(timeline: Timeline, file: str, name: str) -> Response:
     made = exports.FORMATS[name]
-    return Response(made.write(timeline, file).encode("utf-8", "backslashreplace"), media_type=made.media)
+    return Response(made.write(timeline, file), media_type=made.media)
 
 
 def _add_status(router: APIRouter, state: ServerState) -> None:
@@ -197,7 +193,9 @@ def _upload(form: Form, state: ServerState, *, own_names: bool = True) -> Upload
 
 def _channels(form: Form) -> Channels:
     text = form.text("channels") or "split"
-    return int(text) if text.isdecimal() and len(text) < 4 else text
+    if text.isascii() and text.isdecimal() and len(text) < 4:
+        return int(text)
+    return "mix" if form.one_of("channels", ("split", "mix"), "split") == "mix" else "split"
 
 
 def _config(form: Form) -> StreamConfig:
@@ -206,30 +204,6 @@ def _config(form: Form) -> StreamConfig:
         return StreamConfig(window=form.number("window", 0.5, 60), hop=form.number("hop", 0.5, 60), adapt=adapt)
     except ConfigurationError as error:
         raise RequestError("request_invalid", str(error), "hop") from error
-
-
-def timeline_of(upload: Upload, found: dict[str, Any], channels: Channels) -> Timeline:
-    """Make the time line of what a worker found.
-
-    Args:
-        upload: The recording.
-        found: See `Worker.result`.
-        channels: Which channels were answered.
-
-    Returns:
-        What `live.analyse` gives for the recording.
-    """
-    count = found["channels"]
-    warning = f"{count} channels were mixed; if each is a speaker, give channels='split'"
-    return Timeline(
-        found["segments"],
-        found["windows"],
-        found["duration"],
-        count,
-        upload.model,
-        found["labels"],
-        (warning,) if channels == "mix" and count > 1 else (),
-    )
 
 
 async def _kept(state: ServerState, route: str, upload: Upload, answer: Any) -> Response:

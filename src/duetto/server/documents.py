@@ -28,7 +28,7 @@ reasons (Article 5 (1) f), and demands that people are informed who are exposed 
 _FILE: Schema = {
     "type": "string",
     "format": "binary",
-    "description": "The recording: wav, flac, ogg, opus, mp3, at any sample rate.",
+    "description": "The recording: wav, flac, ogg, opus, mp3, and what ffmpeg reads, where it is installed.",
 }
 FIELDS: dict[str, dict[str, Schema]] = {
     "/v1/predict": {

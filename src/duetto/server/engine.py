@@ -12,16 +12,17 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from typing import Any
 
 from ..live.events import StreamEvent
 from ..live.stream import StreamConfig
+from ..live.timeline import Channels, Timeline
 from ..utils import parallel
 from .errors import RequestError
 from .settings import ServerSettings
-from .worker import Channels, Upload, Worker
+from .worker import Upload, Worker
 
 _own: Worker | None = None
 """The worker of this process, if it is a worker process."""
@@ -209,7 +210,7 @@ class Engine:
 
     async def timeline(
         self, upload: Upload, config: StreamConfig, channels: Channels, *, with_text: bool = False
-    ) -> dict[str, Any]:
+    ) -> tuple[Timeline, dict[tuple[float, int | None], str]]:
         """Answer a recording over time, as `live.analyse` does.
 
         Args:
@@ -236,16 +237,14 @@ class Engine:
                 await asyncio.shield(lane.forget(id_))
 
     @contextlib.asynccontextmanager
-    async def stream(
-        self, model: str, config: StreamConfig, rate: int, channels: Sequence[int | None]
-    ) -> AsyncIterator[Stream]:
+    async def stream(self, model: str, config: StreamConfig, rate: int, channels: int) -> AsyncIterator[Stream]:
         """Open a stream.
 
         Args:
             model: Name of the model.
             config: How it is cut and answered.
             rate: Of its samples, in Hz.
-            channels: What the answers state as their channel.
+            channels: Of its samples.
 
         Yields:
             The stream.

@@ -2,77 +2,70 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-from collections.abc import Callable
+import zipfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..data.utterance import Word
 from ..errors import DuettoError
+from ..live import formats as live_formats
 from ..live.events import TimelineSegment
+from ..live.formats import Format, Recorded
 from ..live.timeline import Timeline
 from ..utils.reading import Record, parse_json
-from ..utils.text import to_json
 from .errors import RequestError
-from .subtitles import Transcription
 
 
-class Format(NamedTuple):
-    """One format.
+class Export(NamedTuple):
+    """A format of `live.formats` over HTTP.
 
     Attributes:
         media: Its media type.
-        suffix: Of its files.
-        write: Makes the content of a time line and the name of its recording.
+        suffix: Of its files, without the dot.
+        format: The format.
     """
 
     media: str
     suffix: str
-    write: Callable[[Timeline, str], str]
+    format: Format
+
+    def write(self, timeline: Timeline, file: str) -> bytes:
+        """Write a time line.
+
+        Args:
+            timeline: The time line.
+            file: Name of its recording.
+
+        Returns:
+            The file; a zip archive for a format that is a folder.
+        """
+        content = self.format.files([Recorded(file, timeline)], Path(_FOLDER))
+        texts = {path: text.encode("utf-8", "backslashreplace") for path, text in content.items()}
+        if not self.format.tables:
+            (text,) = texts.values()
+            return text
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path, text in texts.items():
+                archive.writestr(zipfile.ZipInfo(path.as_posix()), text)  # of 1980, so that equal content is equal
+        return out.getvalue()
 
 
-def _json(timeline: Timeline, file: str) -> str:
-    return json.dumps(timeline.to_json(file), ensure_ascii=False)
-
-
-def _jsonl(timeline: Timeline, file: str) -> str:
-    lines = ({"file": file, **segment.to_json()} for segment in (*timeline.segments, *timeline.windows))
-    return "".join(f"{to_json(line)}\n" for line in lines)
-
-
-def _csv(timeline: Timeline, file: str) -> str:
-    """One line for each segment; a column for each class."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\r\n")
-    head = ("file", "kind", "start", "end", "channel", "label")
-    table.writerow([*head, *timeline.labels, "uncertain", "unfamiliar", "words", "warnings"])
-    for segment in (*timeline.segments, *timeline.windows):
-        record = segment.to_json()
-        table.writerow(
-            [
-                file,
-                *(record[key] for key in head[1:]),
-                *(record["probabilities"].get(label) for label in timeline.labels),
-                record["uncertain"],
-                record["unfamiliar"],
-                " ".join(word.word for word in segment.words),
-                "; ".join(segment.warnings),
-            ]
-        )
-    return out.getvalue()
-
-
-def _cues(timeline: Timeline) -> Transcription:
-    return Transcription(timeline.segments, {}, timeline.duration)
-
-
-FORMATS: dict[str, Format] = {
-    "json": Format("application/json", "json", _json),
-    "jsonl": Format("application/jsonl; charset=utf-8", "jsonl", _jsonl),
-    "csv": Format("text/csv; charset=utf-8", "csv", _csv),
-    "vtt": Format("text/vtt; charset=utf-8", "vtt", lambda timeline, _: _cues(timeline).vtt()),
-    "srt": Format("application/x-subrip; charset=utf-8", "srt", lambda timeline, _: _cues(timeline).srt()),
+_FOLDER = "timeline"
+_MEDIA = {
+    "json": "application/json",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "eaf": "application/xml",
+}
+FORMATS: dict[str, Export] = {
+    name: Export("application/zip", "zip", each)
+    if each.tables
+    else Export(_MEDIA.get(name, "text/plain; charset=utf-8"), each.suffix.removeprefix("."), each)
+    for name, each in live_formats.FORMATS.items()
 }
 """Name → format."""
 

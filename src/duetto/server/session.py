@@ -157,7 +157,7 @@ class Session:
             await self._changed.wait_for(lambda: self._has_begun or self._ending is not None)
         if self._has_begun:
             s = self._settings
-            async with self._state.engine.stream(s.model, s.config, s.rate, range(s.channels)) as stream:
+            async with self._state.engine.stream(s.model, s.config, s.rate, s.channels) as stream:
                 await self._answer_audio(stream)
         reason = self._ending or "session.close"
         if self._audio and reason == "session.close":

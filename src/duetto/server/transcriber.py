@@ -1,12 +1,18 @@
-"""The text of an utterance, for transcriptions by systems that read no words, and the sound that it needs."""
+"""The text of utterances, for transcriptions by systems that read no words themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
+from .. import audio
 from ..asr.engines import RecogniserConfig, SpeechRecogniser, parse, whisper_at_hand
-from ..audio.timing import SAMPLE_RATE, samples
 from ..errors import AudioError, ConfigurationError
+from ..live.events import TimelineSegment
+
+_MARGIN = 0.2
+"""Seconds before an utterance from which on its words are found."""
 
 
 class Transcriber:
@@ -41,39 +47,25 @@ class Transcriber:
             return ""
 
 
-class Recent:
-    """The last seconds of a channel.
+def texts_of(
+    transcribe: Transcriber, opened: Callable[[], audio.Source], segments: Sequence[TimelineSegment]
+) -> dict[tuple[float, int | None], str]:
+    """Find the text of each segment of a recording.
 
     Args:
-        seconds: How many.
+        transcribe: Recognises the words.
+        opened: Opens the recording.
+        segments: Of its time line.
+
+    Returns:
+        (start, channel) of each segment → its text.
     """
-
-    def __init__(self, seconds: float) -> None:
-        self._samples, self._end = np.empty(0, np.float32), 0
-        self._most = samples(seconds)
-
-    def add(self, block: np.ndarray) -> None:
-        """Take the next samples.
-
-        Args:
-            block: (n,) float32 at 16 kHz.
-        """
-        self._samples = np.concatenate((self._samples, block))[-self._most :]
-        self._end += len(block)
-
-    def cut(self, start: float, end: float) -> np.ndarray:
-        """Copy a part.
-
-        Args:
-            start: Seconds from the beginning of the channel.
-            end: Seconds.
-
-        Returns:
-            (n,) float32, without what is no longer or not yet there.
-        """
-        first = self._end - len(self._samples)
-        at, to = (max(0, round(t * SAMPLE_RATE) - first) for t in (start, end))
-        return self._samples[at:to]
+    texts = {}
+    for segment in segments:
+        source = opened() if segment.channel is None else audio.Channel(opened(), segment.channel)
+        sound = audio.load(source, start=max(0.0, segment.start - _MARGIN), end=segment.end)
+        texts[segment.start, segment.channel] = transcribe(sound.samples)
+    return texts
 
 
 def _config(asr: str) -> RecogniserConfig:

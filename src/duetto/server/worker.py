@@ -1,7 +1,7 @@
 """What runs in a worker: recognition. Every call is short, so that streams and uploads share a worker fairly.
 
     predict(upload)                           bounded by `Recogniser.max_seconds`
-    open_recording · advance · … · close      a time line, `STEP_SECONDS` of sound a call
+    open_recording · advance · … · close      a time line, a block of `live.analyse` (10 s of sound) a call
     open_stream · push · … · finish           a live stream
 
 Nothing is written to a disk: recordings come as bytes and are decoded from memory.
@@ -10,8 +10,7 @@ Nothing is written to a disk: recordings come as bytes and are decoded from memo
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,13 @@ from .. import audio
 from ..audio.decode import NotAudioError
 from ..errors import ConfigurationError, DuettoError
 from ..inference.recogniser import Recogniser
-from ..live.events import StreamEvent, TimelineSegment, UtteranceAnswered, WindowAnswered
-from ..live.stream import StreamConfig, StreamingRecogniser
+from ..live.channel_streams import ChannelStreams
+from ..live.events import StreamEvent
+from ..live.stream import StreamConfig
+from ..live.timeline import Channels, Timeline, analyse, chosen_channels
 from .errors import RequestError
-from .transcriber import Recent, Transcriber
-
-STEP_SECONDS = 4.0
-"""Sound of a recording that is analysed in one call."""
-
-_MARGIN = 0.2
-"""Seconds around an utterance in which its words are found."""
-
-Channels = str | int
-"""`split`, `mix` or a number, as for `live.analyse`."""
+from .stepwise import Stepwise
+from .transcriber import Transcriber, texts_of
 
 
 @dataclass(frozen=True)
@@ -70,11 +63,9 @@ class _Named(io.BytesIO):
 class _Recording:
     """A time line that is being made."""
 
-    about: audio.Properties
-    recogniser: Recogniser
-    steps: Iterator[None]
-    events: list[StreamEvent] = field(default_factory=list)
-    texts: dict[tuple[float, int | None], str] = field(default_factory=dict)
+    upload: Upload
+    with_text: bool
+    work: Stepwise[Timeline]
 
 
 class Worker:
@@ -96,7 +87,7 @@ class Worker:
 
     def __init__(self, models: dict[str, str], asr: str = "auto", require_speech: bool = True) -> None:
         self.recognisers = {name: _recogniser(model, asr, require_speech) for name, model in models.items()}
-        self._streams: dict[str, list[StreamingRecogniser]] = {}
+        self._streams: dict[str, tuple[ChannelStreams, int]] = {}
         self._recordings: dict[str, _Recording] = {}
         self._transcribe = Transcriber(asr)
 
@@ -143,7 +134,7 @@ class Worker:
 
     def open_recording(
         self, id_: str, upload: Upload, config: StreamConfig, channels: Channels, limit: float, with_text: bool
-    ) -> int:
+    ) -> None:
         """Begin a time line.
 
         Args:
@@ -154,20 +145,19 @@ class Worker:
             limit: Seconds that it may last.
             with_text: Whether the words of each utterance are found where the system reads none.
 
-        Returns:
-            The number of calls of `advance` that it needs at most.
-
         Raises:
             RequestError: It cannot be analysed, or has no such channel.
         """
         about = _checked_length(upload, limit)
+        try:
+            chosen_channels(channels, about.channels)
+        except ConfigurationError as error:
+            raise RequestError("request_invalid", str(error), "channels") from error
         recogniser = self.recognisers[upload.model]
-        chosen = chosen_channels(channels, about.channels)
-        recording = _Recording(about, recogniser, iter(()))
-        with_text = with_text and not recogniser.uses_words
-        recording.steps = self._steps(recording, upload, config, chosen, with_text)
-        self._recordings[id_] = recording
-        return len(chosen) * (int(about.duration // STEP_SECONDS) + 2)
+        work = Stepwise(
+            lambda pause: analyse(recogniser, upload.open(), config, channels=channels, watch=lambda *_: pause())
+        )
+        self._recordings[id_] = _Recording(upload, with_text and not recogniser.uses_words, work)
 
     def advance(self, id_: str) -> bool:
         """Analyse the next part of a recording.
@@ -182,34 +172,26 @@ class Worker:
             RequestError: The recording is damaged there.
         """
         try:
-            return next(self._recordings[id_].steps, "end") != "end"
+            return self._recordings[id_].work.advance()
         except DuettoError as error:
             raise refusal(error) from error
 
-    def result(self, id_: str) -> dict[str, Any]:
-        """Return what a time line holds.
+    def result(self, id_: str) -> tuple[Timeline, dict[tuple[float, int | None], str]]:
+        """Return a time line.
 
         Args:
             id_: Of a time line of which `advance` returned False.
 
         Returns:
-            The values of `live.Timeline` but for its labels and model: segments and windows (`TimelineSegment`),
-            duration, channels; and `texts`: (start, channel) of a segment → its text, where it was looked for.
+            The time line, and (start, channel) of a segment → its text, where that was asked for.
         """
         recording = self._recordings[id_]
-        events = recording.events
-        return {
-            "segments": _in_order([e.segment for e in events if isinstance(e, UtteranceAnswered)]),
-            "windows": _in_order([e.segment for e in events if isinstance(e, WindowAnswered)]),
-            "duration": recording.about.duration,
-            "channels": recording.about.channels,
-            "labels": recording.recogniser.labels,
-            "texts": recording.texts,
-        }
+        timeline = replace(recording.work.result, model=recording.upload.model)
+        if not recording.with_text:
+            return timeline, {}
+        return timeline, texts_of(self._transcribe, recording.upload.open, timeline.segments)
 
-    def open_stream(
-        self, id_: str, model: str, config: StreamConfig, rate: int, channels: Sequence[int | None]
-    ) -> None:
+    def open_stream(self, id_: str, model: str, config: StreamConfig, rate: int, channels: int) -> None:
         """Begin a stream.
 
         Args:
@@ -217,18 +199,16 @@ class Worker:
             model: Name of the model.
             config: How it is cut and answered.
             rate: Of its samples, in Hz.
-            channels: What the answers state as their channel, one for each channel of the stream.
+            channels: Of its samples; each is answered.
 
         Raises:
             RequestError: A setting is not valid.
         """
         try:
-            self._streams[id_] = [
-                StreamingRecogniser(self.recognisers[model], config, sample_rate=rate, channel=channel)
-                for channel in channels
-            ]
+            streams = ChannelStreams(self.recognisers[model], config, sample_rate=rate, count=channels)
         except DuettoError as error:
             raise RequestError("config_invalid", str(error)) from error
+        self._streams[id_] = streams, channels
 
     def push(self, id_: str, pcm: bytes) -> list[StreamEvent]:
         """Take the next samples of a stream.
@@ -240,9 +220,9 @@ class Worker:
         Returns:
             What is known now, in the order of the sound after which it is known.
         """
-        streams = self._streams[id_]
-        frames = np.frombuffer(pcm, "<i2").reshape(-1, len(streams))
-        return _merged([stream.push(frames[:, i]) for i, stream in enumerate(streams)])
+        streams, channels = self._streams[id_]
+        frames = np.frombuffer(pcm, "<i2").reshape(-1, channels)
+        return streams.push(frames.astype(np.float32) / np.float32(32_768))
 
     def finish(self, id_: str) -> list[StreamEvent]:
         """End a stream.
@@ -253,7 +233,7 @@ class Worker:
         Returns:
             What was not known before, in order.
         """
-        return _merged([stream.finish() for stream in self._streams.pop(id_)])
+        return self._streams.pop(id_)[0].finish()
 
     def close(self, id_: str) -> None:
         """Forget a time line or a stream.
@@ -262,36 +242,8 @@ class Worker:
             id_: Of it; one that is not open is no error.
         """
         self._streams.pop(id_, None)
-        self._recordings.pop(id_, None)
-
-    def _steps(
-        self,
-        recording: _Recording,
-        upload: Upload,
-        config: StreamConfig,
-        channels: Sequence[int | None],
-        with_text: bool,
-    ) -> Iterator[None]:
-        for channel in channels:
-            stream = StreamingRecogniser(recording.recogniser, config, channel=channel)
-            recent = Recent(60.0) if with_text else None
-            for block in audio.stream(upload.open(), block_seconds=STEP_SECONDS, channel=channel):
-                if recent is not None:
-                    recent.add(block)
-                self._take(recording, stream.push(block), recent)
-                yield
-            self._take(recording, stream.finish(), recent)
-            yield
-
-    def _take(self, recording: _Recording, events: list[StreamEvent], recent: Recent | None) -> None:
-        recording.events += events
-        if recent is None:
-            return
-        for event in events:
-            if isinstance(event, UtteranceAnswered):
-                start, end = event.segment.start, event.segment.end
-                text = self._transcribe(recent.cut(start - _MARGIN, end + _MARGIN))
-                recording.texts[start, event.segment.channel] = text
+        if (recording := self._recordings.pop(id_, None)) is not None:
+            recording.work.close()
 
 
 def _recogniser(model: str, asr: str, require_speech: bool) -> Recogniser:
@@ -337,38 +289,3 @@ def refusal(error: DuettoError) -> RequestError:
     while cause is not None and not isinstance(cause, NotAudioError):
         cause = cause.__cause__
     return RequestError("audio_invalid" if cause is None else "not_audio", str(error), "file")
-
-
-def chosen_channels(channels: Channels, count: int) -> Sequence[int | None]:
-    """Find the channels to answer, as `live.analyse` does.
-
-    Args:
-        channels: `split`, `mix`, or the number of one, from 0 on.
-        count: Channels of the recording.
-
-    Returns:
-        Their numbers; None for the mean of all.
-
-    Raises:
-        RequestError: There is no such channel.
-    """
-    if channels == "split" or (channels == "mix" and count == 1):
-        return range(count)
-    if channels == "mix":
-        return [None]
-    if isinstance(channels, int) and 0 <= channels < count:
-        return [channels]
-    raise RequestError(
-        "request_invalid",
-        f"channels is {channels!r}; give split, mix or one of 0 to {count - 1}, which this recording has",
-        "channels",
-    )
-
-
-def _in_order(segments: list[TimelineSegment]) -> tuple[TimelineSegment, ...]:
-    return tuple(sorted(segments, key=lambda each: (each.start, -1 if each.channel is None else each.channel)))
-
-
-def _merged(events: list[list[StreamEvent]]) -> list[StreamEvent]:
-    """In the order in which they are known; at one time, in the order of channels."""
-    return sorted((event for each in events for event in each), key=lambda event: event.known_at)

@@ -22,11 +22,12 @@ NOT_RUN = {
     r"sentences": "needs the weights of a sentence encoder",
     r"^(predict|stream) -( |$)": "reads standard input",
     r"^stream microphone": "needs a microphone",
+    r"^serve\b": "serves until a signal ends it; test_server_process.py does that",
 }
 """Calls that are only parsed, and why: pattern → reason."""
 MEASURED = ("results.md", "reproducibility.md", "performance.md")
 """Pages whose commands made the figures beside them, on corpora of full size: they are only parsed."""
-OTHERS = {"make", "pip", "python", "ffmpeg", "git", "cd", "cat"}
+OTHERS = {"make", "pip", "python", "ffmpeg", "git", "cd", "cat", "curl"}
 PACKAGES = sorted(path.stem for path in (ROOT / "src/duetto").iterdir() if not path.name.startswith("_"))
 FILES = (".f32", ".json", ".npz", ".html", ".md", ".jsonl")
 MODULES = sorted(

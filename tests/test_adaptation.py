@@ -231,7 +231,7 @@ def test_the_shrinkage_can_be_left_to_development_speakers(tmp_path: Path) -> No
     assert chosen is not None and chosen.shrinkage == min(adapted.SHRINKAGES)
 
 
-def test_systems_that_cannot_adapt_are_refused() -> None:
+def test_systems_that_cannot_adapt_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no acoustic encoder"):
         experiment.load("embedding-random", normalisation="shrinkage")
     with pytest.raises(ConfigurationError, match='set it to "shrinkage"'):
@@ -240,7 +240,7 @@ def test_systems_that_cannot_adapt_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="no training speaker is known to show several emotions"):
         training.fit_preprocessor(experiment.load("acoustic", **ADAPTIVE), vectors_fold(corpus, corpus, corpus))
     with pytest.raises(ConfigurationError, match="was not trained to adapt to a speaker"):
-        duetto.load().session()
+        duetto.load(quick_training.train("functionals", tmp_path)).session()
 
 
 def test_an_adaptation_is_unchanged_after_saving_and_damage_is_named() -> None:

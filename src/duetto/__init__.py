@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from . import corpora, features, metrics, splits
     from .inference.recogniser import Prediction, Recogniser
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
 
 

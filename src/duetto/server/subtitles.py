@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..live.events import TimelineSegment
+from ..live.formats.common import clock
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,7 @@ def emotion(segment: TimelineSegment) -> dict[str, Any]:
 
 
 def _times(segment: TimelineSegment, mark: str) -> str:
-    return f"{_clock(segment.start, mark)} --> {_clock(segment.end, mark)}"
-
-
-def _clock(seconds: float, mark: str) -> str:
-    whole, milliseconds = divmod(round(1000 * seconds), 1000)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{milliseconds:03}"
+    return f"{clock(segment.start, mark)} --> {clock(segment.end, mark)}"
 
 
 FORMATS: dict[str, tuple[str, Callable[[Transcription], Any]]] = {

@@ -109,7 +109,9 @@ def _settings(run: AuditedRun) -> Iterator[Finding]:
         detail = f"padding {e['padding']!r} lets the model read zeros, so that an answer depends on max_frames; no leak"
         yield make_finding("padding-read", None, detail, padding=e["padding"])
     if e.get("initial"):
-        detail = f"training started from weights in {Path(str(e['initial'])).name}; what they were trained on is not known"
+        detail = (
+            f"training started from weights in {Path(str(e['initial'])).name}; what they were trained on is not known"
+        )
         yield make_finding("unknown-weights", None, detail)
     if e.get("sentences"):
         detail = f"sentences are embedded by {Path(str(e['sentences'])).name}; what it was trained on is not known"

@@ -12,6 +12,7 @@ import typer
 from ..data.manifest import parse_words
 from ..data.utterance import Word
 from ..errors import AudioError, CorpusError, DuettoError
+from ..inference.explanation import Explanation
 from ..inference.fusion_folder import BranchAnswer
 from ..inference.pretrained import DEFAULT
 from ..inference.recogniser import Prediction
@@ -20,13 +21,15 @@ from ..utils.parallel import cores
 from ..utils.progress import bar
 from ..utils.reading import parse_json, read_bytes
 from ..utils.text import name_of
+from .explanation import explanations, show_effects
 from .options import Asr, ChannelChoice, Model, Rate, RawChannels, Recordings, Recursive, Reject, RequireSpeech
 from .output import echo, json_line
 from .prediction_files import check_out, prediction_file
 from .recogniser import open_recogniser
 from .recordings import Recording, by_channel, find, source_of
 
-_Write = Callable[[Recording, Prediction], None]
+_Answer = Prediction | Explanation
+_Write = Callable[[Recording, _Answer], None]
 
 Transcript = Annotated[str | None, typer.Option(help="What is said, for systems that read words; one recording only.")]
 WordsFile = Annotated[
@@ -39,6 +42,10 @@ InSession = Annotated[
 Enrolled = Annotated[
     list[Path] | None,
     typer.Option("--enrol", help="An earlier recording of the speaker; may be repeated. Implies --session."),
+]
+Explain = Annotated[
+    bool,
+    typer.Option("--explain", help="Add what each moment and each word contributed: it is left out in turn."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
 Out = Annotated[
@@ -63,6 +70,7 @@ def predict(
     rate: Rate = None,
     raw_channels: RawChannels = 1,
     out: Out = None,
+    explain: Explain = False,
     as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording, with probabilities.
@@ -85,6 +93,8 @@ def predict(
 
         duetto predict turn-1.wav turn-2.wav turn-3.wav --session --model runs/adaptive
 
+        duetto predict call.wav --explain
+
         duetto predict -r calls -o predictions.csv
 
         duetto predict call.m4a --channels split
@@ -97,12 +107,15 @@ def predict(
     found = by_channel(find(files, recursive=recursive, rate=rate, channels=raw_channels), channels)
     sources = [recording.source for recording in found]
     _check_options(len(found), transcript, words, in_session, workers)
+    _check_explain(explain, in_session, workers, out)
     recogniser = open_recogniser(model, asr, require_speech, reject)
     given, unread = None if words is None else _read_words(words), 0
     if in_session:
         speaker = recogniser.session()
         unread = _enrol(speaker, enrol or [])
         outcomes = (speaker.attempt(source, transcript=transcript, words=given) for source in sources)
+    elif explain:
+        outcomes = explanations(recogniser, sources, transcript, given)
     elif transcript is None and given is None:
         outcomes = recogniser.predict_many(sources, workers=min(workers or cores(), len(found)))
     else:
@@ -126,6 +139,15 @@ def _check_options(
         raise typer.BadParameter("--session answers one recording after another; leave --workers out")
 
 
+def _check_explain(explain: bool, in_session: bool, workers: int | None, out: Path | None) -> None:
+    if explain and in_session:
+        raise typer.BadParameter("--explain answers every recording by itself; leave --session and --enrol out")
+    if explain and workers not in (None, 1):
+        raise typer.BadParameter("--explain answers one recording after another; leave --workers out")
+    if explain and out is not None and out.suffix.lower() == ".csv":
+        raise typer.BadParameter("--explain has no place in a .csv file; write a .jsonl file")
+
+
 def _enrol(session: SpeakerSession, files: list[Path]) -> int:
     """Take recordings into a session; print and count those that cannot be read."""
     unread = 0
@@ -147,15 +169,24 @@ def _writer(out: Path | None, labels: tuple[str, ...], as_json: bool) -> Iterato
     elif as_json:
         yield lambda recording, prediction: json_line(_record(recording, prediction))
     else:
-        yield lambda recording, prediction: show(recording.path, prediction, recording.channel)
+        yield _show_answer
 
 
-def _record(recording: Recording, prediction: Prediction) -> dict[str, Any]:
-    own = {} if recording.channel is None else {"channel": recording.channel}
-    return {**prediction.to_json(name_of(recording.path)), **own}
+def _show_answer(recording: Recording, answer: _Answer) -> None:
+    prediction = answer.prediction if isinstance(answer, Explanation) else answer
+    show(recording.path, prediction, recording.channel)
+    if isinstance(answer, Explanation):
+        show_effects(answer)
 
 
-def _print_all(recordings: list[Recording], outcomes: Iterator[Prediction | DuettoError], write: _Write) -> int:
+def _record(recording: Recording, answer: _Answer) -> dict[str, Any]:
+    own: dict[str, Any] = {} if recording.channel is None else {"channel": recording.channel}
+    if isinstance(answer, Explanation):
+        answer, own = answer.prediction, {**own, "explanation": answer.to_json()}
+    return {**answer.to_json(name_of(recording.path)), **own}
+
+
+def _print_all(recordings: list[Recording], outcomes: Iterator[_Answer | DuettoError], write: _Write) -> int:
     """Write the outcomes as they come; return the number of recordings without a prediction."""
     failed = 0
     with bar("recordings", enabled=len(recordings) > 1) as progress:

@@ -116,10 +116,27 @@ class Certainty:
         answer = int(metrics.predicted_classes(log_posteriors))
         if self.confidence is None:
             return Certain(answer, metrics.softmax(log_posteriors), None, False, ())
-        frames = {name: each.frames for name, each in zip(self.names, inputs, strict=True)}
-        distance = self.confidence.distance(frames)
+        distance = self._distance(self.confidence, inputs)
         probabilities = metrics.softmax(log_posteriors / self.confidence.factors(distance))
         unfamiliar = self.confidence.unfamiliar(distance)
         least = 0.0 if self.thresholds is None else self.thresholds[bool(unfamiliar)]
         uncertain = float(probabilities.max()) < least - TIE_TOLERANCE
         return Certain(answer, probabilities, unfamiliar, uncertain, (WARNING,) if unfamiliar else ())
+
+    def log_probabilities(self, log_posteriors: np.ndarray, inputs: Sequence[NetworkInputs]) -> np.ndarray:
+        """Compute the logarithms of the probabilities of one recording, also of those that round to 0.
+
+        Args:
+            log_posteriors: (classes,) of the model.
+            inputs: What each network read.
+
+        Returns:
+            (classes,) float64.
+        """
+        values = np.asarray(log_posteriors, np.float64)
+        if self.confidence is not None:
+            values = values / self.confidence.factors(self._distance(self.confidence, inputs))
+        return values - np.logaddexp.reduce(values)
+
+    def _distance(self, confidence: Confidence, inputs: Sequence[NetworkInputs]) -> float | None:
+        return confidence.distance({name: each.frames for name, each in zip(self.names, inputs, strict=True)})

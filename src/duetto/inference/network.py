@@ -6,7 +6,7 @@ Waveform, words ─ Network.inputs ─▶ NetworkInputs ─ Network.logits ─�
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,11 @@ class Network:
         """Whether it reads words."""
         return self.preprocessor.experiment.uses_words
 
+    @property
+    def uses_audio(self) -> bool:
+        """Whether it reads the voice."""
+        return self.preprocessor.experiment.uses_audio
+
     def inputs(
         self,
         waveform: audio.Waveform,
@@ -114,6 +119,65 @@ class Network:
             warnings += more
         return NetworkInputs(frames, values, tuple(warnings), lacks, sums)
 
+    def with_sound(
+        self,
+        inputs: NetworkInputs,
+        waveform: audio.Waveform,
+        speech: Sequence[Segment],
+        extracted: dict[str, np.ndarray],
+        speaker: Normaliser | None = None,
+    ) -> NetworkInputs:
+        """Prepare what the network reads if the voice is that of another recording.
+
+        Args:
+            inputs: Of the recording whose words stay.
+            waveform: See `inputs`.
+            speech: See `inputs`.
+            extracted: See `inputs`.
+            speaker: See `inputs`.
+
+        Returns:
+            The inputs; the same object for a network that does not read the voice.
+        """
+        if inputs.frames is None:
+            return inputs
+        return replace(inputs, frames=self.acoustic_input(waveform, speech, extracted, speaker)[0])
+
+    def with_words(
+        self, inputs: NetworkInputs, waveform: audio.Waveform, words: Sequence[Word], *, speech: bool
+    ) -> NetworkInputs:
+        """Prepare what the network reads if other words are said.
+
+        Args:
+            inputs: Of the recording whose voice stays.
+            waveform: The recording, for the sounds of the words.
+            words: The words.
+            speech: Whether there is speech in the recording.
+
+        Returns:
+            The inputs; the same object for a network that does not read words.
+        """
+        if self.word_input is None or inputs.word_values is None:
+            return inputs
+        timed = any(word.start is not None for word in words)
+        lacks = lacking(self.preprocessor, word_tokens(words), timed=timed, speech=speech)
+        return replace(inputs, word_values=self.word_input(waveform, words)[0], lacks=lacks)
+
+    def logits_of(self, inputs: Sequence[NetworkInputs]) -> np.ndarray:
+        """Classify several recordings.
+
+        Args:
+            inputs: From `inputs`; all have the same modalities.
+
+        Returns:
+            (n, classes) float32 logits, not yet divided by the temperature.
+        """
+        frames = [each.frames for each in inputs if each.frames is not None]
+        values = [each.word_values for each in inputs if each.word_values is not None]
+        if not frames and not values:
+            return np.zeros((len(inputs), len(self.preprocessor.classes)), np.float32)
+        return self.session.logits_of(frames or None, values or None)
+
     def logits(self, inputs: NetworkInputs) -> np.ndarray:
         """Classify one recording.
 
@@ -133,12 +197,16 @@ class PreparedRecording:
 
     Attributes:
         inputs: Of each network.
+        speech: Where there is speech, in samples.
+        silent: Whether it counts as a recording without speech.
         found: The words, and how they were found; None for a system that reads none.
         duration: See `prediction.Prediction`.
         warnings: See `prediction.Prediction`.
     """
 
     inputs: tuple[NetworkInputs, ...]
+    speech: tuple[Segment, ...]
+    silent: bool
     found: FoundWords | None
     duration: float
     warnings: tuple[str, ...]
@@ -226,15 +294,33 @@ def joint_answer(
     Returns:
         The answer. Branches that do not take part are not computed.
     """
-    if fusion is None:
-        (network,), (own,) = networks, inputs
-        return FusedAnswer(network.logits(own) / network.session.temperature, (), ())
-    classes = networks[0].preprocessor.classes
     logits = [
-        np.zeros(len(classes)) if each.lacks else network.logits(each)
+        np.zeros(len(network.preprocessor.classes)) if fusion is not None and each.lacks else network.logits(each)
         for network, each in zip(networks, inputs, strict=True)
     ]
-    return fuse(fusion, classes, logits, [each.lacks for each in inputs])
+    return joined(fusion, networks, logits, inputs)
+
+
+def joined(
+    fusion: PosteriorFusion | None,
+    networks: Sequence[Network],
+    logits: Sequence[np.ndarray],
+    inputs: Sequence[NetworkInputs],
+) -> FusedAnswer:
+    """Join the logits of the networks of a model for one recording.
+
+    Args:
+        fusion: What joins the networks; None for one network.
+        networks: Of the model.
+        logits: (classes,) of each network; those of a branch that does not take part are not used.
+        inputs: Of each network.
+
+    Returns:
+        The answer.
+    """
+    if fusion is None:
+        return FusedAnswer(logits[0] / networks[0].session.temperature, (), ())
+    return fuse(fusion, networks[0].preprocessor.classes, logits, [each.lacks for each in inputs])
 
 
 def word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..audio import Waveform
 from ..data.utterance import Word
 from .fusion_folder import BranchAnswer
+from .inputs import full_duration
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,32 @@ class Prediction:
             "uncertain": self.uncertain,
             **({"branches": [branch.to_json() for branch in self.branches]} if self.branches else {}),
         }
+
+
+def without_speech(waveform: Waveform, model: str, warnings: Sequence[str]) -> Prediction:
+    """Make the answer for a recording without speech.
+
+    Args:
+        waveform: The recording.
+        model: Name of the model, as given to `duetto.load`.
+        warnings: Other warnings than that there is no speech.
+
+    Returns:
+        The answer, which has no label.
+    """
+    duration = full_duration(waveform)
+    part = "" if waveform.duration >= duration else f" in the {waveform.duration:g} s that were read"
+    warning = f"no speech was found{part}, so there is no emotion to recognise"
+    return Prediction(
+        label=None,
+        probabilities={},
+        words=(),
+        words_from="none",
+        duration=duration,
+        speech_seconds=0.0,
+        model=model,
+        warnings=tuple(dict.fromkeys([*waveform.warnings, *warnings, warning])),
+    )
 
 
 def _word_json(word: Word) -> dict[str, Any]:

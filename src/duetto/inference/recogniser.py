@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -23,14 +23,18 @@ from ..audio.activity import Segment, detect_speech, speech_seconds
 from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
 from ..utils import parallel, worker_logs
+from ..utils.progress import Progress
 from .certainty import Certainty
+from .explanation import Explanation
 from .inputs import full_duration
 from .model_folder import find
 from .network import PreparedRecording, joint_answer, open_networks, word_finder
-from .prediction import Prediction, RecordingInputs
+from .occlusion import Occlusion, explained
+from .prediction import Prediction, RecordingInputs, without_speech
 from .pretrained import DEFAULT, terms
 from .sources import crashed, named_errors, picklable, source_name, with_mixing_named
 from .speaker_session import SpeakerSession, Statistics, Sums
+from .worker import attempt_in_worker
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
@@ -169,14 +173,21 @@ class Recogniser:
         """
         waveform = self._load(source)
         with named_errors(source):
-            speech = detect_speech(waveform.samples)
-            silent = self._require_speech and not speech
-            given = transcript is not None or words is not None
-            if silent and not (given and self._reads_words_alone):
-                return self._without_speech(waveform), None
-            recording = self._prepared(waveform, speech, transcript, words, speaker, silent=silent)
+            prediction, recording = self._predicted(speaker, waveform, transcript, words)
+        return prediction, None if recording is None else recording.sums
+
+    def _predicted(
+        self, speaker: Statistics | None, waveform: audio.Waveform, transcript: str | None, words: Sequence[Word] | None
+    ) -> tuple[Prediction, PreparedRecording | None]:
+        """The prediction, and what the networks read; None where there is no speech."""
+        speech = detect_speech(waveform.samples)
+        silent = self._require_speech and not speech
+        given = transcript is not None or words is not None
+        if silent and not (given and self._reads_words_alone):
+            return without_speech(waveform, self.name, self._unused_asr), None
+        recording = self._prepared(waveform, speech, transcript, words, speaker, silent=silent)
         if silent and self._fusion is not None and all(each.lacks for each in recording.inputs):
-            return self._without_speech(waveform, recording.warnings), None
+            return without_speech(waveform, self.name, [*self._unused_asr, *recording.warnings]), None
         answer = joint_answer(self._fusion, self._networks, recording.inputs)
         certain = self._certainty(answer.log_posteriors, recording.inputs)
         prediction = Prediction(
@@ -188,7 +199,39 @@ class Recogniser:
             branches=answer.branches,
             **recording.word_fields,
         )
-        return prediction, recording.sums
+        return prediction, recording
+
+    def explain(
+        self,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        speaker: Statistics | None = None,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Recognise the emotion of one recording, and compute which of its moments and words moved the answer.
+
+        Args:
+            source: See `__call__`.
+            transcript: See `__call__`.
+            words: See `__call__`.
+            speaker: See `predict_for`.
+            progress: Called with the number of moments and words done, and of all.
+
+        Returns:
+            The prediction of `__call__`, with the effects; without any where there is no speech to answer.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+        """
+        waveform = self._load(source)
+        with named_errors(source):
+            prediction, recording = self._predicted(speaker, waveform, transcript, words)
+            if recording is None:
+                return Explanation(prediction, (), (), 0)
+            system = (self._fusion, self._networks, self._certainty)
+            return explained(prediction, Occlusion(*system, waveform, recording, speaker), progress)
 
     def speaker_sums(self, source: audio.Source) -> Sums:
         """Compute what a recording adds to its speaker's statistics.
@@ -217,21 +260,6 @@ class Recogniser:
     def _load(self, source: audio.Source) -> audio.Waveform:
         side = self._networks[0].acoustic_input.side
         return with_mixing_named(audio.load(source, max_seconds=self.max_seconds, side=side))
-
-    def _without_speech(self, waveform: audio.Waveform, warnings: Sequence[str] = ()) -> Prediction:
-        duration = full_duration(waveform)
-        part = "" if waveform.duration >= duration else f" in the {waveform.duration:g} s that were read"
-        warning = f"no speech was found{part}, so there is no emotion to recognise"
-        return Prediction(
-            label=None,
-            probabilities={},
-            words=(),
-            words_from="none",
-            duration=duration,
-            speech_seconds=0.0,
-            model=self.name,
-            warnings=tuple(dict.fromkeys([*waveform.warnings, *self._unused_asr, *warnings, warning])),
-        )
 
     def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -292,7 +320,7 @@ class Recogniser:
         )
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
-        return PreparedRecording(inputs, found, full_duration(waveform), distinct)
+        return PreparedRecording(inputs, tuple(speech), silent, found, full_duration(waveform), distinct)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -350,7 +378,7 @@ class Recogniser:
             return
         level = logging.getLogger(__package__).getEffectiveLevel()
         results = parallel.in_order(
-            partial(_attempt_in_worker, self._arguments, level),
+            partial(attempt_in_worker, type(self), self._arguments, level),
             map(picklable, sources),
             workers=workers,
             processes=True,
@@ -366,22 +394,3 @@ def _in_fusion(warnings: Sequence[str]) -> list[str]:
     from ..asr.finder import AS_IF_NOTHING_SAID
 
     return [warning.removesuffix(AS_IF_NOTHING_SAID) for warning in warnings]
-
-
-@lru_cache(maxsize=1)
-def _loaded(model: str, asr: str, threads: int, require_speech: bool, reject: float | str | None) -> Recogniser:
-    """The recogniser of a worker process."""
-    return Recogniser(model, asr=asr, threads=threads, require_speech=require_speech, reject=reject)
-
-
-def _attempt_in_worker(
-    arguments: tuple[str, str, int, bool, float | str | None], level: int, source: audio.Source | DuettoError
-) -> tuple[Prediction | DuettoError, list[logging.LogRecord]]:
-    """The result of a recording, and what was logged for it."""
-    if isinstance(source, DuettoError):
-        return source, []
-    with worker_logs.collected(level):  # of loading, which the parent process has logged itself
-        recogniser = _loaded(*arguments)
-    with worker_logs.collected(level) as records:
-        outcome = recogniser.attempt(source)
-    return outcome, records

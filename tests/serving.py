@@ -81,13 +81,14 @@ class Process:
         script = folder / "serve.py"  # worker processes import the main module again
         script.write_text(COMMAND, encoding="utf-8")
         arguments = [sys.executable, str(script), "serve", "--port", "0", *options]
+        # Unbuffered: `communicate` would not return what a buffered `readline` has read ahead.
         self.popen = subprocess.Popen(
-            arguments, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+            arguments, stderr=subprocess.PIPE, bufsize=0, env={**os.environ, **(environment or {})}
         )
         assert self.popen.stderr is not None
         first = self.popen.stderr.readline()
-        found = re.search(r"http://\S+:(\d+)/", first)
-        assert found, first + self.popen.stderr.read()
+        found = re.search(rb"http://\S+:(\d+)/", first)
+        assert found, (first + self.popen.stderr.read()).decode()
         self.port = int(found[1])
 
     @property
@@ -99,7 +100,7 @@ class Process:
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
         _, printed = self.popen.communicate(timeout=120)
-        return self.popen.returncode, printed
+        return self.popen.returncode, printed.decode()
 
 
 @contextlib.contextmanager

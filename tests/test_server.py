@@ -60,7 +60,7 @@ def test_a_prediction_equals_that_of_the_library(client: Any, tmp_path: Path) ->
 
 def test_a_transcript_is_given_to_the_system(client: Any) -> None:
     answer = client.post("/v1/predict", files=files(wav(speech())), data={"transcript": "well"})
-    assert answer.json()["warnings"] == ["this system uses the acoustics only; the given words are not used"]
+    assert "this system uses the acoustics only; the given words are not used" in answer.json()["warnings"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,23 @@ from pathlib import Path
 
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
-from . import emodb, iemocap, librispeech, ljspeech, ravdess, tables
+from . import (
+    cremad,
+    emodb,
+    emovo,
+    esd,
+    iemocap,
+    librispeech,
+    ljspeech,
+    meld,
+    msp_improv,
+    msp_podcast,
+    ravdess,
+    savee,
+    shemo,
+    tables,
+    tess,
+)
 from .corpus import Corpus
 
 __all__ = ["CORPORA", "Corpus", "find", "load"]
@@ -22,6 +38,15 @@ CORPORA: dict[str, Corpus] = {
     "iemocap": iemocap.CORPUS,
     "emodb": emodb.CORPUS,
     "ravdess": ravdess.CORPUS,
+    "crema-d": cremad.CORPUS,
+    "tess": tess.CORPUS,
+    "savee": savee.CORPUS,
+    "meld": meld.CORPUS,
+    "msp-improv": msp_improv.CORPUS,
+    "msp-podcast": msp_podcast.CORPUS,
+    "emovo": emovo.CORPUS,
+    "shemo": shemo.CORPUS,
+    "esd": esd.CORPUS,
     "ljspeech": ljspeech.CORPUS,
     "librispeech": librispeech.CORPUS,
     "manifest": tables.CORPUS,

@@ -29,6 +29,9 @@ from .parsing import Problem, some
 
 __all__ = ["Problem", "ValidationReport", "check"]
 
+LISTED = 10
+"""Most utterances that get a note each where they lack something that the release need not have."""
+
 PAST_END = 0.1
 """Seconds the last word may end after its recording: the last analysis frames of an aligner overhang."""
 
@@ -147,7 +150,7 @@ def _common_checks(
     known: bool,
 ) -> Iterator[Problem]:
     """The checks of a corpus that has none of its own: speakers, labels, transcripts, published counts."""
-    yield from _missing_speakers(utterances)
+    yield from _missing_speakers(corpus, utterances)
     yield from _missing_labels(corpus, utterances)
     yield from _missing_transcripts(corpus, utterances)
     if known:
@@ -157,19 +160,23 @@ def _common_checks(
 def _missing(
     kind: str, lacking: Sequence[Utterance], total: int, what: str, effect: str, severe: bool = False
 ) -> Iterator[Problem]:
-    """One note where every utterance lacks something, else one problem for each that does."""
+    """One note where every utterance lacks something, or many may, else one problem for each that does."""
     if lacking and len(lacking) == total:
         yield Problem(kind, "", f"no utterance has {what}: {effect}", "note")
+        return
+    if not severe and len(lacking) > LISTED:
+        names = some(utterance.id for utterance in lacking)
+        yield Problem(kind, "", f"{len(lacking)} of {total} utterances have no {what} ({names}): {effect}", "note")
         return
     for utterance in lacking:
         detail = f"{utterance.id}: no {what}, though others have one: {effect}"
         yield Problem(kind, utterance.id, detail, "error" if severe else "note")
 
 
-def _missing_speakers(utterances: Sequence[Utterance]) -> Iterator[Problem]:
+def _missing_speakers(corpus: Corpus, utterances: Sequence[Utterance]) -> Iterator[Problem]:
     lacking = [utterance for utterance in utterances if utterance.speaker is None]
     effect = "name it, or no split can keep speakers apart"
-    return _missing("missing-speaker", lacking, len(utterances), "speaker", effect, severe=True)
+    return _missing("missing-speaker", lacking, len(utterances), "speaker", effect, severe=corpus.named)
 
 
 def _missing_labels(corpus: Corpus, utterances: Sequence[Utterance]) -> Iterator[Problem]:

@@ -145,6 +145,9 @@ def write_world(folder: Path) -> None:
     (folder / "calls").mkdir()
     for name, utterance in zip(("call", "calls/a", "calls/b"), utterances, strict=False):
         shutil.copy(utterance.audio, folder / f"{name}.wav")
+    for name, utterance in zip(("1/w01", "1/n02", "2/t01f"), utterances, strict=False):
+        (folder / "recordings" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(utterance.audio, folder / f"recordings/{name}.wav")
     words = tuple(sorted({word for u in utterances for word in tokens(u)}))
     made = Vectors(words, np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32))
     for path in (folder / "glove.txt", folder / "speech2vec/50.vec", folder / "word2vec/50.vec"):

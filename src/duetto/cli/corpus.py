@@ -17,7 +17,7 @@ from ..data.manifest import write_manifest
 from ..errors import DuettoError
 from ..synthetic.plan import SMALLEST
 from ..utils.progress import bar
-from .options import one_of
+from .options import one_of, usage_errors
 from .output import Console, echo, json_line
 
 app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
@@ -26,11 +26,16 @@ Kind = Annotated[
     str, typer.Argument(callback=one_of(corpora.CORPORA), help="Kind of corpus: " + ", ".join(corpora.CORPORA))
 ]
 
+Layout = Annotated[
+    Path | None, typer.Option(help="Of kind generic: TOML that says how to read the folder; default: its layout.toml.")
+]
+
 
 @app.command()
 def check(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a manifest file.")],
+    layout: Layout = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every recording, not only its header.")] = False,
 ) -> None:
@@ -44,8 +49,10 @@ def check(
 
         duetto corpus check ravdess /data/ravdess --deep --json
     """
+    with usage_errors():
+        corpora.find(kind, path, layout)
     with bar("check recordings") as progress:
-        report = validate.check(kind, path, decode=deep, progress=progress)
+        report = validate.check(kind, path, layout=layout, decode=deep, progress=progress)
     if as_json:
         json_line(report.record())
     else:
@@ -76,6 +83,7 @@ def manifest(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a table.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
+    layout: Layout = None,
     labels: Annotated[str, typer.Option(callback=one_of(LABEL_SETS), help="Label set.")] = "four",
     all_utterances: Annotated[
         bool, typer.Option("--all", help="Keep utterances whose raw label has no class in the set.")
@@ -88,8 +96,12 @@ def manifest(
         duetto corpus manifest iemocap /data/IEMOCAP_full_release -o iemocap.jsonl
 
         duetto corpus manifest emodb /data/emodb -o emodb.jsonl
+
+        duetto corpus manifest generic /data/calls --layout calls.toml -o calls.jsonl
     """
-    utterances = corpora.load(kind, path, labels)
+    with usage_errors():
+        corpus = corpora.find(kind, path, layout)
+    utterances = corpus(path, labels)
     chosen = utterances if all_utterances else [u for u in utterances if u.label is not None]
     if not chosen:
         raise DuettoError(f"{path}: none of {len(utterances)} utterances has a class of {labels!r}; --all keeps them")

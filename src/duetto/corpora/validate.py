@@ -87,6 +87,7 @@ def check(
     path: str | Path,
     *,
     labels: str = "four",
+    layout: str | Path | None = None,
     known: bool = True,
     decode: bool = False,
     progress: Progress | None = None,
@@ -97,6 +98,7 @@ def check(
         kind: A key of `corpora.CORPORA`.
         path: The corpus folder, or its file.
         labels: Label set.
+        layout: The layout of kind `generic`.
         known: Whether to compare with the published counts of the release; leave off for a part of it.
         decode: Whether to decode every recording, which finds damaged, silent and clipped ones but takes minutes.
         progress: Called after each recording.
@@ -105,9 +107,9 @@ def check(
         The counts and the problems. A bad corpus raises nothing.
 
     Raises:
-        ConfigurationError: The kind or the label set does not exist.
+        ConfigurationError: The kind, the label set or the layout is not valid.
     """
-    corpus = find(kind)
+    corpus = find(kind, path, layout)
     path = Path(path)
     problems, utterances = list[Problem](), list[Utterance]()
     try:

@@ -51,7 +51,7 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     shutil.copytree(world, folder, ignore=shutil.ignore_patterns("cache"))
     (folder / "cache").symlink_to(world / "cache")
-    for manifest in folder.glob("*.jsonl"):
+    for manifest in folder.glob("**/*.jsonl"):
         manifest.write_text(manifest.read_text().replace(str(world), str(folder)))
     monkeypatch.chdir(folder)
     return folder

@@ -1,4 +1,4 @@
-"""`duetto corpus check | manifest | synthesise`."""
+"""`duetto corpus check | manifest | join | synthesise`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import corpora, synthetic
-from ..corpora import validate
+from ..corpora import joining, validate
 from ..data.labels import LABEL_SETS
-from ..data.manifest import write_manifest
+from ..data.manifest import read_manifest, write_manifest
 from ..errors import DuettoError
 from ..synthetic.plan import SMALLEST
 from ..utils.progress import bar
 from .options import one_of, usage_errors
 from .output import Console, echo, json_line
 
-app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
+app = typer.Typer(help="Corpus folders: check, convert to a manifest, join, or synthesise.", no_args_is_help=True)
 
 Kind = Annotated[
     str, typer.Argument(callback=one_of(corpora.CORPORA), help="Kind of corpus: " + ", ".join(corpora.CORPORA))
@@ -109,6 +109,38 @@ def manifest(
     counts = Counter(u.label or "no class" for u in chosen)
     described = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
     echo(f"{out}: {len(chosen)} of {len(utterances)} utterances ({described})", err=True)
+
+
+@app.command()
+def join(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests (JSONL) of two corpora or more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
+    names: Annotated[
+        str | None,
+        typer.Option(help="Names of the corpora, NAME,NAME, for utterances that state none; default: of the files."),
+    ] = None,
+) -> None:
+    """Join manifests; ids and speakers get the name of their corpus, so that no two people become one.
+
+    Example:
+
+        duetto corpus join emodb.jsonl ravdess.jsonl -o both.jsonl
+    """
+    given = [path.stem for path in manifests] if names is None else names.split(",")
+    if len(given) != len(manifests):
+        raise typer.BadParameter(
+            f"--names {names}: {len(given)} names for {len(manifests)} manifests; give one for each"
+        )
+    read = [read_manifest(path) for path in manifests]
+    with usage_errors():
+        joined = joining.join(read, given)
+    write_manifest(out, joined)
+    speakers: dict[str | None, set[str | None]] = {}
+    for utterance in joined:
+        speakers.setdefault(utterance.corpus, set()).add(utterance.speaker)
+    counts = Counter(utterance.corpus for utterance in joined)
+    described = ", ".join(f"{name} {n} of {len(speakers[name] - {None})} speakers" for name, n in counts.items())
+    echo(f"{out}: {len(joined)} utterances ({described})", err=True)
 
 
 @app.command()

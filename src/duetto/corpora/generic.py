@@ -218,7 +218,7 @@ def _read(path: Path, layout: Layout, labels: LabelMap, report: Report) -> list[
 def _utterance(
     audio: Path, name: str, match: re.Match[str], layout: Layout, labels: LabelMap, report: Report
 ) -> Utterance:
-    fields = layout.values_of(match)
+    fields: dict[str, Any] = layout.values_of(match)
     raw = fields.pop("label", None)
     if layout.transcripts is not None and (file := audio.with_suffix(layout.transcripts)).is_file():
         fields["text"] = read_text(file, report).strip() or None

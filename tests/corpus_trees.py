@@ -73,3 +73,83 @@ def iemocap(root: Path, dialogs: dict[str, list[tuple[str, str]]] = MINI, *, rec
             wav(session / "sentences/wav" / dialog / f"{name}.wav")
             write(session / "sentences/ForcedAlignment" / dialog / f"{name}.wdseg", WDSEG)
     return root
+
+
+MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+MELD = {
+    "train/train_sent_emo.csv": (
+        MELD_HEADER + '1,"Oh, you’re back.",Phoebe,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"\n'
+        '2,Yes?,Waiter,surprise,positive,0,1,8,21,"00:16:21,940","00:16:23,442"\n'
+        '3,Broken.,Ross,anger,negative,125,3,2,1,"00:00:01,000","00:00:02,000"\n'
+    ),
+    "dev_sent_emo.csv": MELD_HEADER + '1,No!,Joey,anger,negative,0,0,4,7,"00:20:57,256","00:21:00,049"\n',
+    "test_sent_emo.csv": MELD_HEADER + '1,Fine.,Monica,neutral,neutral,0,0,3,19,"00:14:38,127","00:14:40,378"\n',
+}
+"""Table → its text; the second row of the training table has no video that can be decoded."""
+
+IMPROV = """UTD-IMPROV-S01A-F01-S-FM01.avi; A; A:2.800000; V:3.100000; D:2.900000 ; N:3.000000;
+AMT-7; Angry; Angry,Frustrated; A:3.000000; V:3.000000; D:3.000000; N:3.000000;
+AMT-9; Neutral; Neutral; A:3.000000; V:3.000000; D:3.000000; N:3.000000;
+
+UTD-IMPROV-S20H-M06-P-MF112.avi; X; A:2.800000; V:3.100000; D:NaN ; N:NaN;
+AMT-7; Other; Other; A:3.000000; V:3.000000; D:3.000000; N:3.000000;
+"""
+"""Ratings of MSP-IMPROV: two utterances, three ratings."""
+
+PODCAST = """FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set
+MSP-PODCAST_0001_0008.wav,N,2.2,4.0,2.6,30,Male,Test1
+MSP-PODCAST_0153_0459.wav,A,3.7,3.5,3.7,Unknown,Unknown,Test2
+MSP-PODCAST_3469_0114_0006.wav,U,4.1,4.7,4.0,512,Female,Development
+"""
+"""Consensus labels of MSP-Podcast."""
+
+LAYOUTS: dict[str, dict[str, str | None]] = {
+    "crema-d": {"1001_IEO_ANG_HI.wav": None, "1002_TAI_DIS_XX.wav": None, "1091_ITH_SAD_X.wav": None},
+    "tess": {"OAF_Fear/OAF_back_fear.wav": None, "OAF_neutral/OA_bite_neutral.wav": None, "YAF_sad_sad.wav": None},
+    "savee": {"AudioData/DC/sa03.wav": None, "AudioData/KL/su15.wav": None, "JE_n30.wav": None},
+    "emovo": {"f1/rab-f1-b1.wav": None, "m3/sor-m3-n5.wav": None, "m3/gio-m3-d2.wav": None},
+    "shemo": {
+        "female/F01A01.wav": None,
+        "male/M56W12.wav": None,
+        "male/M02N103.wav": None,
+        "shemo.json": '{"F01A01": {"gender": "female", "emotion": "anger", "transcript": "دیگه نمی‌تونم"}}',
+    },
+    "esd": {
+        "0001/0001.txt": "0001_000001\t打远一看。\t中立\n0001_000351\t打远一看。\t生气\n",
+        "0001/Neutral/0001_000001.wav": None,
+        "0001/Angry/evaluation/0001_000351.wav": None,
+        "0011/0011.txt": "0011_001401\tThe nine  the eggs, I keep.\tSurprise\n\n0011_000351 The nine the eggs\n",
+        "0011/Surprise/test/0011_001401.wav": None,
+        "0011/Angry/0011_000351.wav": None,
+    },
+    "meld": {
+        **MELD,
+        "train/train_splits/dia0_utt0.wav": None,
+        "train/train_splits/dia0_utt1.wav": None,
+        "dev_splits_complete/dia0_utt0.flac": None,
+        "output_repeated_splits_test/dia0_utt0.wav": None,
+    },
+    "msp-improv": {
+        "Evalution.txt": IMPROV,
+        "session1/S01A/S/MSP-IMPROV-S01A-F01-S-FM01.wav": None,
+        "session6/S20H/P/MSP-IMPROV-S20H-M06-P-MF112.wav": None,
+    },
+    "msp-podcast": {
+        "Labels/labels_consensus.csv": PODCAST,
+        "Audios/MSP-PODCAST_0001_0008.wav": None,
+        "Audios/MSP-PODCAST_0153_0459.wav": None,
+        "Audios/MSP-PODCAST_3469_0114_0006.wav": None,
+        "Transcripts/MSP-PODCAST_0001_0008.txt": "right\n",
+    },
+}
+"""Kind → relative path → text of the file; None for a recording."""
+
+
+def layout(kind: str, root: Path) -> Path:
+    """The tree of a kind of `LAYOUTS`; no two recordings are alike."""
+    for number, (name, text) in enumerate(LAYOUTS[kind].items()):
+        if text is None:
+            wav(root / name, 0.3 + 0.01 * number, frequency=200 + 10 * number)
+        else:
+            write(root / name, text)
+    return root

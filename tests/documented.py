@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from duetto import audio, synthetic
 from duetto.cli import app
-from duetto.data.manifest import read_manifest
+from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.text import tokens
 from duetto.embeddings import vectors
 from duetto.embeddings.similarity import BENCHMARKS
@@ -141,10 +141,17 @@ def write_world(folder: Path) -> None:
     for name in ("emodb", "corpus", "train"):
         shutil.copy(manifest, folder / f"{name}.jsonl")
     shutil.copytree(corpus, folder / "corpus")
+    for name in ("first", "second"):
+        (folder / name).mkdir()
+        without = [replace(utterance, corpus=None) for utterance in read_manifest(manifest)]
+        write_manifest(folder / name / "data.jsonl", without)
     utterances = read_manifest(manifest)
     (folder / "calls").mkdir()
     for name, utterance in zip(("call", "calls/a", "calls/b"), utterances, strict=False):
         shutil.copy(utterance.audio, folder / f"{name}.wav")
+    for name, utterance in zip(("1/w01", "1/n02", "2/t01f"), utterances, strict=False):
+        (folder / "recordings" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(utterance.audio, folder / f"recordings/{name}.wav")
     words = tuple(sorted({word for u in utterances for word in tokens(u)}))
     made = Vectors(words, np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32))
     for path in (folder / "glove.txt", folder / "speech2vec/50.vec", folder / "word2vec/50.vec"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus_trees import MINI, WDSEG, evaluation, iemocap, transcription, write
+from corpus_trees import LAYOUTS, MINI, WDSEG, evaluation, iemocap, transcription, write
 from damaged import damaged
 from duetto.corpora import CORPORA, validate
 from duetto.errors import CorpusError
@@ -24,6 +24,7 @@ FILES = {
     ("librispeech", "84/121123/84-121123.trans.txt"): "84-121123-0000 GO DO YOU HEAR\n84-121123-0001 YES\n",
     ("librispeech", "84/121123/84-121123.alignment.txt"): '84-121123-0000 ",GO,,DO," "0.49,0.89,1.27,1.38,2.09"\n',
     ("librispeech", "84/121123/84-121123-0001.TextGrid"): GRID,
+    **{(kind, name): text for kind, files in LAYOUTS.items() for name, text in files.items() if text is not None},
 }
 """(kind, file) → its content; the other files of the tree stay whole."""
 

@@ -26,6 +26,7 @@ def test_emodb(tmp_path):
         text="Der Lappen liegt auf dem Eisschrank.",
         gender="male",
         language="de",
+        corpus="emodb",
     )
     assert (second.id, second.audio, second.label, second.raw_label) == ("08b10Lc", files[1], None, "L")
     assert (third.label, third.gender) == ("angry", "female")
@@ -54,6 +55,7 @@ def test_ravdess(tmp_path, caplog):
         text="Dogs are sitting by the door.",
         gender="female",
         language="en",
+        corpus="ravdess",
     )
     assert (surprised.label, surprised.raw_label, surprised.gender, surprised.speaker) == (None, "08", "male", "01")
     assert f"1 recordings of song or video are skipped ({song.stem})" in caplog.text

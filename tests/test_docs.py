@@ -13,6 +13,7 @@ import pytest
 import documented
 from documented import PAGES, ROOT, blocks, commands, duetto_calls, parse, quick, run
 from duetto.config import experiment
+from duetto.corpora import generic
 
 NOT_RUN = {
     r"^reproduce\b": "takes hours; tests/test_reproduce.py runs it in small",
@@ -52,7 +53,7 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     shutil.copytree(world, folder, ignore=shutil.ignore_patterns("cache"))
     (folder / "cache").symlink_to(world / "cache")
-    for manifest in folder.glob("*.jsonl"):
+    for manifest in folder.glob("**/*.jsonl"):
         manifest.write_text(manifest.read_text().replace(str(world), str(folder)))
     monkeypatch.chdir(folder)
     return folder
@@ -98,6 +99,8 @@ def test_the_blocks_of_a_page_work(page: Path, here: Path) -> None:
             exec(compile(block.text, where, "exec"), {"__name__": "documented"})
         elif block.language == "bash":
             run_shell(block.text, page)
+        elif block.language == "toml" and "path" in tomllib.loads(block.text):
+            assert generic.read_layout(here / block.title).title, where
         elif block.language == "toml":
             assert experiment.load(here / block.title).name if block.title else tomllib.loads(block.text), where
         elif block.language == "json":

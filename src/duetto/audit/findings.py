@@ -42,6 +42,7 @@ KINDS: dict[str, Severity] = {
     "near-transcript": "warning",
     "oversampling": "warning",
     "unknown-speaker": "warning",
+    "doubtful-speaker": "warning",
     "unknown-epoch": "warning",
     "unknown-statistics": "warning",
     "not-in-manifest": "warning",

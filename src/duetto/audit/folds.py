@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
+from ..data.speakers import doubtful_speakers
 from ..data.utterance import Utterance
 from ..splits import GROUPS, LEAKING, Fold
 from ..utils.progress import Progress
@@ -41,6 +42,7 @@ def audit_folds(
     recordings = recording_keys(everyone, read=sound, progress=progress)
     findings = list(_protocol(protocol))
     findings += _unnamed_groups(everyone)
+    findings += _doubtful_speakers(everyone)
     findings += _not_examined(everyone, recordings, sound)
     for fold in folds:
         findings += _shared_groups(fold)
@@ -86,6 +88,22 @@ def _unnamed_groups(everyone: Sequence[Utterance]) -> Iterator[Finding]:
             f"{len(lacking):,} of {len(everyone):,} utterances name no {group}, so it is not known whether it is new"
         )
         yield make_finding(kind, None, detail, utterances=len(lacking), of=len(everyone), examples=lacking)
+
+
+def _doubtful_speakers(everyone: Sequence[Utterance]) -> Iterator[Finding]:
+    """Names that may be those of two people, so that speakers are neither counted nor kept apart."""
+    doubtful = doubtful_speakers(everyone)
+    if not doubtful:
+        return
+    listed = "; ".join(f"{name} is {reason}" for name, reason in list(doubtful.items())[:3])
+    detail = (
+        f"{len(doubtful)} speakers may be two people each ({listed}{'; …' if len(doubtful) > 3 else ''}); "
+        "join manifests with duetto corpus join, which keeps their speakers apart"
+    )
+    inside = [u.id for u in everyone if u.speaker in doubtful]
+    yield make_finding(
+        "doubtful-speaker", None, detail, speakers=len(doubtful), utterances=len(inside), examples=list(doubtful)
+    )
 
 
 def _not_examined(everyone: Sequence[Utterance], recordings: RecordingKeys, read: bool) -> Iterator[Finding]:

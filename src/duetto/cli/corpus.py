@@ -1,4 +1,4 @@
-"""`duetto corpus check | manifest | synthesise`."""
+"""`duetto corpus check | manifest | join | synthesise`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import corpora, synthetic
-from ..corpora import validate
+from ..corpora import joining, validate
 from ..data.labels import LABEL_SETS
-from ..data.manifest import write_manifest
+from ..data.manifest import read_manifest, write_manifest
 from ..errors import DuettoError
 from ..synthetic.plan import SMALLEST
 from ..utils.progress import bar
-from .options import one_of
+from .options import one_of, usage_errors
 from .output import Console, echo, json_line
 
-app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
+app = typer.Typer(help="Corpus folders: check, convert to a manifest, join, or synthesise.", no_args_is_help=True)
 
 Kind = Annotated[
     str, typer.Argument(callback=one_of(corpora.CORPORA), help="Kind of corpus: " + ", ".join(corpora.CORPORA))
+]
+
+Layout = Annotated[
+    Path | None, typer.Option(help="Of kind generic: TOML that says how to read the folder; default: its layout.toml.")
 ]
 
 
@@ -31,6 +35,7 @@ Kind = Annotated[
 def check(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a manifest file.")],
+    layout: Layout = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every recording, not only its header.")] = False,
 ) -> None:
@@ -44,8 +49,10 @@ def check(
 
         duetto corpus check ravdess /data/ravdess --deep --json
     """
+    with usage_errors():
+        corpora.find(kind, path, layout)
     with bar("check recordings") as progress:
-        report = validate.check(kind, path, decode=deep, progress=progress)
+        report = validate.check(kind, path, layout=layout, decode=deep, progress=progress)
     if as_json:
         json_line(report.record())
     else:
@@ -76,6 +83,7 @@ def manifest(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a table.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
+    layout: Layout = None,
     labels: Annotated[str, typer.Option(callback=one_of(LABEL_SETS), help="Label set.")] = "four",
     all_utterances: Annotated[
         bool, typer.Option("--all", help="Keep utterances whose raw label has no class in the set.")
@@ -88,8 +96,12 @@ def manifest(
         duetto corpus manifest iemocap /data/IEMOCAP_full_release -o iemocap.jsonl
 
         duetto corpus manifest emodb /data/emodb -o emodb.jsonl
+
+        duetto corpus manifest generic /data/calls --layout calls.toml -o calls.jsonl
     """
-    utterances = corpora.load(kind, path, labels)
+    with usage_errors():
+        corpus = corpora.find(kind, path, layout)
+    utterances = corpus(path, labels)
     chosen = utterances if all_utterances else [u for u in utterances if u.label is not None]
     if not chosen:
         raise DuettoError(f"{path}: none of {len(utterances)} utterances has a class of {labels!r}; --all keeps them")
@@ -97,6 +109,38 @@ def manifest(
     counts = Counter(u.label or "no class" for u in chosen)
     described = ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))
     echo(f"{out}: {len(chosen)} of {len(utterances)} utterances ({described})", err=True)
+
+
+@app.command()
+def join(
+    manifests: Annotated[list[Path], typer.Argument(help="Manifests (JSONL) of two corpora or more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
+    names: Annotated[
+        str | None,
+        typer.Option(help="Names of the corpora, NAME,NAME, for utterances that state none; default: of the files."),
+    ] = None,
+) -> None:
+    """Join manifests; ids and speakers get the name of their corpus, so that no two people become one.
+
+    Example:
+
+        duetto corpus join emodb.jsonl ravdess.jsonl -o both.jsonl
+    """
+    given = [path.stem for path in manifests] if names is None else names.split(",")
+    if len(given) != len(manifests):
+        raise typer.BadParameter(
+            f"--names {names}: {len(given)} names for {len(manifests)} manifests; give one for each"
+        )
+    read = [read_manifest(path) for path in manifests]
+    with usage_errors():
+        joined = joining.join(read, given)
+    write_manifest(out, joined)
+    speakers: dict[str | None, set[str | None]] = {}
+    for utterance in joined:
+        speakers.setdefault(utterance.corpus, set()).add(utterance.speaker)
+    counts = Counter(utterance.corpus for utterance in joined)
+    described = ", ".join(f"{name} {n} of {len(speakers[name] - {None})} speakers" for name, n in counts.items())
+    echo(f"{out}: {len(joined)} utterances ({described})", err=True)
 
 
 @app.command()

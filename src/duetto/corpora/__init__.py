@@ -13,7 +13,24 @@ from pathlib import Path
 
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
-from . import emodb, iemocap, librispeech, ljspeech, ravdess, tables
+from . import (
+    cremad,
+    emodb,
+    emovo,
+    esd,
+    generic,
+    iemocap,
+    librispeech,
+    ljspeech,
+    meld,
+    msp_improv,
+    msp_podcast,
+    ravdess,
+    savee,
+    shemo,
+    tables,
+    tess,
+)
 from .corpus import Corpus
 
 __all__ = ["CORPORA", "Corpus", "find", "load"]
@@ -22,44 +39,63 @@ CORPORA: dict[str, Corpus] = {
     "iemocap": iemocap.CORPUS,
     "emodb": emodb.CORPUS,
     "ravdess": ravdess.CORPUS,
+    "crema-d": cremad.CORPUS,
+    "tess": tess.CORPUS,
+    "savee": savee.CORPUS,
+    "meld": meld.CORPUS,
+    "msp-improv": msp_improv.CORPUS,
+    "msp-podcast": msp_podcast.CORPUS,
+    "emovo": emovo.CORPUS,
+    "shemo": shemo.CORPUS,
+    "esd": esd.CORPUS,
     "ljspeech": ljspeech.CORPUS,
     "librispeech": librispeech.CORPUS,
+    "generic": generic.CORPUS,
     "manifest": tables.CORPUS,
     "synthetic": iemocap.SYNTHETIC,
 }
 """Kind of corpus → the corpus; call it to read a folder."""
 
 
-def find(kind: str) -> Corpus:
+def find(kind: str, path: str | Path | None = None, layout: str | Path | None = None) -> Corpus:
     """Return the corpus of a kind.
 
     Args:
         kind: A key of `CORPORA`.
+        path: The folder that will be read; of kind `generic`, it may hold its layout.
+        layout: The layout of kind `generic` (`corpora.generic`).
 
     Returns:
         The corpus.
 
     Raises:
-        ConfigurationError: The kind does not exist; lists those that do.
+        ConfigurationError: The kind does not exist, and those that do are listed; or the layout is not valid, or is
+            given for another kind.
     """
     if kind not in CORPORA:
         raise ConfigurationError(f"corpus kind {kind!r} is not known; choose from {', '.join(CORPORA)}")
-    return CORPORA[kind]
+    if layout is not None and kind != "generic":
+        raise ConfigurationError(f"a layout is for kind generic, and {kind!r} has its own; leave one of the two out")
+    own = Path(path, generic.LAYOUT) if path is not None and kind == "generic" else None
+    if layout is None and own is not None and own.is_file():
+        layout = own
+    return CORPORA[kind] if layout is None else generic.corpus(Path(layout))
 
 
-def load(kind: str, path: str | Path, labels: str = "four") -> list[Utterance]:
+def load(kind: str, path: str | Path, labels: str = "four", layout: str | Path | None = None) -> list[Utterance]:
     """Read all utterances of a corpus.
 
     Args:
         kind: A key of `CORPORA`.
         path: The corpus folder, or its file.
         labels: Label set that gives each utterance its class.
+        layout: The layout of kind `generic`.
 
     Returns:
         All utterances, sorted by id, including those without a class.
 
     Raises:
-        ConfigurationError: The kind or the label set does not exist.
+        ConfigurationError: The kind, the label set or the layout is not valid.
         CorpusError: The path does not hold the corpus, or part of it cannot be read.
     """
-    return find(kind)(path, labels)
+    return find(kind, path, layout)(path, labels)

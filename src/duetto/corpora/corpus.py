@@ -32,9 +32,11 @@ class Corpus:
     Attributes:
         title: Name for error messages and reports.
         read: Reads the folder and reports every problem it meets.
+        name: Its kind, a key of `CORPORA`, which becomes `Utterance.corpus`; None where utterances state their own.
         label_maps: Label set → raw label → class. Empty for a corpus without emotion labels.
         is_file: Whether the path is a file that describes the corpus instead of its folder.
         transcribed: Whether every utterance of the release has a transcript, so that a missing one is an error.
+        named: Whether every utterance of the release has a speaker, so that a missing one is an error.
         language: What is spoken in all of its recordings (ISO 639-1); None where it is not one language, or each
             utterance states its own.
         sample_rate: Samples per second of every recording of the release, in Hz; None where it varies.
@@ -46,9 +48,11 @@ class Corpus:
 
     title: str
     read: Reader
+    name: str | None = None
     label_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     is_file: bool = False
     transcribed: bool = False
+    named: bool = True
     language: str | None = None
     sample_rate: int | None = None
     size: int | None = None
@@ -88,9 +92,7 @@ class Corpus:
             ConfigurationError: The label set does not exist, or the corpus has no map to it.
         """
         utterances = self.read(path, self.label_map(labels), report)
-        if self.language is None:
-            return utterances
-        return [replace(utterance, language=self.language) for utterance in utterances]
+        return [replace(u, language=self.language or u.language, corpus=u.corpus or self.name) for u in utterances]
 
     def label_map(self, label_set: str) -> LabelMap:
         """Return the map from the corpus' raw labels to the classes of a label set.

@@ -17,7 +17,8 @@ from pathlib import Path
 from ..data.labels import LabelMap
 from ..data.utterance import Utterance
 from .corpus import Corpus
-from .parsing import Collector, Problem, Report, audio_below, require_folder
+from .listing import read_names
+from .parsing import Report
 
 NAME = re.compile(r"(?P<speaker>\d{2})(?P<sentence>[ab]\d{2})(?P<emotion>[WLEAFTN])(?P<take>[a-z]?)")
 """A file name: speaker, sentence, emotion, take."""
@@ -76,18 +77,11 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     Raises:
         CorpusError: The folder does not exist.
     """
-    collector = Collector(report)
-    for audio in audio_below(require_folder(path, "EmoDB")):
-        match = NAME.fullmatch(audio.stem)
-        if match is None or match["speaker"] not in GENDERS or match["sentence"] not in SENTENCES:
-            detail = (
-                f"{audio}: no EmoDB name, which is speaker, sentence, emotion, take, like 03a01Fa "
-                f"(speakers {', '.join(GENDERS)}; sentences {', '.join(SENTENCES)}; emotions {''.join(EMOTIONS)}); "
-                "move it out of the folder"
-            )
-            report(Problem("bad-name", audio.stem, detail))
-            continue
-        utterance = Utterance(
+
+    def utterance(audio: Path, match: re.Match[str]) -> Utterance | None:
+        if match["speaker"] not in GENDERS or match["sentence"] not in SENTENCES:
+            return None
+        return Utterance(
             id=audio.stem,
             audio=audio,
             label=labels.get(match["emotion"]),
@@ -97,13 +91,18 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
             text=SENTENCES[match["sentence"]],
             gender=GENDERS[match["speaker"]],
         )
-        collector.add(utterance, str(audio))
-    return collector.sorted(f"{path}: no recording in it or below; EmoDB is a folder wav/ of files like 03a01Fa.wav")
+
+    form = (
+        f"speaker, sentence, emotion, take, like 03a01Fa (speakers {', '.join(GENDERS)}; sentences "
+        f"{', '.join(SENTENCES)}; emotions {''.join(EMOTIONS)})"
+    )
+    return read_names(path, "EmoDB", NAME, form, utterance, report)
 
 
 CORPUS = Corpus(
     title="EmoDB",
     read=read,
+    name="emodb",
     label_maps=LABEL_MAPS,
     transcribed=True,
     language="de",

@@ -141,4 +141,6 @@ def _textgrid(file: Path, text: str, report: Report) -> tuple[Word, ...] | None:
     )
 
 
-CORPUS = Corpus(title="LibriSpeech", read=read, transcribed=True, language="en", subsets=KNOWN_SUBSETS)
+CORPUS = Corpus(
+    title="LibriSpeech", name="librispeech", read=read, transcribed=True, language="en", subsets=KNOWN_SUBSETS
+)

@@ -80,4 +80,4 @@ def _metadata(path: Path) -> Path:
     return metadata
 
 
-CORPUS = Corpus(title="LJ Speech", read=read, transcribed=True, language="en", size=KNOWN_SIZE)
+CORPUS = Corpus(title="LJ Speech", name="ljspeech", read=read, transcribed=True, language="en", size=KNOWN_SIZE)

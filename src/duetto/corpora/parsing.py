@@ -137,12 +137,13 @@ def require_folder(path: Path, corpus: str) -> Path:
     raise CorpusError(f"{path}: no such folder; give the folder that holds {corpus}")
 
 
-def read_text(path: Path, report: Report | None = None) -> str:
+def read_text(path: Path, report: Report | None = None, legacy: str | None = None) -> str:
     """Read a text file: UTF-8 or UTF-16 by its byte-order mark, UTF-8 without one, else Windows-1252.
 
     Args:
         path: The file, of at most `MANIFEST_LIMIT` bytes.
         report: Called with a note where the file is in Windows-1252; the note is logged without it.
+        legacy: Encoding of the release's files that are neither UTF-8 nor UTF-16, instead of Windows-1252.
 
     Returns:
         The text.
@@ -155,6 +156,8 @@ def read_text(path: Path, report: Report | None = None) -> str:
         text, encoding = decoded(data)
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path}: not {error.encoding} text ({error}); save it as UTF-8") from error
+    if encoding == "windows-1252" and legacy is not None:
+        return data.decode(legacy, errors="replace")
     if encoding == "windows-1252":
         detail = f"{path}: not UTF-8, so it is read as Windows-1252; check its accents and quotes, or save it as UTF-8"
         (report or refuse)(Problem("encoding", path.name, detail, "note"))

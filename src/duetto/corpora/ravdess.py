@@ -19,7 +19,8 @@ from pathlib import Path
 from ..data.labels import LabelMap
 from ..data.utterance import Utterance
 from .corpus import Corpus
-from .parsing import Collector, Problem, Report, audio_below, require_folder, some
+from .listing import read_names
+from .parsing import Problem, Report, some
 
 NAME = re.compile(
     r"(?P<modality>0[123])-(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-"
@@ -42,6 +43,9 @@ EMOTIONS = {
 LABEL_MAPS = {"four": {"01": "neutral", "02": "neutral", "03": "happy", "04": "sad", "05": "angry"}}
 """Label set → code of the emotion → class; calm (02) counts as neutral."""
 
+SPEECH = "03-01-"
+"""Beginning of the names that are read: audio only, speech."""
+
 KNOWN_SPEAKERS = {f"{actor:02d}": 60 for actor in range(1, 25)}
 """Actor → utterances in the release, 1,440 in all."""
 
@@ -63,43 +67,36 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     Raises:
         CorpusError: The folder does not exist.
     """
-    collector = Collector(report)
-    other = []
-    for audio in audio_below(require_folder(path, "RAVDESS")):
-        match = NAME.fullmatch(audio.stem)
-        if match is None:
-            detail = (
-                f"{audio}: no RAVDESS name, which is modality-channel-emotion-intensity-sentence-repetition-actor, "
-                "like 03-01-06-01-02-01-12; move it out of the folder"
-            )
-            report(Problem("bad-name", audio.stem, detail))
-            continue
-        if (match["modality"], match["channel"]) != ("03", "01"):
-            other.append(audio.stem)
-            continue
-        collector.add(_utterance(audio, match, labels), str(audio))
-    if other:
+
+    def utterance(audio: Path, match: re.Match[str]) -> Utterance:
+        return Utterance(
+            id=audio.stem,
+            audio=audio,
+            label=labels.get(match["emotion"]),
+            raw_label=match["emotion"],
+            speaker=match["actor"],
+            scenario=match["statement"],
+            text=STATEMENTS[match["statement"]],
+            gender="male" if int(match["actor"]) % 2 else "female",
+        )
+
+    form = "modality-channel-emotion-intensity-sentence-repetition-actor, like 03-01-06-01-02-01-12"
+    found = read_names(path, "RAVDESS", NAME, form, utterance, report)
+    speech = [utterance for utterance in found if utterance.id.startswith(SPEECH)]
+    if len(speech) < len(found):
+        other = [utterance.id for utterance in found if not utterance.id.startswith(SPEECH)]
         detail = f"{path}: {len(other)} recordings of song or video are skipped ({some(other)}); only 03-01 is speech"
         report(Problem("not-speech", path.name, detail, "note"))
-    return collector.sorted(f"{path}: no speech recording in it or below; RAVDESS has folders Actor_01 … Actor_24")
-
-
-def _utterance(audio: Path, match: re.Match[str], labels: LabelMap) -> Utterance:
-    return Utterance(
-        id=audio.stem,
-        audio=audio,
-        label=labels.get(match["emotion"]),
-        raw_label=match["emotion"],
-        speaker=match["actor"],
-        scenario=match["statement"],
-        text=STATEMENTS[match["statement"]],
-        gender="male" if int(match["actor"]) % 2 else "female",
-    )
+    if found and not speech:
+        detail = f"{path}: no speech recording in it or below; RAVDESS has folders Actor_01 … Actor_24"
+        report(Problem("empty-corpus", "", detail))
+    return speech
 
 
 CORPUS = Corpus(
     title="RAVDESS",
     read=read,
+    name="ravdess",
     label_maps=LABEL_MAPS,
     transcribed=True,
     language="en",

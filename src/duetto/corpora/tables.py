@@ -70,7 +70,7 @@ _UNNAMED = "Unnamed:"  # what pandas calls a column without a name when it reads
 _DELIMITERS = (",", ";", "\t")
 _NUMBERS = ("start", "end")
 _STRUCTURES = ("words", "votes")
-_KEPT = ("speaker", "session", "scenario", "text", "gender")
+_KEPT = ("speaker", "session", "scenario", "text", "gender", "corpus", "split")
 
 _ToRecord = Callable[[dict[str, str]], dict[str, Any]]
 

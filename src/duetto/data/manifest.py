@@ -36,7 +36,7 @@ MANIFEST_LIMIT = 4 << 30
 """Largest manifest, in bytes; 1,000 hours of speech with the times of their words take about 0.7 GB."""
 
 
-_TEXT_KEYS = ("label", "raw_label", "speaker", "session", "scenario", "text", "gender", "language", "corpus")
+_TEXT_KEYS = ("label", "raw_label", "speaker", "session", "scenario", "text", "gender", "language", "corpus", "split")
 
 
 def from_line(value: Any, folder: Path, where: str) -> Utterance:

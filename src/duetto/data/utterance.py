@@ -74,7 +74,9 @@ class Utterance:
         gender: `female` or `male`.
         votes: Annotator → that annotator's labels.
         language: Language that is spoken, as an ISO 639-1 code (`en`, `de`); None where it is not known.
-        corpus: Name of the corpus, in a manifest of several; None where it is not known.
+        corpus: Name of the corpus; None where it is not known.
+        split: Part of the corpus' own division that the utterance belongs to (`train`, `development`, `test`, …);
+            None where the corpus has none.
 
     Raises:
         CorpusError: The times or the language are not valid.
@@ -95,6 +97,7 @@ class Utterance:
     votes: Mapping[str, tuple[str, ...]] | None = None
     language: str | None = None
     corpus: str | None = None
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.language is not None and not LANGUAGE.fullmatch(self.language):
@@ -112,9 +115,10 @@ class Utterance:
         """`improvised` or `scripted`, read from an IEMOCAP-like scenario name; None elsewhere."""
         if self.scenario is None:
             return None
-        if self.scenario.startswith("impro"):
+        name = self.scenario.removeprefix(f"{self.corpus}:")
+        if name.startswith("impro"):
             return "improvised"
-        return "scripted" if self.scenario.startswith("script") else None
+        return "scripted" if name.startswith("script") else None
 
 
 def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ...data.labels import LabelMap
@@ -68,7 +69,8 @@ def read_any(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
         CorpusError: The folder is not in IEMOCAP's layout.
     """
     _check_marker(path, report)
-    return files.read(path, labels, report)
+    utterances = files.read(path, labels, report)
+    return [replace(utterance, corpus="synthetic") for utterance in utterances] if is_synthetic(path) else utterances
 
 
 def _check_marker(path: Path, report: Report) -> None:

@@ -75,7 +75,7 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
     Raises:
         CorpusError: It does not exist, has errors, or has no labelled utterance.
     """
-    corpus = find(kind)
+    corpus = find(kind, path)
     if not path.exists():
         what = "file" if corpus.is_file else "folder"
         raise CorpusError(f"{path}: no such {what}; give the path of the corpus, --corpus {kind}:PATH")

@@ -12,12 +12,11 @@ from rich.table import Table
 
 from .. import corpora, synthetic
 from ..corpora import validate
-from ..data.labels import LABEL_SETS
 from ..data.manifest import write_manifest
 from ..errors import DuettoError
 from ..synthetic.plan import SMALLEST
 from ..utils.progress import bar
-from .options import one_of
+from .options import Labels, one_of
 from .output import Console, echo, json_line
 
 app = typer.Typer(help="Corpus folders: check, convert to a manifest, or synthesise.", no_args_is_help=True)
@@ -31,6 +30,7 @@ Kind = Annotated[
 def check(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a manifest file.")],
+    labels: Labels = "four",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every recording, not only its header.")] = False,
 ) -> None:
@@ -45,7 +45,7 @@ def check(
         duetto corpus check ravdess /data/ravdess --deep --json
     """
     with bar("check recordings") as progress:
-        report = validate.check(kind, path, decode=deep, progress=progress)
+        report = validate.check(kind, path, labels=labels, decode=deep, progress=progress)
     if as_json:
         json_line(report.record())
     else:
@@ -63,6 +63,10 @@ def _print(report: validate.ValidationReport) -> None:
             for name, number in counts.items():
                 table.add_row(escape(name), str(number))
             console.print(table)
+    if (rated := report.agreement) is not None:
+        kappa = "undefined" if rated.kappa is None else f"{rated.kappa:.2f}"
+        text = f"annotators of {rated.items} utterances: pairwise agreement {rated.pairwise:.2f}, Fleiss' kappa {kappa}"
+        console.print(text, highlight=False)
     for problem in report.problems:
         console.print(
             f"{problem.severity}: {problem.kind}: {problem.id}: {problem.detail}", markup=False, soft_wrap=True
@@ -76,7 +80,7 @@ def manifest(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a table.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
-    labels: Annotated[str, typer.Option(callback=one_of(LABEL_SETS), help="Label set.")] = "four",
+    labels: Labels = "four",
     all_utterances: Annotated[
         bool, typer.Option("--all", help="Keep utterances whose raw label has no class in the set.")
     ] = False,
@@ -88,6 +92,8 @@ def manifest(
         duetto corpus manifest iemocap /data/IEMOCAP_full_release -o iemocap.jsonl
 
         duetto corpus manifest emodb /data/emodb -o emodb.jsonl
+
+        duetto corpus manifest ravdess /data/ravdess --labels as-is -o ravdess.jsonl
     """
     utterances = corpora.load(kind, path, labels)
     chosen = utterances if all_utterances else [u for u in utterances if u.label is not None]

@@ -53,7 +53,7 @@ def load(kind: str, path: str | Path, labels: str = "four") -> list[Utterance]:
     Args:
         kind: A key of `CORPORA`.
         path: The corpus folder, or its file.
-        labels: Label set that gives each utterance its class.
+        labels: A label set, `as-is`, or the path of a file of labels.
 
     Returns:
         All utterances, sorted by id, including those without a class.

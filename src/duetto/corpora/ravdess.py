@@ -42,6 +42,9 @@ EMOTIONS = {
 LABEL_MAPS = {"four": {"01": "neutral", "02": "neutral", "03": "happy", "04": "sad", "05": "angry"}}
 """Label set → code of the emotion → class; calm (02) counts as neutral."""
 
+CLASSES = {**EMOTIONS, "07": "disgusted"}
+"""Code → class, as-is: all eight."""
+
 KNOWN_SPEAKERS = {f"{actor:02d}": 60 for actor in range(1, 25)}
 """Actor → utterances in the release, 1,440 in all."""
 
@@ -101,6 +104,7 @@ CORPUS = Corpus(
     title="RAVDESS",
     read=read,
     label_maps=LABEL_MAPS,
+    emotions=CLASSES,
     transcribed=True,
     language="en",
     speakers=KNOWN_SPEAKERS,

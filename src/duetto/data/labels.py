@@ -184,7 +184,7 @@ def classes_of(utterances: Iterable[Utterance], labels: LabelMap) -> tuple[str, 
     Returns:
         The classes, in the order of the label set, or sorted.
     """
-    if not labels.as_is:
+    if labels.label_set != AS_IS:
         return labels.classes
     return tuple(sorted({utterance.label for utterance in utterances if utterance.label is not None}))
 

@@ -287,4 +287,7 @@ def test_facts_of_the_releases() -> None:
 
 
 def test_a_corpus_is_named_as_it_is_registered() -> None:
-    assert {kind: corpus.name for kind, corpus in CORPORA.items() if corpus.name != kind} == {"manifest": None}
+    assert {kind: corpus.name for kind, corpus in CORPORA.items() if corpus.name != kind}.items() == {
+        "generic": None,
+        "manifest": None,
+    }.items()

@@ -10,9 +10,12 @@ import typer
 from .. import audit as audits
 from .. import splits
 from ..audit import Audit, Finding
+from ..corpora.relabelling import relabel
+from ..data.labels import selected
 from ..data.manifest import read_manifest
+from ..data.utterance import Utterance
 from ..utils.progress import bar
-from .options import one_of
+from .options import ManifestLabels, one_of
 from .output import Console, json_line
 
 
@@ -28,6 +31,7 @@ def audit(
     cache: Annotated[
         Path | None, typer.Option(help="As in `duetto train`; its features show what a normalisation was fitted to.")
     ] = None,
+    labels: ManifestLabels = None,
     sound: Annotated[bool, typer.Option("--sound/--no-sound", help="Read recordings, to find copies.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
 ) -> None:
@@ -48,7 +52,7 @@ def audit(
         raise typer.BadParameter("give a manifest with --protocol NAME, or a run folder without it")
     if manifest is not None and not target.is_dir():
         raise typer.BadParameter("--manifest belongs to a run folder")
-    result = _audit(target, protocol, manifest, cache, sound)
+    result = _audit(target, protocol, manifest, cache, sound, labels)
     if as_json:
         json_line(result.to_json())
     else:
@@ -57,12 +61,20 @@ def audit(
         raise typer.Exit(1)
 
 
-def _audit(target: Path, protocol: str | None, manifest: Path | None, cache: Path | None, sound: bool) -> Audit:
+def _read(manifest: Path, labels: str | None) -> list[Utterance]:
+    """The utterances of a manifest that a training with the same labels uses."""
+    utterances = read_manifest(manifest)
+    return utterances if labels is None else selected(relabel(utterances, labels).utterances)
+
+
+def _audit(
+    target: Path, protocol: str | None, manifest: Path | None, cache: Path | None, sound: bool, labels: str | None
+) -> Audit:
     with bar("compare recordings") as progress:
         if protocol is not None:
-            folds = splits.folds(protocol, read_manifest(target))
+            folds = splits.folds(protocol, _read(target, labels))
             return audits.audit_folds(folds, protocol, sound=sound, progress=progress)
-        utterances = None if manifest is None else read_manifest(manifest)
+        utterances = None if manifest is None else _read(manifest, labels)
         features = _features(manifest, cache)
         return audits.audit_run(target, utterances, features=features, sound=sound, progress=progress)
 

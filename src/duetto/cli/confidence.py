@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from ..corpora.relabelling import relabel
 from ..data.labels import selected
 from ..data.manifest import read_manifest
 from ..inference.confidence import AUTO, AUTO_ERROR
 from ..utils.progress import steps
+from .options import ManifestLabels
 from .output import echo
 
 
@@ -20,6 +22,7 @@ def confidence(
     fold: Annotated[int | None, typer.Option(help="Number of the fold, from 0; the first by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training; the run's first by default.")] = None,
     copies: Annotated[int, typer.Option(min=0, max=16, help="Copies of each recording over other channels.")] = 2,
+    labels: ManifestLabels = None,
     cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
 ) -> None:
     """Fit how far the probabilities of a trained model are to be trusted, on recordings that it was not trained on.
@@ -40,7 +43,9 @@ def confidence(
 
     with steps() as step:
         shop = Workspace(cache or manifest.parent / "cache", progress=step)
-        found = fit_run(run, selected(read_manifest(manifest)), shop, fold=fold, seed=seed, copies=copies)
+        utterances = read_manifest(manifest)
+        chosen = selected(utterances if labels is None else relabel(utterances, labels).utterances)
+        found = fit_run(run, chosen, shop, fold=fold, seed=seed, copies=copies)
     answers = ", ".join(f"{count} for other {kind}" for kind, count in found.about["answers"].items())
     echo(
         f"fitted on {answers}: temperature {found.temperature:.3g} · (1 + {found.slope:g} · max(0, d − {found.knee:g}))"

@@ -12,12 +12,11 @@ from rich.table import Table
 
 from .. import corpora, synthetic
 from ..corpora import joining, validate
-from ..data.labels import LABEL_SETS
 from ..data.manifest import read_manifest, write_manifest
 from ..errors import DuettoError
 from ..synthetic.plan import SMALLEST
 from ..utils.progress import bar
-from .options import one_of, usage_errors
+from .options import Labels, one_of, usage_errors
 from .output import Console, echo, json_line
 
 app = typer.Typer(help="Corpus folders: check, convert to a manifest, join, or synthesise.", no_args_is_help=True)
@@ -36,6 +35,7 @@ def check(
     kind: Kind,
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a manifest file.")],
     layout: Layout = None,
+    labels: Labels = "four",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, and nothing else.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every recording, not only its header.")] = False,
 ) -> None:
@@ -52,7 +52,7 @@ def check(
     with usage_errors():
         corpora.find(kind, path, layout)
     with bar("check recordings") as progress:
-        report = validate.check(kind, path, layout=layout, decode=deep, progress=progress)
+        report = validate.check(kind, path, labels=labels, layout=layout, decode=deep, progress=progress)
     if as_json:
         json_line(report.record())
     else:
@@ -70,6 +70,10 @@ def _print(report: validate.ValidationReport) -> None:
             for name, number in counts.items():
                 table.add_row(escape(name), str(number))
             console.print(table)
+    if (rated := report.agreement) is not None:
+        kappa = "undefined" if rated.kappa is None else f"{rated.kappa:.2f}"
+        text = f"annotators of {rated.items} utterances: pairwise agreement {rated.pairwise:.2f}, Fleiss' kappa {kappa}"
+        console.print(text, highlight=False)
     for problem in report.problems:
         console.print(
             f"{problem.severity}: {problem.kind}: {problem.id}: {problem.detail}", markup=False, soft_wrap=True
@@ -84,7 +88,7 @@ def manifest(
     path: Annotated[Path, typer.Argument(help="The corpus folder, or a table.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Manifest to write (JSONL).")],
     layout: Layout = None,
-    labels: Annotated[str, typer.Option(callback=one_of(LABEL_SETS), help="Label set.")] = "four",
+    labels: Labels = "four",
     all_utterances: Annotated[
         bool, typer.Option("--all", help="Keep utterances whose raw label has no class in the set.")
     ] = False,
@@ -98,6 +102,7 @@ def manifest(
         duetto corpus manifest emodb /data/emodb -o emodb.jsonl
 
         duetto corpus manifest generic /data/calls --layout calls.toml -o calls.jsonl
+        duetto corpus manifest ravdess /data/ravdess --labels as-is -o ravdess.jsonl
     """
     with usage_errors():
         corpus = corpora.find(kind, path, layout)

@@ -14,6 +14,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from ..config.accelerators import ACCELERATORS
+from ..corpora.labelling import check_choice
+from ..data.labels import AS_IS, LABEL_SETS
 from ..errors import ConfigurationError
 from ..inference.pretrained import PRETRAINED
 
@@ -61,6 +63,14 @@ def _channels(value: str | None) -> str | None:
     if value is None or value in ("split", "mix") or re.fullmatch(r"\d{1,3}", value):
         return value
     raise typer.BadParameter(f"{value!r} is not valid; give split, mix, or the number of a channel, from 0 on")
+
+
+def _labels(value: Value) -> Value:
+    if value is None:
+        return value
+    with usage_errors():
+        check_choice(value)
+    return value
 
 
 Recordings = Annotated[
@@ -118,6 +128,18 @@ ChannelChoice = Annotated[
         metavar="split|mix|N",
         callback=_channels,
         help="Each channel by itself, since in a call each is a speaker; their mean; or channel N, from 0 on.",
+    ),
+]
+_CLASSES = f"Classes: {', '.join((*LABEL_SETS, AS_IS))}, or a TOML file that maps raw labels to classes"
+Labels = Annotated[str, typer.Option(callback=_labels, metavar="SET|FILE", help=f"{_CLASSES}.")]
+ManifestLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        callback=_labels,
+        metavar="SET|FILE",
+        help=f"{_CLASSES}; applied to the raw labels. Default: the manifest's labels, which must be classes of the "
+        "system.",
     ),
 ]
 Accelerator = Annotated[

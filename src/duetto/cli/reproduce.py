@@ -11,7 +11,7 @@ from .. import splits
 from ..corpora import CORPORA
 from ..embeddings import vectors as word_vectors
 from .live_table import LiveTable
-from .options import Accelerator, DeclareLeak, Strict, TrainWorkers, one_of, usage_errors
+from .options import Accelerator, DeclareLeak, Labels, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def reproduce(
     corpus: Corpus,
     out: Out,
     systems: Systems = None,
+    labels: Labels = "four",
     protocol: Protocol = "session5",
     protocols: Protocols = None,
     seeds: Seeds = 5,
@@ -100,6 +101,7 @@ def reproduce(
 
     options = Options(
         systems=_names(systems) or ("all",),
+        labels=labels,
         protocol=_protocol(protocol),
         protocols=tuple(map(_protocol, _names(protocols))),
         seeds=seeds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +14,13 @@ from ..baselines import BASELINES, Baseline
 from ..config import experiment
 from ..config.experiment import Experiment
 from ..config.fusion import Fusion, branch_experiments, fusion_with_overrides
+from ..corpora.relabelling import relabel
 from ..data.manifest import read_manifest
+from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
 from ..utils.progress import steps
-from .options import Accelerator, DeclareLeak, Devices, Strict, TrainWorkers, one_of, usage_errors
+from .options import Accelerator, DeclareLeak, Devices, ManifestLabels, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def train(
     manifest: Manifest,
     out: Out,
     settings: Settings = None,
+    labels: ManifestLabels = None,
     protocol: Protocol = "session5",
     seed: Seed = 0,
     seeds: Seeds = 1,
@@ -87,6 +91,8 @@ def train(
 
         duetto train svm --manifest emodb.jsonl --protocol speaker -o runs/svm
 
+        duetto train functionals --labels seven --manifest corpus.jsonl --protocol speaker -o runs/seven
+
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
     resources = {"workers": workers, "accelerator": accelerator, "devices": devices}
@@ -94,7 +100,8 @@ def train(
     chosen = _system(system, settings or [], vectors, resources)
     if strict and vectors is not None:
         word_vectors.load(vectors, strict=True)
-    result = _run(chosen, manifest, protocol, out, cache, vectors, resources, options)
+    utterances, options["label_set"] = _utterances(manifest, labels)
+    result = _run(chosen, utterances, protocol, out, cache or manifest.parent / "cache", vectors, resources, options)
     echo(report.markdown([result]))
     if findings := audit.load(out):
         echo(f"audit: {findings.summary()}; see: duetto audit {out}", err=True)
@@ -133,12 +140,24 @@ def _vector_readers(system: Experiment | Fusion | Baseline) -> list[Experiment]:
     return [e for e in readers if e.embeddings in ("file", "word2vec", "speech2vec")]
 
 
+def _utterances(manifest: Path, labels: str | None) -> tuple[list[Utterance], str | None]:
+    """The utterances of a manifest and their label set; None for that of the system."""
+    utterances = read_manifest(manifest)
+    if labels is None:
+        return utterances, None
+    found = relabel(utterances, labels)
+    counts = Counter(utterance.label or "left out" for utterance in found.utterances)
+    described = ", ".join(f"{name} {counts[name]}" for name in (*found.classes, "left out"))
+    echo(f"labels {labels}: {described}", err=True)
+    return found.utterances, found.label_set
+
+
 def _run(
     system: Experiment | Fusion | Baseline,
-    manifest: Path,
+    utterances: list[Utterance],
     protocol: str,
     out: Path,
-    cache: Path | None,
+    cache: Path,
     vectors: Path | None,
     resources: dict[str, Any],
     options: dict[str, Any],
@@ -146,15 +165,18 @@ def _run(
     from ..experiments.baseline_runner import run_baseline
     from ..experiments.fusion_runner import run_fusion
     from ..experiments.runner import run_systems
+    from ..experiments.systems import with_label_set
     from ..experiments.workspace import Workspace
 
     supplied = None if vectors is None else {e.embeddings: vectors for e in _vector_readers(system)}
-    utterances = read_manifest(manifest)
+    label_set = options.pop("label_set")
+    if label_set is not None:
+        system = with_label_set(system, label_set)
     with steps() as progress:
         notify = partial(echo, err=True)
-        workspace = Workspace(cache or manifest.parent / "cache", vectors=supplied, progress=progress, notify=notify)
+        workspace = Workspace(cache, vectors=supplied, progress=progress, notify=notify)
         if isinstance(system, Baseline):
-            return run_baseline(system, utterances, protocol, out, workspace, **options)
+            return run_baseline(system, utterances, protocol, out, workspace, label_set=label_set or "four", **options)
         if isinstance(system, Fusion):
             return run_fusion(system, utterances, protocol, out, workspace, **options, **resources)
         return run_systems([system], utterances, protocol, [out], workspace, **options, **resources)[0]

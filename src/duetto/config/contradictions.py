@@ -116,6 +116,6 @@ def _classifier_contradictions(e: Any) -> Iterator[str]:
         yield f'{chosen} reads one vector for each utterance; set word_encoder = "tfidf"'
     if e.epoch_choice != "development":
         yield f"{chosen} has no epochs, and chooses its settings on development data; leave epoch_choice out"
-    for key, none in (("teacher", ""), ("verification", 0.0)):
+    for key, none in (("teacher", ""), ("verification", 0.0), ("soft_labels", False)):
         if getattr(e, key) != none:
             yield f'{key} = {getattr(e, key)!r} changes the loss of a network; set classifier = "network"'

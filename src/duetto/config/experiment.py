@@ -32,6 +32,9 @@ LONGEST, WIDEST, _MOST = 100_000, 65_536, 1_000_000
 """Largest length of a sequence, width of a layer or vector, and number of repetitions: beyond what any corpus needs,
 and within what a computer can do."""
 
+DEFAULT_LABELS = "four"
+"""The paper's label set (section 3)."""
+
 Length = Annotated[int, whole(1, LONGEST)]
 """A number of frames or words."""
 
@@ -68,8 +71,9 @@ class Experiment:
     paper_ua: Percentage | None = None
     """Unweighted accuracy that the paper reports, in percent; None for a system that is not in its tables."""
 
-    label_set: str = "four"
-    """The classes: a key of `data.labels.LABEL_SETS`. `four` is the paper's (section 3)."""
+    label_set: str = DEFAULT_LABELS
+    """The classes: a key of `data.labels.LABEL_SETS`, or their names, separated by commas: `angry,bored,calm`. `four`
+    is the paper's (section 3)."""
 
     # acoustic input
 
@@ -200,6 +204,10 @@ class Experiment:
     class_weights: bool = False
     """Weigh the loss of each utterance by the inverse frequency of its class, with any `classifier`."""
 
+    soft_labels: bool = False
+    """Train on the distribution of the annotators' votes (`data.votes.soft_label`) instead of the label. Utterances
+    without votes keep their label; scores and everything fitted on development data use labels."""
+
     patience: Annotated[int, whole(0, _MOST)] = 0
     """Epochs without improvement on development data after which training stops; 0 trains all `epochs`."""
 
@@ -317,7 +325,8 @@ def teacher_of(experiment: Experiment) -> Experiment | None:
         experiment: Any experiment.
 
     Returns:
-        The teacher's experiment, with as many epochs as its student; None where there is no teacher.
+        The teacher's experiment, with as many epochs as its student and, unless it states its own, its classes; None
+        where there is no teacher.
 
     Raises:
         ConfigurationError: The teacher has other classes, has a teacher itself, or selects its epoch on test data.
@@ -325,6 +334,8 @@ def teacher_of(experiment: Experiment) -> Experiment | None:
     if not experiment.teacher:
         return None
     teacher = load(experiment.teacher, epochs=experiment.epochs)
+    if teacher.label_set == DEFAULT_LABELS:
+        teacher = replace(teacher, label_set=experiment.label_set)
     if teacher.label_set != experiment.label_set:
         raise ConfigurationError(
             f"teacher {teacher.name!r} has label_set = {teacher.label_set!r}, and its student {experiment.name!r} "

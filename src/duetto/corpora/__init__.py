@@ -88,7 +88,7 @@ def load(kind: str, path: str | Path, labels: str = "four", layout: str | Path |
     Args:
         kind: A key of `CORPORA`.
         path: The corpus folder, or its file.
-        labels: Label set that gives each utterance its class.
+        labels: A label set, `as-is`, or the path of a file of labels.
         layout: The layout of kind `generic`.
 
     Returns:

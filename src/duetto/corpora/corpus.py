@@ -9,13 +9,15 @@ A corpus is one file in this package: it holds a function that reads the folder,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..data.labels import LabelMap, classes
+from ..data.labels import AS_IS, LABEL_SETS, LabelMap, classes
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
+from .labelling import is_label_file, read_labels, unknown_labels
 from .parsing import Problem, Report, refuse
 
 Reader = Callable[[Path, LabelMap, Report], list[Utterance]]
@@ -34,6 +36,9 @@ class Corpus:
         read: Reads the folder and reports every problem it meets.
         name: Its kind, a key of `CORPORA`, which becomes `Utterance.corpus`; None where utterances state their own.
         label_maps: Label set → raw label → class. Empty for a corpus without emotion labels.
+        emotions: Raw label → class, for all classes that the corpus has itself (`as-is`), by the names of
+            `data.labels.NAMES`; raw labels that name no emotion are missing. Empty where each raw label is a class.
+        votes: Label that an annotator gives, in lower case → raw label, where they differ.
         is_file: Whether the path is a file that describes the corpus instead of its folder.
         transcribed: Whether every utterance of the release has a transcript, so that a missing one is an error.
         named: Whether every utterance of the release has a speaker, so that a missing one is an error.
@@ -50,6 +55,8 @@ class Corpus:
     read: Reader
     name: str | None = None
     label_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    emotions: Mapping[str, str] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
     is_file: bool = False
     transcribed: bool = False
     named: bool = True
@@ -65,7 +72,8 @@ class Corpus:
 
         Args:
             path: The corpus folder, or its file.
-            labels: Label set that gives each utterance its class.
+            labels: What gives each utterance its class: a label set, `as-is`, or the path of a file of labels
+                (`corpora.labelling`).
 
         Returns:
             All utterances, sorted by id, including those without a class (`label=None`).
@@ -81,7 +89,7 @@ class Corpus:
 
         Args:
             path: The corpus folder, or its file.
-            labels: Label set that gives each utterance its class.
+            labels: As for a call.
             report: Called with each problem.
 
         Returns:
@@ -91,24 +99,62 @@ class Corpus:
             CorpusError: The path does not hold the corpus at all.
             ConfigurationError: The label set does not exist, or the corpus has no map to it.
         """
-        utterances = self.read(path, self.label_map(labels), report)
+        mapping = self.label_map(labels)
+        utterances = self.read(path, mapping, report)
+        unknown = Counter(
+            u.raw_label for u in utterances if u.raw_label is not None and mapping.is_unknown(u.raw_label)
+        )
+        if unknown and not self.is_file:
+            report(Problem("unknown-label", path.name, unknown_labels(unknown, labels)))
         return [replace(u, language=self.language or u.language, corpus=u.corpus or self.name) for u in utterances]
+
+    def maps_to(self, label_set: str) -> bool:
+        """Check whether the corpus has a map to a label set.
+
+        Args:
+            label_set: A key of `data.labels.LABEL_SETS`, or `as-is`.
+
+        Returns:
+            Whether it states one, or one follows from its emotions.
+        """
+        derived = bool(self.emotions) and label_set in (*_DERIVED, AS_IS)
+        return derived or label_set in self.label_maps
 
     def label_map(self, label_set: str) -> LabelMap:
         """Return the map from the corpus' raw labels to the classes of a label set.
 
+        A map to `six` or `seven` that the corpus does not state is that to `four`, with the other emotions of the set.
+
         Args:
-            label_set: A key of `data.labels.LABEL_SETS`.
+            label_set: A key of `data.labels.LABEL_SETS`, `as-is`, or the path of a file of labels.
 
         Returns:
             The map; without entries for a corpus that has no emotion labels.
 
         Raises:
-            ConfigurationError: The label set does not exist, or the corpus has no map to it.
+            ConfigurationError: The label set or the file does not exist, or the corpus has no map to it.
         """
-        classes(label_set)
-        if self.label_maps and label_set not in self.label_maps:
+        if is_label_file(label_set):
+            return read_labels(Path(label_set)).label_map(self.title.lower())
+        if label_set == AS_IS:
+            # A corpus that lists its emotions leaves out what is none, such as a label without a majority.
+            if not self.label_maps:
+                return LabelMap(AS_IS, {}, ())
+            found = tuple(sorted(set(self.emotions.values())))
+            return LabelMap(AS_IS, self.emotions, found or None, as_is=not self.emotions)
+        members = classes(label_set)
+        if label_set in self.label_maps:
+            return LabelMap(label_set, self.label_maps[label_set])
+        if self.emotions and label_set in _DERIVED:
+            others = {raw: label for raw, label in self.emotions.items() if label in members}
+            return LabelMap(label_set, {**others, **self.label_maps.get("four", {})})
+        if self.label_maps:
+            known = (*self.label_maps, *(_DERIVED if self.emotions else ()), AS_IS)
             raise ConfigurationError(
-                f"{self.title} has no map to label set {label_set!r}, only to {', '.join(self.label_maps)}"
+                f"{self.title} has no map to label set {label_set!r}, only to {', '.join(dict.fromkeys(known))}; "
+                "map its labels in a file: --labels FILE.toml"
             )
-        return LabelMap(label_set, self.label_maps.get(label_set, {}))
+        return LabelMap(label_set, {})
+
+
+_DERIVED = tuple(name for name in LABEL_SETS if name != "four")

@@ -37,6 +37,11 @@ EMOTIONS = {
 LABEL_MAPS = {"four": {"W": "angry", "F": "happy", "N": "neutral", "T": "sad"}}
 """Label set → letter → class."""
 
+CLASSES = {
+    "W": "angry", "L": "bored", "E": "disgusted", "A": "fearful", "F": "happy", "T": "sad", "N": "neutral",
+}  # fmt: skip
+"""Letter → class, as-is: all seven."""
+
 GENDERS = {
     "03": "male", "08": "female", "09": "female", "10": "male", "11": "male",
     "12": "male", "13": "female", "14": "female", "15": "male", "16": "female",
@@ -104,6 +109,7 @@ CORPUS = Corpus(
     read=read,
     name="emodb",
     label_maps=LABEL_MAPS,
+    emotions=CLASSES,
     transcribed=True,
     language="de",
     speakers=KNOWN_SPEAKERS,

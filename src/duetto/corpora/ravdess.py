@@ -45,6 +45,8 @@ LABEL_MAPS = {"four": {"01": "neutral", "02": "neutral", "03": "happy", "04": "s
 
 SPEECH = "03-01-"
 """Beginning of the names that are read: audio only, speech."""
+CLASSES = {**EMOTIONS, "07": "disgusted"}
+"""Code → class, as-is: all eight."""
 
 KNOWN_SPEAKERS = {f"{actor:02d}": 60 for actor in range(1, 25)}
 """Actor → utterances in the release, 1,440 in all."""
@@ -98,6 +100,7 @@ CORPUS = Corpus(
     read=read,
     name="ravdess",
     label_maps=LABEL_MAPS,
+    emotions=CLASSES,
     transcribed=True,
     language="en",
     speakers=KNOWN_SPEAKERS,

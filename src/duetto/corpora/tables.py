@@ -29,12 +29,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data.labels import LabelMap
+from ..data.labels import LABEL_SETS, LabelMap
 from ..data.manifest import KEYS, from_line, from_record, records
 from ..data.utterance import Utterance
 from ..errors import CorpusError
 from ..utils.reading import parse_json, shortened, unreadable
 from .corpus import Corpus
+from .labelling import names_in, unknown_labels
 from .parsing import Collector, Problem, Report, lines_of, read_text, some
 
 MISSING = frozenset(
@@ -48,17 +49,7 @@ MISSING = frozenset(
 MISSING_TEXT = frozenset({"", "<NA>", "NaN", "NaT", "None", "nan"})
 """The same for a transcript: what pandas and Python write. `null`, `none`, `NA` and `n/a` may have been spoken."""
 
-LABEL_MAPS = {
-    "four": {
-        "angry": "angry",
-        "anger": "angry",
-        "happy": "happy",
-        "happiness": "happy",
-        "neutral": "neutral",
-        "sad": "sad",
-        "sadness": "sad",
-    },
-}
+LABEL_MAPS = {label_set: names_in(classes) for label_set, classes in LABEL_SETS.items()}
 """Label set → label → class: a class by its own name, or by the noun that audformat databases use."""
 
 _TIMEDELTA = re.compile(
@@ -90,16 +81,21 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
         CorpusError: The file cannot be read, is a folder, or is no manifest.
     """
     collector = Collector(report)
-    unclassed: Counter[str] = Counter()
+    unclassed, unknown = Counter[str](), Counter[str]()
     for where, raw in _read(path, report):
         utterance = _classed(raw, labels)
-        if utterance.label is not None and utterance.label not in labels.classes:
+        given = [name.strip() for name in (raw.raw_label, raw.label) if name is not None]
+        if given and all(map(labels.is_unknown, given)):
+            unknown[given[0]] += 1
+        if utterance.label is not None and not labels.as_is and utterance.label not in labels.classes:
             report(_bad_label(utterance, labels, where))
             continue
         if utterance.label is None and utterance.raw_label is not None:
             unclassed[utterance.raw_label] += 1
         collector.add(utterance, where)
-    if unclassed:
+    if unknown:
+        report(Problem("unknown-label", path.name, unknown_labels(unknown, labels.label_set)))
+    elif unclassed:
         report(_unused_labels(path, unclassed, labels))
     return collector.sorted(f"{path}: no utterance in it; a manifest holds one a line")
 
@@ -125,6 +121,14 @@ def _unused_labels(path: Path, unclassed: Counter[str], labels: LabelMap) -> Pro
 def _classed(utterance: Utterance, labels: LabelMap) -> Utterance:
     """The utterance, its label replaced by the class that it is another name of."""
     label, raw = utterance.label, utterance.raw_label
+    if labels.as_is or labels.strict:  # the raw label of the corpus comes first, where the map says what it is
+        given = [name.strip() for name in ((label, raw) if labels.as_is else (raw, label)) if name is not None]
+        named = next((labels.get(name) for name in given if not labels.is_unknown(name)), None)
+        return (
+            replace(utterance, label=named, raw_label=raw or (label if named != label else None))
+            if given
+            else utterance
+        )
     named = labels.get((label or raw or "").strip().lower())
     if named is None or named == label:
         return utterance

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import audio
-from ..data.labels import classes, selected
+from ..data.labels import LabelMap, classes_of, selected
 from ..data.speakers import doubtful_speakers
 from ..data.utterance import Utterance
+from ..data.votes import vote_weights
 from ..errors import AudioError, CorpusError
+from ..metrics.agreement import Agreement, agreement
 from ..utils.progress import Progress
 from . import CORPORA, find
 from .corpus import Corpus
@@ -59,6 +61,8 @@ class ValidationReport:
         problems: Errors first, then notes.
         by_raw_label: Raw label → utterances.
         by_speaker: Speaker → utterances.
+        agreement: Of the annotators, over utterances with two votes or more for classes of the set; None where there
+            are none.
     """
 
     utterances: int
@@ -68,6 +72,7 @@ class ValidationReport:
     problems: tuple[Problem, ...]
     by_raw_label: Mapping[str, int] = field(default_factory=dict)
     by_speaker: Mapping[str, int] = field(default_factory=dict)
+    agreement: Agreement | None = None
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -108,7 +113,7 @@ def check(
     Args:
         kind: A key of `corpora.CORPORA`.
         path: The corpus folder, or its file.
-        labels: Label set.
+        labels: A label set, `as-is`, or the path of a file of labels.
         layout: The layout of kind `generic`.
         known: Whether to compare with the published counts of the release; leave off for a part of it.
         decode: Whether to decode every recording, which finds damaged, silent and clipped ones but takes minutes.
@@ -135,21 +140,52 @@ def check(
         problems.extend(_without_class(corpus, utterances, labels))
         problems.extend(_doubtful_speakers(path, utterances))
         problems.extend(_recordings(corpus, utterances, reported, decode, progress))
-    return _report(utterances, problems, labels)
+    mapping = corpus.label_map(labels)
+    classes = classes_of(utterances, mapping)
+    return _report(utterances, problems, classes, annotators(utterances, classes, corpus, mapping))
 
 
-def _report(utterances: Sequence[Utterance], problems: Iterable[Problem], labels: str) -> ValidationReport:
+def _report(
+    utterances: Sequence[Utterance], problems: Iterable[Problem], classes: Sequence[str], rated: Agreement | None
+) -> ValidationReport:
     chosen = selected(utterances)
     by_label = Counter(utterance.label for utterance in chosen)
     return ValidationReport(
         utterances=len(utterances),
         selected=len(chosen),
-        by_label={label: by_label[label] for label in classes(labels)} if chosen else {},
+        by_label={label: by_label[label] for label in classes} if chosen else {},
         by_session=_count(utterance.session for utterance in chosen),
         problems=tuple(sorted(problems, key=lambda problem: problem.severity)),
         by_raw_label=_count(utterance.raw_label for utterance in utterances),
         by_speaker=_count(utterance.speaker for utterance in utterances),
+        agreement=rated,
     )
+
+
+def annotators(
+    utterances: Iterable[Utterance],
+    classes: Sequence[str],
+    corpus: Corpus | None = None,
+    labels: LabelMap | None = None,
+) -> Agreement | None:
+    """Measure how far the annotators of a corpus agree.
+
+    Args:
+        utterances: Any; those without votes do not count.
+        classes: Votes for anything else are left out.
+        corpus: Where votes are written otherwise than raw labels, the corpus that says how.
+        labels: Map from raw labels to classes; None where votes are classes or names of emotions.
+
+    Returns:
+        The agreement; None where no utterance has two annotators.
+    """
+
+    def name(vote: str) -> str:
+        raw = vote if corpus is None else corpus.votes.get(vote.strip().lower(), vote)
+        return (labels and labels.get(raw)) or vote
+
+    named = ({a: tuple(map(name, given)) for a, given in (u.votes or {}).items()} for u in utterances)
+    return agreement([vote_weights(votes, classes) for votes in named])
 
 
 def _count(values: Iterable[str | None]) -> dict[str, int]:

@@ -39,6 +39,7 @@ def run_baseline(
     workspace: Workspace,
     *,
     seeds: Sequence[int] = (0,),
+    label_set: str = "four",
     declare_leak: bool = False,
     split: AuditedSplit | None = None,
 ) -> SystemResult:
@@ -51,6 +52,7 @@ def run_baseline(
         folder: Run folder; one that holds the same run is resumed.
         workspace: Caches features.
         seeds: Each fold is fitted once with each.
+        label_set: Of the utterances.
         declare_leak: Go on although the audit finds a leak; the result is marked as such.
         split: `audited_split` of the same utterances and protocol, where it is at hand.
 
@@ -62,6 +64,7 @@ def run_baseline(
         CorpusError: A recording cannot be read.
         ModelError: The folder holds another run.
     """
+    labels.check_labels(utterances, label_set)
     if split is None:
         progress = workspace.progress("audit the split")
         split = audited_split(utterances, protocol, declare_leak=declare_leak, progress=progress)
@@ -73,7 +76,13 @@ def run_baseline(
             tokens={u.id: tokens(u) for u in split.utterances} if "words" in baseline.needs else None,
         )
         progress = workspace.progress(f"train {baseline.name}")
-        given = {"seeds": seeds, "leak": split.leaks, "contents": contents, "progress": progress}
+        given = {
+            "seeds": seeds,
+            "label_set": label_set,
+            "leak": split.leaks,
+            "contents": contents,
+            "progress": progress,
+        }
         result = run(baseline, inputs, protocol, split.folds, folder, **given)
         runs.save_controls(run_summary.controls(split.folds, result.classes), folder)
         audit.save(split.audit, folder)

@@ -15,6 +15,7 @@ is a fraction, 0–1, unless its docstring states otherwise.
 Classes are integers from 0, or strings; strings are numbered in alphabetical order.
 """
 
+from .agreement import Agreement, agreement
 from .calibration import (
     TEMPERATURES,
     Reliability,
@@ -44,11 +45,13 @@ from .selective import OperatingPoints, RiskCoverage, operating_points, risk_cov
 __all__ = [
     "TEMPERATURES",
     "TIE_TOLERANCE",
+    "Agreement",
     "Labels",
     "OperatingPoints",
     "Reliability",
     "RiskCoverage",
     "Scores",
+    "agreement",
     "best_index",
     "brier",
     "confidence_bins",

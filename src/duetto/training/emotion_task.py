@@ -58,6 +58,7 @@ class EmotionTask:
         self.original, self.copies, self.draws = train, copies, draws
         self.seed = seed
         self.teacher_logits = None if teacher_logits is None else torch.from_numpy(teacher_logits)
+        self.soft = None if train.soft is None else torch.from_numpy(train.soft)
         self.class_weights = None
         if preprocessor.experiment.class_weights:
             counts = np.bincount(train.target, minlength=len(preprocessor.classes))
@@ -90,17 +91,18 @@ class EmotionTask:
             batch: Indices of the utterances.
 
         Returns:
-            Mean cross-entropy and the weighted auxiliary losses of the experiment; with a teacher,
-            `models.distillation.loss` of these.
+            Mean cross-entropy (with `soft_labels` against the distribution of the votes) and the weighted auxiliary
+            losses of the experiment; with a teacher, `models.distillation.loss` of these.
         """
         device = next(model.parameters()).device
         inputs = self.train(batch, device)
         assert inputs.target is not None
         experiment = self.preprocessor.experiment
         output = model(inputs, detailed=True)
-        loss = self._cross_entropy(output.logits, inputs.target)
+        target = inputs.target if self.soft is None else self.soft[torch.from_numpy(batch)].to(device)
+        loss = self._cross_entropy(output.logits, target)
         if output.encoder_logits:
-            own = [self._cross_entropy(logits, inputs.target) for logits in output.encoder_logits]
+            own = [self._cross_entropy(logits, target) for logits in output.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(output.encoded, inputs.target)
@@ -111,6 +113,8 @@ class EmotionTask:
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        if target.is_floating_point():
+            return soft_cross_entropy(logits, target, weights)
         return nn.functional.cross_entropy(logits, target, weight=weights)
 
     def develop(self, model: nn.Module) -> dict[str, float]:
@@ -132,6 +136,21 @@ class EmotionTask:
             "development_wa": metrics.weighted_accuracy(target, predicted, len(self.preprocessor.classes)),
             "development_loss": metrics.negative_log_likelihood(metrics.softmax(scores), target),
         }
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Compute the cross-entropy against distributions; with all of each on one class, that against labels.
+
+    Args:
+        logits: (n, classes).
+        target: (n, classes), rows sum to 1.
+        weights: (classes,) of the classes; None for equal ones.
+
+    Returns:
+        The mean, weighted like that of `torch.nn.functional.cross_entropy` with class numbers.
+    """
+    weighted = target if weights is None else target * weights
+    return -(weighted * logits.log_softmax(1)).sum() / weighted.sum()
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ import numpy as np
 from ..config.experiment import DEFAULT_SHRINKAGE, Experiment
 from ..data.text import tokens
 from ..data.utterance import Utterance
+from ..data.votes import soft_label
 from ..embeddings import sentences
 from ..embeddings import vectors as word_vectors
 from ..embeddings.tfidf import Tfidf
@@ -116,11 +117,13 @@ class Inputs:
         words: Of each utterance word ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32;
             None for systems without words.
         target: Class numbers (utterances,) int64.
+        soft: Distributions of the annotators' votes (utterances, classes) float32; None without `soft_labels`.
     """
 
     frames: list[np.ndarray] | None
     words: list[np.ndarray] | None
     target: np.ndarray
+    soft: np.ndarray | None = None
 
     @property
     def lengths(self) -> list[int]:
@@ -151,7 +154,7 @@ class Inputs:
             These utterances, in the order of the indices.
         """
         frames, words = (None if x is None else [x[i] for i in index] for x in (self.frames, self.words))
-        return Inputs(frames, words, self.target[index])
+        return Inputs(frames, words, self.target[index], None if self.soft is None else self.soft[index])
 
 
 _NO_WORDS = "add transcripts to the manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
@@ -296,6 +299,9 @@ def prepare(
         if experiment.uses_words
         else None,
         np.array([numbers[str(u.label)] for u in utterances], np.int64),
+        np.stack([soft_label(u, preprocessor.classes) for u in utterances])
+        if experiment.soft_labels and utterances
+        else None,
     )
 
 

@@ -25,6 +25,18 @@ RAW_LABELS = {
 LABEL_MAPS = {"four": {"ang": "angry", "hap": "happy", "exc": "happy", "neu": "neutral", "sad": "sad"}}
 """Paper, section 3: happiness is merged with excitement, which leaves 5,531 utterances."""
 
+CLASSES = {
+    "ang": "angry", "hap": "happy", "exc": "excited", "sad": "sad", "neu": "neutral", "fru": "frustrated",
+    "sur": "surprised", "fea": "fearful", "dis": "disgusted",
+}  # fmt: skip
+"""Raw label → class, as-is: nine; `oth` and `xxx` name no emotion."""
+
+VOTES = {
+    "anger": "ang", "happiness": "hap", "excited": "exc", "sadness": "sad", "neutral state": "neu",
+    "frustration": "fru", "surprise": "sur", "fear": "fea", "disgust": "dis", "other": "oth",
+}  # fmt: skip
+"""Label of an annotator, in lower case → raw label."""
+
 SAMPLE_RATE = 16_000
 """Hz, of every recording."""
 

@@ -42,6 +42,8 @@ __all__ = [
 SETTINGS = "reproduce.json"
 """File of the folder that records how it was made; other options need another folder."""
 
+_BEFORE = {"labels": "four"}  # of folders that were made when there was no choice
+
 HEADLINE = ("fusion-speech2vec", "acoustic")
 """Compared under several protocols where no system is named: the first that is applicable."""
 
@@ -82,7 +84,7 @@ def run(
     def validated(done: int, total: int) -> None:
         watch(Event("corpus", "validate recordings", done, total))
 
-    loaded = corpus.read(kind, path, force=options.force, progress=validated)
+    loaded = corpus.read(kind, path, labels=options.labels, force=options.force, progress=validated)
     out.mkdir(parents=True, exist_ok=True)
     with files.lock(out, busy="another process is training in it; wait for it, or choose another folder"):
         _record_settings(out, kind, options)
@@ -115,6 +117,7 @@ def _record_settings(out: Path, kind: str, options: Options) -> None:
         "seeds": options.seeds,
         "epochs": options.epochs,
         "settings": sorted(options.settings),
+        "labels": options.labels,
         "vectors": {name: str(path.absolute()) for name, path in sorted(options.vectors.items())},
     }
     file = out / SETTINGS
@@ -127,7 +130,7 @@ def _record_settings(out: Path, kind: str, options: Options) -> None:
     )
     before = read_json(file, error=ConfigurationError, repair=repair)
     for key, value in settings.items():
-        if before.get(key) != value:
+        if before.get(key, _BEFORE.get(key)) != value:
             raise ConfigurationError(
                 f"{out} was made with {key} = {shortened(before.get(key), 200)}, not {value!r}; choose another "
                 "folder, or the same options to go on"

@@ -23,6 +23,7 @@ from ...experiments.baseline_runner import run_baseline
 from ...experiments.fusion_runner import run_fusion
 from ...experiments.runner import run_systems
 from ...experiments.split import AuditedSplit, audited_split
+from ...experiments.systems import with_label_set
 from ...experiments.workspace import Workspace
 from ...report import run_summary
 from ...splits import Fold
@@ -35,8 +36,6 @@ from .options import Options
 from .requirements import needs_word_times, needs_words, user_vectors, vector_problem, word_encoders
 from .running_score import RunningScore
 
-LABELS = "four"
-"""Label set of all systems."""
 BEST_ON_TEST = "-best-on-test"
 """Suffix of the name of a leaking twin: the same system, its epoch chosen on test data."""
 
@@ -126,7 +125,7 @@ class Benchmark:
         return Measurements(
             protocol=protocol,
             results={name: found[name] for name in names if name in found},
-            controls=run_summary.controls(folds, classes(LABELS)),
+            controls=run_summary.controls(folds, classes(self.corpus.label_set)),
             leaks=[result for name, result in found.items() if name.endswith(BEST_ON_TEST)],
             not_applicable=not_applicable,
             failed=failed,
@@ -202,18 +201,22 @@ class Benchmark:
         """Train a system, or the leaking twin of one, or read the result of its run folder."""
         options, folder = self.options, self._folder(name, protocol)
         system, seeds = options.configured(name.removesuffix(BEST_ON_TEST)), range(options.seeds)
-        score = RunningScore(folder, folds, seeds, classes(LABELS))
+        label_set = self.corpus.label_set
+        system = with_label_set(system, label_set)
+        common: dict[str, Any]
+        score = RunningScore(folder, folds, seeds, classes(self.corpus.label_set))
         workspace = replace(self._workspace, progress=self._steps(name, score))
         if isinstance(system, Baseline):
             split = self._split(protocol, workspace)
-            result = run_baseline(system, split.utterances, protocol, folder, workspace, seeds=seeds, split=split)
+            common = {"seeds": seeds, "label_set": label_set, "split": split}
+            result = run_baseline(system, split.utterances, protocol, folder, workspace, **common)
         else:
             if name.endswith(BEST_ON_TEST) and isinstance(system, Experiment):
                 title = f"{system.title}, best epoch on test"
                 system = replace(system, name=name, title=title, epoch_choice=LEAKING_CHOICE)
             workspace = self._with_user_vectors(system, workspace)
             timed = any(needs_word_times(e, options.vectors) for e in word_encoders(system))
-            common: dict[str, Any] = {"seeds": seeds, "workers": options.workers, "accelerator": options.accelerator}
+            common = {"seeds": seeds, "workers": options.workers, "accelerator": options.accelerator}
             common["split"] = split = self._split(protocol, workspace, timed=timed)
             if isinstance(system, Fusion):
                 result = run_fusion(system, split.utterances, protocol, folder, workspace, **common)

@@ -5,13 +5,13 @@ KIND, PATH ─ validate ─▶ LoadedCorpus(utterances) ─ with_word_times ─�
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...asr.annotate import find_words
 from ...corpora import find, validate
 from ...corpora.validate import Problem, ValidationReport
-from ...data.labels import selected
+from ...data.labels import classes_of, selected, spelled
 from ...data.text import tokens
 from ...data.utterance import Utterance
 from ...errors import CorpusError
@@ -30,12 +30,14 @@ class LoadedCorpus:
         name: Its name in a report.
         utterances: The labelled utterances.
         notes: What a reader of its results should know.
+        label_set: The classes, as `data.labels.classes` reads them.
     """
 
     kind: str
     name: str
     utterances: list[Utterance]
     notes: tuple[str, ...] = ()
+    label_set: str = "four"
 
     @property
     def transcribed(self) -> bool:
@@ -60,12 +62,15 @@ def has_times(utterance: Utterance) -> bool:
     return any(word.start is not None for word in utterance.words or ())
 
 
-def read(kind: str, path: Path, *, force: bool = False, progress: Progress | None = None) -> LoadedCorpus:
+def read(
+    kind: str, path: Path, *, labels: str = "four", force: bool = False, progress: Progress | None = None
+) -> LoadedCorpus:
     """Validate a corpus and read it.
 
     Args:
         kind: Kind of corpus.
         path: Its folder, or its manifest.
+        labels: A label set, `as-is`, or the path of a file of labels.
         force: Go on with a corpus that has errors, without the utterances concerned.
         progress: Progress of the validation.
 
@@ -79,11 +84,11 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
     if not path.exists():
         what = "file" if corpus.is_file else "folder"
         raise CorpusError(f"{path}: no such {what}; give the path of the corpus, --corpus {kind}:PATH")
-    validation = validate.check(kind, path, progress=progress)
+    validation = validate.check(kind, path, labels=labels, progress=progress)
     if not validation.healthy and not force:
         raise CorpusError(_refusal(kind, path, validation))
     problems: list[Problem] = []
-    utterances = selected(corpus.scan(path, "four", problems.append))
+    utterances = selected(corpus.scan(path, labels, problems.append))
     notes = []
     if not validation.healthy:
         notes.append(f"the corpus is not healthy: {_counts(validation)}; see: duetto corpus check")
@@ -95,7 +100,9 @@ def read(kind: str, path: Path, *, force: bool = False, progress: Progress | Non
         utterances = usable
     if not utterances:
         raise CorpusError(f"{path}: no utterance with a label in it; see: duetto corpus check {kind} {path}")
-    return LoadedCorpus(kind, path.name if corpus.is_file else corpus.title, utterances, tuple(notes))
+    name = path.name if corpus.is_file else corpus.title
+    label_set = spelled(classes_of(utterances, corpus.label_map(labels)))
+    return LoadedCorpus(kind, name, utterances, tuple(notes), label_set)
 
 
 def _counts(validation: ValidationReport) -> str:
@@ -133,4 +140,5 @@ def with_word_times(
     utterances, report = find_words(
         corpus.utterances, missing="skip", workers=workers, cache_folder=folder, progress=progress
     )
-    return LoadedCorpus(corpus.kind, corpus.name, utterances, (*corpus.notes, f"times of words: {report.summary()}"))
+    notes = (*corpus.notes, f"times of words: {report.summary()}")
+    return replace(corpus, utterances=utterances, notes=notes)

@@ -24,6 +24,7 @@ class Options:
         protocols: Protocols that are compared side by side.
         seeds: Trainings of each system.
         epochs: Epochs of each training; None leaves each system's own (20 in the paper).
+        labels: A label set, `as-is`, or the path of a file of labels.
         settings: KEY=VALUE, changed in every trained system.
         best_on_test: Also train a leaking twin of each system, whose epoch is chosen on test data.
         vectors: Kind of embedding → file of word vectors, or folder of `50.vec` … `300.vec`; the vectors of other
@@ -39,6 +40,7 @@ class Options:
     protocols: tuple[str, ...] = ()
     seeds: int = 5
     epochs: int | None = None
+    labels: str = "four"
     settings: tuple[str, ...] = ()
     best_on_test: bool = False
     vectors: Mapping[str, Path] = field(default_factory=dict)
@@ -67,6 +69,8 @@ class Options:
         """Every option that may change a figure and differs from its default → its value."""
         changed: dict[str, Any] = {} if self.epochs is None else {"epochs": str(self.epochs)}
         changed |= paper.parsed(self.settings)
+        if self.labels != "four":
+            changed["labels"] = self.labels
         if self.vectors:
             changed["vectors"] = {kind: str(path) for kind, path in sorted(self.vectors.items())}
         if self.accelerator != "cpu":

@@ -26,6 +26,7 @@ from .corpus import Corpus
 from .listing import first_file, table_rows
 from .parsing import APPLE_DOUBLE, Collector, Problem, Report, files_below, is_audio
 
+NUMBER = re.compile(r"[0-9]{1,4}")
 NAME = re.compile(r"dia(?P<dialogue>\d+)_utt(?P<utterance>\d+)")
 """A file name: dialogue, utterance, both from 0."""
 
@@ -70,7 +71,7 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     for part, table in tables.items():
         for where, row in table_rows(table, COLUMNS, report):
             name = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
-            if not NAME.fullmatch(name) or not (row["Season"] + row["Episode"]).isdigit():
+            if not (NAME.fullmatch(name) and NUMBER.fullmatch(row["Season"]) and NUMBER.fullmatch(row["Episode"])):
                 detail = f"{where}: Dialogue_ID, Utterance_ID, Season and Episode must be numbers; restore the line"
                 report(Problem("bad-line", f"{part}_{name}", detail))
                 continue

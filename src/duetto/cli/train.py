@@ -16,6 +16,7 @@ from ..config.fusion import Fusion, branch_experiments, fusion_with_overrides
 from ..data.manifest import read_manifest
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
+from ..runs import name_corpus
 from ..utils.progress import steps
 from .options import Accelerator, DeclareLeak, Devices, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
@@ -95,6 +96,7 @@ def train(
     if strict and vectors is not None:
         word_vectors.load(vectors, strict=True)
     result = _run(chosen, manifest, protocol, out, cache, vectors, resources, options)
+    name_corpus(out, manifest.stem if manifest.stem != "manifest" else manifest.absolute().parent.name)
     echo(report.markdown([result]))
     if findings := audit.load(out):
         echo(f"audit: {findings.summary()}; see: duetto audit {out}", err=True)

@@ -264,8 +264,9 @@ def test_differences_from_the_paper_are_of_its_corpus_and_split_alone(tree: Path
     for comparable in (False, True):
         section = tables.section(replace(done.measured, comparable=comparable), scored)
         gaps[comparable] = [table.header[-1] for table in section.tables]
-        assert ("not known to be the same corpus" in section.lead) != comparable
-    assert gaps[True] == ["UA − paper", "UA − paper", "WA %"] and gaps[False] == ["WA %"] * 3
+        assert ("stand only beside results on it" in section.lead) != comparable
+        assert any("paper" in name.lower() for table in section.tables for name in table.header) == comparable
+    assert gaps[True] == ["UA − paper", "UA − paper", "WA %"] and set(gaps[False]) == {"WA %"}
 
 
 def test_the_audit_names_the_system_that_a_finding_is_of(tree: Path, tmp_path: Path) -> None:
@@ -287,9 +288,9 @@ def test_without_transcripts_only_acoustic_systems_are_measured(manifest: Path, 
     assert done.tables["not_applicable"] == [
         {"system": name, "reason": "no transcripts"} for name in ("evector", "fusion-spoken", "embedding-random")
     ]
-    assert "E-Vector (evector) | 57.25 | not applicable: no transcripts" in done.text
-    (line,) = [line for line in done.text.splitlines() if line.startswith("| Bi-LSTM (acoustic) | 55.03 |")]
-    assert line.count("|") == 5 and "UA − paper" not in done.text  # synthetic, though it is read as a manifest
+    assert "E-Vector (evector) | not applicable: no transcripts" in done.text
+    (line,) = [line for line in done.text.splitlines() if line.startswith("| Bi-LSTM (acoustic) |")]
+    assert line.count("|") == 4 and "UA − paper" not in done.text  # synthetic, though it is read as a manifest
     with pytest.raises(ConfigurationError, match=r"no system could be measured\. evector: no transcripts"):
         reproduce.run("manifest", tmp_path / "m.jsonl", tmp_path / "none", replace(QUICK, systems=("evector",)))
 

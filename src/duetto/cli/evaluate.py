@@ -82,6 +82,21 @@ def evaluate(
 
         duetto evaluate runs/fusion --csv answers.csv --sound 50
     """
+    shown = {"listed": listed, "sounds": Sounds(sound, link_sound), "csv": csv}
+    _evaluate_runs(runs, out, words or [], fuse, cache, as_json, utterances, shown)
+
+
+def _evaluate_runs(
+    runs: list[Path],
+    out: Path | None,
+    words: list[Path],
+    fuse: str | None,
+    cache: Path | None,
+    as_json: bool,
+    utterances: Path | None,
+    shown: dict[str, Any],
+) -> None:
+    """Score finished runs; `shown` is what the report shows of single utterances."""
     results = run_summary.with_distinct_names(runs, [result_of(run) for run in runs])
     description = run_summary.common_description(runs, results)
     branches, curves = _branches(runs, results), _trainings(runs, results)
@@ -89,21 +104,24 @@ def evaluate(
         joined = " × ".join(result.system for result in results)
         results.append(combine(results, f"{fuse} of {joined}", rule=fuse))
     results += [branch for found in branches.values() for branch in found]
-    results += _rescored(runs, words or [], cache)
+    results += _rescored(runs, words, cache)
     results += controls_of(runs[0])
     scored = report.score(results)
     known = run_summary.utterances_of(runs, utterances)
     findings = run_summary.findings_of(runs)
     context = run_summary.report_context(description, results, findings=findings, utterances=known)
-    context |= {"listed": listed, "sounds": Sounds(sound, link_sound), "csv": csv, "trainings": curves}
     names = {fusion: [branch.system for branch in found] for fusion, found in branches.items()}
     beside = [branch_section(scored, names)] if names else []
-    status = _write_report(out, runs[0] / "report.html", scored, {**context, "sections": beside})
+    status = _write_report(
+        out, runs[0] / "report.html", scored, {**context, **shown, "trainings": curves, "sections": beside}
+    )
     if as_json:
         _print_records(scored, names)
     else:
         echo("\n".join([report.markdown(scored), *(section.markdown() for section in beside)]))
     echo(status, err=True)
+    if shown["csv"] is not None:
+        echo(f"utterances: {shown['csv']}", err=True)
 
 
 def _trainings(runs: list[Path], results: list[SystemResult]) -> list[Training]:

@@ -24,12 +24,12 @@ def headline(scored: ScoredResults, corpus: Mapping[str, Any]) -> str:
     top, control = best(scored.systems, "system"), best(scored.systems, "control")
     if top is None:
         return "No system is reported that is neither a control nor a leak."
-    ua, few = top.summary.ua, _speakers_too_few(top.summary)
+    ua, few = top.summary.ua, _few_speakers(top)
     where = f" on {corpus['name']}" if corpus.get("name") else ""
     verb = "scored" if few else "reaches"
     sentence = f"{top.result.title} {verb} {number(ua.mean)}% UA{where} (95% interval {interval(ua.ci95)})"
     if few:
-        return _description(sentence, top, control)
+        return _description(sentence, few, control)
     if control is None:
         return sentence + "; no control was run beside it."
     pair = between(against_best(scored), top, control)
@@ -38,14 +38,22 @@ def headline(scored: ScoredResults, corpus: Mapping[str, Any]) -> str:
     )
 
 
-def _description(sentence: str, top: ScoredResult, control: ScoredResult | None) -> str:
+def _few_speakers(system: ScoredResult) -> int:
+    """Number of speakers where they are known and too few for a test; else 0."""
+    if system.summary.unit == "speaker":
+        return system.summary.clusters if _too_few(system.summary) else 0
+    return int(len(set(system.result.speaker.tolist()) - {""}) == 1 and bool((system.result.speaker != "").all()))
+
+
+def _description(sentence: str, few: int, control: ScoredResult | None) -> str:
     """What was measured, without a finding: on so few speakers no test can decide."""
     beside = "no control was run beside it"
     if control is not None:
         beside = f"the best control, {control.result.title}, {number(control.summary.ua.mean)}%"
-    speakers = quantity(top.summary.clusters, "speaker")
-    verb = "is" if top.summary.clusters == 1 else "are"
-    return f"{sentence}; {beside}. {speakers} {verb} too few for any test, so this describes these speakers alone."
+    verb, whom = ("is", "this speaker") if few == 1 else ("are", "these speakers")
+    return (
+        f"{sentence}; {beside}. {quantity(few, 'speaker')} {verb} too few for any test, so this describes {whom} alone."
+    )
 
 
 def _verdict(pair: Pair | None) -> str:
@@ -145,9 +153,9 @@ def _gap(pair: Pair) -> str:
 def _too_few_speakers(pair: Pair) -> bool:
     """Whether no test on so few speakers can reach significance."""
     difference = pair.difference
-    return difference is not None and _speakers_too_few(difference)
+    return difference is not None and _too_few(difference)
 
 
-def _speakers_too_few(found: Difference | Summary) -> bool:
+def _too_few(found: Difference | Summary) -> bool:
     """Whether a sign test on so many speakers, whose least p is 2^(1 − speakers), can't reach significance."""
     return found.unit == "speaker" and 2.0 ** (1 - found.clusters) >= ALPHA

@@ -16,7 +16,7 @@ from .formatting import finding
 from .plots import CoverageDiagram, ForestPlot, ReliabilityDiagram, forest_plot
 from .scores import ScoredResult, ScoredResults
 from .sections import Section, Table
-from .utterances import PRINTED, UtteranceList
+from .utterances import UtteranceList
 
 FATAL = ("error", "leak", "fatal")
 """Severities of findings that put a warning on top of the page."""
@@ -73,7 +73,6 @@ class Page:
     trainings: tuple[Training, ...] = ()
 
     alpha = ALPHA
-    printed = PRINTED
 
     @property
     def parts(self) -> list[tuple[str, str]]:

@@ -133,7 +133,7 @@ def utterances_of(folders: Sequence[Path], manifest: Path | None = None) -> list
 
     Args:
         folders: Run folders.
-        manifest: Read instead, where it is given.
+        manifest: Read instead, where it is given; its name is that of the corpus where an utterance states none.
 
     Returns:
         Each utterance once.
@@ -142,7 +142,7 @@ def utterances_of(folders: Sequence[Path], manifest: Path | None = None) -> list
         CorpusError: A manifest cannot be read.
     """
     if manifest is not None:
-        return read_manifest(manifest)
+        return [u if u.corpus else replace(u, corpus=manifest.stem) for u in read_manifest(manifest)]
     return list({u.id: u for folder in reversed(folders) for u in runs.tested(folder)}.values())
 
 

@@ -27,7 +27,7 @@ from .sounds import Sounds, relative, sound_urls
 LISTED = 2000
 """Utterances that a page lists: it then stays below 1 MB, and a browser sorts it at once."""
 PRINTED = 40
-"""Of them, those that are printed."""
+"""Wrong answers that are printed, the most confident ones."""
 _DECIMALS = 6
 
 
@@ -117,6 +117,11 @@ class UtteranceList:
         return sum(len(cell.entries) for cell in self.cells)
 
     @property
+    def printed(self) -> int:
+        """Number of utterances that are printed."""
+        return sum(entry.printed for cell in self.cells for entry in cell.entries)
+
+    @property
     def shows(self) -> dict[str, bool]:
         """Which of the optional columns hold anything: `speaker`, `text`, `sound`."""
         entries = [entry for cell in self.cells for entry in cell.entries]
@@ -181,7 +186,7 @@ def utterance_list(
     chosen = sorted(everything, key=_importance)[: max(0, limit)]
     urls, notes = sound_urls([entry.id for entry in chosen], known, page, sounds or Sounds())
     chosen = [
-        replace(entry, embedded=embedded, link=link, printed=place < PRINTED)
+        replace(entry, embedded=embedded, link=link, printed=place < PRINTED and not entry.right)
         for place, (entry, (embedded, link)) in enumerate(zip(chosen, urls, strict=True))
     ]
     if len(chosen) < len(everything):

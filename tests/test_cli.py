@@ -1,5 +1,6 @@
 """Every command end to end, through the installed entry point's own function: output, files, exit status."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -169,6 +170,34 @@ def test_train_evaluate_and_compare(manifest: Path, tmp_path: Path) -> None:
     again = shutil.copytree(tmp_path / "acoustic", tmp_path / "again")
     done = RUN.invoke(app, ["evaluate", str(tmp_path / "acoustic"), str(again), "-o", str(out)])
     assert done.exit_code == 0 and "epochs=1) (acoustic)" in done.stdout and "epochs=1) (again)" in done.stdout
+
+
+def test_wrong_answers_with_their_sounds_and_a_table_beside_the_report(runs: Path, tmp_path: Path) -> None:
+    """A run keeps what the list needs: texts and recordings of its test utterances, and the course of the training."""
+    out, table = tmp_path / "r.html", tmp_path / "answers.csv"
+    arguments = [
+        "evaluate",
+        str(runs / "acoustic"),
+        "-o",
+        str(out),
+        "--csv",
+        str(table),
+        "--sound",
+        "2",
+        "--link-sound",
+    ]
+    done = RUN.invoke(app, arguments)
+    assert done.exit_code == 0, done.exception
+    assert f"utterances: {table}" in done.stderr
+    page, tested = out.read_text(encoding="utf-8"), {u.id: u for u in read_manifest(runs / "acoustic" / "tested.jsonl")}
+    assert page.count("data:audio/mpeg;base64,") == 2 and page.count(">play</a>") == len(tested) - 2
+    assert "on the synthetic corpus (95% interval" in page
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["system"] == "acoustic"]
+    assert {row["id"]: row["text"] for row in rows} == {name: u.text for name, u in tested.items()}
+    assert all(f'<th scope="row">{name}</th>' in page for name in tested)
+    done = RUN.invoke(app, ["evaluate", str(runs / "acoustic"), "-o", str(out), "--list", "0"])
+    assert done.exit_code == 0 and "<audio" not in out.read_text(encoding="utf-8")
 
 
 def test_runs_of_different_protocols_are_not_compared(runs: Path, manifest: Path, tmp_path: Path) -> None:

@@ -12,11 +12,31 @@ from ..data.manifest import read_manifest
 from ..errors import MissingExtraError
 from ..evaluation import SystemResult, combine
 from ..evaluation.product import RULES
-from ..report import ScoredResults, run_summary
+from ..report import LISTED, ScoredResults, Sounds, Training, run_summary
 from ..report.branches import branch_records, branch_section, named_branches
+from ..report.curves import trainings
+from ..report.sounds import MOST_EMBEDDED
 from ..runs import branch_results, controls_of, reads_words, result_of
 from .options import one_of
 from .output import echo, json_line
+
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", help="CSV to write: every answer of every system; the report links to it.")
+]
+Listed = Annotated[
+    int, typer.Option("--list", min=0, help="Utterances that the report lists, the wrong answers first; 0 for no list.")
+]
+SoundCount = Annotated[
+    int,
+    typer.Option(
+        "--sound", min=0, max=MOST_EMBEDDED, help="Utterances whose sound is put into the report, about 10 kB a second."
+    ),
+]
+LinkSound = Annotated[bool, typer.Option("--link-sound", help="Link the listed utterances to their recordings.")]
+Utterances = Annotated[
+    Path | None,
+    typer.Option(help="Manifest with texts and recordings for the list; by default what the runs keep."),
+]
 
 
 def evaluate(
@@ -36,6 +56,11 @@ def evaluate(
         ),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
+    csv: CsvFile = None,
+    listed: Listed = LISTED,
+    sound: SoundCount = 0,
+    link_sound: LinkSound = False,
+    utterances: Utterances = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per system, one per line.")] = False,
 ) -> None:
     """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
@@ -54,26 +79,54 @@ def evaluate(
         duetto align test.jsonl -o recognised.jsonl --by recognise
 
         duetto evaluate runs/fusion --words recognised.jsonl
+
+        duetto evaluate runs/fusion --csv answers.csv --sound 50
     """
+    shown = {"listed": listed, "sounds": Sounds(sound, link_sound), "csv": csv}
+    _evaluate_runs(runs, out, words or [], fuse, cache, as_json, utterances, shown)
+
+
+def _evaluate_runs(
+    runs: list[Path],
+    out: Path | None,
+    words: list[Path],
+    fuse: str | None,
+    cache: Path | None,
+    as_json: bool,
+    utterances: Path | None,
+    shown: dict[str, Any],
+) -> None:
+    """Score finished runs; `shown` is what the report shows of single utterances."""
     results = run_summary.with_distinct_names(runs, [result_of(run) for run in runs])
     description = run_summary.common_description(runs, results)
-    branches = _branches(runs, results)
+    branches, curves = _branches(runs, results), _trainings(runs, results)
     if fuse:
         joined = " × ".join(result.system for result in results)
         results.append(combine(results, f"{fuse} of {joined}", rule=fuse))
     results += [branch for found in branches.values() for branch in found]
-    results += _rescored(runs, words or [], cache)
+    results += _rescored(runs, words, cache)
     results += controls_of(runs[0])
     scored = report.score(results)
-    context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))
+    known = run_summary.utterances_of(runs, utterances)
+    findings = run_summary.findings_of(runs)
+    context = run_summary.report_context(description, results, findings=findings, utterances=known)
     names = {fusion: [branch.system for branch in found] for fusion, found in branches.items()}
     beside = [branch_section(scored, names)] if names else []
-    status = _write_report(out, runs[0] / "report.html", scored, {**context, "sections": beside})
+    status = _write_report(
+        out, runs[0] / "report.html", scored, {**context, **shown, "trainings": curves, "sections": beside}
+    )
     if as_json:
         _print_records(scored, names)
     else:
         echo("\n".join([report.markdown(scored), *(section.markdown() for section in beside)]))
     echo(status, err=True)
+    if shown["csv"] is not None:
+        echo(f"utterances: {shown['csv']}", err=True)
+
+
+def _trainings(runs: list[Path], results: list[SystemResult]) -> list[Training]:
+    """Training curves of all runs, under the titles of the report."""
+    return [found for run, result in zip(runs, results, strict=True) for found in trainings(run, result.title)]
 
 
 def _branches(runs: list[Path], results: list[SystemResult]) -> dict[str, list[SystemResult]]:

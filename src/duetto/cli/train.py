@@ -19,6 +19,7 @@ from ..data.manifest import read_manifest
 from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
+from ..runs import name_corpus
 from ..utils.progress import steps
 from .options import Accelerator, DeclareLeak, Devices, ManifestLabels, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
@@ -102,6 +103,7 @@ def train(
         word_vectors.load(vectors, strict=True)
     utterances, options["label_set"] = _utterances(manifest, labels)
     result = _run(chosen, utterances, protocol, out, cache or manifest.parent / "cache", vectors, resources, options)
+    name_corpus(out, manifest.stem if manifest.stem != "manifest" else manifest.absolute().parent.name)
     echo(report.markdown([result]))
     if findings := audit.load(out):
         echo(f"audit: {findings.summary()}; see: duetto audit {out}", err=True)

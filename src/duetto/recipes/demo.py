@@ -155,7 +155,8 @@ def _write_report(
 ) -> Path:
     results = [system.result for system in scored]
     findings = run_summary.findings_of([*folders, folders[0].parent / FUSION])
-    context = run_summary.report_context(runs.read(folders[-1]), results, findings=findings)
+    known = run_summary.utterances_of(folders)
+    context = run_summary.report_context(runs.read(folders[-1]), results, findings=findings, utterances=known)
     report.write(page, scored, ceilings=ceilings, sections=[branches], **context)
     return page
 

@@ -5,34 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..evaluation import Difference, Summary
 from .comparison import ALPHA, Comparison, against_best, best, between, leader
 from .formatting import interval, number, p_value, quantity
-from .scores import Pair, ScoredResults
+from .scores import Pair, ScoredResult, ScoredResults
 
 
 def headline(scored: ScoredResults, corpus: Mapping[str, Any]) -> str:
-    """State the result in one sentence, with the best control beside it.
+    """State the result, with the best control beside it; a finding only where the test can decide.
 
     Args:
         scored: The results of the report.
         corpus: Its `name` is used where there is one.
 
     Returns:
-        The sentence.
+        A sentence; two where the speakers are too few for a test.
     """
     top, control = best(scored.systems, "system"), best(scored.systems, "control")
     if top is None:
         return "No system is reported that is neither a control nor a leak."
-    ua = top.summary.ua
+    ua, few = top.summary.ua, _few_speakers(top)
     where = f" on {corpus['name']}" if corpus.get("name") else ""
-    sentence = f"{top.result.title} reaches {number(ua.mean)}% UA{where} (95% interval {interval(ua.ci95)})"
+    verb = "scored" if few else "reaches"
+    sentence = f"{top.result.title} {verb} {number(ua.mean)}% UA{where} (95% interval {interval(ua.ci95)})"
+    if few:
+        return _description(sentence, few, control)
     if control is None:
         return sentence + "; no control was run beside it."
     pair = between(against_best(scored), top, control)
-    verdict = "not tested on the same utterances"
-    if pair and pair.difference:
-        verdict = "a difference beyond chance" if pair.corrected < ALPHA else "a difference that may be chance"
-    return sentence + f"; the best control, {control.result.title}, {number(control.summary.ua.mean)}%: {verdict}."
+    return (
+        sentence + f"; the best control, {control.result.title}, {number(control.summary.ua.mean)}%: {_verdict(pair)}."
+    )
+
+
+def _few_speakers(system: ScoredResult) -> int:
+    """Number of speakers where they are known and too few for a test; else 0."""
+    if system.summary.unit == "speaker":
+        return system.summary.clusters if _too_few(system.summary) else 0
+    return int(len(set(system.result.speaker.tolist()) - {""}) == 1 and bool((system.result.speaker != "").all()))
+
+
+def _description(sentence: str, few: int, control: ScoredResult | None) -> str:
+    """What was measured, without a finding: on so few speakers no test can decide."""
+    beside = "no control was run beside it"
+    if control is not None:
+        beside = f"the best control, {control.result.title}, {number(control.summary.ua.mean)}%"
+    verb, whom = ("is", "this speaker") if few == 1 else ("are", "these speakers")
+    return (
+        f"{sentence}; {beside}. {quantity(few, 'speaker')} {verb} too few for any test, so this describes {whom} alone."
+    )
+
+
+def _verdict(pair: Pair | None) -> str:
+    """What the test against the best control decides."""
+    if pair is None or pair.difference is None:
+        return "not tested on the same utterances"
+    if _too_few_speakers(pair):
+        return f"{quantity(pair.difference.clusters, 'speaker')} are too few to test the difference"
+    verdict = "a difference beyond chance" if pair.corrected < ALPHA else "a difference that may be chance"
+    return verdict + (" if utterances are independent" if pair.difference.unit == "utterance" else "")
 
 
 def basis(scored: ScoredResults) -> str:
@@ -122,4 +153,9 @@ def _gap(pair: Pair) -> str:
 def _too_few_speakers(pair: Pair) -> bool:
     """Whether no test on so few speakers can reach significance."""
     difference = pair.difference
-    return difference is not None and difference.unit == "speaker" and 2.0 ** (1 - difference.clusters) >= ALPHA
+    return difference is not None and _too_few(difference)
+
+
+def _too_few(found: Difference | Summary) -> bool:
+    """Whether a sign test on so many speakers, whose least p is 2^(1 − speakers), can't reach significance."""
+    return found.unit == "speaker" and 2.0 ** (1 - found.clusters) >= ALPHA

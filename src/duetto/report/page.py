@@ -9,12 +9,14 @@ from typing import Any
 
 from .. import evaluation
 from ..evaluation import Group
-from . import conclusions, coverage
+from . import conclusions, coverage, curves
 from .comparison import ALPHA, Comparison
+from .curves import CurveDiagram, Training
 from .formatting import finding
 from .plots import CoverageDiagram, ForestPlot, ReliabilityDiagram, forest_plot
 from .scores import ScoredResult, ScoredResults
 from .sections import Section, Table
+from .utterances import UtteranceList
 
 FATAL = ("error", "leak", "fatal")
 """Severities of findings that put a warning on top of the page."""
@@ -54,6 +56,8 @@ class Page:
         ceilings: Name → best possible UA in percent, where it is known.
         audit: Findings; None where no audit was made.
         notes: Remarks.
+        listing: Utterances with their answers; None for no list.
+        trainings: Training curves.
     """
 
     title: str
@@ -65,8 +69,24 @@ class Page:
     ceilings: Mapping[str, float]
     audit: tuple[Any, ...] | None
     notes: tuple[str, ...]
+    listing: UtteranceList | None = None
+    trainings: tuple[Training, ...] = ()
 
     alpha = ALPHA
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Template and heading of each part of the page that follows the sections."""
+        parts = [("scores", "Scores"), ("confusions", "Confusions")]
+        parts += [("utterances", "Utterances")] if self.listing is not None else []
+        parts += [("groups", "Groups"), ("calibration", "Calibration"), ("comparisons", "Comparisons")]
+        parts += [("curves", "Training curves")] if self.trainings else []
+        return [*parts, ("protocol", "Protocol")]
+
+    @property
+    def curves(self) -> list[tuple[Training, tuple[CurveDiagram, ...], str]]:
+        """Each training with its diagrams and a remark."""
+        return [(training, curves.diagrams(training), curves.remark(training)) for training in self.trainings]
 
     @property
     def systems(self) -> tuple[ScoredResult, ...]:
@@ -181,5 +201,5 @@ class Page:
     @property
     def corpus_facts(self) -> dict[str, Any]:
         """Facts on the corpus; whether it is synthetic comes last, and always."""
-        facts = {key: value for key, value in self.corpus.items() if key != "synthetic"}
+        facts = {key: value for key, value in self.corpus.items() if key != "synthetic" and value not in ("", None)}
         return {**facts, "synthetic": bool(self.corpus.get("synthetic"))}

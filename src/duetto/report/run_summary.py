@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,15 @@ import numpy as np
 from .. import audit, runs
 from ..audit import Audit, Finding
 from ..baselines.controls import CONTROLS
+from ..corpora import iemocap
+from ..data.manifest import read_manifest
+from ..data.utterance import Utterance
 from ..errors import ConfigurationError
 from ..evaluation import SystemResult, aligned, from_folds
 from ..splits import Fold
+
+MOST_NAMED = 4
+"""Corpora that a report names."""
 
 
 def controls(folds: Sequence[Fold], labels: tuple[str, ...]) -> list[SystemResult]:
@@ -59,6 +65,7 @@ def report_context(
     results: Sequence[SystemResult],
     *,
     findings: Sequence[Finding] | None = None,
+    utterances: Sequence[Utterance] = (),
 ) -> dict[str, Any]:
     """Collect what a report states of protocol, corpus and audit.
 
@@ -66,9 +73,10 @@ def report_context(
         description: Description of a run (`runs.read`).
         results: Results on its test utterances.
         findings: Findings of the audit; None where none was made.
+        utterances: The test utterances (`runs.tested`), where they are known.
 
     Returns:
-        Arguments of `report.write`: `title`, `corpus`, `protocol`, `audit`.
+        Arguments of `report.write`: `title`, `corpus`, `protocol`, `audit`, `utterances`.
     """
     first = results[0]
     counts = {label: int((first.target == i).sum()) for i, label in enumerate(first.classes)}
@@ -76,7 +84,11 @@ def report_context(
     choice = description.get("experiment", {}).get("epoch_choice", "development")
     return {
         "title": f"Speech emotion recognition, protocol {description['protocol']}",
-        "corpus": {"name": "", "counts": counts, "synthetic": description["synthetic"]},
+        "corpus": {
+            "name": corpus_name(first.ids.tolist(), utterances, description["synthetic"]),
+            "counts": counts,
+            "synthetic": description["synthetic"],
+        },
         "protocol": {
             "protocol": description["protocol"],
             "folds": [
@@ -91,7 +103,47 @@ def report_context(
             "environment": description["environment"],
         },
         "audit": findings,
+        "utterances": utterances,
     }
+
+
+def corpus_name(ids: Iterable[str], utterances: Sequence[Utterance], synthetic: bool) -> str:
+    """Name the corpus that a result is on.
+
+    Args:
+        ids: Of its test utterances.
+        utterances: The test utterances, where they are known.
+        synthetic: Whether duetto synthesised it.
+
+    Returns:
+        The corpora that the utterances state, sorted; else IEMOCAP where all ids are its own; "" where not known.
+    """
+    if synthetic:
+        return "the synthetic corpus"
+    tested = set(ids)
+    named = sorted({u.corpus for u in utterances if u.id in tested and u.corpus})
+    if named:
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        return " + ".join(named[:MOST_NAMED]) + more
+    return "IEMOCAP" if tested and all(map(iemocap.ID.fullmatch, tested)) else ""
+
+
+def utterances_of(folders: Sequence[Path], manifest: Path | None = None) -> list[Utterance]:
+    """Collect what is known of the test utterances of runs.
+
+    Args:
+        folders: Run folders.
+        manifest: Read instead, where it is given; its name is that of the corpus where an utterance states none.
+
+    Returns:
+        Each utterance once.
+
+    Raises:
+        CorpusError: A manifest cannot be read.
+    """
+    if manifest is not None:
+        return [u if u.corpus else replace(u, corpus=manifest.stem) for u in read_manifest(manifest)]
+    return list({u.id: u for folder in reversed(folders) for u in runs.tested(folder)}.values())
 
 
 def common_description(folders: Sequence[Path], results: Sequence[SystemResult]) -> dict[str, Any]:

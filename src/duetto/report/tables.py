@@ -153,8 +153,10 @@ def markdown(
     """
     scored = score(results)
     text = [SYNTHETIC, ""] if corpus and corpus.get("synthetic") else []
-    text += ["| System | UA % | WA % | macro-F1 % | UA % published |", "|---|---|---|---|---:|"]
-    text += [_markdown_row(row) for system in scored for row in (system, *system.after.values())]
+    published = any(system.result.paper_ua is not None for system in scored)
+    last, line = (" UA % published |", "---:|") if published else ("", "")
+    text += ["| System | UA % | WA % | macro-F1 % |" + last, "|---|---|---|---|" + line]
+    text += [_markdown_row(row, published) for system in scored for row in (system, *system.after.values())]
     seeds = sorted({len(system.result.seeds) for system in scored})
     resamples = quantity(scored.resamples, "bootstrap resample")
     text += [
@@ -181,9 +183,9 @@ def _notes(scored: ScoredResults) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _markdown_row(system: ScoredResult) -> str:
+def _markdown_row(system: ScoredResult, with_published: bool) -> str:
     result, summary = system.result, system.summary
     cells = [f"{spread(score)} [{interval(score.ci95)}]" for score in (summary.ua, summary.wa, summary.macro_f1)]
     kind = "" if result.kind == "system" else f" ({result.kind})"
     published = number(result.paper_ua, 2) if result.paper_ua is not None else MISSING
-    return f"| {cell(result.title)}{kind} | {' | '.join(cells)} | {published} |"
+    return f"| {cell(result.title)}{kind} | {' | '.join([*cells, *([published] if with_published else [])])} |"

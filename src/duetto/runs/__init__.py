@@ -3,6 +3,7 @@
     run.json                experiment (or baseline), protocol, folds (the ids of each part), seeds, environment, and
                             digests of each utterance: of its labels, words and cut, and of its recording's content
     result.npz              logits of all test utterances (`evaluation.SystemResult`)
+    tested.jsonl            manifest of the test utterances, for the list of answers in a report
     audit.json              findings of the audit (`audit.Audit`), where `experiments.runner.run_systems` trained
     control-*.npz           results of the controls
     foldK-seedS/            model.onnx + model.json (prediction; with language.json, spoken.*, sounds.vec where a
@@ -37,12 +38,14 @@ from .folder import (
     save_controls,
 )
 from .outcome import adapted_logits, load_outcome, outcome_value, save_outcome
+from .tested import TESTED, name_corpus, save_tested, tested
 
 __all__ = [
     "OUTCOME",
     "PARTS",
     "RESULT",
     "RUN",
+    "TESTED",
     "adapted_logits",
     "begin",
     "branch_results",
@@ -59,10 +62,13 @@ __all__ = [
     "load_outcome",
     "locked",
     "member",
+    "name_corpus",
     "outcome_value",
     "read",
     "reads_words",
     "result_of",
     "save_controls",
     "save_outcome",
+    "save_tested",
+    "tested",
 ]

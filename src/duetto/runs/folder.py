@@ -21,6 +21,7 @@ from ..splits import Fold
 from ..utils.files import LOCK, is_temporary, lock, recover, write_text
 from . import description as run_description
 from .outcome import adapted_logits, load_outcome
+from .tested import save_tested
 
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
 """Files of a run folder: its description, its result, and the outcome of each fold and seed."""
@@ -272,6 +273,7 @@ def collect(
         ModelError: An outcome is damaged, or of other utterances or classes.
     """
     result = _joined(name, title, labels, folds, seeds, folder, ".", after=after, **more)
+    save_tested(folder, [u for fold in folds for u in fold.test])
     result.save(folder / RESULT)
     return result
 

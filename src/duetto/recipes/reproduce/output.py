@@ -111,7 +111,8 @@ def _context(corpus: LoadedCorpus, options: Options, measured: Measurements) -> 
         reasons = "; ".join(f"{n}: {why}" for n, why in {**measured.not_applicable, **measured.failed}.items())
         raise ConfigurationError(f"no system could be measured. {reasons}")
     findings = run_summary.findings_of(list(measured.folders))
-    context = run_summary.report_context(measured.run, measured.everything, findings=findings)
+    known = corpus.utterances
+    context = run_summary.report_context(measured.run, measured.everything, findings=findings, utterances=known)
     context["corpus"]["name"] = corpus.name
     context["protocol"]["changed"] = options.changed
     return context

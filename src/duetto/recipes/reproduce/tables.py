@@ -21,8 +21,10 @@ LEAD = (
     "that it is tested on: majority, scenario and tfidf use the most frequent class, the script and the transcript; "
     "embedding-random is trained to read the words, and embedding-shuffled to read them in random order, with vectors "
     "of Speech2Vec, which come from the sound of other utterances. A system that does not beat them has not been shown "
-    "to use the audio. The paper's figures are of IEMOCAP, session 5."
+    "to use the audio."
 )
+REMARK = " The paper's figures are of IEMOCAP, session 5."
+ELSEWHERE = " The paper's figures are of IEMOCAP, session 5, and stand only beside results on it."
 
 PAPER_TABLES = ("table1", "table2", "table3")
 
@@ -98,7 +100,7 @@ def section(measured: Measurements, scored: ScoredResults) -> Section:
         scored: All its results (`Measurements.everything`).
 
     Returns:
-        The section; differences from the paper are shown only where `Measurements.comparable`.
+        The section; the paper's figures are shown only where `Measurements.comparable`.
     """
     cells = _Cells(measured, scored)
     tables = []
@@ -111,11 +113,11 @@ def section(measured: Measurements, scored: ScoredResults) -> Section:
         if group not in PAPER_TABLES:
             rows = [row for row in rows if scored.get(row.system) or cells.reason(row.system)]
         title = TITLES[group]
-        tables.append(_grid(title, cells) if group == "table3" else _table(title, rows, cells, measured.comparable))
+        grid = group == "table3" and measured.comparable
+        tables.append(_grid(title, cells) if grid else _table(title, rows, cells, measured.comparable))
     if measured.leaks:
         tables.append(_leaks([leak.system for leak in measured.leaks], cells))
-    remark = " This is not known to be the same corpus and split, so they are for reference alone."
-    return Section("Tables of the paper", LEAD + ("" if measured.comparable else remark), tuple(tables))
+    return Section("Tables of the paper", LEAD + (REMARK if measured.comparable else ELSEWHERE), tuple(tables))
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,13 @@ def figures(system: ScoredResult) -> tuple[str, str]:
 
 
 def _table(caption: str, rows: Sequence[Row], cells: _Cells, comparable: bool) -> Table:
-    published = any(row.paper_ua is not None for row in rows)
-    gaps = comparable and published
+    published = comparable and any(row.paper_ua is not None for row in rows)
     lines = []
     for row in rows:
         paper_ua = [number(row.paper_ua, 2)] if published else []
-        gap = [cells.gap(row.system, row.paper_ua)] if gaps else []
+        gap = [cells.gap(row.system, row.paper_ua)] if published else []
         lines.append((cells.title(row), *paper_ua, *cells.figures(row.system), *gap))
-    header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if gaps else []))
+    header = ("System", *(["Paper, UA %"] if published else []), "UA %", "WA %", *(["UA − paper"] if published else []))
     return Table(caption, header, tuple(lines))
 
 

@@ -15,12 +15,33 @@ from ..evaluation.product import RULES
 from ..report import ScoredResults, run_summary
 from ..report.branches import branch_records, branch_section, named_branches
 from ..runs import branch_results, controls_of, reads_words, result_of
-from .options import one_of
+from .options import Asr, Reject, one_of
 from .output import echo, json_line
+from .score_models import Wanted, score_models
+
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", help="With --manifest: CSV to write, one line for each utterance.")
+]
+ResultFile = Annotated[
+    Path | None, typer.Option("--result", help="With --manifest: result.npz to write (`evaluation.SystemResult`).")
+]
+GivenWords = Annotated[
+    bool,
+    typer.Option(
+        "--given-words/--recognise", help="With --manifest: read its words or transcripts, or recognise the words."
+    ),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="With --manifest: utterances at a time; by default cores.")]
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are compared with each other.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders; several are compared with each other. With --manifest any models: run folders, exported "
+            "folders, models that come with duetto.",
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Report to write; by default report.html in the first run.")
     ] = None,
@@ -36,9 +57,23 @@ def evaluate(
         ),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="As in `duetto train`.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Score the models on this labelled manifest; nothing is trained.")
+    ] = None,
+    csv: CsvFile = None,
+    result: ResultFile = None,
+    asr: Asr = "auto",
+    reject: Reject = None,
+    given_words: GivenWords = False,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per system, one per line.")] = False,
 ) -> None:
-    """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
+    """Score finished runs, or models on a labelled manifest: UA, WA, macro-F1 with 95 % intervals, and a report.
+
+    With --manifest every model predicts the recordings as `duetto predict --any-sound` does. Utterances whose label is
+    no class of the model are left out and counted, those without speech are counted; -o writes the report. Exit status
+    1 where a recording could not be read. Of a run folder the model of its first fold and seed is taken, and test data
+    that it was trained on are marked as a leak.
 
     A fusion is shown beside its branches, with the paired difference from each. The report needs the extra `train`;
     without it, and without --out, only the figures are printed.
@@ -54,7 +89,28 @@ def evaluate(
         duetto align test.jsonl -o recognised.jsonl --by recognise
 
         duetto evaluate runs/fusion --words recognised.jsonl
+
+        duetto evaluate emodb-ravdess --manifest mine.jsonl -o report.html --csv answers.csv
+
+        duetto evaluate runs/acoustic exported/fusion --manifest mine.jsonl -o comparison.html
     """
+    of_models = {"csv": csv, "result": result, "reject": reject, "given_words": given_words, "workers": workers}
+    if manifest is not None:
+        if words or fuse or cache:
+            raise typer.BadParameter("--words, --fuse and --cache belong to finished runs, without --manifest")
+        score_models(Wanted(tuple(runs), manifest, report=out, asr=asr, as_json=as_json, **of_models))
+        return
+    if any(of_models.values()) or asr != "auto":
+        raise typer.BadParameter(
+            "--csv, --result, --asr, --reject, --given-words and --workers belong to --manifest, which is missing"
+        )
+    _evaluate_runs(runs, out, words or [], fuse, cache, as_json)
+
+
+def _evaluate_runs(
+    runs: list[Path], out: Path | None, words: list[Path], fuse: str | None, cache: Path | None, as_json: bool
+) -> None:
+    """Score finished runs."""
     results = run_summary.with_distinct_names(runs, [result_of(run) for run in runs])
     description = run_summary.common_description(runs, results)
     branches = _branches(runs, results)
@@ -62,7 +118,7 @@ def evaluate(
         joined = " × ".join(result.system for result in results)
         results.append(combine(results, f"{fuse} of {joined}", rule=fuse))
     results += [branch for found in branches.values() for branch in found]
-    results += _rescored(runs, words or [], cache)
+    results += _rescored(runs, words, cache)
     results += controls_of(runs[0])
     scored = report.score(results)
     context = run_summary.report_context(description, results, findings=run_summary.findings_of(runs))

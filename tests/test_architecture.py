@@ -74,6 +74,7 @@ LONGER = {
     "cli/serve.serve": "fifteen options",
     "cli/stream.stream": "thirteen options",
     "cli/timeline.timeline": "sixteen options",
+    "cli/train.train": "sixteen options",
     "training/speech2vec.train": "nine settings of one training",
 }
 """Functions that may be longer, by half, and why."""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "features": "features:features",
     "align": "align:align",
     "audit": "audit:audit",
+    "folds": "folds:folds",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "reproduce": "reproduce:reproduce",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +15,15 @@ from ..config import experiment
 from ..config.experiment import Experiment
 from ..config.fusion import Fusion, branch_experiments, fusion_with_overrides
 from ..data.manifest import read_manifest
+from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
-from ..utils.progress import steps
+from ..utils.progress import Progress, steps
 from .options import Accelerator, DeclareLeak, Devices, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
 
 if TYPE_CHECKING:
-    pass
+    from ..experiments.split import AuditedSplit
 
 System = Annotated[
     str,
@@ -35,8 +37,19 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the experiment, KEY=VALUE; may be repeated.")
 ]
 Protocol = Annotated[
-    str,
-    typer.Option(callback=one_of(splits.PROTOCOLS), help=f"How to split the corpus: {', '.join(splits.PROTOCOLS)}."),
+    str | None,
+    typer.Option(
+        callback=one_of(splits.PROTOCOLS),
+        help=f"How to split the corpus: {', '.join(splits.PROTOCOLS)}. By default session5 where the corpus has "
+        "sessions, else speaker.",
+    ),
+]
+Test = Annotated[
+    Path | None,
+    typer.Option(help="Manifest to test on, instead of a protocol: train on --manifest less its development speakers."),
+]
+EmoBox = Annotated[
+    Path | None, typer.Option("--folds", help="Folder of EmoBox' fold files (fold_1, …), instead of a protocol.")
 ]
 Seed = Annotated[int, typer.Option(help="The first seed.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, counted up from the first.")]
@@ -53,7 +66,9 @@ def train(
     manifest: Manifest,
     out: Out,
     settings: Settings = None,
-    protocol: Protocol = "session5",
+    protocol: Protocol = None,
+    test: Test = None,
+    folds: EmoBox = None,
     seed: Seed = 0,
     seeds: Seeds = 1,
     vectors: UserVectors = None,
@@ -87,6 +102,12 @@ def train(
 
         duetto train svm --manifest emodb.jsonl --protocol speaker -o runs/svm
 
+        duetto train acoustic --manifest emodb.jsonl --test ravdess.jsonl -o runs/emodb-to-ravdess
+
+        duetto train acoustic --manifest joined.jsonl --protocol corpus -o runs/leave-one-corpus-out
+
+        duetto train functionals --manifest emodb.jsonl --folds EmoBox/data/emodb -o runs/emobox
+
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
     resources = {"workers": workers, "accelerator": accelerator, "devices": devices}
@@ -94,7 +115,9 @@ def train(
     chosen = _system(system, settings or [], vectors, resources)
     if strict and vectors is not None:
         word_vectors.load(vectors, strict=True)
-    result = _run(chosen, manifest, protocol, out, cache, vectors, resources, options)
+    if sum(given is not None for given in (protocol, test, folds)) > 1:
+        raise typer.BadParameter("--protocol, --test and --folds each state how to split; give one")
+    result = _run(chosen, manifest, (protocol, test, folds), out, cache, vectors, resources, options)
     echo(report.markdown([result]))
     if findings := audit.load(out):
         echo(f"audit: {findings.summary()}; see: duetto audit {out}", err=True)
@@ -136,7 +159,7 @@ def _vector_readers(system: Experiment | Fusion | Baseline) -> list[Experiment]:
 def _run(
     system: Experiment | Fusion | Baseline,
     manifest: Path,
-    protocol: str,
+    how: tuple[str | None, Path | None, Path | None],
     out: Path,
     cache: Path | None,
     vectors: Path | None,
@@ -153,8 +176,34 @@ def _run(
     with steps() as progress:
         notify = partial(echo, err=True)
         workspace = Workspace(cache or manifest.parent / "cache", vectors=supplied, progress=progress, notify=notify)
+        split = _split(utterances, manifest, how, options["declare_leak"], progress)
+        given = {"split": split, **options}
         if isinstance(system, Baseline):
-            return run_baseline(system, utterances, protocol, out, workspace, **options)
+            return run_baseline(system, split.utterances, split.protocol, out, workspace, **given)
         if isinstance(system, Fusion):
-            return run_fusion(system, utterances, protocol, out, workspace, **options, **resources)
-        return run_systems([system], utterances, protocol, [out], workspace, **options, **resources)[0]
+            return run_fusion(system, split.utterances, split.protocol, out, workspace, **given, **resources)
+        return run_systems([system], split.utterances, split.protocol, [out], workspace, **given, **resources)[0]
+
+
+def _split(
+    utterances: list[Utterance],
+    manifest: Path,
+    how: tuple[str | None, Path | None, Path | None],
+    declare_leak: bool,
+    progress: Callable[[str], Progress | None],
+) -> AuditedSplit:
+    """The audited split that --protocol, --test or --folds asks for."""
+    from ..experiments.split import audited_emobox, audited_split, audited_transfer
+
+    protocol, test, folds = how
+    if test is not None:
+        target, name = read_manifest(test), f"{manifest.stem} → {test.stem}"
+        bar = progress("audit the split")
+        return audited_transfer(utterances, target, name, declare_leak=declare_leak, progress=bar)
+    bar = progress("audit the split")
+    if folds is not None:
+        return audited_emobox(utterances, folds, declare_leak=declare_leak, progress=bar)
+    if protocol is None:
+        protocol = splits.default_protocol(utterances)
+        echo(f"protocol: {protocol} (--protocol chooses another)", err=True)
+    return audited_split(utterances, protocol, declare_leak=declare_leak, progress=bar)

@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "folds": "folds:folds",
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
+    "adapt": "adapt:adapt",
     "reproduce": "reproduce:reproduce",
     "confidence": "confidence:confidence",
     "export": "export:export",

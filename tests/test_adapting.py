@@ -19,6 +19,7 @@ from duetto.experiments.adapt_model import adapt, linear_head
 from duetto.experiments.adapting import Labelled, LinearHead, choose, cross_validated, fit_near
 from duetto.inference import Session
 from duetto.inference.model_folder import find
+from duetto.inference.scoring import score_utterances
 from quick_training import corpus
 
 RUN = CliRunner()
@@ -143,6 +144,7 @@ def test_the_command_adapts_and_measures(linear: Path, tmp_path: Path) -> None:
     readme = (out / "README.md").read_text(encoding="utf-8")
     assert "gain: UA +" in readme and "½λ" in readme and "6 speakers" in readme
     recogniser = duetto.load(out, require_speech=False)
+    assert score_utterances(recogniser, mine[:3]).trained_on == 3
     right = [recogniser(u.audio).label == u.label for u in mine[:16]]
     assert np.mean(right) > 0.8
     again = RUN.invoke(app, ["adapt", str(linear), str(tmp_path / "mine.jsonl"), "-o", str(out)])

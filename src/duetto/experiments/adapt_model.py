@@ -5,6 +5,7 @@ model + labelled utterances ─ adapt ─▶ model folder, and results of both h
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -21,13 +22,14 @@ from ..data.utterance import Utterance, by_id
 from ..errors import ConfigurationError, DuettoError, ModelError
 from ..evaluation import Difference, SystemResult, from_utterances, paired_bootstrap
 from ..features import registry
+from ..features.content import Contents
 from ..inference import Session
 from ..inference.confidence import Confidence
 from ..inference.fusion_folder import is_fusion
 from ..inference.model_folder import find
 from ..inference.pretrained import TERMS, terms
 from ..inference.recogniser import Recogniser
-from ..inference.scoring import source_of
+from ..inference.scoring import ADAPTED, source_of
 from ..utils import files, parallel
 from ..utils.progress import Progress
 from .adapting import AdaptedHead, Labelled, LinearHead, check, choose, cross_validated
@@ -116,6 +118,8 @@ def adapt(
     result = Adaptation(folder, adapted, before, after, gain, notes, tuple(errors))
     with files.new_folder(folder.absolute()) as temporary:
         _write(temporary, model, session, adapted.head, data.x)
+        recordings = sorted(set(Contents()(u.audio.absolute() for u in inside).values()))
+        files.write_text(temporary / ADAPTED, json.dumps({"recordings": recordings}))
         files.write_text(temporary / README, card(model, result))
     return result
 

@@ -24,11 +24,12 @@ import numpy as np
 from .. import audio, runs
 from ..data.text import tokens
 from ..data.utterance import Utterance
-from ..errors import AudioError, ConfigurationError, DuettoError
+from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
 from ..evaluation import SystemResult, from_utterances
 from ..features.content import Contents
 from ..utils import files, parallel
 from ..utils.progress import Progress
+from ..utils.reading import read_json
 from ..utils.text import name_of
 from .model_folder import find
 from .prediction import Prediction
@@ -36,6 +37,9 @@ from .recogniser import Recogniser
 
 LEAST = 1e-12
 """Probabilities below this count as this much in a logarithm; one in a float is 0 beyond e⁻⁷⁴⁵."""
+
+ADAPTED = "adapted.json"
+"""File of a model that `duetto adapt` wrote: digests of the recordings that it was adapted to."""
 
 _MEMBER = re.compile(r"fold(\d+)-seed-?\d+")
 
@@ -275,6 +279,9 @@ def source_of(utterance: Utterance) -> audio.Source:
 def _trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
     """Number of utterances whose recording is in the training or development data of the model of a run folder."""
     folder = find(model)
+    if (folder / ADAPTED).is_file():
+        record = read_json(folder / ADAPTED, error=ModelError, repair="adapt the model again")
+        return _read_by(frozenset(record.texts("recordings")), utterances)
     member = _MEMBER.fullmatch(folder.name)
     if member is None or not (folder.parent / runs.RUN).is_file():
         return None
@@ -284,6 +291,11 @@ def _trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
         return None
     fold = described["folds"][int(member[1])]
     read = {digests[i].split(" ")[-1] for i in (*fold["train"], *fold["development"]) if i in digests} - {"-"}
+    return _read_by(frozenset(read), utterances)
+
+
+def _read_by(read: frozenset[str], utterances: Sequence[Utterance]) -> int:
+    """Number of utterances whose recording has one of these digests."""
     found = Contents()(u.audio.absolute() for u in utterances)
     return sum(found.get(u.audio.absolute()) in read for u in utterances)
 

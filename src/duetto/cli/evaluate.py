@@ -17,11 +17,24 @@ from ..report.branches import branch_records, branch_section, named_branches
 from ..report.curves import trainings
 from ..report.sounds import MOST_EMBEDDED
 from ..runs import branch_results, controls_of, reads_words, result_of
-from .options import one_of
+from .options import Asr, Reject, one_of
 from .output import echo, json_line
+from .score_models import Wanted, score_models
+
+ResultFile = Annotated[
+    Path | None, typer.Option("--result", help="With --manifest: result.npz to write (`evaluation.SystemResult`).")
+]
+GivenWords = Annotated[
+    bool,
+    typer.Option(
+        "--given-words/--recognise", help="With --manifest: read its words or transcripts, or recognise the words."
+    ),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="With --manifest: utterances at a time; by default cores.")]
 
 CsvFile = Annotated[
-    Path | None, typer.Option("--csv", help="CSV to write: every answer of every system; the report links to it.")
+    Path | None,
+    typer.Option("--csv", help="CSV to write: every answer of every run, or of the one model with --manifest."),
 ]
 Listed = Annotated[
     int, typer.Option("--list", min=0, help="Utterances that the report lists, the wrong answers first; 0 for no list.")
@@ -40,7 +53,13 @@ Utterances = Annotated[
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are compared with each other.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders; several are compared with each other. With --manifest any models: run folders, exported "
+            "folders, models that come with duetto.",
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Report to write; by default report.html in the first run.")
     ] = None,
@@ -61,9 +80,22 @@ def evaluate(
     sound: SoundCount = 0,
     link_sound: LinkSound = False,
     utterances: Utterances = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Score the models on this labelled manifest; nothing is trained.")
+    ] = None,
+    result: ResultFile = None,
+    asr: Asr = "auto",
+    reject: Reject = None,
+    given_words: GivenWords = False,
+    workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per system, one per line.")] = False,
 ) -> None:
-    """Score finished runs: UA, WA, macro-F1 with 95 % intervals, and a report to open in a browser.
+    """Score finished runs, or models on a labelled manifest: UA, WA, macro-F1 with 95 % intervals, and a report.
+
+    With --manifest every model predicts the recordings as `duetto predict --any-sound` does. Utterances whose label is
+    no class of the model are left out and counted, those without speech are counted; -o writes the report. Exit status
+    1 where a recording could not be read. Of a run folder the model of its first fold and seed is taken, and test data
+    that it was trained on are marked as a leak.
 
     A fusion is shown beside its branches, with the paired difference from each. The report needs the extra `train`;
     without it, and without --out, only the figures are printed.
@@ -81,7 +113,21 @@ def evaluate(
         duetto evaluate runs/fusion --words recognised.jsonl
 
         duetto evaluate runs/fusion --csv answers.csv --sound 50
+
+        duetto evaluate emodb-ravdess --manifest mine.jsonl -o report.html --csv answers.csv
+
+        duetto evaluate runs/acoustic exported/fusion --manifest mine.jsonl -o comparison.html
     """
+    of_models = {"result": result, "reject": reject, "given_words": given_words, "workers": workers}
+    if manifest is not None:
+        if words or fuse or cache:
+            raise typer.BadParameter("--words, --fuse and --cache belong to finished runs, without --manifest")
+        score_models(Wanted(tuple(runs), manifest, report=out, csv=csv, asr=asr, as_json=as_json, **of_models))
+        return
+    if any(of_models.values()) or asr != "auto":
+        raise typer.BadParameter(
+            "--result, --asr, --reject, --given-words and --workers belong to --manifest, which is missing"
+        )
     shown = {"listed": listed, "sounds": Sounds(sound, link_sound), "csv": csv}
     _evaluate_runs(runs, out, words or [], fuse, cache, as_json, utterances, shown)
 

@@ -29,7 +29,13 @@ Systems = Annotated[
         "joined by commas. Default: all that the corpus allows."
     ),
 ]
-Protocol = Annotated[str, typer.Option(help=f"How to split for the tables: {_PROTOCOLS}.")]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        help=f"How to split for the tables: {_PROTOCOLS}. By default session5 where the corpus has sessions, else "
+        "speaker."
+    ),
+]
 Protocols = Annotated[
     list[str] | None,
     typer.Option(help="Also compare the systems under these protocols, side by side; given as --systems."),
@@ -66,7 +72,7 @@ def reproduce(
     out: Out,
     systems: Systems = None,
     labels: Labels = "four",
-    protocol: Protocol = "session5",
+    protocol: Protocol = None,
     protocols: Protocols = None,
     seeds: Seeds = 5,
     epochs: Epochs = None,
@@ -102,7 +108,7 @@ def reproduce(
     options = Options(
         systems=_names(systems) or ("all",),
         labels=labels,
-        protocol=_protocol(protocol),
+        protocol=protocol and _protocol(protocol),
         protocols=tuple(map(_protocol, _names(protocols))),
         seeds=seeds,
         epochs=epochs,

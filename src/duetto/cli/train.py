@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,12 +22,12 @@ from ..data.utterance import Utterance
 from ..embeddings import vectors as word_vectors
 from ..evaluation import SystemResult
 from ..runs import name_corpus
-from ..utils.progress import steps
+from ..utils.progress import Progress, steps
 from .options import Accelerator, DeclareLeak, Devices, ManifestLabels, Strict, TrainWorkers, one_of, usage_errors
 from .output import echo
 
 if TYPE_CHECKING:
-    pass
+    from ..experiments.split import AuditedSplit
 
 System = Annotated[
     str,
@@ -39,8 +41,19 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the experiment, KEY=VALUE; may be repeated.")
 ]
 Protocol = Annotated[
-    str,
-    typer.Option(callback=one_of(splits.PROTOCOLS), help=f"How to split the corpus: {', '.join(splits.PROTOCOLS)}."),
+    str | None,
+    typer.Option(
+        callback=one_of(splits.PROTOCOLS),
+        help=f"How to split the corpus: {', '.join(splits.PROTOCOLS)}. By default session5 where the corpus has "
+        "sessions, else speaker.",
+    ),
+]
+Test = Annotated[
+    Path | None,
+    typer.Option(help="Manifest to test on, instead of a protocol: train on --manifest less its development speakers."),
+]
+EmoBox = Annotated[
+    Path | None, typer.Option("--folds", help="Folder of EmoBox' fold files (fold_1, …), instead of a protocol.")
 ]
 Seed = Annotated[int, typer.Option(help="The first seed.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, counted up from the first.")]
@@ -58,7 +71,9 @@ def train(
     out: Out,
     settings: Settings = None,
     labels: ManifestLabels = None,
-    protocol: Protocol = "session5",
+    protocol: Protocol = None,
+    test: Test = None,
+    folds: EmoBox = None,
     seed: Seed = 0,
     seeds: Seeds = 1,
     vectors: UserVectors = None,
@@ -94,6 +109,12 @@ def train(
 
         duetto train functionals --labels seven --manifest corpus.jsonl --protocol speaker -o runs/seven
 
+        duetto train acoustic --manifest emodb.jsonl --test ravdess.jsonl -o runs/emodb-to-ravdess
+
+        duetto train acoustic --manifest joined.jsonl --protocol corpus -o runs/leave-one-corpus-out
+
+        duetto train functionals --manifest emodb.jsonl --folds EmoBox/data/emodb -o runs/emobox
+
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
     resources = {"workers": workers, "accelerator": accelerator, "devices": devices}
@@ -101,8 +122,13 @@ def train(
     chosen = _system(system, settings or [], vectors, resources)
     if strict and vectors is not None:
         word_vectors.load(vectors, strict=True)
+    if sum(given is not None for given in (protocol, test, folds)) > 1:
+        raise typer.BadParameter("--protocol, --test and --folds each state how to split; give one")
     utterances, options["label_set"] = _utterances(manifest, labels)
-    result = _run(chosen, utterances, protocol, out, cache or manifest.parent / "cache", vectors, resources, options)
+    target = None if test is None else _utterances(test, labels)[0]
+    name = manifest.stem if test is None else f"{manifest.stem} → {test.stem}"
+    how = _Split(utterances, protocol, target, folds, name)
+    result = _run(chosen, how, out, cache or manifest.parent / "cache", vectors, resources, options)
     name_corpus(out, manifest.stem if manifest.stem != "manifest" else manifest.absolute().parent.name)
     echo(report.markdown([result]))
     if findings := audit.load(out):
@@ -142,6 +168,17 @@ def _vector_readers(system: Experiment | Fusion | Baseline) -> list[Experiment]:
     return [e for e in readers if e.embeddings in ("file", "word2vec", "speech2vec")]
 
 
+@dataclass(frozen=True)
+class _Split:
+    """Utterances, and how they are divided: by a protocol, by fold files, or with a target corpus as test data."""
+
+    utterances: list[Utterance]
+    protocol: str | None
+    target: list[Utterance] | None
+    folds: Path | None
+    name: str
+
+
 def _utterances(manifest: Path, labels: str | None) -> tuple[list[Utterance], str | None]:
     """The utterances of a manifest and their label set; None for that of the system."""
     utterances = read_manifest(manifest)
@@ -156,8 +193,7 @@ def _utterances(manifest: Path, labels: str | None) -> tuple[list[Utterance], st
 
 def _run(
     system: Experiment | Fusion | Baseline,
-    utterances: list[Utterance],
-    protocol: str,
+    how: _Split,
     out: Path,
     cache: Path,
     vectors: Path | None,
@@ -177,8 +213,27 @@ def _run(
     with steps() as progress:
         notify = partial(echo, err=True)
         workspace = Workspace(cache, vectors=supplied, progress=progress, notify=notify)
+        split = _split(how, options["declare_leak"], progress)
+        given = {"split": split, **options}
         if isinstance(system, Baseline):
-            return run_baseline(system, utterances, protocol, out, workspace, label_set=label_set or "four", **options)
+            label_set = label_set or "four"
+            return run_baseline(system, split.utterances, split.protocol, out, workspace, label_set=label_set, **given)
         if isinstance(system, Fusion):
-            return run_fusion(system, utterances, protocol, out, workspace, **options, **resources)
-        return run_systems([system], utterances, protocol, [out], workspace, **options, **resources)[0]
+            return run_fusion(system, split.utterances, split.protocol, out, workspace, **given, **resources)
+        return run_systems([system], split.utterances, split.protocol, [out], workspace, **given, **resources)[0]
+
+
+def _split(how: _Split, declare_leak: bool, progress: Callable[[str], Progress | None]) -> AuditedSplit:
+    """The audited split that --protocol, --test or --folds asks for."""
+    from ..experiments.split import audited_emobox, audited_split, audited_transfer
+
+    bar = progress("audit the split")
+    if how.target is not None:
+        return audited_transfer(how.utterances, how.target, how.name, declare_leak=declare_leak, progress=bar)
+    if how.folds is not None:
+        return audited_emobox(how.utterances, how.folds, declare_leak=declare_leak, progress=bar)
+    protocol = how.protocol
+    if protocol is None:
+        protocol = splits.default_protocol(how.utterances)
+        echo(f"protocol: {protocol} (--protocol chooses another)", err=True)
+    return audited_split(how.utterances, protocol, declare_leak=declare_leak, progress=bar)

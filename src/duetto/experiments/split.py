@@ -1,19 +1,22 @@
 """The folds of a corpus, audited before anything is trained on them.
 
 utterances + protocol ─ audited_split ─▶ AuditedSplit
+two manifests ─ audited_transfer ─▶ AuditedSplit
+fold files of EmoBox ─ audited_emobox ─▶ AuditedSplit
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .. import audit, splits
 from ..audit import Audit
 from ..data import labels
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
-from ..splits import LEAKING, Fold
+from ..splits import LEAKING, Fold, emobox
 from ..utils.progress import Progress
 
 
@@ -60,12 +63,73 @@ def audited_split(
     Raises:
         ConfigurationError: The folds leak and `declare_leak` is false, or the corpus does not allow the protocol.
     """
-    labelled = labels.selected(utterances)
-    folds = splits.folds(protocol, labelled)
+    return _audited(splits.folds(protocol, labels.selected(utterances)), protocol, utterances, declare_leak, progress)
+
+
+def audited_transfer(
+    source: Sequence[Utterance],
+    target: Sequence[Utterance],
+    name: str,
+    *,
+    declare_leak: bool = False,
+    progress: Progress | None = None,
+) -> AuditedSplit:
+    """Make the fold that trains on one manifest and tests on another, and audit it.
+
+    Args:
+        source: Utterances to train on, less the development speakers drawn from them; those without a label are left
+            out.
+        target: Utterances to test on; those without a label are left out (`splits.qualified` tells their names apart).
+        name: Name of the fold, such as `emodb → ravdess`.
+        declare_leak: Accept a fold that leaks.
+        progress: Of the audit.
+
+    Returns:
+        The fold, of protocol `transfer`.
+
+    Raises:
+        ConfigurationError: As `audited_split`; the training part lacks a class of the test part; or an id is in both.
+    """
+    trained = labels.selected(source)
+    tested = splits.qualified(trained, labels.selected(target))
+    fold = splits.transfer(name, trained, tested)
+    splits.check_classes([fold])
+    return _audited([fold], "transfer", [*trained, *tested], declare_leak, progress)
+
+
+def audited_emobox(
+    utterances: Sequence[Utterance],
+    folder: Path,
+    *,
+    declare_leak: bool = False,
+    progress: Progress | None = None,
+) -> AuditedSplit:
+    """Read the folds of EmoBox and audit them.
+
+    Args:
+        utterances: The corpus; those without a label are left out.
+        folder: Of its fold files (`splits.emobox.read_folds`).
+        declare_leak: Accept folds that leak.
+        progress: Of the audit.
+
+    Returns:
+        The folds, of protocol `emobox`.
+
+    Raises:
+        ConfigurationError: As `audited_split` and `splits.emobox.read_folds`.
+    """
+    folds = emobox.read_folds(folder, utterances)
+    inside = {u.id: u for fold in folds for u in (*fold.train, *fold.development, *fold.test)}
+    return _audited(folds, "emobox", list(inside.values()), declare_leak, progress)
+
+
+def _audited(
+    folds: list[Fold], protocol: str, utterances: Sequence[Utterance], declare_leak: bool, progress: Progress | None
+) -> AuditedSplit:
     findings = audit.audit_folds(folds, protocol, declared=declare_leak, progress=progress)
     if findings.verdict == "leak":
         raise ConfigurationError(_refusal(findings))
-    return AuditedSplit(protocol, labelled, folds, findings)
+    return AuditedSplit(protocol, labels.selected(utterances), folds, findings)
 
 
 def _refusal(findings: Audit) -> str:

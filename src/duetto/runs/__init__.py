@@ -17,7 +17,7 @@
 A run folder can be resumed at any point: every file in it is whole or absent.
 """
 
-from .description import PARTS, comparable, describe, environment, kind_of
+from .description import PARTS, comparable, describe, environment, is_synthetic, kind_of
 from .folder import (
     OUTCOME,
     RESULT,
@@ -58,6 +58,7 @@ __all__ = [
     "describe",
     "environment",
     "experiment_of",
+    "is_synthetic",
     "kind_of",
     "load_outcome",
     "locked",

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ..baselines import Baseline
 from ..config.experiment import Experiment
 from ..config.fusion import Fusion, branch_experiments
 from ..corpora import iemocap
+from ..data.utterance import Utterance
 from ..errors import ModelError
 from ..features.content import Contents
 from ..splits import Fold
@@ -82,7 +83,7 @@ def describe(
         "seeds": list(seeds),
         "utterances": _digests(folds, contents or Contents()),
         "vectors": vectors,
-        "synthetic": _is_synthetic(folds),
+        "synthetic": is_synthetic(folds[0].test),
         "folds": list(map(_describe_fold, folds)),
         "environment": environment(packages),
     }
@@ -106,9 +107,16 @@ def _digests(folds: Sequence[Fold], contents: Contents) -> dict[str, str]:
     return found
 
 
-def _is_synthetic(folds: Sequence[Fold]) -> bool:
-    """Whether the audio lies in a corpus that duetto synthesised."""
-    parents = {u.audio.absolute().parent for u in folds[0].test}
+def is_synthetic(utterances: Iterable[Utterance]) -> bool:
+    """Check whether recordings lie in a corpus that duetto synthesised.
+
+    Args:
+        utterances: The utterances.
+
+    Returns:
+        Whether the recording of any of them does.
+    """
+    parents = {u.audio.absolute().parent for u in utterances}
     return any(iemocap.is_synthetic(folder) for parent in parents for folder in (parent, *parent.parents))
 
 
@@ -123,7 +131,7 @@ def comparable(protocol: str, folds: Sequence[Fold]) -> bool:
         Whether they test on session 5 of the real IEMOCAP.
     """
     test = [utterance.id for fold in folds for utterance in fold.test]
-    return protocol == "session5" and all(map(iemocap.ID.fullmatch, test)) and not _is_synthetic(folds)
+    return protocol == "session5" and all(map(iemocap.ID.fullmatch, test)) and not is_synthetic(folds[0].test)
 
 
 def parse(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ... import report
+from ... import report, splits
 from ...errors import ConfigurationError, DuettoError
 from ...evaluation import RESAMPLES
 from ...utils import files
@@ -89,7 +89,7 @@ def run(
     with files.lock(out, busy="another process is training in it; wait for it, or choose another folder"):
         _record_settings(out, kind, options)
         benchmark = Benchmark(loaded, options, out, watch)
-        measured = benchmark.measure(names, options.protocol)
+        measured = benchmark.measure(names, options.protocol or splits.default_protocol(loaded.utterances))
         compared, impossible = _side_by_side(benchmark, names, measured)
         return output.write(out, loaded, options, measured, compared, impossible, resamples=resamples)
 

@@ -20,7 +20,7 @@ class Options:
 
     Attributes:
         systems: Groups and names of systems (`paper.select`).
-        protocol: Protocol of the tables.
+        protocol: Protocol of the tables; None for that of `splits.default_protocol`.
         protocols: Protocols that are compared side by side.
         seeds: Trainings of each system.
         epochs: Epochs of each training; None leaves each system's own (20 in the paper).
@@ -36,7 +36,7 @@ class Options:
     """
 
     systems: tuple[str, ...] = ("all",)
-    protocol: str = "session5"
+    protocol: str | None = None
     protocols: tuple[str, ...] = ()
     seeds: int = 5
     epochs: int | None = None

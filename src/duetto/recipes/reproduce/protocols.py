@@ -22,6 +22,7 @@ _DESCRIPTIONS = {
     "loso": "every session in turn",
     "speaker": "five folds that share no speaker",
     "scenario": "speakers and scenarios are new",
+    "corpus": "every corpus in turn",
     "improvised": "the last session, improvised speech alone",
 }
 _HEADER = ("Protocol", "UA %", "WA %", "Best control, UA %", "Test utterances", "New in test data")
@@ -79,11 +80,13 @@ def disjoint_in(measured: Measurements) -> list[str]:
         measured: The measurements of a protocol.
 
     Returns:
-        Some of `speaker`, `session`, `scenario`.
+        Some of `speaker`, `session`, `scenario`, `corpus`.
     """
     folds = measured.run["folds"] if measured.run else []
     return [
-        group for group in ("speaker", "session", "scenario") if folds and all(group in f["disjoint_in"] for f in folds)
+        group
+        for group in ("speaker", "session", "scenario", "corpus")
+        if folds and all(group in f["disjoint_in"] for f in folds)
     ]
 
 

@@ -12,60 +12,38 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from .data.utterance import Utterance, by_id
-from .errors import ConfigurationError
+from ..data.utterance import Utterance, by_id
+from ..errors import ConfigurationError
+from .across import qualified, transfer
+from .fold import DEVELOPMENT_SHARE, GROUPS, Fold, with_development
 
-GROUPS = ("speaker", "session", "scenario")
-"""Fields of an utterance in which parts of a fold can be disjoint."""
-
-DEVELOPMENT_SHARE = 0.15
-"""Share of the training speakers (or utterances) that is held out for development."""
+__all__ = [
+    "DEVELOPMENT_SHARE",
+    "FOLDS",
+    "GROUPS",
+    "LEAKING",
+    "PROTOCOLS",
+    "Fold",
+    "check_classes",
+    "corpus",
+    "default_protocol",
+    "folds",
+    "improvised",
+    "loso",
+    "qualified",
+    "random",
+    "scenario",
+    "session5",
+    "speaker",
+    "transfer",
+    "with_development",
+]
 
 FOLDS = 5
 """Folds of a protocol that groups speakers or scenarios."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One division of a corpus. The three parts never share an utterance.
-
-    Attributes:
-        name: For messages and reports.
-        train: Utterances that parameters are fitted to.
-        development: Utterances that settings are chosen on.
-        test: Utterances that are scored once.
-    """
-
-    name: str
-    train: tuple[Utterance, ...]
-    development: tuple[Utterance, ...]
-    test: tuple[Utterance, ...]
-
-    def shared(self, group: str) -> tuple[str, ...]:
-        """List the values of a group that are both in the test part and in training or development.
-
-        Args:
-            group: One of `GROUPS`.
-
-        Returns:
-            The shared speakers, sessions or scenarios, sorted.
-        """
-        fitted = {getattr(utterance, group) for utterance in (*self.train, *self.development)}
-        return tuple(sorted({getattr(utterance, group) for utterance in self.test} & fitted - {None}))
-
-    @property
-    def disjoint_in(self) -> tuple[str, ...]:
-        """The groups in which all test data are new; not those that an utterance lacks."""
-        return tuple(
-            group
-            for group in GROUPS
-            if not self.shared(group)
-            and all(getattr(u, group) is not None for u in (*self.train, *self.development, *self.test))
-        )
 
 
 def _values(utterances: Iterable[Utterance], group: str, protocol: str) -> list[str]:
@@ -105,51 +83,13 @@ def _sizes(utterances: Iterable[Utterance], group: str) -> dict[str, int]:
     return sizes
 
 
-def _fold(name: str, rest: Sequence[Utterance], test: Sequence[Utterance], seed: int) -> Fold:
-    """A fold whose development speakers are drawn from `rest` by the seed."""
-    if not test:
-        raise ConfigurationError(f"fold {name!r} has no test utterance; check the sessions and labels of the manifest")
-    speakers = sorted({utterance.speaker for utterance in rest if utterance.speaker is not None})
-    if len(speakers) < 2:
-        raise ConfigurationError(
-            f"fold {name!r} has {len(speakers)} speaker(s) to train on; development data need one more. "
-            "Give every utterance its speaker, or choose protocol 'random'"
-        )
-    order = np.random.default_rng([seed, len(rest)]).permutation(len(speakers))
-    held_out = {speakers[i] for i in order[: max(1, round(DEVELOPMENT_SHARE * len(speakers)))]}
-    return Fold(
-        name,
-        train=tuple(u for u in rest if u.speaker not in held_out),
-        development=tuple(u for u in rest if u.speaker in held_out),
-        test=tuple(test),
-    )
-
-
 def _leave_out(utterances: Sequence[Utterance], group: str, groups: Sequence[set[str]], seed: int) -> list[Fold]:
     folds = []
     for values in groups:
         test = [u for u in utterances if getattr(u, group) in values]
         rest = [u for u in utterances if getattr(u, group) not in values]
-        folds.append(_fold(f"{group} {', '.join(sorted(values))}", rest, test, seed))
+        folds.append(with_development(f"{group} {', '.join(sorted(values))}", rest, test, seed))
     return folds
-
-
-def transfer(name: str, source: Sequence[Utterance], target: Sequence[Utterance], seed: int = 0) -> Fold:
-    """Make the fold that trains on one corpus and tests on another.
-
-    Args:
-        name: Name of the fold.
-        source: Utterances to train on; its development speakers are drawn from them.
-        target: Utterances to test on. Their speakers need names that do not occur in `source`.
-        seed: Of the draw of development speakers.
-
-    Returns:
-        The fold.
-
-    Raises:
-        ConfigurationError: The target is empty, or the source has fewer than two speakers.
-    """
-    return _fold(name, by_id(source), by_id(target), seed)
 
 
 def session5(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
@@ -230,7 +170,7 @@ def scenario(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
         test = [u for u in utterances if u.scenario in values and (last is None or u.session == last)]
         rest = [u for u in utterances if u.scenario not in values and (last is None or u.session != last)]
         if test:
-            folds.append(_fold(f"scenario {', '.join(sorted(values))}", rest, test, seed))
+            folds.append(with_development(f"scenario {', '.join(sorted(values))}", rest, test, seed))
     return folds
 
 
@@ -284,11 +224,34 @@ def random(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
     ]
 
 
+def corpus(utterances: Sequence[Utterance], seed: int = 0) -> list[Fold]:
+    """Leave one corpus out: train on all other corpora, test on the whole of it.
+
+    Args:
+        utterances: Labelled utterances, each with its corpus (`duetto corpus join`).
+        seed: Of the draw of development speakers.
+
+    Returns:
+        A fold for every corpus.
+
+    Raises:
+        ConfigurationError: An utterance has no corpus, there is only one, or too few speakers are left to train on.
+    """
+    corpora = _values(utterances, "corpus", "corpus")
+    if len(corpora) < 2:
+        raise ConfigurationError(
+            f"protocol 'corpus' needs two corpora; the manifest has only {corpora}. Join manifests with: duetto corpus "
+            "join A B -o C"
+        )
+    return _leave_out(utterances, "corpus", [{name} for name in corpora], seed)
+
+
 PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
     "session5": session5,
     "loso": loso,
     "speaker": speaker,
     "scenario": scenario,
+    "corpus": corpus,
     "improvised": improvised,
     "random": random,
 }
@@ -319,15 +282,42 @@ def folds(protocol: str, utterances: Sequence[Utterance], seed: int = 0) -> list
     if not labelled:
         raise ConfigurationError("no utterance has a label; write the manifest with --labels four, or add labels to it")
     result = PROTOCOLS[protocol](labelled, seed=seed)
-    for fold in result:
+    check_classes(result)
+    return result
+
+
+def default_protocol(utterances: Sequence[Utterance]) -> str:
+    """Choose the protocol that a corpus allows, where none is asked for.
+
+    Args:
+        utterances: Those without a label do not count.
+
+    Returns:
+        `session5` where every utterance has a session and there are several, as in IEMOCAP; else `speaker`.
+    """
+    sessions = {(u.corpus, u.session) for u in utterances if u.label is not None}
+    several = len(sessions) > 1 and all(session is not None for _, session in sessions)
+    return "session5" if several and len({corpus for corpus, _ in sessions}) == 1 else "speaker"
+
+
+def check_classes(folds: Sequence[Fold]) -> None:
+    """Check that every class that is tested can be learned.
+
+    Args:
+        folds: Of labelled utterances.
+
+    Raises:
+        ConfigurationError: A training part has one class only, or lacks a class of its test part.
+    """
+    for fold in folds:
         missing = {u.label for u in fold.test} - {u.label for u in fold.train}
         if missing:
             raise ConfigurationError(
-                f"fold {fold.name!r} has no training utterance labelled {', '.join(sorted(map(str, missing)))}"
+                f"fold {fold.name!r} has no training utterance labelled {', '.join(sorted(map(str, missing)))}; "
+                "write the manifests with one label set that all parts have"
             )
         if len({u.label for u in fold.train}) == 1:
             raise ConfigurationError(
                 f"fold {fold.name!r} trains on one class only, {fold.train[0].label!r}; there is nothing to classify; "
                 "add utterances of another class to the manifest"
             )
-    return result

@@ -1,0 +1,117 @@
+"""`duetto evaluate MODEL --manifest FILE`: models that are there already, scored on a labelled corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .. import report
+from ..data.manifest import read_manifest
+from ..data.utterance import Utterance
+from ..evaluation import SystemResult
+from ..inference.scoring import Scored, report_context, score_utterances
+from ..report import ScoredResults, run_summary
+from ..utils.parallel import cores
+from ..utils.progress import bar
+from .output import echo, json_line
+from .recogniser import open_recogniser
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to predict, and what to write.
+
+    Attributes:
+        models: Names or folders of models.
+        manifest: Of the labelled corpus.
+        report: HTML file to write; None for none.
+        csv: CSV file to write, one line for each utterance; None for none.
+        result: npz file to write; None for none.
+        asr: See `duetto.load`.
+        reject: Value of `--reject`.
+        given_words: Whether models read the words of the manifest.
+        workers: Utterances at a time; None for the number of cores.
+        as_json: Whether to print JSON.
+    """
+
+    models: tuple[Path, ...]
+    manifest: Path
+    report: Path | None = None
+    csv: Path | None = None
+    result: Path | None = None
+    asr: str = "auto"
+    reject: str | None = None
+    given_words: bool = False
+    workers: int | None = None
+    as_json: bool = False
+
+
+def score_models(wanted: Wanted) -> None:
+    """Predict, print the figures, and write what is wanted.
+
+    Args:
+        wanted: See there.
+
+    Raises:
+        BadParameter: A file of one model is wanted of several.
+        Exit: An utterance has no prediction (exit status 1).
+        ModelError: A model is missing, damaged or unfinished.
+        CorpusError: The manifest cannot be read.
+    """
+    if len(wanted.models) > 1 and (wanted.csv or wanted.result):
+        raise typer.BadParameter("--csv and --result are files of one model; give one")
+    if wanted.report is not None:
+        report.require_html()
+    utterances = read_manifest(wanted.manifest)
+    scored = [_scored(model, utterances, wanted) for model in wanted.models]
+    results = run_summary.with_distinct_names(wanted.models, [each.result() for each in scored])
+    if wanted.result is not None:
+        results[0].save(wanted.result)
+    if wanted.csv is not None:
+        scored[0].save_csv(wanted.csv)
+    table = report.score(results)
+    if wanted.report is not None:
+        report.write(wanted.report, table, **report_context(scored, wanted.manifest, utterances))
+    _print(table, scored, results, wanted)
+    if any(each.errors for each in scored):
+        raise typer.Exit(1)
+
+
+def _scored(model: Path, utterances: list[Utterance], wanted: Wanted) -> Scored:
+    recogniser = open_recogniser(str(model), wanted.asr, require_speech=False, reject=wanted.reject)
+    with bar(f"predict with {model}") as progress:
+        workers = wanted.workers or cores()
+        given = wanted.given_words
+        return score_utterances(recogniser, utterances, given_words=given, workers=workers, progress=progress)
+
+
+def _print(table: ScoredResults, scored: list[Scored], results: list[SystemResult], wanted: Wanted) -> None:
+    if wanted.as_json:
+        by_name = {result.system: each for result, each in zip(results, scored, strict=True)}
+        for system in table:
+            json_line({**report.record(system), **_facts(by_name[system.result.system])})
+    else:
+        echo(report.markdown(table))
+    for each in scored:
+        for error in each.errors:
+            echo(f"error: {error}", err=True)
+        for note in each.notes:
+            echo(f"{each.model}: {note}", err=True)
+    for what, path in (("report", wanted.report), ("result", wanted.result), ("utterances", wanted.csv)):
+        if path is not None:
+            echo(f"{what}: {path}", err=True)
+
+
+def _facts(scored: Scored) -> dict[str, Any]:
+    return {
+        "model": scored.model,
+        "predicted": len(scored.predictions),
+        "other_labels": scored.other_labels,
+        "unlabelled": scored.unlabelled,
+        "errors": len(scored.errors),
+        "without_speech": scored.without_speech,
+        "trained_on": scored.trained_on,
+    }

@@ -1,0 +1,334 @@
+"""A model that is there already, scored on labelled utterances: nothing is trained.
+
+    Recogniser + utterances ─ score_utterances ─▶ Scored ─ result ─▶ report
+                                                         ─ save_csv ─▶ one line for each utterance
+
+Predictions are those of `duetto predict --any-sound`: a recording without speech is scored by the answer that the
+model gives for any sound, as in the results of `duetto train`, since a result needs an answer for every utterance.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import audio, runs
+from ..data.text import tokens
+from ..data.utterance import Utterance
+from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
+from ..evaluation import SystemResult, from_utterances
+from ..features.content import Contents
+from ..utils import files, parallel
+from ..utils.progress import Progress
+from ..utils.reading import read_json
+from ..utils.text import name_of
+from .model_folder import find
+from .prediction import Prediction
+from .recogniser import Recogniser
+
+LEAST = 1e-12
+"""Probabilities below this count as this much in a logarithm; one in a float is 0 beyond e⁻⁷⁴⁵."""
+
+ADAPTED = "adapted.json"
+"""File of a model that `duetto adapt` wrote: digests of the recordings that it was adapted to."""
+
+_MEMBER = re.compile(r"fold(\d+)-seed-?\d+")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One utterance and what the model made of it.
+
+    Attributes:
+        utterance: With its label.
+        outcome: The prediction, or the error that prevented it.
+    """
+
+    utterance: Utterance
+    outcome: Prediction | DuettoError
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's predictions of labelled utterances.
+
+    Attributes:
+        model: As given to `duetto.load`.
+        classes: Of the model, in the order of its label set.
+        answers: Of all utterances whose label is a class of the model.
+        other_labels: Label that the model does not have → number of utterances, which are left out.
+        unlabelled: Number of utterances without a label, which are left out.
+        trained_on: Number of answered utterances whose recording the model was trained or chosen on; None where the
+            model does not state its training data (exported and shipped models).
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    answers: tuple[Answered, ...]
+    other_labels: dict[str, int]
+    unlabelled: int
+    trained_on: int | None
+
+    @property
+    def predictions(self) -> list[tuple[Utterance, Prediction]]:
+        """The utterances that have a prediction."""
+        return [(a.utterance, a.outcome) for a in self.answers if isinstance(a.outcome, Prediction)]
+
+    @property
+    def errors(self) -> list[DuettoError]:
+        """Why utterances have no prediction."""
+        return [a.outcome for a in self.answers if isinstance(a.outcome, DuettoError)]
+
+    @property
+    def without_speech(self) -> int:
+        """Number of predictions of recordings without speech."""
+        return sum(prediction.speech_seconds == 0 for _, prediction in self.predictions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the result should know."""
+        notes = [f"{len(self.predictions):,} utterances predicted as `duetto predict` does, nothing trained"]
+        if self.other_labels:
+            counts = ", ".join(f"{label} ({n:,})" for label, n in sorted(self.other_labels.items()))
+            total = sum(self.other_labels.values())
+            notes.append(f"{total:,} utterances left out, whose label is no class of the model: {counts}")
+        if self.unlabelled:
+            notes.append(f"{self.unlabelled:,} utterances left out, which have no label")
+        if self.errors:
+            notes.append(f"{len(self.errors):,} utterances left out, which could not be read or analysed")
+        if n := self.without_speech:
+            notes.append(
+                f"{n:,} utterances without speech, for which `duetto predict` gives no emotion: scored by the answer "
+                "for any sound, as in `duetto train`"
+            )
+        if self.trained_on is None:
+            notes.append("the model does not state its training data; that none is tested here is not checked")
+        elif self.trained_on:
+            notes.append(f"LEAK: the model was trained or chosen on the recordings of {self.trained_on:,} utterances")
+        else:
+            notes.append("the model was trained on none of these recordings")
+        return tuple(notes)
+
+    def result(self) -> SystemResult:
+        """Make the result.
+
+        The logits are the logarithms of the probabilities, so that the temperature is 1: calibration is that of the
+        probabilities that users get, after the model's own temperature and confidence.
+
+        Returns:
+            The result of one seed; of kind `leak` where a recording was trained on.
+
+        Raises:
+            ConfigurationError: There is no prediction.
+        """
+        predicted = self.predictions
+        if not predicted:
+            raise ConfigurationError(
+                f"model {self.model}: nothing to score. {'; '.join(self.notes[1:])}. Its classes are "
+                f"{', '.join(self.classes)}; write the manifest with labels of these names"
+            )
+        probabilities = np.array([[p.probabilities[label] for label in self.classes] for _, p in predicted])
+        name = Path(self.model).name or self.model
+        return from_utterances(
+            name,
+            [utterance for utterance, _ in predicted],
+            self.classes,
+            np.log(np.maximum(probabilities, LEAST))[None],
+            seeds=(0,),
+            title=f"model {name}",
+            kind="leak" if self.trained_on else "system",
+            notes=self.notes,
+        )
+
+    def save_csv(self, path: Path) -> None:
+        """Write a line for each utterance, atomically.
+
+        Columns: `id`, `audio`, `speaker`, `target`, `answer`, `correct`, `probability_CLASS` for each class,
+        `speech_seconds`, `unfamiliar`, `uncertain`, `error`. Without a prediction all but the first four and the last
+        are empty.
+
+        Args:
+            path: The file.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        probabilities = [f"probability_{label}" for label in self.classes]
+        last = ["speech_seconds", "unfamiliar", "uncertain", "error"]
+        writer.writerow(["id", "audio", "speaker", "target", "answer", "correct", *probabilities, *last])
+        writer.writerows(self._row(answered) for answered in self.answers)
+        files.write_text(path, out.getvalue())
+
+    def _row(self, answered: Answered) -> list[Any]:
+        u, outcome = answered.utterance, answered.outcome
+        audio_name = name_of(str(u.audio)).encode("utf-8", "backslashreplace").decode()
+        about = [u.id, audio_name, u.speaker or "", u.label]
+        if isinstance(outcome, DuettoError):
+            return [*about, *[""] * (len(self.classes) + 5), str(outcome)]
+        values = [round(outcome.probabilities[label], 6) for label in self.classes]
+        doubts = [_cell(outcome.unfamiliar), _cell(outcome.uncertain)]
+        seconds = round(outcome.speech_seconds, 3)
+        return [*about, outcome.label, _cell(outcome.label == u.label), *values, seconds, *doubts, ""]
+
+
+def _cell(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
+
+
+def score_utterances(
+    recogniser: Recogniser,
+    utterances: Sequence[Utterance],
+    *,
+    given_words: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Scored:
+    """Predict labelled utterances.
+
+    Args:
+        recogniser: Of the model, loaded with `require_speech=False`.
+        utterances: Of any corpus. Those whose label is no class of the model are counted, not predicted.
+        given_words: Give the model the words or transcripts of the utterances that have them, instead of recognising
+            words in the speech.
+        workers: Utterances at a time.
+        progress: Counts utterances.
+
+    Returns:
+        The predictions.
+    """
+    labelled = [u for u in utterances if u.label is not None]
+    known = [u for u in labelled if u.label in recogniser.labels]
+    outcomes = _with_words if given_words else _predicted
+    answers = []
+    for u, outcome in zip(known, outcomes(recogniser, known, workers), strict=True):
+        answers.append(Answered(u, outcome))
+        if progress:
+            progress(len(answers), len(known))
+    return Scored(
+        recogniser.name,
+        recogniser.labels,
+        tuple(answers),
+        dict(Counter(str(u.label) for u in labelled if u.label not in recogniser.labels)),
+        len(utterances) - len(labelled),
+        _trained_on(recogniser.name, known),
+    )
+
+
+def _predicted(
+    recogniser: Recogniser, utterances: Sequence[Utterance], workers: int
+) -> Iterator[Prediction | DuettoError]:
+    """Predictions of the recordings alone; a cut that cannot be read is an error of that utterance."""
+    failed: dict[str, DuettoError] = {}
+
+    def sources() -> Iterator[audio.Source]:
+        for u in utterances:
+            try:
+                yield source_of(u)
+            except AudioError as error:
+                failed[u.id] = error
+                yield {"waveform": np.zeros(0, np.float32), "sample_rate": 16_000}  # an error, replaced below
+
+    for u, outcome in zip(utterances, recogniser.predict_many(sources(), workers=workers), strict=True):
+        yield failed.get(u.id, outcome)
+
+
+def _with_words(
+    recogniser: Recogniser, utterances: Sequence[Utterance], workers: int
+) -> Iterator[Prediction | DuettoError]:
+    """Predictions by the words of the utterances, where they have any."""
+    attempt = partial(_attempt_with_words, recogniser)
+    return parallel.in_order(attempt, utterances, workers=workers, crashed=attempt)
+
+
+def _attempt_with_words(recogniser: Recogniser, utterance: Utterance) -> Prediction | DuettoError:
+    try:
+        source = source_of(utterance)
+    except AudioError as error:
+        return error
+    if utterance.words is not None:
+        return recogniser.attempt(source, words=utterance.words)
+    return recogniser.attempt(source, transcript=utterance.text if tokens(utterance) else None)
+
+
+def source_of(utterance: Utterance) -> audio.Source:
+    """Find what a recogniser reads of an utterance.
+
+    Args:
+        utterance: With or without `start` and `end`.
+
+    Returns:
+        The path of its recording; the samples of its cut, where it is a part of one.
+
+    Raises:
+        AudioError: The cut cannot be read.
+    """
+    if utterance.start is None and utterance.end is None:
+        return utterance.audio
+    cut = audio.load(utterance.audio, start=utterance.start, end=utterance.end)
+    return {"waveform": cut.samples, "sample_rate": cut.sample_rate}
+
+
+def _trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
+    """Number of utterances whose recording is in the training or development data of the model of a run folder."""
+    folder = find(model)
+    if (folder / ADAPTED).is_file():
+        record = read_json(folder / ADAPTED, error=ModelError, repair="adapt the model again")
+        return _read_by(frozenset(record.texts("recordings")), utterances)
+    member = _MEMBER.fullmatch(folder.name)
+    if member is None or not (folder.parent / runs.RUN).is_file():
+        return None
+    described = runs.read(folder.parent)
+    digests = described.get("utterances")
+    if digests is None or int(member[1]) >= len(described["folds"]):
+        return None
+    fold = described["folds"][int(member[1])]
+    read = {digests[i].split(" ")[-1] for i in (*fold["train"], *fold["development"]) if i in digests} - {"-"}
+    return _read_by(frozenset(read), utterances)
+
+
+def _read_by(read: frozenset[str], utterances: Sequence[Utterance]) -> int:
+    """Number of utterances whose recording has one of these digests."""
+    found = Contents()(u.audio.absolute() for u in utterances)
+    return sum(found.get(u.audio.absolute()) in read for u in utterances)
+
+
+def report_context(scored: Sequence[Scored], manifest: Path, utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """Collect what a report states of models on a manifest.
+
+    Args:
+        scored: The predictions of each model.
+        manifest: The file.
+        utterances: Its utterances.
+
+    Returns:
+        Arguments of `report.write`: `title`, `corpus`, `protocol`, `audit`.
+    """
+    corpora = sorted({u.corpus for u in utterances if u.corpus})
+    name = ", ".join(corpora) or manifest.stem
+    counts = Counter(str(u.label) for u, _ in scored[0].predictions)
+    leaks = [
+        {"severity": "leak", "kind": "trained-on", "detail": f"{each.model}: {note}"}
+        for each in scored
+        for note in each.notes
+        if each.trained_on and note.startswith("LEAK")
+    ]
+    return {
+        "title": f"Speech emotion recognition: {', '.join(each.model for each in scored)} on {name}",
+        "corpus": {"name": name, "counts": dict(counts), "synthetic": runs.is_synthetic(utterances)},
+        "protocol": {
+            "protocol": "a model that is there already; nothing is trained or chosen on these utterances",
+            "manifest": manifest.name,
+            **{f"model {each.model}": list(each.notes) for each in scored},
+            "temperature": "the model's own, with its confidence",
+            "environment": runs.environment(("onnxruntime",)),
+        },
+        "audit": leaks or (None if any(each.trained_on is None for each in scored) else ()),
+    }

@@ -60,7 +60,7 @@ def show_effects(explanation: Explanation) -> None:
 
 
 def _bar(effect: float | None, longest: float) -> str:
-    """Full blocks for what speaks for the class, light ones for what speaks against it."""
+    """Full blocks where the part raised the probability, light ones where it lowered it."""
     if effect is None:
         return "too little speech remains without it"
     block = "█" if effect >= 0 else "░"

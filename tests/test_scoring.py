@@ -156,7 +156,7 @@ def test_given_words_reach_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("evaluate", "R", "--csv", "a.csv"),
+        ("evaluate", "R", "--result", "a.npz"),
         ("evaluate", "emodb", "--manifest", "M", "--fuse", "mean"),
         ("evaluate", "emodb", "emodb-ravdess", "--manifest", "M", "--csv", "a.csv"),
     ],

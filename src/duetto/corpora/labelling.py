@@ -147,7 +147,7 @@ def check_choice(labels: str) -> str:
         except ConfigurationError as error:
             choices = ", ".join((*LABEL_SETS, AS_IS))
             raise ConfigurationError(
-                f"labels {labels!r} are not known; choose from {choices}, or give a file {SUFFIX} that maps raw labels "
+                f"{labels!r} is not known; choose from {choices}, or give a file {SUFFIX} that maps raw labels "
                 "to classes"
             ) from error
     return labels

@@ -14,10 +14,12 @@ import documented
 from documented import PAGES, ROOT, blocks, commands, duetto_calls, parse, quick, run
 from duetto.config import experiment
 from duetto.corpora import generic
+from duetto.corpora.labelling import read_labels
 
 NOT_RUN = {
     r"^reproduce\b": "takes hours; tests/test_reproduce.py runs it in small",
     r"\$DUETTO_DATA": "needs a real corpus",
+    r"\bRAVDESS\b|ravdess\.jsonl|joined\.jsonl|EmoBox/|mine\.jsonl|mine-adapted": "needs recordings of a real corpus",
     r"^encoder build wavlm": "needs weights of WavLM; tests/test_ssl_encoders.py builds encoders of random ones",
     r"--set initial=": "needs weights of torchvision",
     r"sentences": "needs the weights of a sentence encoder",
@@ -101,6 +103,8 @@ def test_the_blocks_of_a_page_work(page: Path, here: Path) -> None:
             run_shell(block.text, page)
         elif block.language == "toml" and "path" in tomllib.loads(block.text):
             assert generic.read_layout(here / block.title).title, where
+        elif block.language == "toml" and "labels" in tomllib.loads(block.text):
+            assert read_labels(here / block.title).label_map("ravdess"), where
         elif block.language == "toml":
             assert experiment.load(here / block.title).name if block.title else tomllib.loads(block.text), where
         elif block.language == "json":

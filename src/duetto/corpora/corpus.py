@@ -135,7 +135,7 @@ class Corpus:
             ConfigurationError: The label set or the file does not exist, or the corpus has no map to it.
         """
         if is_label_file(label_set):
-            return read_labels(Path(label_set)).label_map(self.title.lower())
+            return read_labels(Path(label_set)).label_map(self.name or self.title.lower())
         if label_set == AS_IS:
             # A corpus that lists its emotions leaves out what is none, such as a label without a majority.
             if not self.label_maps:

@@ -28,7 +28,7 @@ WRONG_VALUES = [
     ("audit M --protocol zork", "'zork' is not known; choose from"),
     ("corpus check zork .", "'zork' is not known; choose from"),
     ("corpus manifest zork . -o R", "'zork' is not known; choose from"),
-    ("corpus manifest emodb . -o R --labels zork", "labels 'zork' are not known; choose from four"),
+    ("corpus manifest emodb . -o R --labels zork", "'zork' is not known; choose from four"),
     ("corpus synthesise R --size 3", "--size"),
     ("corpus synthesise R --leak 2", "--leak"),
     ("features M -o R --mode zork", "'zork' is not known; choose from"),

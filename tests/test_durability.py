@@ -155,7 +155,9 @@ def test_the_same_training_recovers_from_a_power_cut(
     out = tmp_path / "run"
     shutil.copytree(run, out)
     everything = [
-        str(p.relative_to(out)) for p in out.rglob("*") if p.suffix in (".json", ".npz", ".onnx", ".safetensors")
+        str(p.relative_to(out))
+        for p in out.rglob("*")
+        if p.suffix in (".json", ".jsonl", ".npz", ".onnx", ".safetensors")
     ]
     for name in torn or everything:
         (out / name).write_bytes(b"")

@@ -102,6 +102,7 @@ def manifest(
         duetto corpus manifest emodb /data/emodb -o emodb.jsonl
 
         duetto corpus manifest generic /data/calls --layout calls.toml -o calls.jsonl
+
         duetto corpus manifest ravdess /data/ravdess --labels as-is -o ravdess.jsonl
     """
     with usage_errors():

@@ -29,7 +29,7 @@ from ..errors import ConfigurationError
 from .descriptors import is_special, open_descriptor
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
-_SUFFIXES = (".json", ".npz", ".onnx", ".safetensors", ".vec")
+_SUFFIXES = (".json", ".jsonl", ".npz", ".onnx", ".safetensors", ".vec")
 _OF_EARLIER_VERSIONS = re.compile(
     r".+\.(json|npz|onnx|safetensors|vec)\.partial|\.tmp\w{6}|[0-9]+-(types|word2vec-[0-9a-f]{16})\.vec"
 )

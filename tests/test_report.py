@@ -481,7 +481,7 @@ def test_a_large_run_keeps_its_page_small_and_its_csv_whole(tmp_path: Path) -> N
     assert ("a", {"href": "all.csv"}) in page.tags
     with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 10_000 and sum(row["right"] == "1" for row in rows) == 7000
+    assert len(rows) == 10_000 and sum(row["correct"] == "true" for row in rows) == 7000
 
 
 def test_the_csv_holds_every_answer_of_every_system(tmp_path: Path, systems: list[evaluation.SystemResult]) -> None:
@@ -495,10 +495,10 @@ def test_the_csv_holds_every_answer_of_every_system(tmp_path: Path, systems: lis
         own = [row for row in rows if row["system"] == system.system]
         assert [row["id"] for row in own] == system.ids.tolist() and {row["kind"] for row in own} == {system.kind}
         mean = system.calibrated.mean(0)
-        found = np.array([[float(row[f"p_{name}"]) for name in CLASSES] for row in own])
+        found = np.array([[float(row[f"probability_{name}"]) for name in CLASSES] for row in own])
         assert np.abs(found - mean).max() <= 1e-6
         assert [CLASSES.index(row["answer"]) for row in own] == mean.argmax(1).tolist()
-        right = [int(row["seeds_right"]) for row in own]
+        right = [int(row["seeds_correct"]) for row in own]
         assert right == (system.predicted == system.target).sum(0).tolist()
     seventh = next(row for row in rows if row["id"] == "u7")
     assert [seventh[key] for key in ("corpus", "language", "text", "audio", "start", "end")] == [

@@ -247,9 +247,10 @@ def _cells(chosen: Sequence[Entry], everything: Sequence[Entry]) -> tuple[Cell, 
 def write_csv(path: str | Path, scored: ScoredResults, utterances: Sequence[Utterance] = ()) -> None:
     """Write every answer of every system as CSV (UTF-8, a header, one line for each system and utterance), atomically.
 
-    Columns: `system`, `kind`, `id`, `target`, `answer`, `right` (1 or 0), `seeds_right` and `seeds`, `probability` of
-    the answer and `p_CLASS` of each class (means over seeds, after temperature scaling), `fold`, `speaker`, `gender`,
-    `session`, `style`, `corpus`, `language`, `text`, `audio`, `start`, `end`; the last eight are empty where unknown.
+    Columns: `system`, `kind`, `id`, `target`, `answer`, `correct` (true or false), `seeds_correct` and `seeds`,
+    `probability` of the answer and `probability_CLASS` of each class (means over seeds, after temperature scaling),
+    `fold`, `speaker`, `gender`, `session`, `style`, `corpus`, `language`, `text`, `audio`, `start`, `end`; the last
+    eight are empty where unknown. What `Scored.save_csv` and `duetto predict -o` have too has the same names there.
 
     Args:
         path: File to write.
@@ -258,8 +259,8 @@ def write_csv(path: str | Path, scored: ScoredResults, utterances: Sequence[Utte
     """
     known = {u.id: u for u in utterances}
     classes = scored.systems[0].result.classes
-    head = ["system", "kind", "id", "target", "answer", "right", "seeds_right", "seeds", "probability"]
-    head += [*(f"p_{name}" for name in classes), "fold", *_GROUPS, *_DETAILS]
+    head = ["system", "kind", "id", "target", "answer", "correct", "seeds_correct", "seeds", "probability"]
+    head += [*(f"probability_{name}" for name in classes), "fold", *_GROUPS, *_DETAILS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
@@ -281,7 +282,8 @@ def _csv_rows(result: SystemResult, known: Mapping[str, Utterance]) -> list[list
         utterance = known.get(name)
         details = [None if utterance is None else getattr(utterance, key) for key in _DETAILS]
         rows.append([
-            result.system, result.kind, name, result.classes[target], result.classes[answer], int(target == answer),
+            result.system, result.kind, name, result.classes[target], result.classes[answer],
+            str(target == answer).lower(),
             int(right[i]), len(result.seeds), f"{probabilities[i, answer]:.{_DECIMALS}f}",
             *(f"{p:.{_DECIMALS}f}" for p in probabilities[i]), int(result.fold[i]),
             *(getattr(result, group)[i] for group in _GROUPS), *details,

@@ -94,6 +94,27 @@ def test_corpus_names_map_the_emotions_of_its_release() -> None:
                 assert corpus.emotions[raw] == label
 
 
+@pytest.mark.parametrize(
+    ("kind", "label_set", "raw"),
+    [
+        ("crema-d", "six", "ANG DIS FEA HAP NEU SAD"),
+        ("tess", "seven", "angry disgust fear happy neutral sad ps"),
+        ("savee", "seven", "a d f h n sa su"),
+        ("meld", "seven", "anger disgust fear joy neutral sadness surprise"),
+        ("emovo", "seven", "rab dis pau gio neu tri sor"),
+    ],
+)
+def test_corpora_of_six_and_seven_classes_fill_these_sets(kind: str, label_set: str, raw: str) -> None:
+    own = CORPORA[kind].label_map(label_set)
+    assert [own.get(name) for name in raw.split()] == list(LABEL_SETS[label_set])
+
+
+def test_as_is_corpora_keep_what_no_set_holds() -> None:
+    own = CORPORA["msp-podcast"].label_map("as-is")
+    assert own.get("C") == "contemptuous" and own.get("X") is None and own.get("U") == "surprised"
+    assert CORPORA["esd"].label_map("as-is").classes == ("angry", "happy", "neutral", "sad", "surprised")
+
+
 # files of labels
 
 

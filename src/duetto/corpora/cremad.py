@@ -30,6 +30,9 @@ NAME = re.compile(
 LABEL_MAPS = {"four": {"ANG": "angry", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}}
 """Label set → code of the emotion → class."""
 
+CLASSES = {"ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+"""Code of the emotion → class, as-is."""
+
 KNOWN_SIZE = 7442
 """Utterances in the release."""
 
@@ -97,6 +100,7 @@ CORPUS = Corpus(
     read=read,
     name="crema-d",
     label_maps=LABEL_MAPS,
+    emotions=CLASSES,
     transcribed=True,
     language="en",
     size=KNOWN_SIZE,

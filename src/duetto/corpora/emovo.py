@@ -23,19 +23,19 @@ from .parsing import GENDERS, Report
 NAME = re.compile(r"(?P<emotion>dis|gio|neu|pau|rab|sor|tri)-(?P<speaker>[fm][123])-(?P<sentence>[bdln]\d)")
 """A file name: emotion, speaker, sentence."""
 
-EMOTIONS = {
-    "dis": "disgust (disgusto)",
-    "gio": "happiness (gioia)",
-    "neu": "neutral",
-    "pau": "fear (paura)",
-    "rab": "anger (rabbia)",
-    "sor": "surprise (sorpresa)",
-    "tri": "sadness (tristezza)",
-}
-"""Beginning of the Italian emotion word → emotion."""
-
 LABEL_MAPS = {"four": {"rab": "angry", "gio": "happy", "neu": "neutral", "tri": "sad"}}
 """Label set → emotion → class."""
+
+CLASSES = {
+    "rab": "angry",
+    "dis": "disgusted",
+    "pau": "fearful",
+    "gio": "happy",
+    "neu": "neutral",
+    "tri": "sad",
+    "sor": "surprised",
+}
+"""Beginning of the Italian word (rabbia, disgusto, paura, gioia, neutro, tristezza, sorpresa) → class, as-is."""
 
 KNOWN_SPEAKERS = {"f1": 98, "f2": 98, "f3": 98, "m1": 98, "m2": 98, "m3": 98}
 """Speaker → utterances in the release."""
@@ -96,6 +96,7 @@ CORPUS = Corpus(
     read=read,
     name="emovo",
     label_maps=LABEL_MAPS,
+    emotions=CLASSES,
     transcribed=True,
     language="it",
     speakers=KNOWN_SPEAKERS,

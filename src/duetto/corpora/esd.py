@@ -30,6 +30,9 @@ NAME = re.compile(r"(?P<speaker>00(?:0[1-9]|1\d|20))_(?P<number>00(?:0[0-9]|1[0-
 LABEL_MAPS = {"four": {"Angry": "angry", "Happy": "happy", "Neutral": "neutral", "Sad": "sad"}}
 """Label set → folder → class."""
 
+CLASSES = {"Angry": "angry", "Happy": "happy", "Neutral": "neutral", "Sad": "sad", "Surprise": "surprised"}
+"""Folder → class, as-is."""
+
 EMOTIONS = {"Angry": "生气", "Happy": "快乐", "Neutral": "中立", "Sad": "伤心", "Surprise": "惊喜"}
 """Folder → the emotion in the transcripts of Mandarin speakers; English ones have the folder's name."""
 
@@ -108,4 +111,4 @@ def _texts(file: Path, speaker: str, report: Report) -> dict[str, str]:
     return texts
 
 
-CORPUS = Corpus(title="ESD", read=read, name="esd", label_maps=LABEL_MAPS, speakers=KNOWN_SPEAKERS)
+CORPUS = Corpus(title="ESD", read=read, name="esd", label_maps=LABEL_MAPS, emotions=CLASSES, speakers=KNOWN_SPEAKERS)

@@ -36,6 +36,17 @@ PARTS = {"train": "train", "dev": "development", "test": "test"}
 LABEL_MAPS = {"four": {"anger": "angry", "joy": "happy", "neutral": "neutral", "sadness": "sad"}}
 """Label set → emotion → class."""
 
+CLASSES = {
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "fearful",
+    "joy": "happy",
+    "neutral": "neutral",
+    "sadness": "sad",
+    "surprise": "surprised",
+}
+"""Emotion → class, as-is."""
+
 GENDERS = {
     "Chandler": "male", "Joey": "male", "Ross": "male", "Monica": "female", "Phoebe": "female", "Rachel": "female",
 }  # fmt: skip
@@ -119,5 +130,12 @@ def _recordings(path: Path, report: Report) -> dict[tuple[str, str], Path]:
 
 
 CORPUS = Corpus(
-    title="MELD", read=read, name="meld", label_maps=LABEL_MAPS, transcribed=True, language="en", size=KNOWN_SIZE
+    title="MELD",
+    read=read,
+    name="meld",
+    label_maps=LABEL_MAPS,
+    emotions=CLASSES,
+    transcribed=True,
+    language="en",
+    size=KNOWN_SIZE,
 )

@@ -35,6 +35,9 @@ NAME = re.compile(
 LABEL_MAPS = {"four": {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}}
 """Label set → letter → class."""
 
+CLASSES = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
+"""Letter → class, as-is."""
+
 KNOWN_SIZE = 8438
 """Utterances in the release."""
 
@@ -94,4 +97,12 @@ def _utterance(path: Path, consensus: re.Match[str], labels: LabelMap) -> Uttera
     )
 
 
-CORPUS = Corpus(title="MSP-IMPROV", read=read, name="msp-improv", label_maps=LABEL_MAPS, language="en", size=KNOWN_SIZE)
+CORPUS = Corpus(
+    title="MSP-IMPROV",
+    read=read,
+    name="msp-improv",
+    label_maps=LABEL_MAPS,
+    emotions=CLASSES,
+    language="en",
+    size=KNOWN_SIZE,
+)

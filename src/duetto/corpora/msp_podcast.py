@@ -32,6 +32,18 @@ NAME = re.compile(r"MSP-PODCAST_(?P<podcast>[0-9a-z]+)(?:_[0-9a-z]+)+")
 LABEL_MAPS = {"four": {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}}
 """Label set → letter → class."""
 
+CLASSES = {
+    "A": "angry",
+    "C": "contemptuous",
+    "D": "disgusted",
+    "F": "fearful",
+    "H": "happy",
+    "N": "neutral",
+    "S": "sad",
+    "U": "surprised",
+}
+"""Letter (C: contempt) → class, as-is."""
+
 SPLITS = {
     "Train": "train",
     "Development": "development",
@@ -99,4 +111,12 @@ def _text(file: Path, report: Report) -> str | None:
     return read_text(file, report).strip() or None if file.is_file() else None
 
 
-CORPUS = Corpus(title="MSP-Podcast", read=read, name="msp-podcast", label_maps=LABEL_MAPS, language="en", named=False)
+CORPUS = Corpus(
+    title="MSP-Podcast",
+    read=read,
+    name="msp-podcast",
+    label_maps=LABEL_MAPS,
+    emotions=CLASSES,
+    language="en",
+    named=False,
+)

@@ -26,19 +26,11 @@ from .parsing import Report
 NAME = re.compile(r"(?:(?P<speaker>DC|JE|JK|KL)_?)?(?P<emotion>sa|su|[adfhn])(?P<number>\d\d)")
 """A file name: speaker, where the folder does not name it, emotion, number of the sentence."""
 
-EMOTIONS = {
-    "a": "anger",
-    "d": "disgust",
-    "f": "fear",
-    "h": "happiness",
-    "n": "neutral",
-    "sa": "sadness",
-    "su": "surprise",
-}
-"""Letters → emotion."""
-
 LABEL_MAPS = {"four": {"a": "angry", "h": "happy", "n": "neutral", "sa": "sad"}}
 """Label set → letters → class."""
+
+CLASSES = {"a": "angry", "d": "disgusted", "f": "fearful", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprised"}
+"""Letters → class, as-is."""
 
 KNOWN_SPEAKERS = {"DC": 120, "JE": 120, "JK": 120, "KL": 120}
 """Speaker → utterances in the release: 30 neutral, 15 of each other emotion."""
@@ -78,4 +70,12 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     return read_names(path, "SAVEE", NAME, form, utterance, report)
 
 
-CORPUS = Corpus(title="SAVEE", read=read, name="savee", label_maps=LABEL_MAPS, language="en", speakers=KNOWN_SPEAKERS)
+CORPUS = Corpus(
+    title="SAVEE",
+    read=read,
+    name="savee",
+    label_maps=LABEL_MAPS,
+    emotions=CLASSES,
+    language="en",
+    speakers=KNOWN_SPEAKERS,
+)

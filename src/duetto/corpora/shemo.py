@@ -28,11 +28,11 @@ from .parsing import GENDERS, Report
 NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<emotion>[AFHNSW])(?P<number>\d{2,3})")
 """A file name: speaker, emotion, number."""
 
-EMOTIONS = {"A": "anger", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness", "W": "surprise"}
-"""Letter → emotion."""
-
 LABEL_MAPS = {"four": {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}}
 """Label set → letter → class."""
+
+CLASSES = {"A": "angry", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad", "W": "surprised"}
+"""Letter → class, as-is."""
 
 KNOWN_SIZE = 3000
 """Utterances in the release."""
@@ -86,4 +86,6 @@ def _texts(file: Path) -> dict[str, str]:
     return texts
 
 
-CORPUS = Corpus(title="ShEMO", read=read, name="shemo", label_maps=LABEL_MAPS, language="fa", size=KNOWN_SIZE)
+CORPUS = Corpus(
+    title="ShEMO", read=read, name="shemo", label_maps=LABEL_MAPS, emotions=CLASSES, language="fa", size=KNOWN_SIZE
+)

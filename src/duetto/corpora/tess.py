@@ -28,6 +28,17 @@ has OA for OAF."""
 LABEL_MAPS = {"four": {"angry": "angry", "happy": "happy", "neutral": "neutral", "sad": "sad"}}
 """Label set → emotion → class."""
 
+CLASSES = {
+    "angry": "angry",
+    "disgust": "disgusted",
+    "fear": "fearful",
+    "happy": "happy",
+    "neutral": "neutral",
+    "ps": "surprised",
+    "sad": "sad",
+}
+"""Emotion → class, as-is."""
+
 KNOWN_SPEAKERS = {"OAF": 1400, "YAF": 1400}
 """Speaker → utterances in the release."""
 
@@ -67,6 +78,7 @@ CORPUS = Corpus(
     read=read,
     name="tess",
     label_maps=LABEL_MAPS,
+    emotions=CLASSES,
     transcribed=True,
     language="en",
     speakers=KNOWN_SPEAKERS,

@@ -29,7 +29,7 @@ from duetto.inference import Session
 from duetto.inference.confidence import CONFIDENCE, Confidence
 from duetto.splits import Fold, folds, transfer
 
-SYSTEMS = ("whisper", "functionals")
+SYSTEMS = ("whisper-portable", "whisper", "functionals")
 NAMES = {"emodb": "EmoDB", "ravdess": "RAVDESS"}
 SURE = 0.8
 

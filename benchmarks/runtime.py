@@ -16,6 +16,7 @@ processor, which other work on the machine hardly changes. `alternate` of the ha
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import re
 import resource
@@ -323,6 +324,8 @@ def main() -> None:
     if bool(options.run) != bool(options.manifest):
         line.error("--run and --manifest go together")
     found = prepared(options)
+    # As an installation does: else PYTHONDONTWRITEBYTECODE would have every process compile the package again.
+    compileall.compile_dir(Path(duetto.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         tables = measure(found, Path(folder))
     parts = [

@@ -498,7 +498,7 @@ def test_of_a_baseline_the_split_is_examined(
     described["baseline"] = {"name": described.pop("experiment")["name"]}
     (folder / "run.json").write_text(json.dumps(described))
     (note,) = audit_run(folder, clean).findings
-    assert note.kind == "not-examined" and "a baseline keeps no model" in note.detail
+    assert note.kind == "not-examined" and "what a baseline was fitted to" in note.detail
     shared = [replace(u, speaker="1F") if u.id == fold.test[0].id else u for u in clean]
     assert kinds(audit_run(folder, shared)) == {"speaker-overlap", "not-examined"}
 

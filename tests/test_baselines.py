@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import duetto
 import planted
 from duetto import runs as run_folder
-from duetto.baselines import BASELINES, BaselineInputs, base, elm, evector, functionals
+from duetto.baselines import BASELINES, BaselineInputs, base, elm, evector, functionals, hmm
 from duetto.baselines.elm import DnnElm, Elm
 from duetto.baselines.evector import EVector
 from duetto.baselines.hmm import Hmm
@@ -33,9 +35,9 @@ from duetto.errors import ConfigurationError, MissingExtraError, ModelError
 from duetto.experiments import baseline_runner, rescore
 from duetto.experiments.systems import named
 from duetto.experiments.workspace import Workspace
-from duetto.inference import recogniser
-from duetto.metrics import fit_temperature, unweighted_accuracy
+from duetto.metrics import fit_temperature, softmax, unweighted_accuracy
 from duetto.splits import Fold, folds
+from duetto.utils.arrays import read_arrays
 
 CLASSES = LABEL_SETS["four"]
 HEARING = [name for name, baseline in BASELINES.items() if "frames" in baseline.needs]
@@ -287,6 +289,38 @@ def test_segments_loudest_and_statistics_by_hand() -> None:
     )
 
 
+# --- what a fitted baseline keeps -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("present", [4, 3, 2])
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_scorer_agrees_with_the_library_that_fitted_it(name: str, present: int) -> None:
+    """Logits of test data are scikit-learn's and hmmlearn's; the scorer computes them from its arrays by NumPy.
+    float32 in the DNN and in the statistics, float64 elsewhere."""
+    fold, inputs = lexical(160)
+    fold = replace(fold, train=tuple(u for u in fold.train if u.label in CLASSES[:present]))
+    output = quick(name).fit_predict(fold, inputs, CLASSES)
+    arrays = output.scorer.to_arrays()
+    scorer = BASELINES[name].method.scorer.from_arrays(arrays)
+    assert inputs.frames is not None and inputs.tokens is not None
+    answers = [scorer(inputs.frames[u.id], output.vocabulary.encode(inputs.tokens[u.id])) for u in fold.test]
+    np.testing.assert_allclose(answers, output.test_logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="no array"):
+        BASELINES[name].method.scorer.from_arrays({})
+    broken = {key: np.full_like(np.asarray(value, float), np.nan) for key, value in arrays.items()}
+    with pytest.raises(ValueError, match="does not hold finite numbers"):
+        BASELINES[name].method.scorer.from_arrays(broken)
+
+
+def test_log_likelihood_of_an_hmm_by_hand() -> None:
+    """Two states with means 0 and 10 and variance 1; x = 0, 10: all paths but 0 → 1 have likelihoods below e⁻⁴⁰."""
+    start, transitions = np.array([0.5, 0.5]), np.array([[0.75, 0.25], [0.5, 0.5]])
+    found = hmm.log_likelihood(
+        np.array([[0.0], [10.0]]), start, transitions, np.array([[0.0], [10.0]]), np.ones((2, 1))
+    )
+    assert found == pytest.approx(np.log(0.5) + np.log(0.25) - np.log(2 * np.pi), rel=1e-12)
+
+
 # --- odd input -----------------------------------------------------------------------------------
 
 
@@ -376,7 +410,7 @@ def test_columns_of_absent_and_binary_classes() -> None:
 
 def test_functionals_are_standardised_on_training_alone() -> None:
     fold, inputs = lexical(120)
-    train, development, test = functionals.of(fold, inputs)
+    (train, development, test), _ = functionals.of(fold, inputs)
     assert train.shape == (len(fold.train), 68) and len(test) == len(fold.test)
     # float32 z-scores of some hundred values
     np.testing.assert_allclose(train.mean(0), 0, atol=1e-5)
@@ -468,14 +502,55 @@ def test_leaking_protocols_mark_the_result(tmp_path: Path) -> None:
     assert baseline_runner.run(quick("evector"), inputs, "speaker", parts, tmp_path / "b", leak=True).kind == "leak"
 
 
-def test_a_baselines_folder_neither_predicts_nor_is_rescored(tmp_path: Path, manifest: Path) -> None:
+def test_a_baselines_folder_is_not_rescored(tmp_path: Path, manifest: Path) -> None:
     utterances, frames = planted.corpus(160)
     baseline_runner.run(quick("evector"), read(utterances, frames), "session5", folds("session5", utterances), tmp_path)
     assert not run_folder.reads_words(tmp_path)
-    with pytest.raises(ModelError, match=r"holds a run of baseline 'evector'\. Baselines keep no model"):
-        recogniser.find(tmp_path)
-    with pytest.raises(ModelError, match="can neither predict nor be exported nor be scored with other words"):
+    with pytest.raises(ModelError, match=r"holds a run of baseline 'evector'.* can't be scored with other words"):
         rescore.rescore(tmp_path, read_manifest(manifest), Workspace(tmp_path), "found")
+
+
+@pytest.fixture(scope="module")
+def trained(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of every baseline on the synthetic corpus, protocol session5."""
+    utterances, folder = read_manifest(manifest), tmp_path_factory.mktemp("baselines")
+    shop = Workspace(manifest.parent / "cache")
+    for name in BASELINES:
+        baseline_runner.run_baseline(quick(name), utterances, "session5", folder / name, shop)
+    return {name: folder / name for name in BASELINES}
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_predicts_what_was_evaluated_and_exports(
+    name: str, trained: dict[str, Path], manifest: Path, tmp_path: Path
+) -> None:
+    result = run_folder.result_of(trained[name])
+    utterances = {u.id: u for u in read_manifest(manifest)}
+    row = next(i for i, key in enumerate(result.ids) if utterances[key].start is None and utterances[key].words)
+    tested = utterances[result.ids[row]]
+    done = CliRunner().invoke(app, ["export", str(trained[name]), "-o", str(tmp_path / "out")], catch_exceptions=False)
+    assert done.exit_code == 0 and "fold0-seed0" in done.output
+    expected = softmax(result.logits[0, row] / result.temperature[0, 0])
+    for folder in (trained[name], tmp_path / "out"):
+        prediction = duetto.load(folder, require_speech=False)(tested.audio, transcript=tested.text)
+        np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=2e-3)
+    assert BASELINES[name].title in (tmp_path / "out/README.md").read_text()
+    refused = CliRunner().invoke(app, ["export", str(trained[name]), "-o", str(tmp_path / "x"), "--int8"])
+    assert isinstance(refused.exception, ConfigurationError) and "no graph to quantise" in str(refused.exception)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_damaged_baseline_is_one_error(name: str, trained: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(trained[name] / "fold0-seed0", tmp_path / "copy")
+    path = tmp_path / "copy/baseline.npz"
+    arrays = read_arrays(path, error=ModelError)
+    for key in arrays:
+        np.savez(path, **{**arrays, key: np.ones((5, 7, 3))})
+        with pytest.raises(ModelError, match="no arrays of baseline"):
+            duetto.load(tmp_path / "copy")
+    path.write_bytes(b"PK")
+    with pytest.raises(ModelError, match="damaged"):
+        duetto.load(tmp_path / "copy")
 
 
 def test_names_are_systems_then_baselines_then_files() -> None:

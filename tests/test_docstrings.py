@@ -86,6 +86,7 @@ def faults_of_class(class_: ast.ClassDef) -> Iterator[str]:
         n.target.id: place
         for place, n in enumerate(class_.body)
         if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name) and not n.target.id.startswith("_")
+        if n.value is None or "ClassVar" not in ast.unparse(n.annotation)  # described where it is declared
     }
     beside = {
         name

@@ -50,7 +50,7 @@ class AuditedRun:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is a run of a baseline, which keeps no model."""
+        """Whether it is a run of a baseline."""
         return "baseline" in self.record
 
     def branches(self) -> tuple[AuditedRun, ...]:

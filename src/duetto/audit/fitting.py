@@ -57,7 +57,7 @@ def check(run: AuditedRun, features: Path | None) -> Iterator[Finding]:
         ModelError: A file of the run is damaged.
     """
     if run.is_baseline:
-        yield _not_examined("a baseline keeps no model, so what it was fitted to was not examined")
+        yield _not_examined("what a baseline was fitted to was not examined")
         return
     for branch in run.branches():
         yield from _settings(branch)

@@ -9,15 +9,17 @@ classified.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from .. import metrics
 from ..data.utterance import Utterance
+from ..embeddings.vocabulary import Vocabulary
 from ..errors import ConfigurationError
 from ..splits import Fold
+from .scorer import Scorer
 
 FLOOR = 30.0
 """How far the logit of a class without training data lies below the utterance's other logits."""
@@ -43,20 +45,29 @@ class BaselineOutput:
     Attributes:
         test_logits: (n, classes) float64, finite, in the fold's order.
         development_logits: (n, classes) float64, finite, in the fold's order.
+        scorer: What answers for other recordings.
+        vocabulary: Words whose ids `scorer` reads.
         chosen: The settings that were chosen on development data.
         notes: What else a reader of the result should know.
     """
 
     test_logits: np.ndarray
     development_logits: np.ndarray
+    scorer: Scorer
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary(()))
     chosen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class Classifier(Protocol):
-    """A frozen dataclass whose fields are the whole configuration of a baseline."""
+    """A frozen dataclass whose fields are the whole configuration of a baseline.
+
+    Attributes:
+        scorer: Class of what it keeps.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    scorer: ClassVar[type[Scorer]]
 
     def fit_predict(self, fold: Fold, inputs: BaselineInputs, classes: Sequence[str], seed: int) -> BaselineOutput:
         """Fit on training data, choose settings on development data, classify development and test data.

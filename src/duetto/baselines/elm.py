@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base, functionals
 from .base import Baseline, BaselineInputs, BaselineOutput
+from .scorer import Scorer
 
 _ENERGY = NAMES.index("energy")
 
@@ -161,6 +162,66 @@ def statistics(posteriors: np.ndarray, threshold: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class DnnElmScorer(Scorer):
+    """A DNN on segments, and an ELM on the statistics of its posteriors.
+
+    Attributes:
+        mean: Of the frames in training data, (34,).
+        deviation: Likewise.
+        context: See `DnnElm`, ().
+        share: `DnnElm.loudest`, ().
+        threshold: See `DnnElm`, ().
+        weights: Of each layer of the DNN, (inputs, outputs).
+        biases: Of each layer, (outputs,).
+        statistics_mean: Of the statistics in training data, (d,).
+        statistics_deviation: Likewise.
+        centres: See `Elm`.
+        width: See `Elm`, ().
+        machine: `Elm.weights`.
+        present: Numbers of the classes with training data.
+        classes: Number of classes, ().
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    context: np.ndarray
+    share: np.ndarray
+    threshold: np.ndarray
+    weights: tuple[np.ndarray, ...]
+    biases: tuple[np.ndarray, ...]
+    statistics_mean: np.ndarray
+    statistics_deviation: np.ndarray
+    centres: np.ndarray
+    width: np.ndarray
+    machine: np.ndarray
+    present: np.ndarray
+    classes: np.ndarray
+
+    def __call__(self, frames: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """See `Scorer`.
+
+        Args:
+            frames: (n, 34).
+            ids: Not read.
+
+        Returns:
+            Logits (classes,).
+        """
+        cut = segments((frames - self.mean) / self.deviation, int(self.context))
+        posteriors = self._posteriors(cut[loudest(frames, float(self.share))].astype(np.float32))
+        x = (statistics(posteriors, float(self.threshold)) - self.statistics_mean) / self.statistics_deviation
+        scores = Elm(self.centres, float(self.width), self.machine)(x[None])
+        return base.to_logits(scores, self.present, int(self.classes))[0]
+
+    def _posteriors(self, x: np.ndarray) -> np.ndarray:
+        """Of segments, (n, present classes); where there are two, the last layer has one output, of the second."""
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = np.maximum(x @ weight + bias, 0)
+        x = x @ self.weights[-1] + self.biases[-1]
+        return metrics.softmax(np.hstack([np.zeros_like(x), x]) if x.shape[1] == 1 else x)
+
+
+@dataclass(frozen=True)
 class DnnElm:
     """A DNN on segments, and an ELM on the statistics of its posteriors.
 
@@ -178,6 +239,7 @@ class DnnElm:
         costs: Candidates for its regularisation, the most regularised first; the best UA on development data decides.
     """
 
+    scorer: ClassVar[type[Scorer]] = DnnElmScorer
     context: int = 1
     loudest: float = 0.5
     layers: tuple[int, ...] = (256, 256, 256)
@@ -205,7 +267,7 @@ class DnnElm:
             ConfigurationError: The frames are not short-term features.
         """
         rng = np.random.default_rng(seed)
-        cut = self._segments(fold, inputs)
+        cut, normaliser = self._segments(fold, inputs)
         train_target, development_target = (base.targets(part, classes) for part in (fold.train, fold.development))
         present, dense = np.unique(train_target, return_inverse=True)
         usable = np.isin(development_target, present)
@@ -217,26 +279,51 @@ class DnnElm:
             rng,
         )
         x = [np.stack([self._statistics(network, s) for s in part]) if part else np.empty((0, 0)) for part in cut]
-        train, development, test = functionals.standardised(x[0], x[1], x[2].reshape(-1, x[0].shape[1]))
+        (train, development, test), of_statistics = functionals.standardised(
+            x[0], x[1], x[2].reshape(-1, x[0].shape[1])
+        )
         machines = self._machines(train, dense, len(present), int(rng.integers(2**32)))
         logits = [base.to_logits(machine(development), present, len(classes)) for machine in machines]
         chosen = base.best(logits, development_target)
         return BaselineOutput(
             base.to_logits(machines[chosen](test), present, len(classes)),
             logits[chosen],
-            (f"DNN epoch {epoch} of {self.epochs}", f"ELM cost {self.costs[chosen]:g}"),
+            self._scorer(normaliser, network, of_statistics, machines[chosen], present, len(classes)),
+            chosen=(f"DNN epoch {epoch} of {self.epochs}", f"ELM cost {self.costs[chosen]:g}"),
         )
 
-    def _segments(self, fold: Fold, inputs: BaselineInputs) -> list[list[np.ndarray]]:
-        """The segments of each utterance of each part that are used."""
+    def _scorer(
+        self, normaliser: Normaliser, network: Any, of_statistics: Normaliser, elm: Elm, present: np.ndarray, n: int
+    ) -> DnnElmScorer:
+        """What was fitted; n: number of classes."""
+        return DnnElmScorer(
+            mean=normaliser.mean,
+            deviation=normaliser.deviation,
+            context=np.array(self.context),
+            share=np.array(self.loudest),
+            threshold=np.array(self.threshold),
+            weights=tuple(network.coefs_),
+            biases=tuple(network.intercepts_),
+            statistics_mean=of_statistics.mean,
+            statistics_deviation=of_statistics.deviation,
+            centres=elm.centres,
+            width=np.array(elm.width),
+            machine=elm.weights,
+            present=present,
+            classes=np.array(n),
+        )
+
+    def _segments(self, fold: Fold, inputs: BaselineInputs) -> tuple[list[list[np.ndarray]], Normaliser]:
+        """The segments of each utterance of each part that are used, and the statistics of training frames."""
         frames = [base.frames(inputs, part) for part in base.parts(fold)]
         if (columns := frames[0][0].shape[1]) != len(NAMES):
             raise ConfigurationError(f"DNN-ELM reads the {len(NAMES)} short-term features, not {columns}")
         normaliser = Normaliser.fit(frames[0], len(NAMES))
-        return [
+        cut = [
             [segments(normaliser(x), self.context)[loudest(x, self.loudest)].astype(np.float32) for x in part]
             for part in frames
         ]
+        return cut, normaliser
 
     def _statistics(self, network: Any, cut: np.ndarray) -> np.ndarray:
         """Statistics of the posteriors of one utterance's segments."""

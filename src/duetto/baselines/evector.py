@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..embeddings import vocabulary
+from ..embeddings.vocabulary import Vocabulary
 from ..errors import MissingExtraError
+from ..features import short_term
 from ..splits import Fold
 from . import base, functionals, svm
 from .base import Baseline, BaselineInputs, BaselineOutput
+from .scorer import Scorer
 
 
 def weights(
@@ -66,6 +69,45 @@ def vectors(token_lists: Sequence[Sequence[str]], table: Mapping[str, np.ndarray
 
 
 @dataclass(frozen=True)
+class EVectorScorer(Scorer):
+    """A linear classifier of the sum of the weights of words, and of functionals if it has weights for them.
+
+    Attributes:
+        table: Weights of each word, (words + 2, classes); the rows of padding and of unknown words are zero.
+        mean: Of e-vector and functionals in training data, (d,).
+        deviation: Likewise.
+        weight: (present classes, d); (1, d) of two classes, in favour of the second.
+        bias: (present classes,) or (1,).
+        present: Numbers of the classes with training data.
+        classes: Number of classes, ().
+    """
+
+    table: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    present: np.ndarray
+    classes: np.ndarray
+
+    def __call__(self, frames: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """See `Scorer`.
+
+        Args:
+            frames: (n, 34); not read by one without functionals.
+            ids: (n,).
+
+        Returns:
+            Logits (classes,).
+        """
+        x = self.table[ids].sum(0)
+        if len(self.mean) > len(x):
+            x = np.concatenate((x, short_term.functionals(frames)))
+        scores = self.weight @ ((x - self.mean) / self.deviation) + self.bias
+        return base.to_logits(scores if len(scores) == 1 else scores[None], self.present, int(self.classes))[0]
+
+
+@dataclass(frozen=True)
 class EVector:
     """A linear SVM on e-vectors, one class against the rest, with squared hinge loss.
 
@@ -76,6 +118,7 @@ class EVector:
         balanced: See `svm.Svm`.
     """
 
+    scorer: ClassVar[type[Scorer]] = EVectorScorer
     min_count: int = 3
     acoustics: bool = False
     costs: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0)
@@ -99,16 +142,25 @@ class EVector:
             raise MissingExtraError("The e-vector baseline", "train") from error
         token_lists = [base.tokens(inputs, part) for part in base.parts(fold)]
         table = weights(token_lists[0], base.targets(fold.train, classes), len(classes), self.min_count)
-        x = functionals.standardised(*(vectors(part, table, len(classes)) for part in token_lists))
+        x, normaliser = functionals.standardised(*(vectors(part, table, len(classes)) for part in token_lists))
+        mean, deviation = normaliser.mean, normaliser.deviation
         if self.acoustics:
-            x = tuple(np.hstack(pair) for pair in zip(x, functionals.of(fold, inputs), strict=True))
+            voice, of_voice = functionals.of(fold, inputs)
+            x = tuple(np.hstack(pair) for pair in zip(x, voice, strict=True))
+            mean, deviation = np.append(mean, of_voice.mean), np.append(deviation, of_voice.deviation)
         weight = "balanced" if self.balanced else None
         dual: Any = False  # the primal problem: deterministic, and fast for few features at any C
         models = [LinearSVC(C=cost, class_weight=weight, dual=dual) for cost in self.costs]
-        output = svm.fit_and_choose(models, self.costs, x, fold, classes)
+        rows = np.array([np.zeros(len(classes))] * 2 + list(table.values()))
+
+        def scorer(model: Any) -> EVectorScorer:
+            fitted = model.coef_, model.intercept_, model.classes_
+            return EVectorScorer(rows, mean, deviation, *fitted, np.array(len(classes)))
+
+        output = svm.fit_and_choose(models, self.costs, x, fold, classes, scorer)
         unread = sum(not any(t in table for t in tokens) for tokens in token_lists[2])
         note = f"{unread} of {len(x[2])} test utterances contain no word known from training"
-        return replace(output, notes=(note,) if unread else ())
+        return replace(output, vocabulary=Vocabulary(tuple(table)), notes=(note,) if unread else ())
 
 
 _SOURCE = "Jin, Li, Chen & Wu, Speech emotion recognition with acoustic and lexical features, ICASSP 2015"

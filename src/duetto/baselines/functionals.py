@@ -31,7 +31,7 @@ def matrix(inputs: BaselineInputs, utterances: Sequence[Utterance]) -> np.ndarra
     return np.stack(rows) if rows else np.empty((0, len(short_term.FUNCTIONAL_NAMES)), np.float32)
 
 
-def standardised(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+def standardised(train: np.ndarray, *others: np.ndarray) -> tuple[tuple[np.ndarray, ...], Normaliser]:
     """Compute z-scores by the statistics of training data; a column that is constant there is only centred.
 
     Args:
@@ -39,13 +39,13 @@ def standardised(train: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ..
         others: (m, d) each.
 
     Returns:
-        All arrays, `train` first.
+        All arrays, `train` first; and the statistics.
     """
     normaliser = Normaliser.fit([train], train.shape[1])
-    return tuple(normaliser(x) for x in (train, *others))
+    return tuple(normaliser(x) for x in (train, *others)), normaliser
 
 
-def of(fold: Fold, inputs: BaselineInputs) -> tuple[np.ndarray, ...]:
+def of(fold: Fold, inputs: BaselineInputs) -> tuple[tuple[np.ndarray, ...], Normaliser]:
     """Compute the z-scored functionals of a fold.
 
     Args:
@@ -53,7 +53,7 @@ def of(fold: Fold, inputs: BaselineInputs) -> tuple[np.ndarray, ...]:
         inputs: With frames.
 
     Returns:
-        Training, development and test data, each (n, 68) float32.
+        Training, development and test data, each (n, 68) float32; and the statistics.
     """
     train, development, test = (matrix(inputs, part) for part in base.parts(fold))
     return standardised(train, development, test)

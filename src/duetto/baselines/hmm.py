@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,74 @@ from ..preprocessing import Normaliser
 from ..splits import Fold
 from . import base
 from .base import Baseline, BaselineInputs, BaselineOutput
+from .scorer import Scorer
 from .svm import SOURCE
+
+
+@dataclass(frozen=True)
+class HmmScorer(Scorer):
+    """Log-likelihood per frame under the HMM of each class, by the forward algorithm (Rabiner 1989, equations 19–21).
+
+    Attributes:
+        mean: Of the frames in training data, (34,).
+        deviation: Likewise.
+        start: Probabilities of the first state, (states,) of each model.
+        transitions: Probabilities of the next state, (states, states) of each model.
+        means: Of each state, (states, 34) of each model.
+        variances: Of each state, (states, 34) of each model.
+        present: Numbers of the classes with training data, one a model.
+        classes: Number of classes, ().
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    start: tuple[np.ndarray, ...]
+    transitions: tuple[np.ndarray, ...]
+    means: tuple[np.ndarray, ...]
+    variances: tuple[np.ndarray, ...]
+    present: np.ndarray
+    classes: np.ndarray
+
+    def __call__(self, frames: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """See `Scorer`.
+
+        Args:
+            frames: (n, 34).
+            ids: Not read.
+
+        Returns:
+            Logits (classes,).
+        """
+        x = ((frames - self.mean) / self.deviation).astype(np.float64)
+        models = zip(self.start, self.transitions, self.means, self.variances, strict=True)
+        scores = np.array([log_likelihood(x, *model) / len(x) for model in models])
+        return base.to_logits(scores[None], self.present, int(self.classes))[0]
+
+
+def log_likelihood(
+    x: np.ndarray, start: np.ndarray, transitions: np.ndarray, means: np.ndarray, variances: np.ndarray
+) -> float:
+    """Compute the log-likelihood of a sequence under a Gaussian HMM.
+
+    Args:
+        x: (n ≥ 1, d).
+        start: (states,).
+        transitions: (states, states).
+        means: (states, d).
+        variances: (states, d).
+
+    Returns:
+        Its log-likelihood, in nats.
+    """
+    squares = (np.square(x[:, None] - means) / variances).sum(-1)
+    densities = -0.5 * (squares + np.log(2 * np.pi * variances).sum(1))  # (n, states), log
+    total, state = 0.0, start
+    for t, density in enumerate(densities):
+        highest = density.max()
+        state = (state @ transitions if t else state) * np.exp(density - highest)
+        total += highest + np.log(state.sum())
+        state = state / state.sum()
+    return float(total)
 
 
 @dataclass(frozen=True)
@@ -37,6 +104,7 @@ class Hmm:
             utterances of one frame stay finite thanks to it.
     """
 
+    scorer: ClassVar[type[Scorer]] = HmmScorer
     states: tuple[int, ...] = (1, 2, 4, 8)
     iterations: int = 10
     prior_frames: float = 1.0
@@ -69,7 +137,18 @@ class Hmm:
         logits = [base.to_logits(_score(models, development), present, len(classes)) for models in candidates]
         chosen = base.best(logits, base.targets(fold.development, classes))
         test_logits = base.to_logits(_score(candidates[chosen], test), present, len(classes))
-        return BaselineOutput(test_logits, logits[chosen], (f"states = {self.states[chosen]}",))
+        best = candidates[chosen]
+        scorer = HmmScorer(
+            mean=normaliser.mean,
+            deviation=normaliser.deviation,
+            start=tuple(m.startprob_ for m in best),
+            transitions=tuple(m.transmat_ for m in best),
+            means=tuple(m.means_ for m in best),
+            variances=tuple(np.diagonal(m.covars_, axis1=1, axis2=2) for m in best),
+            present=np.array(present),
+            classes=np.array(len(classes)),
+        )
+        return BaselineOutput(test_logits, logits[chosen], scorer, chosen=(f"states = {self.states[chosen]}",))
 
     def _fit(self, sequences: Sequence[np.ndarray], states: int, seed: tuple[int, int]) -> Any:
         """Fit the `GaussianHMM` of one class."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import ConfigurationError
 from ..evaluation.product import RULES
 from ..runs import kind_of, read
 from .options import one_of
@@ -29,8 +30,7 @@ def export(
     """Export a trained model to ONNX, with all that prediction needs, and verify it.
 
     The ONNX graph is run on random inputs of many lengths, and on the given recordings: its logits must equal those of
-    the PyTorch model up to rounding. README.md in the folder is the model card. Baselines store no model and cannot be
-    exported.
+    the PyTorch model up to rounding. README.md in the folder is the model card. A baseline is copied as it is.
 
     Several runs become one model that joins their calibrated posteriors, of which nothing is fitted: by their product,
     or by their mean, as in the late fusions of the paper's table 2. A fusion such as fusion-calibrated is one run.
@@ -48,10 +48,17 @@ def export(
         duetto predict call.wav --model fusion
     """
     from ..experiments import export as exporter  # late: needs PyTorch
+    from ..experiments.export_baseline import export_baseline_run
     from ..experiments.export_fusion import export_fusion
 
+    kind = kind_of(read(runs[0]))
+    if len(runs) == 1 and kind == "baseline":
+        if int8 or verify:
+            raise ConfigurationError("a baseline has no graph to quantise or verify; leave out --int8 and --verify")
+        echo(f"exported: {export_baseline_run(runs[0], out, fold=fold, seed=seed)} → {out}")
+        return
     options: dict[str, Any] = {"fold": fold, "seed": seed, "int8": int8, "recordings": verify or []}
-    if len(runs) > 1 or kind_of(read(runs[0])) == "fusion":
+    if len(runs) > 1 or kind == "fusion":
         fused = export_fusion(runs, out, rule=rule, **options)
         exported = dict(fused.branches)
         echo(f"exported: {fused.source} → {out}")

@@ -93,7 +93,8 @@ def train(
     unless --vectors names a file. The run folder then holds a model for `duetto predict`, the result for `duetto
     evaluate`, and TensorBoard logs.
 
-    Baselines are fitted on the CPU in this process; their run folder holds the result for `duetto evaluate` alone.
+    Baselines are fitted on the CPU in this process; they predict and export like other systems, and TensorBoard logs
+    and word vectors do not apply to them.
 
     Examples:
 

@@ -91,7 +91,7 @@ def branch_experiments(fusion: Fusion, others: Collection[str] = ()) -> tuple[Ex
     for branch in fusion.branches:
         if branch not in SYSTEMS and branch in others:
             raise ConfigurationError(
-                f"branch {branch!r} of {fusion.name!r} is a baseline, which keeps no model and so can't be a branch; "
+                f"branch {branch!r} of {fusion.name!r} is a baseline, which can't be a branch; "
                 f"choose from {', '.join(SYSTEMS)}, or an experiment file"
             )
         if branch in FUSIONS or is_fusion_file(branch):

@@ -3,8 +3,7 @@
     utterances ─ audited_split ─▶ folds ─ baseline_inputs ─▶ BaselineInputs
     inputs × folds × seeds ─ Baseline.fit_predict ─▶ RUN/foldK-seedS/outcome.npz, RUN/result.npz ─▶ SystemResult
 
-Temperatures are fitted on development data, as for every system. No model is kept: a baseline is there to be
-compared, not to predict.
+Temperatures are fitted on development data, as for every system. The folder of each fold and seed is a model folder.
 """
 
 from __future__ import annotations
@@ -15,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import audit, metrics, runs
+from ..asr.finder import save_language_model
+from ..asr.language_model import LanguageModel
 from ..baselines import Baseline, BaselineInputs
 from ..baselines.base import targets
 from ..data import labels
 from ..data.text import tokens
-from ..data.utterance import Utterance
+from ..data.utterance import Utterance, languages
 from ..evaluation import SystemResult
 from ..features.content import Contents
+from ..inference.baseline_model import export_baseline
 from ..report import run_summary
 from ..splits import LEAKING, Fold
 from ..utils.progress import Progress
@@ -128,7 +130,7 @@ def run(
     jobs = [(folds[f], folder / runs.member(f, seed), seed) for f in range(len(folds)) for seed in seeds]
     for done, (fold, part, seed) in enumerate(jobs, 1):
         if not (part / runs.OUTCOME).is_file():
-            _fit(baseline, inputs, fold, classes, part, seed)
+            _fit(baseline, inputs, fold, label_set, part, seed)
         if progress:
             progress(done, len(jobs))
     return runs.collect(
@@ -144,12 +146,14 @@ def run(
     )
 
 
-def _fit(
-    baseline: Baseline, inputs: BaselineInputs, fold: Fold, classes: tuple[str, ...], part: Path, seed: int
-) -> None:
-    """Fit on one fold with one seed, and save the outcome in the folder of both."""
+def _fit(baseline: Baseline, inputs: BaselineInputs, fold: Fold, label_set: str, part: Path, seed: int) -> None:
+    """Fit on one fold with one seed; save the model and, last, the outcome in the folder of both."""
+    classes = labels.classes(label_set)
     answers = baseline.fit_predict(fold, inputs, classes, seed)
     temperature = metrics.fit_temperature(answers.development_logits, targets(fold.development, classes))
+    export_baseline(baseline, answers, temperature, label_set, part)
+    if "words" in baseline.needs and any(sentences := [tokens(u) for u in fold.train]):
+        save_language_model(LanguageModel.from_corpus(sentences), part, languages(fold.train))
     path = part / runs.OUTCOME
     runs.save_outcome(path, answers.test_logits, temperature, chosen=answers.chosen, notes=answers.notes)
 

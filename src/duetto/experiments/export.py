@@ -275,12 +275,20 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
     files = "".join(f"| {path.relative_to(folder).as_posix()} | {path.stat().st_size} |\n" for path in paths)
     return (
         f"# {e.title}\n\n    duetto predict FILE --model FOLDER\n\n| | |\n|---|---|\n{table}\n"
-        f"## Scores of the run\n\n{_scores(run, described)}\n## Files\n\n| file | bytes |\n|---|---:|\n{files}"
+        f"## Scores of the run\n\n{scores_section(run, described)}\n## Files\n\n| file | bytes |\n|---|---:|\n{files}"
     )
 
 
-def _scores(run: Path, described: Mapping[str, Any]) -> str:
-    """The table of the whole run: all folds and seeds."""
+def scores_section(run: Path, described: Mapping[str, Any]) -> str:
+    """Write the scores of a whole run for a card.
+
+    Args:
+        run: The run folder.
+        described: Its run.json.
+
+    Returns:
+        Markdown: the table over all folds and seeds, and accuracy by coverage.
+    """
     if not (run / runs.RESULT).is_file():
         return "The run is not finished; there are no scores.\n"
     corpus = {"synthetic": described["synthetic"]}

@@ -87,7 +87,7 @@ def export_fusion(
         What was written.
 
     Raises:
-        ModelError: A folder holds no run or that of a baseline, which keeps no model; a training is unfinished; or a
+        ModelError: A folder holds no run or that of a baseline; a training is unfinished; or a
             graph departs from its model.
         ConfigurationError: The runs are of different data, there is no such fold or seed, or `folder` is not empty.
     """

@@ -1,6 +1,7 @@
 """A model folder: everything that prediction needs, and nothing else.
 
 model.onnx, model.json      the network; its preprocessing and temperature
+baseline.npz                instead of the network, for a baseline (`baseline_model`)
 language.json               the language model of the speech recogniser, for systems that read words (`asr.finder`)
 spoken.onnx, spoken.json    the encoder of spoken words, for systems that embed the sound of words
 encoder/                    the speech encoder, for systems with one of the user's own (`features.speech_encoder`)
@@ -42,6 +43,7 @@ GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
 SOUNDS = "sounds.vec"
 ENCODER, SENTENCES = "encoder", "sentences"
+ARRAYS = "baseline.npz"
 _FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 
 
@@ -56,8 +58,20 @@ def export(weights: Mapping[str, np.ndarray], preprocessor: Preprocessor, temper
     """
     config = ModelConfig.from_experiment(preprocessor.experiment, preprocessor.word_dim)
     preprocessor = _with_encoder(preprocessor, folder)
+    files.write_bytes(folder / GRAPH, networks.emotion(config, weights))
+    describe(folder, preprocessor, temperature)
+
+
+def describe(folder: Path, preprocessor: Preprocessor, temperature: float) -> None:
+    """Write `folder`/model.json, which comes last: a folder that has one is complete.
+
+    Args:
+        folder: Of the model.
+        preprocessor: What training fitted.
+        temperature: Divides the logits before the softmax.
+    """
     description = {"format": _FORMAT, "temperature": temperature, **preprocessor.to_json()}
-    _write(folder, GRAPH, networks.emotion(config, weights), DESCRIPTION, description)
+    files.write_text(folder / DESCRIPTION, json.dumps(description, ensure_ascii=False))
 
 
 def _with_encoder(preprocessor: Preprocessor, folder: Path) -> Preprocessor:
@@ -218,7 +232,6 @@ def _no_model(folder: Path) -> ModelError:
     from .. import runs  # late, since prediction needs nothing else of it
 
     if (folder / runs.RUN).is_file():
-        runs.branches_of(folder)  # raises its own error for the run of a baseline
         return ModelError(f"{folder}: none of its trainings has ended; run the same `duetto train` again to go on")
     if others := _members(folder.parent):
         names = ", ".join(path.name for path in others)

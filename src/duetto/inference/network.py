@@ -22,11 +22,13 @@ from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .confidence import Confidence
 from .fusion_folder import FusedAnswer, branch_folder, fuse, is_fusion, lacking, read_fusion
 from .inputs import AcousticInput, WordInput
+from .model_folder import ARRAYS
 from .session import Session
 
 if TYPE_CHECKING:
     from ..asr.finder import FoundWords, WordFinder
     from ..evaluation.product import PosteriorFusion
+    from .baseline_model import BaselineSession
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Network:
 
     Attributes:
         folder: As given.
-        session: The network.
+        session: The network, or the baseline.
         preprocessor: What training fitted.
         acoustic_input: Its frames.
         word_input: Its words; None for a system that reads none.
@@ -68,7 +70,7 @@ class Network:
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self.folder = folder
-        self.session = Session(folder, threads=threads)
+        self.session = _session(folder, threads)
         self.preprocessor = self.session.preprocessor
         self.acoustic_input = AcousticInput(self.preprocessor)
         self.word_input = WordInput(folder, self.preprocessor, threads=threads) if self.uses_words else None
@@ -189,6 +191,14 @@ class Network:
         """
         frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
         return self.session.logits(*self.preprocessor.collate(frames, values))[0]
+
+
+def _session(folder: Path, threads: int) -> Session | BaselineSession:
+    if not (folder / ARRAYS).is_file():
+        return Session(folder, threads=threads)
+    from .baseline_model import BaselineSession  # late, since a network needs nothing of it
+
+    return BaselineSession(folder)
 
 
 @dataclass(frozen=True)

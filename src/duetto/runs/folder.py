@@ -176,8 +176,8 @@ def experiment_of(folder: Path) -> Experiment:
         raise ModelError(f"{folder} holds a run of a fusion, which has no experiment of its own; its branches: {names}")
     if "baseline" in description:
         raise ModelError(
-            f"{folder} holds a run of baseline {description['baseline']['name']!r}. Baselines keep no model: they can "
-            "be compared (duetto evaluate), but can neither predict nor be exported nor be scored with other words"
+            f"{folder} holds a run of baseline {description['baseline']['name']!r}, which has no experiment. It can be "
+            "evaluated and exported and predicts, but it can't be scored with other words or adapted"
         )
     try:
         return from_mapping(description["experiment"], str(folder / RUN))
@@ -213,7 +213,7 @@ def reads_words(folder: Path) -> bool:
         folder: The run folder.
 
     Returns:
-        Whether it holds a model that reads words; baselines keep no model.
+        Whether it holds a network that reads words.
 
     Raises:
         ModelError: The folder holds no run of this version.

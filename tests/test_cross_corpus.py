@@ -4,14 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from duetto.audit import audit_folds, classes
 from duetto.cli import app
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, CorpusError
-from duetto.evaluation import SystemResult
+from duetto.evaluation import SystemResult, from_folds
 from duetto.splits import Fold, default_protocol, folds, qualified
 from duetto.splits.emobox import read_folds, write_folds
 from quick_training import SMALL, corpus
@@ -228,3 +230,43 @@ def test_a_run_on_fold_files_states_them(tmp_path: Path) -> None:
     described = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))
     assert described["protocol"] == "emobox"
     assert [f["name"] for f in described["folds"]] == [f"mine, fold {k} of EmoBox" for k in (1, 2)]
+
+
+# --- exchanged classes ---------------------------------------------------------------------------
+
+
+def spoken(corpus: str, labels: dict[str, str], n: int = 12) -> list[Utterance]:
+    """n sentences of each class, which both corpora share; `labels` renames classes."""
+    return [
+        Utterance(f"{corpus}{c}{i}", Path(f"{corpus}{c}{i}.wav"), label=labels.get(c, c), corpus=corpus,
+                  speaker=f"{corpus}{i % 4}", text=f"{c} sentence {i}")
+        for c in ("angry", "happy", "sad") for i in range(n)
+    ]  # fmt: skip
+
+
+def test_exchanged_classes_are_found_in_shared_sentences() -> None:
+    """24 of 24 sentences are the other way round: p = 2 · 2⁻²⁴ · 3 pairs of classes."""
+    swapped = spoken("b", {"angry": "sad", "sad": "angry"})
+    [finding] = classes.shared_sentences([*spoken("a", {}), *swapped])
+    assert finding.kind == "exchanged-classes" and finding.severity == "warning"
+    assert finding.evidence["classes"] == ["angry", "sad"] and finding.evidence["corpora"] == ["a", "b"]
+    assert finding.evidence["p"] == pytest.approx(6 * 2**-24)
+    for other in (spoken("b", {}), spoken("b", {"sad": "angry"}), spoken("b", {"angry": "sad", "sad": "angry"}, 3)):
+        assert not list(classes.shared_sentences([*spoken("a", {}), *other]))  # equal; one-sided; too few
+    found = audit_folds([Fold("f", tuple(spoken("a", {})), (), tuple(swapped))], sound=False).findings
+    assert "exchanged-classes" in {f.kind for f in found}
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_exchanged_classes_are_found_in_the_answers_of_a_system_of_other_corpora(exchange: bool) -> None:
+    """A system that is right four times in five, on labels as they are and exchanged."""
+    tested = [replace(u, text=None) for u in spoken("b", {"angry": "sad", "sad": "angry"} if exchange else {}, 40)]
+    names = ("angry", "happy", "sad")
+    logits = np.zeros((1, len(tested), 3))
+    for i, u in enumerate(tested):
+        logits[0, i, names.index(u.id[1:].rstrip("0123456789")) if i % 5 else i % 3] = 1
+    fold = Fold("b", tuple(spoken("a", {})), (), tuple(tested))
+    result = from_folds("x", [fold], names, logits, (0,))
+    found = list(classes.of_results([fold], result))
+    assert [f.evidence["classes"] for f in found] == ([["angry", "sad"]] if exchange else [])
+    assert not list(classes.of_results([replace(fold, train=tuple(tested))], result))

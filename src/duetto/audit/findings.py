@@ -43,6 +43,7 @@ KINDS: dict[str, Severity] = {
     "oversampling": "warning",
     "unknown-speaker": "warning",
     "doubtful-speaker": "warning",
+    "exchanged-classes": "warning",
     "unknown-epoch": "warning",
     "unknown-statistics": "warning",
     "not-in-manifest": "warning",

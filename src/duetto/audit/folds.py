@@ -10,7 +10,7 @@ from ..data.speakers import doubtful_speakers
 from ..data.utterance import Utterance
 from ..splits import GROUPS, LEAKING, Fold
 from ..utils.progress import Progress
-from . import transcripts
+from . import classes, transcripts
 from .findings import Audit, Finding, make_finding
 from .recordings import RecordingKeys, overlaps, recording_keys
 
@@ -43,6 +43,7 @@ def audit_folds(
     findings = list(_protocol(protocol))
     findings += _unnamed_groups(everyone)
     findings += _doubtful_speakers(everyone)
+    findings += classes.shared_sentences(everyone)
     findings += _not_examined(everyone, recordings, sound)
     for fold in folds:
         findings += _shared_groups(fold)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .. import runs
 from ..data.utterance import Utterance
 from ..splits import LEAKING
 from ..utils.progress import Progress
-from . import fitting
+from . import classes, fitting
 from .audited_run import AuditedRun, read_run
 from .findings import Audit, Finding, load, make_finding
 from .folds import audit_folds, duplicate_ids
@@ -67,6 +68,8 @@ def _split_findings(run: AuditedRun, split: Audit | None) -> Iterator[Finding]:
         yield make_finding("not-examined", None, detail)
     else:
         yield from split.findings
+    if run.has_manifest and (run.folder / runs.RESULT).is_file():
+        yield from classes.of_results(run.folds, runs.result_of(run.folder))
     if not run.has_manifest:
         for fold in run.folds:
             yield from duplicate_ids(fold)

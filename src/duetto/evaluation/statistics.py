@@ -276,7 +276,7 @@ def mcnemar(a: SystemResult, b: SystemResult) -> McNemar:
     b = aligned(a, b)
     correct_a, correct_b = a.predicted == a.target, b.predicted == b.target
     pairs = [(int((x & ~y).sum()), int((y & ~x).sum())) for x in correct_a for y in correct_b]
-    tests = [_binomial_p(*sorted(pair)) for pair in pairs]
+    tests = [binomial_p(*sorted(pair)) for pair in pairs]
     p = tests[0] if len(tests) == 1 else min(1.0, 2.0 * median(tests))
     only_a, only_b = np.mean(pairs, axis=0)
     return McNemar(float(only_a), float(only_b), p)
@@ -379,8 +379,16 @@ def aligned(a: SystemResult, b: SystemResult, purpose: str = "compared") -> Syst
 
 
 @lru_cache(maxsize=4096)
-def _binomial_p(fewer: int, more: int) -> float:
-    """Two-sided p of `fewer` heads or less in fewer + more throws of a fair coin; exact, in integers."""
+def binomial_p(fewer: int, more: int) -> float:
+    """Compute the p-value of the sign test; exact, in integers.
+
+    Args:
+        fewer: Heads of a fair coin, at most half of all throws.
+        more: Tails.
+
+    Returns:
+        Probability of an outcome at least as uneven, either way.
+    """
     n = fewer + more
     ways, below = 1, 0
     for i in range(fewer + 1):

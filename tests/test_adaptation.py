@@ -129,12 +129,30 @@ def test_the_guard_recognises_one_sided_sessions() -> None:
     assert share[False].min() > 0.95 and share[True].max() < 0.05
 
 
-def test_a_first_recording_is_trusted_by_half_and_an_unfamiliar_one_more() -> None:
+def test_a_first_recording_is_trusted_by_half() -> None:
     guard = guard_of(planted(20, 2))
     training_, adaptation = Normaliser.identity(DIMENSIONS), Adaptation(5.0, guard)
-    near, far = np.zeros((1, DIMENSIONS), np.float32), np.full((1, DIMENSIONS), 6.0, np.float32)
-    assert adaptation.trusted(adaptation.sums(near, training_), training_) == pytest.approx(0.5)
-    assert adaptation.trusted(adaptation.sums(far, training_), training_) > 0.9
+    for value in (0.0, 6.0):
+        first = np.full((1, DIMENSIONS), value, np.float32)
+        assert adaptation.trusted(adaptation.sums(first, training_), training_) == pytest.approx(0.5)
+
+
+def test_the_guard_judges_speakers_far_from_those_of_training_alike() -> None:
+    """Another microphone shifts all values of all recordings, and says nothing of how many emotions there are."""
+    guard = guard_of(planted(20, 2))
+    training_, adaptation = Normaliser.identity(DIMENSIONS), Adaptation(5.0, guard)
+    for only in (False, True):
+        x, _, speakers = planted(20, 3, only=only)
+        for moved in (x, x + 6):
+            own = [summed(adaptation, training_, [v[None] for v in moved[speakers == s][:12]]) for s in set(speakers)]
+            share = np.array([adaptation.trusted(each, training_) / each.count for each in own])
+            assert share.max() < 0.05 if only else share.min() > 0.95
+
+
+def test_the_guards_log_odds_by_hand() -> None:
+    """Three recordings, one direction, v₁ = 1, v₂ = 4, S = 8: ½·(8 − 2 − 2·ln 4)."""
+    guard = Guard(np.ones((1, 1), np.float32), 1.0, 4.0)
+    assert guard.weight(3, 8.0) == pytest.approx(1 / (1 + np.exp(-(3 - np.log(4)))), rel=1e-12)
 
 
 def test_no_guard_without_what_it_would_recognise() -> None:

@@ -36,7 +36,6 @@ class SpeakerSums:
         count: Recordings.
         mean: (n_features,) float64, Σ of the mean of each feature over the frames of a recording.
         square: (n_features,) float64, Σ of the mean of its square.
-        mean_square: (n_features,) float64, Σ of the square of its mean.
         projected_square: (n_directions,) float64, Σ of the square of a recording's mean along each direction of the
             guard; empty without a guard.
     """
@@ -44,7 +43,6 @@ class SpeakerSums:
     count: int
     mean: np.ndarray
     square: np.ndarray
-    mean_square: np.ndarray
     projected_square: np.ndarray
 
     def __add__(self, other: SpeakerSums) -> SpeakerSums:
@@ -53,7 +51,6 @@ class SpeakerSums:
             self.count + other.count,
             self.mean + other.mean,
             self.square + other.square,
-            self.mean_square + other.mean_square,
             self.projected_square + other.projected_square,
         )
 
@@ -80,9 +77,7 @@ class Adaptation:
             Zeros.
         """
         zeros = np.zeros(len(training.mean))
-        return SpeakerSums(
-            0, zeros, zeros, zeros, np.zeros(0 if self.guard is None else self.guard.directions.shape[1])
-        )
+        return SpeakerSums(0, zeros, zeros, np.zeros(0 if self.guard is None else self.guard.directions.shape[1]))
 
     def sums(self, features: np.ndarray, training: Normaliser) -> SpeakerSums:
         """Sums over one recording.
@@ -98,7 +93,7 @@ class Adaptation:
         mean, projected = x.mean(0), np.zeros(0)
         if self.guard is not None:
             projected = ((mean - training.mean) / training.deviation) @ self.guard.directions
-        return SpeakerSums(1, mean, (x * x).mean(0), mean * mean, projected * projected)
+        return SpeakerSums(1, mean, (x * x).mean(0), projected * projected)
 
     def trusted(self, speaker: SpeakerSums, training: Normaliser) -> float:
         """How many recordings the speaker's statistics count for.
@@ -112,12 +107,10 @@ class Adaptation:
         """
         if self.guard is None or speaker.count == 0:
             return float(speaker.count)
-        n, deviation = speaker.count, training.deviation.astype(np.float64)
-        mean = speaker.mean / n
-        scatter = np.maximum(speaker.mean_square - n * mean * mean, 0.0) / (deviation * deviation)
-        z = (mean - training.mean) / deviation
+        n = speaker.count
+        z = (speaker.mean / n - training.mean) / training.deviation.astype(np.float64)
         along = speaker.projected_square - n * np.square(z @ self.guard.directions)
-        return n * self.guard.weight(n, float(np.mean(z * z)), float(scatter.mean()), float(along.sum()))
+        return n * self.guard.weight(n, float(along.sum()))
 
     def normaliser(self, speaker: SpeakerSums, training: Normaliser) -> Normaliser:
         """Statistics to normalise a speaker's recordings by.

@@ -5,12 +5,10 @@ of all. The guard compares how far the session's recordings lie apart along the 
 with what recordings of one emotion, and of mixed emotions, of training speakers show there:
 
     x (recordings, n_features) z-scores ─ directions ─▶ a (recordings, k), scatter S = Σ |a − ā|²
-    log-odds of mixed emotions = w · ½·(S/v₁ − S/v₂ − (n − 1)·k·ln(v₂/v₁)) + min(3, max(0, u − 1))
+    log-odds of mixed emotions = ½·(S/v₁ − S/v₂ − (n − 1)·k·ln(v₂/v₁))
 
-with the variances v₁ within one emotion and v₂ over mixed emotions of one speaker. u is how far the session's mean lies
-from that of training, relative to the training speakers' own emotions. Where it lies farther (another microphone,
-language or corpus), v₁ and v₂ are those of other data, and the training statistics do not fit the speaker either, so
-the evidence counts less (w = min(1, 1/u²)) and the speaker's own statistics more. The prior odds are even.
+with the variances v₁ within one emotion and v₂ over mixed emotions of one speaker: the likelihood ratio of two normal
+distributions, the prior odds even.
 
 Directions: discriminant analysis within speakers (Fisher 1936; Hastie et al. 2009, section 4.3), its covariance shrunk
 by half towards a multiple of the identity (as Friedman 1989), so that it exists for more features than recordings. v₁
@@ -30,9 +28,6 @@ from ...utils.reading import Record
 _REGULARISATION = 0.5
 _GROUPS = 5
 _FEWEST_SPEAKERS = 4
-_FARTHEST = 0.9
-"""Quantile of the distances of training speakers' single emotions beyond which a session is unfamiliar."""
-_MOST_BONUS = 3.0
 _MOST_DIRECTIONS = 100
 
 
@@ -44,33 +39,24 @@ class Guard:
         directions: (n_features, k) float32, of z-scores by the training statistics.
         single: v₁, the mean variance along a direction within one emotion of one speaker.
         mixed: v₂ > v₁, the same over all emotions of one speaker, each counted alike.
-        distance: Mean squared z-score of the mean of one emotion of one speaker, which nine of ten do not exceed.
-        variance: Mean variance of the z-scores of recordings.
     """
 
     directions: np.ndarray
     single: float
     mixed: float
-    distance: float
-    variance: float
 
-    def weight(self, count: int, distance: float, scatter: float, along: float) -> float:
+    def weight(self, count: int, along: float) -> float:
         """How likely it is that recordings show more than one emotion.
 
         Args:
             count: Recordings, at least 1.
-            distance: Mean squared z-score of their mean.
-            scatter: Σ of squared deviations of their z-scores from their mean, averaged over features.
             along: S, Σ of squared deviations along all directions.
 
         Returns:
-            In (0, 1); 0.5 for one recording of a familiar kind.
+            In (0, 1); 0.5 for one recording.
         """
-        variance = scatter / (count - 1) if count > 1 else self.variance
-        unfamiliar = max(0.0, (distance - variance / count) / self.distance)
         freedom = (count - 1) * self.directions.shape[1]
-        evidence = along / self.single - along / self.mixed - freedom * np.log(self.mixed / self.single)
-        odds = 0.5 * evidence / max(1.0, unfamiliar) ** 2 + min(_MOST_BONUS, max(0.0, unfamiliar - 1.0))
+        odds = 0.5 * (along / self.single - along / self.mixed - freedom * np.log(self.mixed / self.single))
         return float(1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))
 
     def to_json(self) -> dict[str, Any]:
@@ -79,8 +65,7 @@ class Guard:
         Returns:
             What `from_json` reads.
         """
-        numbers = {name: getattr(self, name) for name in ("single", "mixed", "distance", "variance")}
-        return {"directions": self.directions.T.tolist(), **numbers}
+        return {"directions": self.directions.T.tolist(), "single": self.single, "mixed": self.mixed}
 
     @classmethod
     def from_json(cls, record: Record, n_features: int) -> Guard:
@@ -99,10 +84,10 @@ class Guard:
         directions = record.array("directions").T.astype(np.float32)
         if directions.ndim != 2 or directions.shape[0] != n_features or not 0 < directions.shape[1] <= _MOST_DIRECTIONS:
             raise record.wrong(f"directions of shape {directions.shape} for {n_features} features")
-        numbers = {key: record.number(key, low=1e-12) for key in ("single", "mixed", "distance", "variance")}
-        if not np.isfinite(directions).all() or numbers["mixed"] <= numbers["single"]:
+        single, mixed = (record.number(key, low=1e-12) for key in ("single", "mixed"))
+        if not np.isfinite(directions).all() or mixed <= single:
             raise record.wrong("a direction that is not finite, or a variance of mixed emotions not above that of one")
-        return cls(directions, **numbers)
+        return cls(directions, single, mixed)
 
 
 def fit_guard(z: np.ndarray, target: np.ndarray, speakers: np.ndarray) -> Guard | None:
@@ -124,11 +109,7 @@ def fit_guard(z: np.ndarray, target: np.ndarray, speakers: np.ndarray) -> Guard 
     single, mixed = _variances(z, target, speakers, names)
     if not 0 < single < mixed:
         return None
-    cells = [z[cell] for cell in _cells(target, speakers) if cell.sum() > 1]
-    distances = [np.mean(np.square(x.mean(0))) - np.mean(x.var(0, ddof=1)) / len(x) for x in cells]
-    distance = max(float(np.quantile(distances, _FARTHEST)), 1e-6)
-    directions = _directions(z, target, speakers).astype(np.float32)
-    return Guard(directions, single, mixed, distance, max(float(z.var(0).mean()), 1e-6))
+    return Guard(_directions(z, target, speakers).astype(np.float32), single, mixed)
 
 
 def _several_classes(z: np.ndarray, target: np.ndarray, speakers: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import CorpusError
 from ..utils.reading import shortened
@@ -146,6 +148,20 @@ def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
         The same utterances, sorted.
     """
     return sorted(utterances, key=lambda utterance: utterance.id)
+
+
+def ratings_of(utterances: Sequence[Utterance], dimensions: Sequence[str]) -> np.ndarray:
+    """Stack the ratings of utterances.
+
+    Args:
+        utterances: Utterances.
+        dimensions: Names of the dimensions.
+
+    Returns:
+        (utterances, dimensions) float64; NaN where there is no rating.
+    """
+    rows = [[(u.dimensions or {}).get(name, math.nan) for name in dimensions] for u in utterances]
+    return np.array(rows, np.float64).reshape(len(utterances), len(dimensions))
 
 
 def languages(utterances: Iterable[Utterance]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Dimensions as a task: learned beside the classes, exported, predicted, and kept in results."""
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,19 +9,28 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from typer.testing import CliRunner
 
+import duetto
 import planted
-from duetto import inference, metrics, runs, training
+import quick_training
+from duetto import evaluation, inference, metrics, report, runs, training
+from duetto.cli import app
 from duetto.config import experiment
+from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance, ratings_of
 from duetto.errors import ConfigurationError
 from duetto.evaluation import SystemResult
+from duetto.evaluation.result import NO_DIMENSIONS
+from duetto.experiments.adapt_model import adapt
 from duetto.experiments.fold_inputs import check_ratings
 from duetto.features.registry import feature_spec
+from duetto.report.dimensions import MOST_POINTS, ScatterDiagram
 from duetto.training import FoldInputs, ridge
 from duetto.training.emotion_task import concordance_loss
 
 NAMES = ("arousal", "valence")
+RUN = CliRunner()
 WIDTH = feature_spec("functionals").dim
 
 
@@ -84,7 +95,9 @@ def test_a_network_learns_both_tasks(
     session = inference.Session(tmp_path)  # the exported graph has both, and was verified
     prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames)
     outputs = session.outputs_of(prepared.frames, prepared.words)
-    np.testing.assert_allclose(outputs, np.hstack([found.test_logits, found.test_ratings]), atol=1e-4)
+    limited = np.hstack([outputs[:, :4], np.clip(outputs[:, 4:], 2, (4, 5))])  # the range of the training ratings
+    np.testing.assert_allclose(limited, np.hstack([found.test_logits, found.test_ratings]), atol=1e-4)
+    assert (limited != outputs).any()
     np.testing.assert_array_equal(session.logits_of(prepared.frames, prepared.words), outputs[:, :4])
 
 
@@ -120,7 +133,7 @@ def test_a_classifier_has_a_ridge_regression_beside_it(tmp_path: Path, classifie
     session = inference.Session(tmp_path)
     prepared = training.prepare(inputs.fold.test, session.preprocessor, inputs.frames)
     outputs = session.outputs_of(prepared.frames, prepared.words)
-    np.testing.assert_allclose(outputs[:, 4:], found.test_ratings, atol=1e-4)
+    np.testing.assert_allclose(np.clip(outputs[:, 4:], 2, (4, 5)), found.test_ratings, atol=1e-4)
     # The spread is that of the training ratings, on development data.
     held_out = training.prepare(inputs.fold.development, session.preprocessor, inputs.frames)
     spread = session.outputs_of(held_out.frames, held_out.words)[:, 4:].std(0)
@@ -190,3 +203,164 @@ def test_results_keep_ratings(tmp_path: Path) -> None:
     runs.save_outcome(outcome, logits, 1.0)
     with pytest.raises(Exception, match="no ratings of shape"):
         runs.collect("a", "A", classes, [inputs.fold], (0, 1), tmp_path / "run", dimensions=NAMES)
+
+
+def scored(n: int = 120, seeds: int = 2) -> SystemResult:
+    """Arousal with concordance, valence by chance; 8 speakers, a third of arousal not rated."""
+    rng = np.random.default_rng(0)
+    ratings = rng.normal(3, 1, (n, 2))
+    predicted = np.stack([ratings + rng.normal(0, 0.5, (n, 2)) for _ in range(seeds)])
+    predicted[:, :, 1] = rng.normal(3, 1, (seeds, n))
+    ratings[::3, 0] = np.nan
+    return SystemResult(
+        "a",
+        ("x", "y"),
+        np.array([f"u{i}" for i in range(n)]),
+        np.arange(n) % 2,
+        rng.normal(size=(seeds, n, 2)),
+        tuple(range(seeds)),
+        speaker=np.array([f"s{i % 8}" for i in range(n)]),
+        dimensions=NAMES,
+        ratings=ratings,
+        predicted_ratings=predicted,
+    )
+
+
+def test_scores_of_dimensions_and_their_intervals() -> None:
+    """Against the cluster bootstrap written as a loop over resampled speakers."""
+    result = scored()
+    found = evaluation.dimensions(result, resamples=400, seed=1)
+    assert [(each.name, each.utterances) for each in found] == [("arousal", 80), ("valence", 120)]
+    for d, each in enumerate(found):
+        rows = [(result.ratings[:, d], p[:, d]) for p in result.predicted_ratings]
+        assert each.ccc.mean == pytest.approx(np.mean([metrics.concordance(*row) for row in rows]))
+        assert each.rmse.mean == pytest.approx(np.mean([metrics.root_mean_square_error(*row) for row in rows]))
+    rng, speakers, drawn = np.random.default_rng(7), np.unique(result.speaker), []
+    for _ in range(400):
+        index = np.concatenate([np.flatnonzero(result.speaker == s) for s in rng.choice(speakers, len(speakers))])
+        each = [metrics.concordance(result.ratings[index, 0], p[index, 0]) for p in result.predicted_ratings]
+        drawn.append(np.mean(each))
+    np.testing.assert_allclose(found[0].ccc.ci95, np.quantile(drawn, [0.025, 0.975]), atol=0.015)
+    assert evaluation.dimensions(replace(result, **NO_DIMENSIONS)) == ()
+    unrated = replace(result, ratings=np.full((120, 2), np.nan))
+    assert evaluation.dimensions(unrated) == ()
+
+
+def test_the_report_shows_dimensions(tmp_path: Path) -> None:
+    result = scored()
+    plain = replace(result, system="b", title="plain", **NO_DIMENSIONS)
+    table = report.score([result, plain], resamples=50)
+    assert "| a: arousal | 0." in report.markdown(table) and "plain: arousal" not in report.markdown(table)
+    record = report.record(table.systems[0])["dimensions"]
+    assert record["arousal"]["utterances"] == 80 and "dimensions" not in report.record(table.systems[1])
+    out, rows = tmp_path / "report.html", tmp_path / "answers.csv"
+    report.write(out, table, title="T", protocol={}, corpus={"name": "c"}, csv=rows)
+    page = out.read_text(encoding="utf-8")
+    assert page.count("predicted against annotated ratings</title>") == 2 and 'href="#dimensions"' in page
+    plots = page.split('<g class="scatter">')[1:]
+    assert [plot.split("</g>")[0].count("<circle") for plot in plots] == [80, 120]
+    lines = list(csv.DictReader(rows.read_text(encoding="utf-8").splitlines()))
+    assert lines[0]["annotated_arousal"] == "" and lines[-1]["predicted_arousal"] == ""
+    assert float(lines[1]["predicted_valence"]) == pytest.approx(result.predicted_ratings[:, 1, 1].mean(), abs=1e-3)
+    report.write(out, report.score([plain], resamples=50), title="T", protocol={}, corpus={"name": "c"})
+    assert "#dimensions" not in out.read_text(encoding="utf-8")
+
+
+def test_a_scatter_plot_places_equal_ratings_on_the_diagonal() -> None:
+    ratings = np.linspace(1, 4.5, 4000)
+    plot = ScatterDiagram("arousal", ratings, ratings)
+    assert plot.total == 4000 and len(plot.points) == MOST_POINTS
+    assert all(x - plot.left == pytest.approx(plot.top + plot.side - y) for x, y in plot.points)
+    assert plot.ticks == (1, 3, 5)
+
+
+def rated_corpus(folder: Path) -> Path:
+    """The corpus of `quick_training`, whose arousal follows the level."""
+    manifest = quick_training.corpus(folder)
+    level = {"angry": 4.0, "happy": 3.0, "neutral": 2.0, "sad": 1.0}
+    rated_utterances = [replace(u, dimensions={"arousal": level[str(u.label)]}) for u in read_manifest(manifest)]
+    write_manifest(manifest, rated_utterances)
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a small system on `rated_corpus`."""
+    folder = tmp_path_factory.mktemp("dimensions")
+    manifest = rated_corpus(folder)
+    changes = [word for change in ("hidden=8", "dense=8", "epochs=40") for word in ("--set", change)]
+    changes += ["--set", 'dimensions=["arousal"]', "--set", "learning_rate=0.01"]
+    options = ["--manifest", str(manifest), "--protocol", "session5", "-o", str(folder / "run"), *changes]
+    done = RUN.invoke(app, ["train", "functionals-mlp", *options])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return folder / "run"
+
+
+def test_from_the_manifest_to_predictions(trained: Path, tmp_path: Path) -> None:
+    result = runs.result_of(trained)
+    assert metrics.concordance(result.ratings[:, 0], result.predicted_ratings[0, :, 0]) > 0.3
+    audio = {u.id: str(u.audio) for u in read_manifest(trained.parent / "manifest.jsonl")}
+    files = [audio[str(name)] for name in result.ids[:3]]
+    exported = tmp_path / "exported"
+    assert RUN.invoke(app, ["export", str(trained), "-o", str(exported)]).exit_code == 0
+    assert "| dimensions | arousal |" in (exported / "README.md").read_text(encoding="utf-8")
+    options = ["--model", str(exported), "--any-sound"]
+    done = RUN.invoke(app, ["predict", *files, *options, "--json"])
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = result.predicted_ratings[0, :3, 0]
+    np.testing.assert_allclose([r["dimensions"]["arousal"] for r in records], expected, atol=1e-4)
+    shown = RUN.invoke(app, ["predict", files[0], *options]).stdout
+    assert f"  arousal {expected[0]:.2f}\n" in shown
+    assert RUN.invoke(app, ["predict", *files, *options, "-o", str(tmp_path / "p.csv")]).exit_code == 0
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text(encoding="utf-8").splitlines()))
+    np.testing.assert_allclose([float(row["arousal"]) for row in rows], expected, atol=1e-4)
+    assert duetto.load(exported, require_speech=False)(files[0]).dimensions == pytest.approx(records[0]["dimensions"])
+    assert duetto.load()(files[0]).dimensions is None  # the bundled model has none
+
+
+def test_evaluate_scores_dimensions(trained: Path, tmp_path: Path) -> None:
+    done = RUN.invoke(app, ["evaluate", str(trained), "--json", "-o", str(tmp_path / "report.html")])
+    record = json.loads(done.stdout.splitlines()[0])
+    assert record["dimensions"]["arousal"]["ccc"]["mean"] > 0.3
+    assert "predicted against annotated" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    manifest, table = trained.parent / "manifest.jsonl", tmp_path / "a.csv"
+    options = ["--manifest", str(manifest), "--csv", str(table), "--result", str(tmp_path / "r.npz")]
+    done = RUN.invoke(app, ["evaluate", str(trained), *options, "--json"])
+    again = json.loads(done.stdout.splitlines()[0])
+    assert again["dimensions"]["arousal"]["utterances"] == 48
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert (rows[0]["annotated_arousal"], len(rows)) == ("4.0", 48)
+    ratings = SystemResult.load(tmp_path / "r.npz").predicted_ratings[0, :, 0]
+    np.testing.assert_allclose([float(row["predicted_arousal"]) for row in rows], ratings, atol=1e-6)
+
+
+def test_an_adapted_model_keeps_its_ratings(tmp_path: Path) -> None:
+    manifest = rated_corpus(tmp_path)
+    options = ["--manifest", str(manifest), "--protocol", "session5", "--set", 'dimensions=["arousal"]']
+    options += ["--set", "classifier=discriminant"]
+    done = RUN.invoke(app, ["train", "functionals", *options, "-o", str(tmp_path / "run")])
+    assert done.exit_code == 0, (done.output, done.exception)
+    utterances = read_manifest(manifest)[:16]
+    adapt(str(tmp_path / "run"), utterances, tmp_path / "adapted")
+    before, after = (duetto.load(tmp_path / name, require_speech=False) for name in ("run", "adapted"))
+    for u in utterances[:4]:
+        old, new = before(u.audio), after(u.audio)
+        assert old.dimensions is not None and new.dimensions == pytest.approx(old.dimensions, abs=1e-3)
+        assert new.probabilities != old.probabilities
+
+
+def test_a_fusion_keeps_the_ratings_of_its_branches_to_itself(tmp_path: Path) -> None:
+    """The product is one of classes: the results of the branches have dimensions, the fusion's and its answers none."""
+    manifest = rated_corpus(tmp_path)
+    (tmp_path / "two.toml").write_text(
+        'name = "two"\ntitle = "Two"\nbranches = ["functionals", "functionals-mlp"]\ninner_folds = 2\n'
+        """settings = ['dimensions=["arousal"]', "dense=8", "epochs=1"]\n""",
+        encoding="utf-8",
+    )
+    options = ["--manifest", str(manifest), "--protocol", "session5", "-o", str(tmp_path / "run")]
+    done = RUN.invoke(app, ["train", str(tmp_path / "two.toml"), *options])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert runs.result_of(tmp_path / "run").dimensions == ()
+    assert [r.dimensions for r in runs.branch_results(tmp_path / "run")] == [("arousal",)] * 2
+    recogniser = duetto.load(tmp_path / "run", require_speech=False)
+    assert recogniser.dimensions == () and recogniser(read_manifest(manifest)[0].audio).dimensions is None

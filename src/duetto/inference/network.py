@@ -189,12 +189,9 @@ class Network:
             training, for the dimensions that the network has.
         """
         frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
-        outputs, classes = (
-            self.session.outputs(*self.preprocessor.collate(frames, values))[0],
-            self.preprocessor.classes,
-        )
-        names = self.preprocessor.experiment.dimensions
-        return outputs[: len(classes)], dict(zip(names, map(float, outputs[len(classes) :]), strict=True))
+        outputs = self.session.outputs(*self.preprocessor.collate(frames, values))[0]
+        logits, ratings = self.preprocessor.split(outputs)
+        return logits, dict(zip(self.preprocessor.experiment.dimensions, ratings.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from ..utils import files
 from ..utils.progress import Progress
 from . import checkpoint, classifiers, ridge
 from .adapted import SpeakerDraws, after_utterances, as_in_sessions, choose_shrinkage
-from .emotion_task import EmotionTask, logits, outputs, split
+from .emotion_task import EmotionTask, logits, outputs
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
@@ -122,11 +122,12 @@ def train(
         ridge.fit(model, [training, *copies], held_out)
         history = classifiers.fit(model, preprocessor, training, held_out, copies, folder)
     development_logits = logits(model, preprocessor, development)
-    test_logits, test_ratings = split(outputs(model, preprocessor, test), preprocessor)
+    test_logits, test_ratings = preprocessor.split(outputs(model, preprocessor, test))
     temperature = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target)
     preprocessor, adapted = _in_sessions(model, preprocessor, inputs, development, test)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
-    return TrainedOutputs(test_logits, development_logits, temperature, history, test_ratings, adapted)
+    rated = test_ratings if experiment.dimensions else None
+    return TrainedOutputs(test_logits, development_logits, temperature, history, rated, adapted)
 
 
 def _in_sessions(

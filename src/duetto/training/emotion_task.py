@@ -138,7 +138,7 @@ class EmotionTask:
             this mean by themselves.
         """
         fit_model_trust(model, self.preprocessor, self.development)
-        scores, ratings = split(outputs(model, self.preprocessor, self.scored), self.preprocessor)
+        scores, ratings = self.preprocessor.split(outputs(model, self.preprocessor, self.scored))
         predicted, target = metrics.predicted_classes(scores), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
         ccc = _concordance(self.scored.inputs.ratings, ratings)
@@ -152,9 +152,9 @@ class EmotionTask:
         }
 
 
-def _concordance(target: np.ndarray | None, predicted: np.ndarray | None) -> dict[str, float]:
+def _concordance(target: np.ndarray | None, predicted: np.ndarray) -> dict[str, float]:
     """The mean concordance of the dimensions that are rated."""
-    if target is None or predicted is None:
+    if target is None:
         return {}
     each = [metrics.concordance(x, y) for x, y in zip(target.T, predicted.T, strict=True)]
     known = [value for value in each if np.isfinite(value)]
@@ -212,7 +212,7 @@ def logits(
         Logits (n, classes) float32, in the order of the utterances.
     """
     if encoder is None:
-        return split(outputs(model, preprocessor, utterances), preprocessor)[0]
+        return preprocessor.split(outputs(model, preprocessor, utterances))[0]
     return _each(model, preprocessor, utterances, len(preprocessor.classes), lambda output: output.weighted[encoder])
 
 
@@ -229,20 +229,6 @@ def outputs(model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | B
     """
     width = len(preprocessor.classes) + len(preprocessor.experiment.dimensions)
     return _each(model, preprocessor, utterances, width, lambda output: output.joined)
-
-
-def split(values: np.ndarray, preprocessor: Preprocessor) -> tuple[np.ndarray, np.ndarray | None]:
-    """Split outputs into logits and ratings.
-
-    Args:
-        values: (n, classes + dimensions).
-        preprocessor: Of the system.
-
-    Returns:
-        Logits (n, classes), and ratings (n, dimensions); None for a system without.
-    """
-    classes = len(preprocessor.classes)
-    return values[:, :classes], values[:, classes:] if preprocessor.experiment.dimensions else None
 
 
 @torch.no_grad()

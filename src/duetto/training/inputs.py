@@ -219,7 +219,13 @@ def fit_preprocessor(
             of_words = _of_sentences(Path(experiment.sentences), train)
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
-    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation)
+    ranges = _ranges(experiment, train)
+    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation, ranges)
+
+
+def _ranges(experiment: Experiment, train: Sequence[Utterance]) -> tuple[tuple[float, float], ...]:
+    """(lowest, highest) rating of each dimension."""
+    return tuple((float(np.nanmin(x)), float(np.nanmax(x))) for x in ratings_of(train, experiment.dimensions).T)
 
 
 def _tfidf(experiment: Experiment, train: Sequence[Utterance]) -> Tfidf:

@@ -44,7 +44,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
 def evaluation(turns: Sequence[tuple[str, str]]) -> str:
     """An EmoEvaluation file, in the form of the release."""
     blocks = [
-        f"[{6.2901 + at:.4f} - {8.2357 + at:.4f}]\t{name}\t{label}\t[2.5000, 2.5000, 2.5000]\n"
+        f"[{6.2901 + at:.4f} - {8.2357 + at:.4f}]\t{name}\t{label}\t[2.5000, 3.2500, 2.0000]\n"
         "C-E2:\tNeutral;\t()\nC-E3:\tNeutral; Sadness;\t(quiet: tired)\nC-F1:\tNeutral; \t()\n"
         "A-E3:\tval 3; act 2; dom  2;\t()\nA-F1:\tval 3; act 2; dom  ;\t()\n"
         for at, (name, label) in enumerate(turns)

@@ -53,9 +53,9 @@ def test_predict_prints_one_object_a_line_and_goes_on_past_a_bad_file(
     assert done.exit_code == 1 and "1 of 3 recordings have no prediction" in done.stderr
     assert [r["file"] for r in records(done.stdout)] == good
     assert set(records(done.stdout)[0]) == {
-        "file", "duration", "speech_seconds", "label", "probabilities", "words", "words_from", "speech_recogniser",
-        "language", "language_probability", "rejected_words", "model", "warnings", "session_utterances",
-        "unfamiliar", "uncertain",
+        "file", "duration", "speech_seconds", "label", "probabilities", "dimensions", "words", "words_from",
+        "speech_recogniser", "language", "language_probability", "rejected_words", "model", "warnings",
+        "session_utterances", "unfamiliar", "uncertain",
     }  # fmt: skip
 
 

@@ -42,6 +42,19 @@ def test_every_field(folder: Path) -> None:
     ]
 
 
+def test_a_path_may_hold_ratings(tmp_path: Path) -> None:
+    wav(tmp_path / "a_3.5_2.wav")
+    wav(tmp_path / "b__x.wav", 0.6)
+    layout = tmp_path / "layout.toml"
+    write(
+        layout, r"path = '(?P<speaker>\w)_(?P<arousal>[\d.]*)_(?P<mood>\w+)\.wav'" + '\n[fields]\nvalence = "{mood}"\n'
+    )
+    problems = []
+    found = generic.corpus(layout).scan(tmp_path, "four", problems.append)
+    assert [(u.speaker, u.dimensions) for u in found] == [("a", {"arousal": 3.5, "valence": 2.0})]
+    assert "b__x.wav: 'x' is no rating of valence" in problems[0].detail
+
+
 def test_the_commands(folder: Path) -> None:
     out, layout = folder.parent / "calls.jsonl", str(folder.parent / "calls.toml")
     written = CliRunner().invoke(

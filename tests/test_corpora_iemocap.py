@@ -3,7 +3,7 @@
 import pytest
 
 from corpus_trees import WDSEG, iemocap, wav, write
-from duetto.corpora import CORPORA, load
+from duetto.corpora import CORPORA, load, validate
 from duetto.corpora.iemocap import CORPUS, ID, SYNTHETIC
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.text import normalise
@@ -36,6 +36,23 @@ def test_every_field_of_one_utterance(tree):
     assert utterance.text == "Well: excuse me, 0."  # cut at the first colon only
     assert utterance.words == (Word("excuse", 0.1, 0.25), Word("me", 0.3, 0.4))
     assert utterance.votes == {"E2": ("Neutral",), "E3": ("Neutral", "Sadness"), "F1": ("Neutral",)}
+    assert utterance.dimensions == {"valence": 2.5, "arousal": 3.25, "dominance": 2.0}
+
+
+def test_a_rating_that_is_no_number_is_a_note_and_left_out(tree):
+    file = evaluation(tree, "Ses02F_script03_1b")
+    text = file.read_text()
+    first = text.index("[2.5000, 3.2500, 2.0000]")
+    file.write_text(text[:first] + "[2.5000, ?, NaN]" + text[first + 24 :])
+    found = {u.id: u.dimensions for u in CORPUS(tree)}
+    assert found["Ses02F_script03_1b_M000"] == {"valence": 2.5}
+    report = validate.check("iemocap", tree, known=False)
+    [note] = [p for p in report.notes if p.kind == "bad-rating"]
+    assert note.detail == (
+        f"{file}:3: '?' is no rating of arousal: give a number, or leave it empty; Ses02F_script03_1b_M000 is used "
+        "without it"
+    )
+    assert report.by_dimension == {"arousal": 6, "dominance": 6, "valence": 7}
 
 
 def test_all_utterances_sorted_with_and_without_class(tree):

@@ -106,20 +106,25 @@ EXPECTED: dict[str, dict[str, dict[str, Any]]] = {
         "MSP-IMPROV-S01A-F01-S-FM01": {
             "label": "angry", "raw_label": "A", "speaker": "F01", "session": "1", "scenario": "S01", "gender": "female",
             "votes": {"AMT-7": ("A",), "AMT-9": ("N",)},
+            "dimensions": {"arousal": 2.8, "valence": 3.1, "dominance": 2.9},
         },
         "MSP-IMPROV-S20H-M06-P-MF112": {
             "raw_label": "X", "speaker": "M06", "session": "6", "scenario": "S20", "gender": "male",
-            "votes": {"AMT-7": ("O",)},
+            "votes": {"AMT-7": ("O",)}, "dimensions": {"arousal": 2.8, "valence": 3.1},
         },
     },
     "msp-podcast": {
         "MSP-PODCAST_0001_0008": {
             "label": "neutral", "raw_label": "N", "speaker": "30", "scenario": "0001", "gender": "male",
-            "text": "right", "split": "test",
+            "text": "right", "split": "test", "dimensions": {"arousal": 2.2, "valence": 4.0, "dominance": 2.6},
         },
-        "MSP-PODCAST_0153_0459": {"label": "angry", "raw_label": "A", "scenario": "0153", "split": "test2"},
+        "MSP-PODCAST_0153_0459": {
+            "label": "angry", "raw_label": "A", "scenario": "0153", "split": "test2",
+            "dimensions": {"arousal": 3.7, "valence": 3.5, "dominance": 3.7},
+        },
         "MSP-PODCAST_3469_0114_0006": {
             "raw_label": "U", "speaker": "512", "scenario": "3469", "gender": "female", "split": "development",
+            "dimensions": {"arousal": 4.1, "valence": 4.7, "dominance": 4.0},
         },
     },
 }  # fmt: skip

@@ -42,6 +42,18 @@ def test_csv_details(tmp_path):
     assert utterance.audio == tmp_path / "a.wav"
 
 
+def test_ratings_of_dimensions(tmp_path):
+    columns = 'id,audio,arousal,valence,dominance\na,a.wav,"3,5",2,\nb,b.wav,NaN,,NA\n'
+    nested = 'id,audio,dimensions\na,a.wav,"{""arousal"": 3.5, ""valence"": 2}"\nb,b.wav,\n'
+    lines = (
+        '{"id": "a", "audio": "a.wav", "dimensions": {"arousal": 3.5, "valence": 2, "dominance": null}}\n'
+        '{"id": "b", "audio": "b.wav", "dimensions": {}}\n'
+    )
+    for number, text in enumerate((columns, nested, lines)):
+        found = {u.id: u.dimensions for u in CORPUS(write(tmp_path / f"{number}", text))}
+        assert found == {"a": {"arousal": 3.5, "valence": 2.0}, "b": None}
+
+
 def test_audformat(tmp_path):
     text = """file,start,end,emotion,speaker,arousal
 wav/03a01Fa.wav,0 days,,happiness,3,0.5
@@ -55,11 +67,29 @@ wav/long.wav,1 days 00:00:03.123456,NaT,,4,0.9
     assert {u.id: u for u in CORPUS(path)} == {
         u.id: u
         for u in (
-            Utterance("wav/03a01Fa", tmp_path / "wav/03a01Fa.wav", None, None, "happy", "happiness", "3"),
-            Utterance("wav/03a01Nc", tmp_path / "wav/03a01Nc.wav", None, None, None, "boredom", "3"),
-            Utterance("wav/long#60.5-3602", long, 60.5, 3602.0, "angry", "anger"),
-            Utterance("wav/long#0-1.25", long, None, 1.25, "sad", "sad", "4"),
-            Utterance("wav/long#86403.123456-", long, 86403.123456, None, None, None, "4"),
+            Utterance(
+                "wav/03a01Fa",
+                tmp_path / "wav/03a01Fa.wav",
+                None,
+                None,
+                "happy",
+                "happiness",
+                "3",
+                dimensions={"arousal": 0.5},
+            ),
+            Utterance(
+                "wav/03a01Nc",
+                tmp_path / "wav/03a01Nc.wav",
+                None,
+                None,
+                None,
+                "boredom",
+                "3",
+                dimensions={"arousal": 0.1},
+            ),
+            Utterance("wav/long#60.5-3602", long, 60.5, 3602.0, "angry", "anger", dimensions={"arousal": 0.9}),
+            Utterance("wav/long#0-1.25", long, None, 1.25, "sad", "sad", "4", dimensions={"arousal": 0.9}),
+            Utterance("wav/long#86403.123456-", long, 86403.123456, None, None, None, "4", dimensions={"arousal": 0.9}),
         )
     }
 
@@ -94,6 +124,7 @@ def test_audformat_prefers_label_and_knows_absolute_paths(tmp_path):
         ("name,mood\na,sad\n", r":1: neither JSON nor a known header of a table; columns must include id and audio"),
         ("id,audio,start\na,a.wav,1" + "0" * 400 + "\n", r":2: 'start' must be a finite number"),
         ("id,audio,start\na,a.wav,1" + "0" * 5000 + " days\n", r":2: '10000.* is no time"),
+        ("id,audio,arousal\na,a.wav,high\n", r":2: 'high' is no rating of arousal: give a number"),
         ("id,audio\na,b\0c\n", r":2: 'audio' holds characters that no file name can have"),
         ("id,audio\na," + "b" * 300 + "\n", r":2: 'audio' is too long for a file name"),
         ("id,audio,votes\na,a.wav," + "[" * 5000 + "\n", r":2: votes: not valid JSON \(nested too deeply\)"),

@@ -87,11 +87,11 @@ class Planted:
 
     def logits_of(self, inputs) -> np.ndarray:
         self.answered += len(inputs)
-        return np.array([self.logits(each) for each in inputs])
+        return np.array([self.answer(each)[0] for each in inputs])
 
-    def logits(self, inputs: NetworkInputs) -> np.ndarray:
+    def answer(self, inputs: NetworkInputs) -> tuple[np.ndarray, dict[str, float]]:
         sound = np.zeros(3) if inputs.frames is None else sound_logits(inputs.frames)
-        return sound + (np.zeros(3) if inputs.word_values is None else word_logits(inputs.word_values))
+        return sound + (np.zeros(3) if inputs.word_values is None else word_logits(inputs.word_values)), {}
 
 
 def bursts(order: tuple[int, ...] = (0, 1, 2, 3)) -> list[np.ndarray]:

@@ -28,6 +28,9 @@ words = st.none() | st.lists(
         st.builds(
             Utterance, id=st.uuids().map(str), audio=st.just(Path("a.wav")), label=text, speaker=text, text=text,
             words=words, language=st.sampled_from([None, "en", "de", "yue"]),
+            dimensions=st.none() | st.dictionaries(
+                st.sampled_from(["arousal", "warmth"]), st.floats(-9, 9), min_size=1
+            ),
             votes=st.none() | st.dictionaries(st.text(max_size=3), st.lists(st.text()).map(tuple), max_size=2),
         ),
         min_size=1, max_size=4, unique_by=lambda u: u.id,
@@ -72,6 +75,9 @@ def test_audio_below_the_manifest_is_relative_and_other_audio_absolute(tmp_path:
         ),
         ('{"id": "a", "audio": "a", "words": [{"word": "x", "source": 5}]}', "'source' of a word must be a string"),
         ('{"id": "a", "audio": "a", "votes": {"x": "sad"}}', "'votes' must map"),
+        ('{"id": "a", "audio": "a", "dimensions": [1]}', "'dimensions' must map"),
+        ('{"id": "a", "audio": "a", "dimensions": {"arousal": "3"}}', "'arousal' in 'dimensions' must be a finite"),
+        ('{"id": "a", "audio": "a", "dimensions": {"Arousal": 3}}', "a name of small letters, such as arousal"),
         ('{"id": "a", "audio": "a\\u0000"}', "no file name can have"),
         ('{"id": "\\udfff", "audio": "a"}', "'id' holds .* half of a surrogate pair"),
         ('{"id": "\\u0000", "audio": "a"}', "'id' holds a null character"),

@@ -18,7 +18,7 @@ from duetto.models.onnx import int8
 from duetto.preprocessing import Normaliser, Preprocessor
 from duetto.preprocessing.normalisation import Adaptation
 from duetto.splits import Fold
-from duetto.training.verification import lengths, logits_one_by_one, random_inputs, spread, verify
+from duetto.training.verification import lengths, outputs_one_by_one, random_inputs, spread, verify
 
 OPERATORS = {"Add", "Concat", "Gather", "Gemm", "Identity", "LSTM", "Max", "Relu", "Reshape", "Transpose", "Unsqueeze"}
 SMALL = {"hidden": 8, "dense": 8, "word_dim": 4, "epochs": 1, "max_frames": 30, "max_words": 9}
@@ -68,7 +68,7 @@ def test_graph_and_model_agree_and_a_changed_weight_is_found_out(trained: Path) 
     expected = training.logits(model, session.preprocessor, inputs)
     assert verify(session, frames, words, expected) < 1e-6  # float32 over 30 steps of 8 units
     # Padding changes nothing, so alone is as in a batch.
-    np.testing.assert_allclose(logits_one_by_one(session, frames, words), expected, atol=1e-6)
+    np.testing.assert_allclose(outputs_one_by_one(session, frames, words), expected, atol=1e-6)
     name = next(name for name in model.state_dict() if name.endswith("lstm.bias"))
     model.state_dict()[name][1, :8] += 0.01  # the input gate of the backward direction
     with pytest.raises(ModelError, match=r"departs from the trained model by .* please report it"):
@@ -141,15 +141,15 @@ def test_8_bit_weights_are_rounded_weights_and_nothing_else(name: str, tmp_path:
     graph = tmp_path / inference.GRAPH
     kept = graph.read_bytes()
     graph.write_bytes(rounded(tmp_path))
-    expected = logits_one_by_one(inference.Session(tmp_path), frames, words)
+    expected = outputs_one_by_one(inference.Session(tmp_path), frames, words)
     graph.write_bytes(kept)
-    before = logits_one_by_one(inference.Session(tmp_path), frames, words)
+    before = outputs_one_by_one(inference.Session(tmp_path), frames, words)
     inference.quantise(tmp_path)
     assert '"weights": "int8"' in (tmp_path / inference.DESCRIPTION).read_text()
     session = inference.Session(tmp_path)
     scale = max(1.0, np.abs(expected).max())
     # Half a step rounded the other way, in the last digit of a division, would be 1 % of a weight.
-    np.testing.assert_allclose(logits_one_by_one(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
+    np.testing.assert_allclose(outputs_one_by_one(session, frames, words), expected, rtol=0, atol=1e-5 * scale)
     np.testing.assert_allclose(session.logits_of(frames, words), expected, rtol=0, atol=1e-5 * scale)
     change = np.abs(expected - before).max()
     assert change < 0.05 * scale

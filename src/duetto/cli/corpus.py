@@ -64,7 +64,11 @@ def check(
 def _print(report: validate.ValidationReport) -> None:
     console = Console()
     console.print(f"{report.utterances} utterances, {report.selected} with a class", highlight=False)
-    for title, counts in (("class", report.by_label), ("session", report.by_session)):
+    for title, counts in (
+        ("class", report.by_label),
+        ("session", report.by_session),
+        ("dimension", report.by_dimension),
+    ):
         if counts:
             table = Table(title, "utterances", box=None, pad_edge=False)
             for name, number in counts.items():

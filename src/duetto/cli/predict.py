@@ -15,7 +15,7 @@ from ..errors import AudioError, CorpusError, DuettoError
 from ..inference.explanation import Explanation
 from ..inference.fusion_folder import BranchAnswer
 from ..inference.pretrained import DEFAULT
-from ..inference.recogniser import Prediction
+from ..inference.recogniser import Prediction, Recogniser
 from ..inference.speaker_session import SpeakerSession
 from ..utils.parallel import cores
 from ..utils.progress import bar
@@ -120,7 +120,7 @@ def predict(
         outcomes = recogniser.predict_many(sources, workers=min(workers or cores(), len(found)))
     else:
         outcomes = iter([recogniser.attempt(sources[0], transcript=transcript, words=given)])
-    with _writer(out, recogniser.labels, as_json) as write:
+    with _writer(out, recogniser, as_json) as write:
         failed = _print_all(found, outcomes, write)
     if failed:
         echo(f"{failed} of {len(found)} recordings have no prediction", err=True)
@@ -161,10 +161,10 @@ def _enrol(session: SpeakerSession, files: list[Path]) -> int:
 
 
 @contextmanager
-def _writer(out: Path | None, labels: tuple[str, ...], as_json: bool) -> Iterator[_Write]:
+def _writer(out: Path | None, recogniser: Recogniser, as_json: bool) -> Iterator[_Write]:
     """Takes each prediction: to a file, as JSON, or for a person."""
     if out is not None:
-        with prediction_file(out, labels) as write:
+        with prediction_file(out, recogniser.labels, recogniser.dimensions) as write:
             yield lambda recording, prediction: write(_record(recording, prediction))
     elif as_json:
         yield lambda recording, prediction: json_line(_record(recording, prediction))
@@ -215,6 +215,8 @@ def show(file: Path, prediction: Prediction, channel: int | None = None) -> None
     width = max(map(len, prediction.probabilities), default=0)
     for label, probability in sorted(prediction.probabilities.items(), key=lambda item: -item[1]):
         echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(30 * probability)}")
+    if prediction.dimensions:
+        echo("  " + "  ".join(f"{name} {rating:.2f}" for name, rating in prediction.dimensions.items()))
     if prediction.words:
         by = f" by {prediction.speech_recogniser}" if prediction.speech_recogniser else ""
         echo(f"  words ({prediction.words_from}{by}): {_format_words(prediction.words)}")

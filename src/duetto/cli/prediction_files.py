@@ -37,12 +37,15 @@ def check_out(path: Path | None) -> Path | None:
 
 
 @contextmanager
-def prediction_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def prediction_file(
+    path: Path, labels: Sequence[str], dimensions: Sequence[str] = ()
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Write predictions into a file, which is complete or absent.
 
     Args:
         path: The file; its suffix chooses the format.
         labels: The classes.
+        dimensions: That the model predicts beside them.
 
     Yields:
         Writes one record, as `duetto predict --json` prints it.
@@ -50,20 +53,21 @@ def prediction_file(path: Path, labels: Sequence[str]) -> Iterator[Callable[[Map
     as_csv = path.suffix.lower() == ".csv"
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         if as_csv:
-            file.write(_line([*_BEFORE, *(f"probability_{label}" for label in labels), *_AFTER]))
-        yield lambda record: _write(file, record, labels) if as_csv else _write_line(file, record)
+            file.write(_line([*_BEFORE, *(f"probability_{label}" for label in labels), *dimensions, *_AFTER]))
+        yield lambda record: _write(file, record, labels, dimensions) if as_csv else _write_line(file, record)
 
 
 def _write_line(file: Any, record: Mapping[str, Any]) -> None:
     file.write(to_json(record) + "\n")
 
 
-def _write(file: Any, record: Mapping[str, Any], labels: Sequence[str]) -> None:
-    probabilities = [record["probabilities"].get(label) for label in labels]
+def _write(file: Any, record: Mapping[str, Any], labels: Sequence[str], dimensions: Sequence[str]) -> None:
+    values = [record["probabilities"].get(label) for label in labels]
+    values += [(record["dimensions"] or {}).get(name) for name in dimensions]
     words = " ".join(word["word"] for word in record["words"] if word["word"])
     flat = {**record, "words": words, "warnings": "; ".join(record["warnings"])}
     flat["file"] = str(record["file"]).encode("utf-8", "backslashreplace").decode()
-    file.write(_line([*map(flat.get, _BEFORE), *probabilities, *map(flat.get, _AFTER)]))
+    file.write(_line([*map(flat.get, _BEFORE), *values, *map(flat.get, _AFTER)]))
 
 
 def _line(cells: Sequence[Any]) -> str:

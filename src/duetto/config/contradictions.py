@@ -25,8 +25,11 @@ def contradictions(e: Any) -> Iterator[str]:
     Yields:
         Messages of errors, which say what to change.
     """
-    if len(set(e.encoders)) < len(e.encoders):
-        yield f"encoders = {list(e.encoders)} names one twice"
+    if not e.encoders:
+        yield 'encoders is empty; set it to ["acoustic"], ["words"], or both'
+    for key in ("encoders", "dimensions"):
+        if len(set(names := getattr(e, key))) < len(names):
+            yield f"{key} = {list(names)} names one twice"
     yield from _acoustic_contradictions(e)
     yield from _word_contradictions(e)
     yield from _fusion_contradictions(e)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ..audio.timing import MAX_FRAMES, MAX_WORDS
+from ..data.utterance import DIMENSION, DIMENSIONS
 from ..embeddings.table import UnknownPolicy
 from ..errors import ConfigurationError
 from ..features import registry
@@ -43,6 +44,11 @@ Width = Annotated[int, whole(1, WIDEST)]
 
 Count = Annotated[int, whole(1, _MOST)]
 """A number of repetitions."""
+
+Dimension = Annotated[
+    str, Condition(lambda name: DIMENSION.fullmatch(name) is not None, f"names are such as {', '.join(DIMENSIONS)}")
+]
+"""Name of a dimension in manifests."""
 
 LEAKING_CHOICE = "best-on-test"
 """The value of `epoch_choice` that selects the epoch on test data: only there to measure how much that flatters."""
@@ -74,6 +80,12 @@ class Experiment:
     label_set: str = DEFAULT_LABELS
     """The classes: a key of `data.labels.LABEL_SETS`, or their names, separated by commas: `angry,bored,calm`. `four`
     is the paper's (section 3)."""
+
+    dimensions: tuple[Dimension, ...] = ()
+    """Dimensions that are learned beside the classes, such as `["arousal", "valence", "dominance"]`, in the units of
+    the manifest: a second linear layer on the encoders' output (`models.heads.DimensionHead`). A network learns both at
+    once (`dimension_weight`); with any other `classifier` they are a ridge regression (`training.ridge`). An utterance
+    without a rating of a dimension does not count for that one. The paper has none."""
 
     # acoustic input
 
@@ -220,6 +232,10 @@ class Experiment:
 
     verification: Weight = 0.0
     """Weight of the verification loss, which draws encodings of one emotion together (`models.multiresolution_cnn`)."""
+
+    dimension_weight: Weight = 1.0
+    """Weight in the loss of 1 − CCC, the mean over `dimensions` of the concordance within a batch; and of the mean CCC
+    beside UA in what chooses the epoch on development data. 1 is ours."""
 
     # distillation
 

@@ -146,7 +146,7 @@ class FieldType:
         if self.condition is None or (value is None and NoneType in self.types):
             return None
         items = value if isinstance(value, tuple) else (value,)
-        if items and all(map(self.condition.holds, items)):
+        if all(map(self.condition.holds, items)):
             return None
         return f"{key} = {shortened(value)} is not valid; {self.condition.advice}"
 

@@ -38,6 +38,7 @@ class ModelConfig:
         modality_dropout: Share of training utterances for which one encoder's output is set to zero.
         acoustic_encoder: One of `config.encoders.ACOUSTIC_ENCODERS`.
         classifier: `network`, `svm`, `logistic` or `discriminant`.
+        dimensions: Number of dimensions that are predicted beside the classes.
 
     Raises:
         ConfigurationError: `encoders` is empty or names an unknown encoder.
@@ -59,6 +60,7 @@ class ModelConfig:
     modality_dropout: float = 0.0
     acoustic_encoder: str = "bilstm"
     classifier: str = "network"
+    dimensions: int = 0
 
     def __post_init__(self) -> None:
         if not self.encoders or set(self.encoders) - {"acoustic", "words"}:
@@ -68,6 +70,16 @@ class ModelConfig:
     def vector_size(self) -> int:
         """Values of the vector that a classifier other than a network reads."""
         return self.n_features if "acoustic" in self.encoders else self.word_dim
+
+    @property
+    def encoded_size(self) -> int:
+        """Values of the encoders' outputs, concatenated."""
+        return self.dense * len(self.encoders) if self.classifier == "network" else self.vector_size
+
+    @property
+    def outputs(self) -> int:
+        """Values that the exported graph gives for each utterance: logits, then dimensions."""
+        return self.classes + self.dimensions
 
     @classmethod
     def from_experiment(cls, experiment: Experiment, word_dim: int) -> ModelConfig:
@@ -86,4 +98,5 @@ class ModelConfig:
         shared["classes"] = len(classes(experiment.label_set))
         shared["n_features"] = feature_spec(experiment.features).dim
         shared["word_dim"] = word_dim
+        shared["dimensions"] = len(experiment.dimensions)
         return cls(**shared)

@@ -31,18 +31,18 @@ from pathlib import Path
 from typing import Any
 
 from ..data.labels import LABEL_SETS, LabelMap, classes
-from ..data.utterance import LANGUAGE, Utterance
+from ..data.utterance import DIMENSIONS, LANGUAGE, Utterance
 from ..errors import ConfigurationError, CorpusError
 from ..utils.reading import Record, read_toml, shortened
 from ..utils.text import name_of
 from .corpus import Corpus
-from .parsing import Collector, Problem, Report, audio_below, read_text, require_folder
+from .parsing import Collector, Problem, Report, audio_below, rating, read_text, require_folder
 
 LAYOUT = "layout.toml"
 """The layout's file in a folder, where none is named."""
 
-FIELDS = ("label", "speaker", "session", "scenario", "gender", "text", "language", "split")
-"""Fields of an utterance that a path may give; `label` is the raw label."""
+FIELDS = ("label", "speaker", "session", "scenario", "gender", "text", "language", "split", *DIMENSIONS)
+"""Fields of an utterance that a path may give; `label` is the raw label, the dimensions are numbers."""
 
 KEYS = ("title", "path", "ignore", "transcripts", "language", "fields", "values", "labels")
 """Keys of a layout."""
@@ -220,6 +220,8 @@ def _utterance(
 ) -> Utterance:
     fields: dict[str, Any] = layout.values_of(match)
     raw = fields.pop("label", None)
+    given = {name: rating(fields.pop(name) or "", name) for name in DIMENSIONS if name in fields}
+    fields["dimensions"] = {name: value for name, value in given.items() if value is not None} or None
     if layout.transcripts is not None and (file := audio.with_suffix(layout.transcripts)).is_file():
         fields["text"] = read_text(file, report).strip() or None
     return Utterance(name, audio, label=None if raw is None else labels.get(raw), raw_label=raw, **fields)

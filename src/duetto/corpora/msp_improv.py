@@ -12,7 +12,8 @@ Licence: by agreement with the University of Texas at Dallas; it may not be redi
 `NAME` parses every name: target sentence and target emotion, speaker (gender, session), recording (R read, T the
 improvised target sentence, S other improvised turns, P between the improvisations), pair and turn. The label is the
 raters' consensus (`O`: another emotion, `X`: no agreement); `votes` has the first letter of what each of them chose.
-`scenario` is the number of the target sentence, which is the same in all four target emotions.
+`dimensions` are the raters' means of A, V and D, 1–5. `scenario` is the number of the target sentence, which is the
+same in all four target emotions.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ..data.labels import LabelMap
 from ..data.utterance import Utterance
 from .corpus import Corpus
 from .listing import first_file
-from .parsing import GENDERS, Collector, Problem, Report, audio_below, read_lines
+from .parsing import GENDERS, Collector, Problem, Report, audio_below, ratings, read_lines
 
 NAME = re.compile(
     r"IMPROV-S(?P<sentence>\d\d)[AHNS]-(?P<speaker>(?P<gender>[FM])0(?P<session>[1-6]))-[PRST]-[FM]{2}\d{2,3}"
@@ -44,7 +45,11 @@ KNOWN_SIZE = 8438
 RATINGS = ("Evalution.txt", "Evaluation.txt")
 """Names of the file of ratings, in its two spellings."""
 
-_CONSENSUS = re.compile(rf"UTD-(?P<name>{NAME.pattern})\.avi;\s*(?P<label>[A-Z])\s*;.*")
+_CONSENSUS = re.compile(rf"UTD-(?P<name>{NAME.pattern})\.avi;\s*(?P<label>[A-Z])\s*;(?P<ratings>.*)")
+DIMENSIONS = {"A": "arousal", "V": "valence", "D": "dominance"}
+"""Letter → dimension; N, how natural a turn is, is not read."""
+
+_MEAN = re.compile(r"([AVD]):\s*([^;\s]+)")
 _RATING = re.compile(r"(?P<rater>[^;]+);\s*(?P<label>[A-Z])[A-Za-z]*\s*;.*")
 
 
@@ -79,7 +84,9 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     for where, consensus, votes in blocks:
         utterance = _utterance(path, consensus, labels)
         audio = recordings.get(utterance.id, utterance.audio)
-        collector.add(replace(utterance, audio=audio, votes=votes or None), where)
+        means = {DIMENSIONS[letter]: text for letter, text in _MEAN.findall(consensus["ratings"])}
+        dimensions = ratings(means, utterance.id, where, report)
+        collector.add(replace(utterance, audio=audio, votes=votes or None, dimensions=dimensions), where)
     return collector.sorted(f"{file}: no consensus in it, a line like UTD-IMPROV-S01A-F01-S-FM01.avi; N; …; restore it")
 
 

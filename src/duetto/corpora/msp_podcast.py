@@ -10,9 +10,9 @@ redistributed.
     Transcripts/MSP-PODCAST_0001_0008.txt    (optional)
 
 `NAME` parses every name; `scenario` is the podcast. The label is the consensus (`O`: another emotion, `X`: no
-agreement). A speaker who is `Unknown` has no name here, and may be anyone: protocols that keep speakers apart
-need utterances with one. `split` is the official part: train, development, test, test2 (unknown speakers), test3
-(its labels are not published). There are no sessions.
+agreement); `dimensions` are the means of EmoAct, EmoVal and EmoDom, 1–7. A speaker who is `Unknown` has no name here,
+and may be anyone: protocols that keep speakers apart need utterances with one. `split` is the official part: train,
+development, test, test2 (unknown speakers), test3 (its labels are not published). There are no sessions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..data.labels import LabelMap
 from ..data.utterance import Utterance
 from .corpus import Corpus
 from .listing import first_file, table_rows
-from .parsing import Collector, Problem, Report, audio_in, expected_audio, read_text
+from .parsing import Collector, Problem, Report, audio_in, expected_audio, ratings, read_text
 
 NAME = re.compile(r"MSP-PODCAST_(?P<podcast>[0-9a-z]+)(?:_[0-9a-z]+)+")
 """A name without its suffix: podcast, part, number; the names of test3 are masked."""
@@ -58,7 +58,10 @@ GENDERS = {"Female": "female", "Male": "male"}
 """Gender → gender; Unknown is neither."""
 
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Gender", "Split_Set")
-"""Columns that are read."""
+"""Columns that the table must have."""
+
+DIMENSIONS = {"arousal": "EmoAct", "valence": "EmoVal", "dominance": "EmoDom"}
+"""Dimension → column of its mean rating."""
 
 TABLES = ("Labels/labels_consensus.csv", "Labels/labels_concensus.csv", "labels_consensus.csv")
 """Where the table may be; early releases have it misspelt."""
@@ -102,6 +105,7 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
             text=_text(path / "Transcripts" / f"{name}.txt", report),
             gender=GENDERS.get(row["Gender"]),
             split=SPLITS[row["Split_Set"]],
+            dimensions=ratings({d: row.get(column, "") for d, column in DIMENSIONS.items()}, name, where, report),
         )
         collector.add(utterance, where)
     return collector.sorted(f"{table}: no line in it; restore it from the release")

@@ -7,6 +7,7 @@ A reader walks its folder once and passes everything that is wrong to a `report`
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Literal
 from ..data.manifest import MANIFEST_LIMIT
 from ..data.utterance import Utterance
 from ..errors import CorpusError
-from ..utils.reading import read_bytes, unreadable
+from ..utils.reading import read_bytes, shortened, unreadable
 from ..utils.text import decoded
 
 _log = logging.getLogger(__name__)
@@ -294,6 +295,55 @@ def expected_audio(found: Mapping[str, Path], folder: Path, stem: str) -> Path:
         The path.
     """
     return found.get(stem, folder / f"{stem}.wav")
+
+
+def rating(cell: str, dimension: str) -> float | None:
+    """Read the rating of a dimension.
+
+    Args:
+        cell: Its text; decimals after a point or, as in German tables, a comma.
+        dimension: Its name, for messages.
+
+    Returns:
+        The rating; None where the text is empty, NaN or NA.
+
+    Raises:
+        CorpusError: The text is no finite number.
+    """
+    text = cell.strip().replace(",", ".")
+    if text.lower() in ("", "nan", "na", "n/a", "<na>"):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise CorpusError(f"{shortened(cell.strip())} is no rating of {dimension}: give a number, or leave it empty")
+    return value
+
+
+def ratings(cells: Mapping[str, str], name: str, where: str, report: Report) -> dict[str, float] | None:
+    """Read the ratings of an utterance from a corpus' own file.
+
+    Args:
+        cells: Dimension → text of its rating.
+        name: Id of the utterance.
+        where: File and line, for messages.
+        report: Called with a note for each text that is no rating, which is left out.
+
+    Returns:
+        Dimension → rating; None where there is none.
+    """
+    found: dict[str, float] = {}
+    for dimension, cell in cells.items():
+        try:
+            value = rating(cell, dimension)
+        except CorpusError as error:
+            report(Problem("bad-rating", name, f"{where}: {error}; {name} is used without it", "note"))
+            continue
+        if value is not None:
+            found[dimension] = value
+    return found or None
 
 
 def some(names: Iterable[str], limit: int = 3) -> str:

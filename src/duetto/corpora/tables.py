@@ -7,8 +7,9 @@ The form is detected from the content, not from the name:
     file,start,end,emotion                                   audformat (https://audeering.github.io/audformat/)
 
 Tables: cells are separated by commas, semicolons or tabs, as the header is. A missing value is an empty cell or what
-pandas reads or writes as one (`MISSING`). `words` and `votes` are JSON in a cell, as in the manifest. A column without
-a name (pandas' index) is ignored.
+pandas reads or writes as one (`MISSING`). `words`, `votes` and `dimensions` are JSON in a cell, as in the manifest;
+ratings may also stand in columns `arousal`, `valence` and `dominance`. A column without a name (pandas' index) is
+ignored.
 
 `label` is a class of the label set. Other labels, under `label` or `raw_label`, are mapped to one by
 `LABEL_MAPS`, upper or lower case; the original label is kept as `raw_label`.
@@ -31,12 +32,12 @@ from typing import Any
 
 from ..data.labels import LABEL_SETS, LabelMap
 from ..data.manifest import KEYS, from_line, from_record, records
-from ..data.utterance import Utterance
+from ..data.utterance import DIMENSIONS, Utterance
 from ..errors import CorpusError
 from ..utils.reading import parse_json, shortened, unreadable
 from .corpus import Corpus
 from .labelling import names_in, unknown_labels
-from .parsing import Collector, Problem, Report, lines_of, read_text, some
+from .parsing import Collector, Problem, Report, lines_of, rating, read_text, some
 
 MISSING = frozenset(
     {
@@ -60,7 +61,8 @@ _SECONDS = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _UNNAMED = "Unnamed:"  # what pandas calls a column without a name when it reads one and writes it again
 _DELIMITERS = (",", ";", "\t")
 _NUMBERS = ("start", "end")
-_STRUCTURES = ("words", "votes")
+_STRUCTURES = ("words", "votes", "dimensions")
+_COLUMNS = (*KEYS, *DIMENSIONS)
 _KEPT = ("speaker", "session", "scenario", "text", "gender", "corpus", "split")
 
 _ToRecord = Callable[[dict[str, str]], dict[str, Any]]
@@ -154,10 +156,10 @@ def _read(path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
         detail = f"{path}:1: a column without a name, such as pandas writes for its index, is not read"
         report(Problem("unnamed-column", path.name, detail, "note"))
     if {"id", "audio"} <= set(header):
-        unknown = [column for column in header if column and column not in KEYS and not column.startswith(_UNNAMED)]
+        unknown = [column for column in header if column and column not in _COLUMNS and not column.startswith(_UNNAMED)]
         if unknown:
             raise CorpusError(
-                f"{path}:1: unknown column {shortened(unknown[0])}; rename or remove it; known: {', '.join(KEYS)}"
+                f"{path}:1: unknown column {shortened(unknown[0])}; rename or remove it; known: {', '.join(_COLUMNS)}"
             )
         yield from _rows(path, header, rows, report, _csv_record)
     else:
@@ -230,9 +232,11 @@ def _rows(
 def _csv_record(cells: dict[str, str]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for column, cell in cells.items():
-        if column not in KEYS or cell in (MISSING_TEXT if column == "text" else MISSING):
+        if column not in _COLUMNS or cell in (MISSING_TEXT if column == "text" else MISSING):
             continue
-        if column in _STRUCTURES:
+        if column in DIMENSIONS:
+            record.setdefault("dimensions", {})[column] = rating(cell, column)
+        elif column in _STRUCTURES:
             record[column] = parse_json(cell, where=column, error=CorpusError)
         else:
             record[column] = _time(cell) if column in _NUMBERS else cell
@@ -242,7 +246,7 @@ def _csv_record(cells: dict[str, str]) -> dict[str, Any]:
 def _audformat_record(cells: dict[str, str]) -> dict[str, Any]:
     if cells["file"] in MISSING:
         raise CorpusError("'file' is empty; name the recording")
-    kept = _csv_record({key: cells[key] for key in (*_KEPT, *_NUMBERS) if key in cells})
+    kept = _csv_record({key: cells[key] for key in (*_KEPT, *_NUMBERS, *DIMENSIONS) if key in cells})
     start, end = kept.pop("start", None), kept.pop("end", None)
     if end is None and not start:
         start = None

@@ -61,6 +61,7 @@ class ValidationReport:
         problems: Errors first, then notes.
         by_raw_label: Raw label → utterances.
         by_speaker: Speaker → utterances.
+        by_dimension: Dimension → utterances with a rating of it.
         agreement: Of the annotators, over utterances with two votes or more for classes of the set; None where there
             are none.
     """
@@ -72,6 +73,7 @@ class ValidationReport:
     problems: tuple[Problem, ...]
     by_raw_label: Mapping[str, int] = field(default_factory=dict)
     by_speaker: Mapping[str, int] = field(default_factory=dict)
+    by_dimension: Mapping[str, int] = field(default_factory=dict)
     agreement: Agreement | None = None
 
     @property
@@ -158,6 +160,7 @@ def _report(
         problems=tuple(sorted(problems, key=lambda problem: problem.severity)),
         by_raw_label=_count(utterance.raw_label for utterance in utterances),
         by_speaker=_count(utterance.speaker for utterance in utterances),
+        by_dimension=_count(name for utterance in utterances for name in utterance.dimensions or ()),
         agreement=rated,
     )
 

@@ -93,6 +93,7 @@ def from_record(record: Mapping[str, Any], folder: Path, where: str) -> Utteranc
             end=_number(record, "end"),
             words=parse_words(record.get("words")),
             votes=_votes(record.get("votes")),
+            dimensions=_dimensions(record.get("dimensions")),
             **{key: record.get(key) for key in _TEXT_KEYS},
         )
     except CorpusError as error:
@@ -173,6 +174,17 @@ def _votes(value: Any) -> dict[str, tuple[str, ...]] | None:
     return votes
 
 
+def _dimensions(value: Any) -> dict[str, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise CorpusError(f"'dimensions' must map each dimension to its rating, not {shortened(value)}")
+    ratings = {name: finite(rating) for name, rating in value.items() if rating is not None}
+    if invalid := [name for name, rating in ratings.items() if rating is None]:
+        raise CorpusError(f"{shortened(invalid[0])} in 'dimensions' must be a finite number or null")
+    return {name: rating for name, rating in ratings.items() if rating is not None} or None
+
+
 def to_record(utterance: Utterance, folder: Path) -> dict[str, Any]:
     """Convert an utterance to its manifest record.
 
@@ -196,6 +208,8 @@ def to_record(utterance: Utterance, folder: Path) -> dict[str, Any]:
         record["words"] = [_word_record(word) for word in utterance.words]
     if utterance.votes is not None:
         record["votes"] = {annotator: list(labels) for annotator, labels in utterance.votes.items()}
+    if utterance.dimensions is not None:
+        record["dimensions"] = dict(utterance.dimensions)
     return record
 
 

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import CorpusError
 from ..utils.reading import shortened
 
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 """Form of a language code: ISO 639-1, or three letters (ISO 639-3) where it has none for a language."""
+
+DIMENSIONS = ("arousal", "valence", "dominance")
+"""Names of the dimensions of emotion that corpora rate; others may stand beside them."""
+
+DIMENSION = re.compile(r"[a-z][a-z0-9_]{0,31}")
+"""Form of the name of a dimension."""
 
 DEFAULT_LANGUAGE = "en"
 """Language of utterances that state none."""
@@ -75,11 +83,13 @@ class Utterance:
         votes: Annotator → that annotator's labels.
         language: Language that is spoken, as an ISO 639-1 code (`en`, `de`); None where it is not known.
         corpus: Name of the corpus; None where it is not known.
+        dimensions: Dimension (`DIMENSIONS`, or another) → its rating, the mean over annotators, in the units of the
+            corpus (IEMOCAP and MSP-IMPROV: 1–5; MSP-Podcast: 1–7); None where there is none.
         split: Part of the corpus' own division that the utterance belongs to (`train`, `development`, `test`, …);
             None where the corpus has none.
 
     Raises:
-        CorpusError: The times or the language are not valid.
+        CorpusError: The times, the language or a dimension are not valid.
     """
 
     id: str
@@ -98,8 +108,15 @@ class Utterance:
     language: str | None = None
     corpus: str | None = None
     split: str | None = None
+    dimensions: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
+        for name, rating in (self.dimensions or {}).items():
+            if not DIMENSION.fullmatch(name) or not math.isfinite(rating):
+                raise CorpusError(
+                    f"utterance {self.id!r} has {shortened(rating)} for dimension {shortened(name)}: give a finite "
+                    "number for a name of small letters, such as arousal; leave out what is not rated"
+                )
         if self.language is not None and not LANGUAGE.fullmatch(self.language):
             raise CorpusError(
                 f"utterance {self.id!r} has the language {shortened(self.language)}: give an ISO 639-1 code in lower "
@@ -131,6 +148,20 @@ def by_id(utterances: Iterable[Utterance]) -> list[Utterance]:
         The same utterances, sorted.
     """
     return sorted(utterances, key=lambda utterance: utterance.id)
+
+
+def ratings_of(utterances: Sequence[Utterance], dimensions: Sequence[str]) -> np.ndarray:
+    """Stack the ratings of utterances.
+
+    Args:
+        utterances: Utterances.
+        dimensions: Names of the dimensions.
+
+    Returns:
+        (utterances, dimensions) float64; NaN where there is no rating.
+    """
+    rows = [[(u.dimensions or {}).get(name, math.nan) for name in dimensions] for u in utterances]
+    return np.array(rows, np.float64).reshape(len(utterances), len(dimensions))
 
 
 def languages(utterances: Iterable[Utterance]) -> tuple[str, ...]:

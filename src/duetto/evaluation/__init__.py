@@ -1,6 +1,6 @@
 """Predictions of one system over seeds and folds, and the statistics on them.
 
-    logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration, selective
+    logits (seeds × utterances × classes) ─▶ SystemResult ─▶ summary, breakdown, calibration, selective, dimensions
                                              two of them  ─▶ paired_bootstrap, mcnemar
                                              any number   ─▶ combine: one more SystemResult
 
@@ -10,6 +10,7 @@ resample draws as many speakers as there are, with replacement, with all their u
 """
 
 from .bootstrap import FEW_SPEAKERS, LEVEL, RESAMPLES
+from .dimensions import DimensionScore, dimensions
 from .late_fusion import combine
 from .result import KINDS, SystemResult, from_folds, from_utterances
 from .selective import COVERAGES, Selective, selective
@@ -42,6 +43,7 @@ __all__ = [
     "RESAMPLES",
     "Calibration",
     "Difference",
+    "DimensionScore",
     "Group",
     "McNemar",
     "Score",
@@ -52,6 +54,7 @@ __all__ = [
     "breakdown",
     "calibration",
     "combine",
+    "dimensions",
     "from_folds",
     "from_utterances",
     "holm",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import metrics
-from ..data.utterance import Utterance
+from ..data.utterance import Utterance, ratings_of
 from ..errors import ConfigurationError, ModelError
 from ..splits import Fold
 from ..utils import files
@@ -24,9 +24,14 @@ KINDS = ("system", "control", "leak")
 _TEXT = ("ids", "speaker", "gender", "session", "style")
 _EACH = (*_TEXT, "target", "fold")
 _ARRAYS = (*_EACH, "logits", "temperature")
-_OPTIONAL = "adapted"
+_OPTIONAL = {"adapted": "after", "ratings": "dimensions", "predicted_ratings": "dimensions"}
+"""Arrays that not every result has → the field that is empty without them."""
 _FORMAT = "duetto-result-1"
 _REPAIR = "delete it, and run the same `duetto train` again"
+
+
+NO_DIMENSIONS: dict[str, Any] = {"dimensions": (), "ratings": np.empty(0), "predicted_ratings": np.empty(0)}
+"""Fields of a result that holds no dimensions."""
 
 
 def _unknown() -> NDArray[np.str_]:
@@ -59,6 +64,9 @@ class SystemResult:
             empty for other systems.
         adapted: (seeds, settings, orders, n, classes) logits after each number of `after`, in several random orders of
             the speaker's utterances; empty for other systems.
+        dimensions: That the system predicts beside the classes, such as `arousal`.
+        ratings: (n, dimensions) of the annotators, NaN where there is none; empty without dimensions.
+        predicted_ratings: (seeds, n, dimensions), finite; empty without dimensions.
     """
 
     system: str
@@ -79,6 +87,9 @@ class SystemResult:
     notes: tuple[str, ...] = ()
     after: tuple[int, ...] = ()
     adapted: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    dimensions: tuple[str, ...] = ()
+    ratings: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    predicted_ratings: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -90,14 +101,14 @@ class SystemResult:
         arrays["fold"] = np.array(self.fold if np.size(self.fold) else np.zeros(n, dtype=np.int64))
         folds = int(arrays["fold"].max(initial=0)) + 1 if arrays["fold"].dtype.kind in "iu" else 0
         given = np.array(self.temperature, dtype=np.float64)
-        arrays["adapted"] = np.array(self.adapted, dtype=np.float64)
+        arrays |= {name: np.array(getattr(self, name), dtype=np.float64) for name in _OPTIONAL}
         arrays["temperature"] = given if given.size else np.ones((len(self.seeds), folds))
         for name, value in arrays.items():
             value.setflags(write=False)
             object.__setattr__(self, name, value)
         for name in ("seeds", "after"):
             object.__setattr__(self, name, tuple(int(number) for number in getattr(self, name)))
-        for name in ("classes", "notes"):
+        for name in ("classes", "notes", "dimensions"):
             object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
         object.__setattr__(self, "title", self.title or self.system)
         for problem in _problems(self, n, folds):
@@ -136,6 +147,8 @@ class SystemResult:
         picked: dict[str, Any] = {name: getattr(self, name)[keep] for name in _EACH}
         if self.after:
             picked["adapted"] = self.adapted[:, :, :, keep]
+        if self.dimensions:
+            picked |= {"ratings": self.ratings[keep], "predicted_ratings": self.predicted_ratings[:, keep]}
         return replace(self, logits=self.logits[:, keep], **picked)
 
     def after_utterances(self, number: int) -> SystemResult:
@@ -145,7 +158,7 @@ class SystemResult:
             number: Of these utterances, one of `after`.
 
         Returns:
-            A result whose rows are the orders under each seed, numbered as seeds.
+            A result whose rows are the orders under each seed, numbered as seeds; without dimensions.
 
         Raises:
             ConfigurationError: The system was not scored after so many.
@@ -166,6 +179,7 @@ class SystemResult:
             temperature=np.repeat(self.temperature, orders, axis=0),
             after=(),
             adapted=np.empty(0),
+            **NO_DIMENSIONS,
         )
 
     def save(self, path: str | Path) -> None:
@@ -174,10 +188,10 @@ class SystemResult:
         Args:
             path: The file.
         """
-        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_ARRAYS, _OPTIONAL)}
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_ARRAYS, *_OPTIONAL)}
         header = np.array(json.dumps({"format": _FORMAT, **record}))
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            names = (*_ARRAYS, _OPTIONAL) if self.after else _ARRAYS
+            names = (*_ARRAYS, *(name for name, needs in _OPTIONAL.items() if getattr(self, needs)))
             np.savez_compressed(file, header=header, **{name: getattr(self, name) for name in names})
 
     @classmethod
@@ -203,7 +217,7 @@ class SystemResult:
         record = Record(value, str(path), ModelError, _REPAIR)
         if record.get("format") != _FORMAT or not read.keys() >= set(_ARRAYS):
             raise record.wrong(f"not a result file of format {_FORMAT}")
-        names = [name for name in (*_ARRAYS, _OPTIONAL) if name in read]
+        names = [name for name in (*_ARRAYS, *_OPTIONAL) if name in read]
         for name in names:
             if (read[name].dtype.kind == "U") != (name in _TEXT) or read[name].dtype.kind not in "Uiuf":
                 raise record.wrong(f"its {name} are of type {read[name].dtype}")
@@ -230,6 +244,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "notes": record.texts("notes"),
         "seeds": tuple(seeds),
         "after": tuple(after),
+        "dimensions": record.texts("dimensions", ()),
         "paper_ua": None if record["paper_ua"] is None else record.number("paper_ua"),
     }
 
@@ -260,6 +275,17 @@ def _problems(result: SystemResult, n: int, folds: int) -> list[str]:
             and bool((np.isfinite(result.temperature) & (result.temperature > 0)).all()),
             f"temperature must hold positive numbers of shape (seeds, folds) = {(s, folds)}",
         ),
+        *_optional_checks(result, n),
+        (result.kind in KINDS, f"kind {result.kind!r} is not known; choose from {', '.join(KINDS)}"),
+    ]
+    return [message for valid, message in checks if not valid]
+
+
+def _optional_checks(result: SystemResult, n: int) -> list[tuple[bool, str]]:
+    """Whether the arrays are valid that not every result has, and what is wrong if not."""
+    s, k, d = len(result.seeds), len(result.classes), len(result.dimensions)
+    rated = result.ratings.size + result.predicted_ratings.size
+    return [
         (
             result.adapted.shape[:2] + result.adapted.shape[3:] == (s, len(result.after), n, k)
             if result.after
@@ -268,9 +294,13 @@ def _problems(result: SystemResult, n: int, folds: int) -> list[str]:
             f"{(s, len(result.after), n, k)} and any number of orders is required",
         ),
         (bool(np.isfinite(result.adapted).all()), "adapted holds NaN or infinity; finite numbers are required"),
-        (result.kind in KINDS, f"kind {result.kind!r} is not known; choose from {', '.join(KINDS)}"),
+        (
+            (result.ratings.shape, result.predicted_ratings.shape) == ((n, d), (s, n, d)) if d else not rated,
+            f"ratings have shape {result.ratings.shape}, predicted_ratings {result.predicted_ratings.shape}; for the "
+            f"dimensions {result.dimensions} {(n, d)} and {(s, n, d)} are required",
+        ),
+        (bool(np.isfinite(result.predicted_ratings).all()), "predicted_ratings hold NaN or infinity"),
     ]
-    return [message for valid, message in checks if not valid]
 
 
 def _within(values: NDArray[Any], size: int) -> bool:
@@ -293,7 +323,7 @@ def from_utterances(
         classes: Names, in the order of the logits.
         logits: (seeds, utterances, classes).
         seeds: One number a row of `logits`.
-        others: Other fields of the result, by name.
+        others: Other fields of the result, by name; `ratings` are those of the utterances where there are `dimensions`.
 
     Returns:
         The result.
@@ -312,6 +342,8 @@ def from_utterances(
         name: np.array([getattr(u, name) or "" for u in utterances], dtype=np.str_)
         for name in ("speaker", "gender", "session", "style")
     }
+    if others.get("dimensions"):
+        others["ratings"] = ratings_of(utterances, others["dimensions"])
     return SystemResult(
         system=system,
         classes=tuple(classes),

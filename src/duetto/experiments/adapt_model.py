@@ -139,7 +139,8 @@ def _opened(model: str) -> tuple[Recogniser, Session, LinearHead]:
             "adapted. Train others anew on both manifests, joined"
         )
     recogniser = Recogniser(model, require_speech=False)
-    return recogniser, session, linear_head(session).divided(_temperature(session))
+    head = linear_head(session).part(slice(len(session.preprocessor.classes)))
+    return recogniser, session, head.divided(_temperature(session))
 
 
 def _temperature(session: Session) -> float:
@@ -155,16 +156,20 @@ def linear_head(session: Session) -> LinearHead:
         session: A network on one vector that is linear in it.
 
     Returns:
-        The head of its logits.
+        The head of its outputs: logits, then the ratings of dimensions.
     """
     width = registry.feature_spec(session.preprocessor.experiment.features).dim
     unit = np.eye(width)
-    weight = (_logits(session, unit) - _logits(session, -unit)) / 2
-    return LinearHead(weight.T.copy(), _logits(session, np.zeros((1, width)))[0])
+    weight = (_outputs(session, unit) - _outputs(session, -unit)) / 2
+    return LinearHead(weight.T.copy(), _outputs(session, np.zeros((1, width)))[0])
+
+
+def _outputs(session: Session, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    return session.outputs_of([row[None].astype(np.float32) for row in x], None).astype(np.float64)
 
 
 def _logits(session: Session, x: NDArray[np.floating]) -> NDArray[np.float64]:
-    return session.logits_of([row[None].astype(np.float32) for row in x], None).astype(np.float64)
+    return _outputs(session, x)[:, : len(session.preprocessor.classes)]
 
 
 def _agree(found: NDArray[np.float64], expected: NDArray[np.float64], message: str) -> None:
@@ -236,7 +241,12 @@ def _write(folder: Path, model: str, session: Session, head: LinearHead, x: NDAr
     """Write the model folder, and check its answers."""
     e = session.preprocessor.experiment
     preprocessor = replace(session.preprocessor, experiment=replace(e, title=f"{e.title}, adapted"))
-    weights = {"head.0.weight": head.weight.astype(np.float32), "head.0.bias": head.bias.astype(np.float32)}
+    weights = {"head.0.weight": head.weight, "head.0.bias": head.bias}
+    if e.dimensions:  # they stay as they are
+        ratings, ones = linear_head(session).part(slice(len(preprocessor.classes), None)), np.ones(len(e.dimensions))
+        weights |= {"dimensions.linear.weight": ratings.weight, "dimensions.linear.bias": ratings.bias}
+        weights |= {"dimensions.mean": 0 * ones, "dimensions.scale": ones}
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
     inference.export(weights, preprocessor, 1.0, folder)
     if known := terms(find(model)):
         files.write_text(folder / TERMS, f"Adapted from {Path(model).name or model}. {known}\n")

@@ -67,6 +67,17 @@ class LinearHead:
         """
         return np.asarray(x, np.float64) @ self.weight.T + self.bias
 
+    def part(self, rows: slice) -> LinearHead:
+        """Select outputs.
+
+        Args:
+            rows: Of these.
+
+        Returns:
+            Their head.
+        """
+        return LinearHead(self.weight[rows], self.bias[rows])
+
     def divided(self, temperature: float) -> LinearHead:
         """Divide the logits.
 

@@ -27,7 +27,7 @@ from ..models.emotion import EmotionModel
 from ..report import coverage
 from ..training import Inputs, checkpoint
 from ..training.loop import CHOSEN
-from ..training.verification import TOLERANCE, logits_one_by_one, random_inputs, verify
+from ..training.verification import TOLERANCE, outputs_one_by_one, random_inputs, verify
 from ..utils import files
 
 README = "README.md"
@@ -204,7 +204,7 @@ def _verify(model: EmotionModel, folder: Path, recordings: Sequence[Path]) -> _V
     recorded = _recorded_inputs(recogniser, recordings) if recordings else None
     drawn = _unlabelled(*random_inputs(session.preprocessor))
     differences = [
-        verify(session, inputs.frames, inputs.words, training.logits(model, session.preprocessor, inputs))
+        verify(session, inputs.frames, inputs.words, training.outputs(model, session.preprocessor, inputs))
         for inputs in (drawn, recorded)
         if inputs is not None
     ]
@@ -239,11 +239,12 @@ def _quantise(folder: Path, verified: _Verified) -> Quantised:
 def _timed(folder: Path, inputs: Inputs) -> tuple[np.ndarray, int, float]:
     """Logits computed one by one, bytes of the graph, and seconds for one prediction (the best of three passes)."""
     session = Session(folder)
-    logits, fastest = logits_one_by_one(session, inputs.frames, inputs.words), float("inf")
+    outputs, fastest = outputs_one_by_one(session, inputs.frames, inputs.words), float("inf")
     for _ in range(_PASSES):
         began = time.perf_counter()
-        logits_one_by_one(session, inputs.frames, inputs.words)
+        outputs_one_by_one(session, inputs.frames, inputs.words)
         fastest = min(fastest, time.perf_counter() - began)
+    logits = outputs[:, : len(session.preprocessor.classes)]
     return logits, (folder / GRAPH).stat().st_size, fastest / len(logits)
 
 
@@ -258,6 +259,7 @@ def _card(run: Path, described: Mapping[str, Any], exported: Exported, folder: P
         "system": f"{e.name}: {e.title}",
         "reads": " and ".join(what for what, used in (("audio", e.uses_audio), ("words", e.uses_words)) if used),
         "answers": ", ".join(preprocessor.classes),
+        **({"dimensions": ", ".join(e.dimensions)} if e.dimensions else {}),
         "trained on": f"protocol {described['protocol']}, fold {fold} ({trained['name']}), seed {seed}: {counts} "
         f"utterances; disjoint in {', '.join(trained['disjoint_in']) or 'NOTHING'}",
         "temperature": f"{temperature:.4g}, fitted on development data",

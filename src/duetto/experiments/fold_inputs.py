@@ -7,13 +7,16 @@ exported model + Fold ─ exported_inputs ─▶ training.FoldInputs
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ..config.experiment import Experiment, teacher_of
 from ..data.text import tokens
-from ..data.utterance import Utterance
+from ..data.utterance import Utterance, ratings_of
 from ..embeddings import sentences
 from ..embeddings.vocabulary import count, coverage
 from ..errors import ConfigurationError
@@ -94,6 +97,28 @@ def check_vectors(experiment: Experiment, utterances: Sequence[Utterance], works
             )
         elif e.uses_words and e.embeddings == "file":
             raise ConfigurationError(f"system {e.name!r} needs a file of word vectors: --vectors FILE")
+
+
+def check_ratings(experiment: Experiment, folds: Sequence[Fold]) -> None:
+    """Check that every dimension of a system can be learned.
+
+    Args:
+        experiment: The system.
+        folds: That it is trained on.
+
+    Raises:
+        ConfigurationError: The training utterances of a fold have fewer than two different ratings of a dimension.
+    """
+    for fold in folds:
+        rated = Counter(name for u in fold.train for name in u.dimensions or ())
+        for name, ratings in zip(experiment.dimensions, ratings_of(fold.train, experiment.dimensions).T, strict=True):
+            if len(set(ratings[~np.isnan(ratings)].tolist())) < 2:
+                found = ", ".join(f"{other} ({count})" for other, count in sorted(rated.items())) or "none"
+                raise ConfigurationError(
+                    f"system {experiment.name!r} learns {name}, and the training utterances of fold {fold.name!r} have "
+                    f"no two different ratings of it; they have: {found}. Add them to `dimensions` of the manifest, or "
+                    "leave them out of the experiment"
+                )
 
 
 def vectors_identity(experiment: Experiment, workspace: Workspace) -> str:

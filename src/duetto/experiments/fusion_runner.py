@@ -34,7 +34,7 @@ from ..splits import Fold
 from ..training.adapted import AFTER
 from ..training.loop import check_accelerator
 from ..utils import files
-from .fold_inputs import check_vectors, fold_inputs, vectors_identity
+from .fold_inputs import check_ratings, check_vectors, fold_inputs, vectors_identity
 from .inner_folds import InnerFolds, inner_folds
 from .runner import Job, train_all
 from .split import AuditedSplit, audited_split
@@ -95,6 +95,7 @@ def run_fusion(
         runs.check(folder, description)
         for experiment in branches:
             check_vectors(experiment, split.utterances, workspace)
+            check_ratings(experiment, split.folds)
         runs.begin(folder, description)
         plan = _Plan(fusion, branches, folder, tuple(inner_folds(fold, fusion.inner_folds) for fold in split.folds))
         jobs = list(_jobs(plan, split, seeds, workspace))
@@ -233,7 +234,8 @@ def _collect(plan: _Plan, split: AuditedSplit, seeds: Sequence[int], workspace: 
     for e in plan.branches:
         title = f"{e.title} (branch of {fusion.title})"
         after = AFTER if e.normalisation == "shrinkage" else ()
-        runs.collect_branch(e.name, title, classes, split.folds, seeds, plan.folder, after=after, **common)
+        more = {"after": after, "dimensions": e.dimensions, **common}
+        runs.collect_branch(e.name, title, classes, split.folds, seeds, plan.folder, **more)
     runs.save_controls(run_summary.controls(split.folds, classes), plan.folder)
     supplied: Mapping[str, Path] = {
         path.name: path for e in plan.branches if (path := workspace.supplied_vectors(e)) is not None

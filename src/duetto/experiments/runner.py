@@ -29,7 +29,7 @@ from ..training.adapted import AFTER
 from ..training.loop import check_accelerator
 from ..utils import files, parallel
 from ..utils.progress import Progress
-from .fold_inputs import check_vectors, fold_inputs, vectors_identity
+from .fold_inputs import check_ratings, check_vectors, fold_inputs, vectors_identity
 from .split import AuditedSplit, audited_split
 from .workspace import Workspace
 
@@ -113,6 +113,7 @@ def _plan(
         description = runs.describe(experiment, split.protocol, split.folds, seeds, identity, contents)
         runs.check(folder, description)
         check_vectors(experiment, split.utterances, workspace)
+        check_ratings(experiment, split.folds)
         planned.append(_Run(experiment, folder, description))
     return planned
 
@@ -192,8 +193,8 @@ def _train(job: Job, *, accelerator: str, devices: int, progress: Progress | Non
         progress=progress,
     )
     path = job.folder / runs.OUTCOME
-    history, adapted = asdict(outputs.history), outputs.adapted
-    runs.save_outcome(path, outputs.test_logits, outputs.temperature, adapted=adapted, history=history)
+    more = {"adapted": outputs.adapted, "ratings": outputs.test_ratings, "history": asdict(outputs.history)}
+    runs.save_outcome(path, outputs.test_logits, outputs.temperature, **more)
 
 
 def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:
@@ -216,6 +217,7 @@ def _collect(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Wo
         paper_ua=e.paper_ua if runs.comparable(split.protocol, split.folds) else None,
         kind="leak" if split.leaks or e.epoch_choice == LEAKING_CHOICE else "system",
         after=AFTER if e.normalisation == "shrinkage" else (),
+        dimensions=e.dimensions,
     )
     runs.save_controls(run_summary.controls(split.folds, result.classes), run.folder)
     supplied = workspace.supplied_vectors(teacher_of(e) or e)

@@ -65,17 +65,19 @@ class BranchAnswer:
 
 @dataclass(frozen=True)
 class FusedAnswer:
-    """The answer of a fusion for one recording.
+    """The answer of a model for one recording.
 
     Attributes:
         log_posteriors: (classes,) float64.
-        branches: What each branch contributes.
+        branches: What each branch of a fusion contributes.
         warnings: Names of branches that were left out, and why.
+        dimensions: Dimension → rating; None for a model without.
     """
 
     log_posteriors: np.ndarray
     branches: tuple[BranchAnswer, ...]
     warnings: tuple[str, ...]
+    dimensions: dict[str, float] | None = None
 
 
 def is_fusion(folder: Path) -> bool:

@@ -180,17 +180,20 @@ class Network:
             return np.zeros((len(inputs), len(self.preprocessor.classes)), np.float32)
         return self.session.logits_of(frames or None, values or None)
 
-    def logits(self, inputs: NetworkInputs) -> np.ndarray:
-        """Classify one recording.
+    def answer(self, inputs: NetworkInputs) -> tuple[np.ndarray, dict[str, float]]:
+        """Classify one recording, and predict its ratings.
 
         Args:
             inputs: From `inputs`.
 
         Returns:
-            (classes,) float32 logits, not yet divided by the temperature.
+            (classes,) float32 logits, not yet divided by the temperature; and dimension → rating in the units of
+            training, for the dimensions that the network has.
         """
         frames, values = ([x] if x is not None else None for x in (inputs.frames, inputs.word_values))
-        return self.session.logits(*self.preprocessor.collate(frames, values))[0]
+        outputs = self.session.outputs(*self.preprocessor.collate(frames, values))[0]
+        logits, ratings = self.preprocessor.split(outputs)
+        return logits, dict(zip(self.preprocessor.experiment.dimensions, ratings.tolist(), strict=True))
 
 
 def _session(folder: Path, threads: int) -> Session | BaselineSession:
@@ -302,13 +305,17 @@ def joint_answer(
         inputs: Of each.
 
     Returns:
-        The answer. Branches that do not take part are not computed.
+        The answer. Branches that do not take part are not computed. Only a single network gives ratings: a fusion is a
+        product of posteriors.
     """
-    logits = [
-        np.zeros(len(network.preprocessor.classes)) if fusion is not None and each.lacks else network.logits(each)
-        for network, each in zip(networks, inputs, strict=True)
+    if fusion is None:
+        logits, ratings = networks[0].answer(inputs[0])
+        return replace(joined(None, networks, [logits], inputs), dimensions=ratings or None)
+    each = [
+        np.zeros(len(network.preprocessor.classes)) if own.lacks else network.answer(own)[0]
+        for network, own in zip(networks, inputs, strict=True)
     ]
-    return joined(fusion, networks, logits, inputs)
+    return joined(fusion, networks, each, inputs)
 
 
 def joined(

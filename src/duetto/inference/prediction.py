@@ -42,6 +42,8 @@ class Prediction:
             otherwise; None where the model states nothing on that (`inference.confidence`).
         uncertain: Whether the greatest probability is below the threshold that `duetto.load(reject=…)` asked for. The
             label and the probabilities are given all the same.
+        dimensions: Dimension, such as `arousal` → its rating, in the units of the training data; None for a model
+            without dimensions, and where `label` is None.
     """
 
     label: str | None
@@ -60,6 +62,7 @@ class Prediction:
     session_utterances: int | None = None
     unfamiliar: bool | None = None
     uncertain: bool = False
+    dimensions: dict[str, float] | None = None
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Make the record that `duetto predict --json` prints.
@@ -76,6 +79,7 @@ class Prediction:
             "speech_seconds": round(self.speech_seconds, 3),
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
+            "dimensions": self.dimensions and {name: round(x, 6) for name, x in self.dimensions.items()},
             "words": [_word_json(word) for word in self.words],
             "words_from": self.words_from,
             "speech_recogniser": self.speech_recogniser,

@@ -107,11 +107,13 @@ class Recogniser:
         return self._networks[0].preprocessor.classes
 
     @property
-    def max_seconds(self) -> float:
-        """Seconds of a recording that are decoded at most.
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions that it predicts beside the classes; none for a fusion."""
+        return self._networks[0].preprocessor.experiment.dimensions if self._fusion is None else ()
 
-        The rest of a longer one does not change the prediction, or is left out with a warning.
-        """
+    @property
+    def max_seconds(self) -> float:
+        """Seconds that are decoded at most; the rest does not change the prediction, or is left out with a warning."""
         return max(network.acoustic_input.max_seconds for network in self._networks)
 
     def __call__(
@@ -197,6 +199,7 @@ class Recogniser:
             model=self.name,
             warnings=tuple(dict.fromkeys([*recording.warnings, *answer.warnings, *certain.warnings])),
             branches=answer.branches,
+            dimensions=answer.dimensions,
             **recording.word_fields,
         )
         return prediction, recording

@@ -137,6 +137,10 @@ class Scored:
                 f"{', '.join(self.classes)}; write the manifest with labels of these names"
             )
         probabilities = np.array([[p.probabilities[label] for label in self.classes] for _, p in predicted])
+        dimensions = {}
+        if self.dimensions:
+            ratings = [[(p.dimensions or {})[name] for name in self.dimensions] for _, p in predicted]
+            dimensions = {"dimensions": self.dimensions, "predicted_ratings": np.array(ratings)[None]}
         name = Path(self.model).name or self.model
         return from_utterances(
             name,
@@ -147,23 +151,30 @@ class Scored:
             title=f"model {name}",
             kind="leak" if self.trained_on else "system",
             notes=self.notes,
+            **dimensions,
         )
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Dimensions that the model predicts beside the classes."""
+        return tuple(self.predictions[0][1].dimensions or ()) if self.predictions else ()
 
     def save_csv(self, path: Path) -> None:
         """Write a line for each utterance, atomically.
 
         Columns: `id`, `audio`, `speaker`, `target`, `answer`, `correct`, `probability_CLASS` for each class,
-        `speech_seconds`, `unfamiliar`, `uncertain`, `error`. Without a prediction all but the first four and the last
-        are empty.
+        `annotated_NAME` and `predicted_NAME` for each dimension, `speech_seconds`, `unfamiliar`, `uncertain`, `error`.
+        Without a prediction all that follows from one is empty.
 
         Args:
             path: The file.
         """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        probabilities = [f"probability_{label}" for label in self.classes]
+        values = [f"probability_{label}" for label in self.classes]
+        values += [f"{kind}_{name}" for name in self.dimensions for kind in ("annotated", "predicted")]
         last = ["speech_seconds", "unfamiliar", "uncertain", "error"]
-        writer.writerow(["id", "audio", "speaker", "target", "answer", "correct", *probabilities, *last])
+        writer.writerow(["id", "audio", "speaker", "target", "answer", "correct", *values, *last])
         writer.writerows(self._row(answered) for answered in self.answers)
         files.write_text(path, out.getvalue())
 
@@ -171,9 +182,13 @@ class Scored:
         u, outcome = answered.utterance, answered.outcome
         audio_name = name_of(str(u.audio)).encode("utf-8", "backslashreplace").decode()
         about = [u.id, audio_name, u.speaker or "", u.label]
+        annotated = [(u.dimensions or {}).get(name, "") for name in self.dimensions]
         if isinstance(outcome, DuettoError):
-            return [*about, *[""] * (len(self.classes) + 5), str(outcome)]
+            ratings = [cell for rating in annotated for cell in (rating, "")]
+            return [*about, *[""] * (len(self.classes) + 2), *ratings, "", "", "", str(outcome)]
         values = [round(outcome.probabilities[label], 6) for label in self.classes]
+        for name, rating in zip(self.dimensions, annotated, strict=True):
+            values += [rating, round((outcome.dimensions or {})[name], 6)]
         doubts = [_cell(outcome.unfamiliar), _cell(outcome.uncertain)]
         seconds = round(outcome.speech_seconds, 3)
         return [*about, outcome.label, _cell(outcome.label == u.label), *values, seconds, *doubts, ""]

@@ -1,7 +1,7 @@
 """ONNX Runtime sessions: the networks of a model folder, without PyTorch.
 
 model.onnx ─ graph_check ─ OnnxGraph ─▶ outputs by inputs
-model folder ─ Session ─▶ logits
+model folder ─ Session ─▶ logits, ratings
 """
 
 from __future__ import annotations
@@ -166,7 +166,8 @@ class Session:
         self.preprocessor, self.temperature = settings(folder)
         e, vocabulary = self.preprocessor.experiment, self.preprocessor.vocabulary
         largest = {"time": e.most_frames, "n": e.most_word_vectors}
-        output = ("logits", len(self.preprocessor.classes))
+        self._classes = len(self.preprocessor.classes)
+        output = ("logits", self._classes + len(e.dimensions))
         self._graph = OnnxGraph(folder / GRAPH, graph_inputs(self.preprocessor), largest, output, threads=threads)
         if self._graph.table_rows not in (None, len(vocabulary)):
             raise ModelError(
@@ -174,15 +175,16 @@ class Session:
                 f"{len(vocabulary)}: they are not of one model; {REPAIR}"
             )
 
-    def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
-        """Classify one padded batch.
+    def outputs(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
+        """Run the graph on one padded batch.
 
         Args:
             frames: From `Preprocessor.collate`; None for a system that does not use them.
             words: From `Preprocessor.collate`; None for a system that does not use them.
 
         Returns:
-            Logits (batch, classes) float32, not yet divided by the temperature.
+            (batch, classes + dimensions) float32: logits, not yet divided by the temperature, and the ratings of the
+            experiment's dimensions, in the units of training.
         """
         feed: dict[str, np.ndarray] = {}
         if frames is not None:
@@ -191,19 +193,44 @@ class Session:
             feed |= {"words": words.values, "word_lengths": words.lengths}
         return self._graph(feed)
 
-    def logits_of(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
-        """Classify any number of utterances, in batches of similar lengths.
+    def outputs_of(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
+        """Run the graph on any number of utterances, in batches of similar lengths.
 
         Args:
             frames: `Preprocessor.frames` of each utterance; None for a system that does not use them.
             words: `Preprocessor.ids` or `Preprocessor.vectors` of each; None for a system that does not use them.
 
         Returns:
-            Logits (n, classes) float32 in the order of the utterances.
+            (n, classes + dimensions) float32 in the order of the utterances (see `outputs`).
         """
         lengths = [len(x) for x in (frames if frames is not None else words or [])]
-        logits = np.zeros((len(lengths), len(self.preprocessor.classes)), np.float32)
+        width = self._classes + len(self.preprocessor.experiment.dimensions)
+        outputs = np.zeros((len(lengths), width), np.float32)
         for index in batches_by_length(lengths):
             batch = [None if x is None else [x[i] for i in index] for x in (frames, words)]
-            logits[index] = self.logits(*self.preprocessor.collate(*batch))
-        return logits
+            outputs[index] = self.outputs(*self.preprocessor.collate(*batch))
+        return outputs
+
+    def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
+        """Classify one padded batch.
+
+        Args:
+            frames: See `outputs`.
+            words: See `outputs`.
+
+        Returns:
+            Logits (batch, classes) float32, not yet divided by the temperature.
+        """
+        return self.outputs(frames, words)[:, : self._classes]
+
+    def logits_of(self, frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> np.ndarray:
+        """Classify any number of utterances, in batches of similar lengths.
+
+        Args:
+            frames: See `outputs_of`.
+            words: See `outputs_of`.
+
+        Returns:
+            Logits (n, classes) float32 in the order of the utterances.
+        """
+        return self.outputs_of(frames, words)[:, : self._classes]

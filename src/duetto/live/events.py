@@ -34,6 +34,7 @@ class TimelineSegment:
         unfamiliar: Whether it is unlike what the system was trained on, where it states that; None otherwise.
         cut: Whether the utterance was too long, and goes on in the next one.
         warnings: Reasons to trust it less, or the error that prevented an answer.
+        dimensions: Dimension, such as `arousal` → its rating, as `Prediction.dimensions`; None where there is none.
     """
 
     kind: SegmentKind
@@ -49,6 +50,7 @@ class TimelineSegment:
     unfamiliar: bool | None = None
     cut: bool = False
     warnings: tuple[str, ...] = ()
+    dimensions: dict[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make a record of it.
@@ -63,6 +65,7 @@ class TimelineSegment:
             "channel": self.channel,
             "label": self.label,
             "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
+            "dimensions": self.dimensions and {name: round(x, 6) for name, x in self.dimensions.items()},
             "words": [
                 {"word": w.word, "start": rounded(w.start), "end": rounded(w.end), "source": w.source}
                 for w in self.words

@@ -185,6 +185,7 @@ class StreamingRecogniser:
             **times,
             label=answer.label,
             probabilities=answer.probabilities,
+            dimensions=answer.dimensions,
             words=tuple(_moved(word, seconds(first)) for word in answer.words),
             speech_seconds=answer.speech_seconds,
             session_utterances=answer.session_utterances,

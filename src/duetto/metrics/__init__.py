@@ -1,6 +1,7 @@
 """Scores of predictions, and calibration of probabilities, against labels. NumPy only.
 
     labels, predictions ─▶ confusion matrix ─▶ UA, WA, macro-F1, recalls          `classification`
+    ratings, predictions ─▶ concordance, RMSE                                      `dimensional`
     labels, probabilities ─▶ ECE, reliability, negative log-likelihood, Brier score  `calibration`
 
 UA (unweighted accuracy, also called UAR or balanced accuracy) is the mean of the per-class recalls, WA (weighted
@@ -40,6 +41,7 @@ from .classification import (
     unweighted_accuracy,
     weighted_accuracy,
 )
+from .dimensional import concordance, paired_sums, root_mean_square_error, scores_of_sums
 from .selective import OperatingPoints, RiskCoverage, operating_points, risk_coverage
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "agreement",
     "best_index",
     "brier",
+    "concordance",
     "confidence_bins",
     "confusion",
     "expected_calibration_error",
@@ -61,11 +64,14 @@ __all__ = [
     "macro_f1",
     "negative_log_likelihood",
     "operating_points",
+    "paired_sums",
     "predicted_classes",
     "recalls",
     "reliability",
     "risk_coverage",
+    "root_mean_square_error",
     "scores",
+    "scores_of_sums",
     "softmax",
     "unweighted_accuracy",
     "weighted_accuracy",

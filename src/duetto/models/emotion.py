@@ -9,6 +9,7 @@ embedding (rows 2 and 3; one further dense layer). Beyond the paper, `cross-atte
 attend to the other's before they are pooled (`attention.CrossAttention`), and `confidence` gives each encoder a
 head of its own (`confidence.ConfidenceFusion`). With a classifier that is no network, the encoder
 passes on the utterance's one vector, and the head is fitted at once instead of trained (`heads`).
+Dimensions such as arousal are a second linear layer on the encodings (`heads.DimensionHead`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..config.model import ModelConfig
 from .attention import CrossAttention
 from .confidence import ConfidenceFusion
 from .encoders import ENCODERS, SequenceEncoder, WordEncoder
-from .heads import KernelHead
+from .heads import DimensionHead, KernelHead
 
 
 class Batch(NamedTuple):
@@ -52,12 +53,19 @@ class ModelOutput(NamedTuple):
         encoded: (batch, width) outputs of the encoders, concatenated.
         encoder_logits: (batch, classes) of each encoder by itself, for fusion by confidence; else empty.
         weighted: (batch, classes) of each encoder, what it adds to the logits at full trust; else empty.
+        dimensions: (batch, dimensions) ratings in their own units; None for a model without.
     """
 
     logits: Tensor
     encoded: Tensor
     encoder_logits: list[Tensor]
     weighted: list[Tensor]
+    dimensions: Tensor | None = None
+
+    @property
+    def joined(self) -> Tensor:
+        """(batch, classes + dimensions): what the exported graph gives."""
+        return self.logits if self.dimensions is None else torch.cat((self.logits, self.dimensions), dim=-1)
 
 
 class EmotionModel(nn.Module):
@@ -88,12 +96,12 @@ class EmotionModel(nn.Module):
         elif config.classifier in LINEAR:
             self.head = nn.Sequential(nn.Linear(config.vector_size, config.classes))
         else:
-            self.head = self._head(config.dense * len(config.encoders))
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)  # Keras' default for dense layers
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+            self.head = self._head(config.encoded_size)
+        _initialise(self)
+        # Last, so that the other weights of a seed are the same with and without dimensions.
+        self.dimensions = DimensionHead(config.encoded_size, config.dimensions) if config.dimensions else None
+        if self.dimensions is not None:
+            _initialise(self.dimensions)
 
     def _head(self, width: int) -> nn.Sequential:
         """From an encoding (batch, width) to logits (batch, classes)."""
@@ -122,7 +130,10 @@ class EmotionModel(nn.Module):
         else:
             assert self.head is not None
             logits = self.head(concatenated)
-        return ModelOutput(logits, concatenated, own, weighted) if detailed else logits
+        if not detailed:
+            return logits
+        dimensions = None if self.dimensions is None else self.dimensions(concatenated)
+        return ModelOutput(logits, concatenated, own, weighted, dimensions)
 
     def _encode(self, batch: Batch) -> list[Tensor]:
         """(batch, dense) of each encoder, the acoustic one first."""
@@ -148,6 +159,15 @@ class EmotionModel(nn.Module):
             acoustic.pooled(self.cross["acoustic"](frame_states, word_states, n_words), n_frames),
             words.pooled(self.cross["words"](word_states, frame_states, n_frames), n_words),
         ]
+
+
+def _initialise(model: nn.Module) -> None:
+    """Draw the weights of all dense layers as Keras does by default."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def drop_one(encoded: list[Tensor], share: float) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Classifiers on one vector for each utterance that are fitted at once, as PyTorch modules.
+"""Classifiers on one vector for each utterance that are fitted at once, as PyTorch modules; and the head of dimensions.
 
     x (batch, d) ─ limit ─ kernel with each support vector ─ × coefficients, + intercepts ─ tanh ─ sums ─▶ logits
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -91,6 +92,49 @@ class KernelHead(nn.Module):
         distances = torch.relu(halves + self.halves.double() - scaled @ self.support.double().T)
         decisions = torch.exp(-distances) @ self.coefficients.double() + self.intercepts.double()
         return (torch.tanh(decisions) @ self.votes.double()).float()
+
+
+class DimensionHead(nn.Module):
+    """Ratings of dimensions, in their own units: x (batch, inputs) ─ linear ─ × scale, + mean ─▶ (batch, dimensions).
+
+    Args:
+        inputs: Values of a vector.
+        dimensions: Their number.
+
+    Attributes:
+        mean: (dimensions,) of the training ratings.
+        scale: (dimensions,) standard deviation of the training ratings.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, inputs: int, dimensions: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, dimensions)
+        self.register_buffer("mean", torch.zeros(dimensions))
+        self.register_buffer("scale", torch.ones(dimensions))
+
+    def set_scale(self, ratings: np.ndarray) -> None:
+        """Take mean and standard deviation from ratings.
+
+        Args:
+            ratings: (utterances, dimensions) of training; NaN where there is none. Each dimension has one at least.
+        """
+        deviation = np.nanstd(ratings.astype(np.float64), axis=0)
+        self.mean.copy_(torch.from_numpy(np.nanmean(ratings.astype(np.float64), axis=0)))
+        self.scale.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict ratings.
+
+        Args:
+            x: (batch, inputs).
+
+        Returns:
+            (batch, dimensions).
+        """
+        return self.mean + self.scale * self.linear(x)
 
 
 def pair_votes(classes: int) -> Tensor:

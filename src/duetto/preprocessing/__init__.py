@@ -21,7 +21,7 @@ from ..embeddings.tfidf import Tfidf
 from ..embeddings.vocabulary import Vocabulary
 from ..errors import DuettoError, ModelError
 from ..features.registry import feature_spec
-from ..utils.reading import Record
+from ..utils.reading import Record, finite, shortened
 from .normalisation import Adaptation, Normaliser
 
 Sequences = TypeVar("Sequences", np.ndarray, Sequence[str])
@@ -95,6 +95,7 @@ class Preprocessor:
         tfidf: N-grams of the training transcripts; None unless `word_encoder = "tfidf"`.
         adaptation: How far a speaker's own statistics replace those of training; None unless
             `normalisation = "shrinkage"`.
+        ranges: (lowest, highest) training rating of each dimension of the experiment; predictions stay within.
     """
 
     experiment: Experiment
@@ -103,6 +104,7 @@ class Preprocessor:
     word_normaliser: Normaliser
     tfidf: Tfidf | None = None
     adaptation: Adaptation | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
 
     @property
     def word_dim(self) -> int:
@@ -116,6 +118,22 @@ class Preprocessor:
     def classes(self) -> tuple[str, ...]:
         """The classes of the experiment's label set, in the order of the logits."""
         return classes(self.experiment.label_set)
+
+    def split(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Split the outputs of the network into logits and ratings.
+
+        Args:
+            outputs: (…, classes + dimensions).
+
+        Returns:
+            Logits (…, classes), and ratings (…, dimensions) within `ranges`: a line that is followed far beyond the
+            training data ends anywhere.
+        """
+        classes = len(self.classes)
+        ratings = outputs[..., classes:]
+        if self.ranges:
+            ratings = np.clip(ratings, *np.array(self.ranges, ratings.dtype).T)
+        return outputs[..., :classes], ratings
 
     def normalise_frames(self, features: np.ndarray, speaker: Normaliser | None = None) -> np.ndarray:
         """Normalise the features of one utterance.
@@ -224,6 +242,7 @@ class Preprocessor:
             "words": self.word_normaliser.to_json(),
             "vocabulary": self.vocabulary.to_json(),
             **({} if self.tfidf is None else {"ngrams": self.tfidf.to_json()}),
+            **({"ranges": list(map(list, self.ranges))} if self.ranges else {}),
             **adaptation,
         }
 
@@ -254,7 +273,20 @@ class Preprocessor:
         adaptation = None
         if experiment.normalisation == "shrinkage":
             adaptation = Adaptation.from_json(record.record("adaptation"), len(normaliser.mean))
-        return cls(experiment, normaliser, vocabulary, word_normaliser, tfidf, adaptation)
+        ranges = _ranges(record) if experiment.dimensions else ()
+        if len(ranges) != len(experiment.dimensions):
+            raise record.wrong(f"{len(ranges)} 'ranges' for {len(experiment.dimensions)} dimensions")
+        return cls(experiment, normaliser, vocabulary, word_normaliser, tfidf, adaptation, ranges)
+
+
+def _ranges(record: Record) -> tuple[tuple[float, float], ...]:
+    found = []
+    for pair in record.items_of("ranges"):
+        low, high = map(finite, pair) if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        if low is None or high is None or low > high:
+            raise record.wrong(f"'ranges' must hold [lowest, highest] of each dimension, not {shortened(pair)}")
+        found.append((low, high))
+    return tuple(found)
 
 
 def _check_sizes(experiment: Experiment, statistics: int, word_statistics: int, record: Record) -> None:

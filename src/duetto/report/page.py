@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from .. import evaluation
-from ..evaluation import Group
-from . import conclusions, coverage, curves
+from ..evaluation import DimensionScore, Group
+from . import conclusions, coverage, curves, dimensions
 from .comparison import ALPHA, Comparison
 from .curves import CurveDiagram, Training
+from .dimensions import ScatterDiagram
 from .formatting import finding
 from .plots import CoverageDiagram, ForestPlot, ReliabilityDiagram, forest_plot
 from .scores import ScoredResult, ScoredResults
@@ -78,6 +79,7 @@ class Page:
     def parts(self) -> list[tuple[str, str]]:
         """Template and heading of each part of the page that follows the sections."""
         parts = [("scores", "Scores"), ("confusions", "Confusions")]
+        parts += [("dimensions", "Dimensions")] if self.dimension_table is not None else []
         parts += [("utterances", "Utterances")] if self.listing is not None else []
         parts += [("groups", "Groups"), ("calibration", "Calibration"), ("comparisons", "Comparisons")]
         parts += [("curves", "Training curves")] if self.trainings else []
@@ -187,6 +189,16 @@ class Page:
     def coverage_table(self) -> Table:
         """Accuracy at each coverage, and the area under the risk–coverage curve."""
         return coverage.table(self.systems)
+
+    @cached_property
+    def dimension_table(self) -> Table | None:
+        """Concordance and RMSE of every dimension; None where no system has any."""
+        return dimensions.table(self.systems)
+
+    @property
+    def dimensions(self) -> list[tuple[ScoredResult, list[tuple[DimensionScore, ScatterDiagram]]]]:
+        """Each system that has dimensions with a scatter plot of each."""
+        return [(s, dimensions.diagrams(s)) for s in self.systems if s.dimensions]
 
     @property
     def tests(self) -> int:

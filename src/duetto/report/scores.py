@@ -11,7 +11,16 @@ from functools import cached_property
 
 from .. import evaluation
 from ..errors import ConfigurationError
-from ..evaluation import RESAMPLES, Calibration, Difference, McNemar, Selective, Summary, SystemResult
+from ..evaluation import (
+    RESAMPLES,
+    Calibration,
+    Difference,
+    DimensionScore,
+    McNemar,
+    Selective,
+    Summary,
+    SystemResult,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +51,11 @@ class ScoredResult:
     def selective(self) -> Selective:
         """Accuracy of the more confident answers, with intervals."""
         return evaluation.selective(self.result, self.resamples, self.seed)
+
+    @cached_property
+    def dimensions(self) -> tuple[DimensionScore, ...]:
+        """Concordance and RMSE of its dimensions, with intervals."""
+        return evaluation.dimensions(self.result, self.resamples, self.seed)
 
     @cached_property
     def after(self) -> dict[int, ScoredResult]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..evaluation import Calibration, Score, SystemResult
+from . import dimensions
 from .comparison import compare, leader
 from .conclusions import conclusions
 from .formatting import MISSING, cell, interval, number, plain, quantity, spread
@@ -46,7 +47,8 @@ def record(scored: ScoredResult) -> dict[str, Any]:
         temperature.
         `std` and `paper_ua` are null where they are not defined. A system that adapts to a speaker also has
         `"after_utterances": {"1": {"ua", "wa", "macro_f1"}, …}`, one entry for each number of earlier utterances; the
-        seeds of these scores are all orders of the utterances under each seed.
+        seeds of these scores are all orders of the utterances under each seed. One with dimensions has `"dimensions":
+        {"arousal": {"ccc": {"mean", "ci95"}, "rmse": {"mean", "ci95"}, "utterances"}, …}`, no percentages.
     """
     result, summary = scored.result, scored.summary
     after = {
@@ -63,6 +65,7 @@ def record(scored: ScoredResult) -> dict[str, Any]:
         "macro_f1": _score_record(summary.macro_f1),
         "calibration": _calibration_record(scored.calibration),
         "coverage": scored.selective.to_json(),
+        **({"dimensions": {each.name: each.to_json() for each in scored.dimensions}} if scored.dimensions else {}),
         "utterances": summary.utterances,
         "resampled": summary.unit,
         "clusters": summary.clusters,
@@ -164,6 +167,8 @@ def markdown(
         f"Mean ± standard deviation over seeds ({' or '.join(quantity(n, 'seed') for n in seeds)}) and, in brackets, "
         f"the 95% interval of the mean ({resamples} of whole speakers where they are known).",
     ]
+    if (found := dimensions.table(scored.systems)) is not None:
+        text += ["", found.markdown()]
     text += _notes(scored)
     settings = [f"- {cell(key)}: {cell(plain(value))}" for key, value in (protocol or {}).items()]
     text += ["", "Protocol:", "", *settings] if settings else []

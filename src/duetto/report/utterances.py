@@ -20,6 +20,7 @@ from ..data.utterance import Utterance
 from ..evaluation import SystemResult
 from ..utils import files
 from .comparison import leader
+from .dimensions import mean_ratings
 from .formatting import quantity
 from .scores import ScoredResults
 from .sounds import Sounds, relative, sound_urls
@@ -260,12 +261,14 @@ def write_csv(path: str | Path, scored: ScoredResults, utterances: Sequence[Utte
     known = {u.id: u for u in utterances}
     classes = scored.systems[0].result.classes
     head = ["system", "kind", "id", "target", "answer", "correct", "seeds_correct", "seeds", "probability"]
-    head += [*(f"probability_{name}" for name in classes), "fold", *_GROUPS, *_DETAILS]
+    rated = list(dict.fromkeys(name for system in scored for name in system.result.dimensions))
+    ratings = [f"{kind}_{name}" for name in rated for kind in ("annotated", "predicted")]
+    head += [*(f"probability_{name}" for name in classes), *ratings, "fold", *_GROUPS, *_DETAILS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     for system in scored:
-        writer.writerows(_csv_rows(system.result, known))
+        writer.writerows(_csv_rows(system.result, known, rated))
     files.write_text(path, text.getvalue())
 
 
@@ -273,8 +276,18 @@ _GROUPS = ("speaker", "gender", "session", "style")
 _DETAILS = ("corpus", "language", "text", "audio", "start", "end")
 
 
-def _csv_rows(result: SystemResult, known: Mapping[str, Utterance]) -> list[list[object]]:
+def _ratings(result: SystemResult, name: str) -> list[tuple[str, str]]:
+    """Annotated and predicted rating of a dimension for each utterance; "" where there is none."""
+    if name not in result.dimensions:
+        return [("", "")] * len(result.ids)
+    d = result.dimensions.index(name)
+    pairs = zip(result.ratings[:, d], mean_ratings(result)[:, d], strict=True)
+    return [("" if np.isnan(x) else f"{x:g}", f"{y:.{_DECIMALS}f}") for x, y in pairs]
+
+
+def _csv_rows(result: SystemResult, known: Mapping[str, Utterance], rated: Sequence[str]) -> list[list[object]]:
     chosen, probabilities = answers(result)
+    ratings = [_ratings(result, name) for name in rated]
     right = (result.predicted == result.target).sum(axis=0)
     rows = []
     for i, name in enumerate(result.ids.tolist()):
@@ -285,7 +298,8 @@ def _csv_rows(result: SystemResult, known: Mapping[str, Utterance]) -> list[list
             result.system, result.kind, name, result.classes[target], result.classes[answer],
             str(target == answer).lower(),
             int(right[i]), len(result.seeds), f"{probabilities[i, answer]:.{_DECIMALS}f}",
-            *(f"{p:.{_DECIMALS}f}" for p in probabilities[i]), int(result.fold[i]),
+            *(f"{p:.{_DECIMALS}f}" for p in probabilities[i]),
+            *(value for each in ratings for value in each[i]), int(result.fold[i]),
             *(getattr(result, group)[i] for group in _GROUPS), *details,
         ])  # fmt: skip
     return rows

@@ -37,7 +37,7 @@ from .folder import (
     result_of,
     save_controls,
 )
-from .outcome import adapted_logits, load_outcome, outcome_value, save_outcome
+from .outcome import adapted_logits, load_outcome, outcome_ratings, outcome_value, save_outcome
 from .tested import TESTED, name_corpus, save_tested, tested
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "locked",
     "member",
     "name_corpus",
+    "outcome_ratings",
     "outcome_value",
     "read",
     "reads_words",

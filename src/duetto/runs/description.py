@@ -81,7 +81,7 @@ def describe(
         kind: value,
         "protocol": protocol,
         "seeds": list(seeds),
-        "utterances": _digests(folds, contents or Contents()),
+        "utterances": _digests(folds, contents or Contents(), dimensions_of(system)),
         "vectors": vectors,
         "synthetic": is_synthetic(folds[0].test),
         "folds": list(map(_describe_fold, folds)),
@@ -94,15 +94,29 @@ def _describe_fold(fold: Fold) -> dict[str, Any]:
     return {"name": fold.name, "disjoint_in": list(fold.disjoint_in), **ids}
 
 
-def _digests(folds: Sequence[Fold], contents: Contents) -> dict[str, str]:
-    """Two digests of each utterance: of its label, speaker, words with their times, and cut; of its audio file's
-    content, `-` where that can't be read."""
+def dimensions_of(system: Experiment | Fusion | Baseline) -> tuple[str, ...]:
+    """List the dimensions that a system learns.
+
+    Args:
+        system: What is trained.
+
+    Returns:
+        Their names, each once; those of all branches for a fusion.
+    """
+    experiments = branch_experiments(system) if isinstance(system, Fusion) else [system]
+    return tuple(dict.fromkeys(name for e in experiments for name in getattr(e, "dimensions", ())))
+
+
+def _digests(folds: Sequence[Fold], contents: Contents, dimensions: Sequence[str]) -> dict[str, str]:
+    """Two digests of each utterance: of its label, speaker, words with their times, cut, and ratings of the dimensions
+    that are learned; of its audio file's content, `-` where that can't be read."""
     utterances = {u.id: u for fold in folds for u in (*fold.train, *fold.development, *fold.test)}
     audio = contents(u.audio.absolute() for u in utterances.values())
     found = {}
     for name, u in sorted(utterances.items()):
         words = [(w.word, w.start, w.end) for w in u.words or ()]
-        facts = json.dumps([u.label, u.speaker, u.text, words, u.start, u.end]).encode()
+        ratings = [[(u.dimensions or {}).get(name) for name in dimensions]] if dimensions else []
+        facts = json.dumps([u.label, u.speaker, u.text, words, u.start, u.end, *ratings]).encode()
         found[name] = f"{hashlib.sha256(facts).hexdigest()[:16]} {audio.get(u.audio.absolute(), '-')}"
     return found
 

@@ -20,7 +20,7 @@ from ..evaluation import SystemResult, from_folds
 from ..splits import Fold
 from ..utils.files import LOCK, is_temporary, lock, recover, write_text
 from . import description as run_description
-from .outcome import adapted_logits, load_outcome
+from .outcome import adapted_logits, load_outcome, outcome_ratings
 from .tested import save_tested
 
 RUN, RESULT, OUTCOME = "run.json", "result.npz", "outcome.npz"
@@ -252,6 +252,7 @@ def collect(
     folder: Path,
     *,
     after: tuple[int, ...] = (),
+    dimensions: tuple[str, ...] = (),
     **more: Any,
 ) -> SystemResult:
     """Join the outcomes in a run folder to one result, and save it there.
@@ -264,6 +265,7 @@ def collect(
         seeds: Seeds of the run.
         folder: The run folder.
         after: Numbers of earlier utterances of the speaker after which a system that adapts was scored.
+        dimensions: That the system predicts.
         more: Other fields of the result, by name.
 
     Returns:
@@ -272,7 +274,7 @@ def collect(
     Raises:
         ModelError: An outcome is damaged, or of other utterances or classes.
     """
-    result = _joined(name, title, labels, folds, seeds, folder, ".", after=after, **more)
+    result = _joined(name, title, labels, folds, seeds, folder, ".", after=after, dimensions=dimensions, **more)
     save_tested(folder, [u for fold in folds for u in fold.test])
     result.save(folder / RESULT)
     return result
@@ -285,6 +287,8 @@ def collect_branch(
     folds: Sequence[Fold],
     seeds: Sequence[int],
     folder: Path,
+    *,
+    dimensions: tuple[str, ...] = (),
     **more: Any,
 ) -> SystemResult:
     """Join the outcomes of one branch of a fusion to the result of the branch by itself, and save it.
@@ -296,6 +300,7 @@ def collect_branch(
         folds: Folds of the run.
         seeds: Seeds of the run.
         folder: The run folder.
+        dimensions: That the branch predicts.
         more: Other fields of the result, by name.
 
     Returns:
@@ -304,7 +309,7 @@ def collect_branch(
     Raises:
         ModelError: An outcome is damaged, or of other utterances or classes.
     """
-    result = _joined(name, title, labels, folds, seeds, folder, f"{BRANCHES}/{name}", **more)
+    result = _joined(name, title, labels, folds, seeds, folder, f"{BRANCHES}/{name}", dimensions=dimensions, **more)
     result.save(folder / f"branch-{name}.npz")
     return result
 
@@ -336,23 +341,29 @@ def _joined(
     within: str,
     *,
     after: tuple[int, ...] = (),
+    dimensions: tuple[str, ...] = (),
     **more: Any,
 ) -> SystemResult:
     """The outcomes in a folder within that of every fold and seed, as one result."""
-    logits, adapted, temperatures = [], [], np.ones((len(seeds), len(folds)))
+    logits, adapted, ratings, temperatures = [], [], [], np.ones((len(seeds), len(folds)))
     for s, seed in enumerate(seeds):
-        row, sessions = [], []
+        row, sessions, rated = [], [], []
         for f in range(len(folds)):
             path = folder / member(f, seed) / within / OUTCOME
             outcome, temperatures[s, f] = load_outcome(path, (len(folds[f].test), len(labels)))
             row.append(outcome)
             if after:
                 sessions.append(adapted_logits(path, (len(after), *outcome.shape)))
+            if dimensions:
+                rated.append(outcome_ratings(path, (len(outcome), len(dimensions))))
         logits.append(np.concatenate(row))
         adapted += [np.concatenate(sessions, axis=2)] if after else []
+        ratings += [np.concatenate(rated)] if dimensions else []
     fields = {"title": title, "temperature": temperatures, **more}
     if after:
         fields |= {"after": after, "adapted": np.stack(adapted)}
+    if dimensions:
+        fields |= {"dimensions": dimensions, "predicted_ratings": np.stack(ratings)}
     return from_folds(name, folds, labels, np.stack(logits), seeds, **fields)
 
 

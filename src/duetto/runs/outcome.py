@@ -1,4 +1,4 @@
-"""The outcome of one fold and seed: logits of its test utterances, and a temperature."""
+"""The outcome of one fold and seed: logits and ratings of its test utterances, and a temperature."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ _REPAIR = "delete it to train this fold and seed again"
 
 
 def save_outcome(
-    path: Path, logits: np.ndarray, temperature: float, *, adapted: np.ndarray | None = None, **more: Any
+    path: Path,
+    logits: np.ndarray,
+    temperature: float,
+    *,
+    adapted: np.ndarray | None = None,
+    ratings: np.ndarray | None = None,
+    **more: Any,
 ) -> None:
     """Write an outcome, atomically.
 
@@ -27,10 +33,11 @@ def save_outcome(
         temperature: Fitted on its development utterances.
         adapted: (settings, orders, n, classes) logits after earlier utterances of the speaker; None for a system that
             does not adapt.
+        ratings: (n, dimensions) predicted for these; None for a system without dimensions.
         more: JSON values to keep with it.
     """
     texts: dict[str, Any] = {key: np.array(json.dumps(value)) for key, value in more.items()}
-    arrays = {} if adapted is None else {"adapted": adapted}
+    arrays = {name: x for name, x in (("adapted", adapted), ("ratings", ratings)) if x is not None}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, logits=logits, temperature=temperature, **arrays, **texts)
 
@@ -77,6 +84,25 @@ def adapted_logits(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     if adapted is None or not fits or adapted.dtype.kind != "f" or not np.isfinite(adapted).all():
         raise ModelError(f"{path}: damaged, no logits after earlier utterances of the speaker in it; {_REPAIR}")
     return adapted
+
+
+def outcome_ratings(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read the predicted ratings.
+
+    Args:
+        path: The file.
+        shape: Expected numbers of utterances and dimensions.
+
+    Returns:
+        (utterances, dimensions).
+
+    Raises:
+        ModelError: The file is damaged, or has no such ratings.
+    """
+    ratings = read_arrays(path, error=ModelError, repair=_REPAIR).get("ratings")
+    if ratings is None or ratings.shape != shape or ratings.dtype.kind != "f" or not np.isfinite(ratings).all():
+        raise ModelError(f"{path}: damaged, no ratings of shape {shape} in it; {_REPAIR}")
+    return ratings
 
 
 def outcome_value(path: Path, key: str) -> Any:

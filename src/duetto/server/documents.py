@@ -58,6 +58,7 @@ FIELDS: dict[str, dict[str, Schema]] = {
 
 _ANSWERED = {"channel": 0, "label": "happy"}
 _ANSWERED |= {"probabilities": {"angry": 0.11, "happy": 0.72, "neutral": 0.14, "sad": 0.03}, "words": []}
+_ANSWERED |= {"dimensions": {"arousal": 3.6, "valence": 4.1}}  # FastAPI leaves null out of examples
 _ANSWERED |= {"speech_seconds": 2.144, "session_utterances": 3, "uncertain": False, "unfamiliar": False}
 _ANSWERED |= {"cut": False, "warnings": []}
 _WORDLESS = {"words": [], "words_from": "none", "model": "emodb-ravdess", "warnings": []}
@@ -68,6 +69,7 @@ EXAMPLES: dict[str, Any] = {
         "speech_seconds": 2.144,
         "label": "happy",
         "probabilities": _ANSWERED["probabilities"],
+        "dimensions": _ANSWERED["dimensions"],
         **_WORDLESS,
     },
     "/v1/timeline": {

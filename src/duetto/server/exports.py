@@ -120,7 +120,15 @@ def _segment(value: Any) -> TimelineSegment:
         None if record.get("unfamiliar") is None else record.boolean("unfamiliar"),
         record.boolean("cut", False),
         tuple(record.texts("warnings", [])),
+        _dimensions(record),
     )
+
+
+def _dimensions(record: Record) -> dict[str, float] | None:
+    if record.get("dimensions") is None:
+        return None
+    ratings = record.record("dimensions")
+    return {name: ratings.number(name) for name in ratings}
 
 
 def _word(value: Any) -> Word:

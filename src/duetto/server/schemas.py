@@ -73,6 +73,11 @@ PROBABILITIES: Schema = {
     "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
     "description": "Class → calibrated probability; empty where label is null.",
 }
+DIMENSIONS: Schema = {
+    "type": ["object", "null"],
+    "additionalProperties": NUMBER,
+    "description": "Dimension, such as arousal → rating in the units of training; null where the model has none.",
+}
 UNCERTAIN = described(nullable(FLAG), "Whether the system would rather not answer; null where it does not state that.")
 UNFAMILIAR = described(nullable(FLAG), "Whether the voice is unlike those of training; null where that is not stated.")
 WORD = record({"word": TEXT, "start": nullable(NUMBER), "end": nullable(NUMBER), "source": TEXT})
@@ -83,6 +88,7 @@ ANSWER: dict[str, Schema] = {
     "channel": CHANNEL,
     "label": LABEL,
     "probabilities": PROBABILITIES,
+    "dimensions": DIMENSIONS,
     "words": many(WORD),
     "speech_seconds": NUMBER,
     "session_utterances": described(nullable(COUNT), "Earlier utterances of the speaker that the answer rests on."),
@@ -115,6 +121,7 @@ PREDICTION: Schema = {
         "speech_seconds": NUMBER,
         "label": LABEL,
         "probabilities": PROBABILITIES,
+        "dimensions": DIMENSIONS,
         "words": many(WORD),
         "words_from": TEXT,
         "model": TEXT,

@@ -5,7 +5,7 @@ FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits
 
 from .dataset import Batches
 from .emotion import TEACHER, TrainedOutputs, build, exported_logits, restore, train
-from .emotion_task import EmotionTask, logits
+from .emotion_task import EmotionTask, logits, outputs
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "fit_preprocessor",
     "load_vectors",
     "logits",
+    "outputs",
     "prepare",
     "restore",
     "train",

@@ -184,7 +184,7 @@ def as_in_sessions(
         [x for part in parts for x in part.frames or []],
         None if inputs.words is None else [x for part in parts for x in part.words or []],
         np.concatenate([part.target for part in parts]),
-        None if inputs.soft is None else np.concatenate([inputs.soft] * len(parts)),
+        *(None if x is None else np.concatenate([x] * len(parts)) for x in (inputs.soft, inputs.ratings)),
     )
 
 

@@ -20,7 +20,7 @@ from ..asr.language_model import LanguageModel
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..config.model import ModelConfig
 from ..data.text import tokens
-from ..data.utterance import Utterance, languages
+from ..data.utterance import Utterance, languages, ratings_of
 from ..embeddings import table as word_table
 from ..errors import ConfigurationError, ModelError
 from ..models.cnn import ConvolutionalEncoder
@@ -29,9 +29,9 @@ from ..models.heads import KernelHead
 from ..preprocessing import Preprocessor
 from ..utils import files
 from ..utils.progress import Progress
-from . import checkpoint, classifiers
+from . import checkpoint, classifiers, ridge
 from .adapted import SpeakerDraws, after_utterances, as_in_sessions, choose_shrinkage
-from .emotion_task import EmotionTask, logits
+from .emotion_task import EmotionTask, logits, outputs
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
@@ -52,6 +52,7 @@ class TrainedOutputs:
         development_logits: (development utterances, classes) float32.
         temperature: Fitted on development data (temperature scaling).
         history: Of the training.
+        test_ratings: (test utterances, dimensions) float32, in the units of the manifest; None for systems without.
         adapted: (settings, orders, test utterances, classes) float32, after each number of earlier utterances of the
             speaker in `training.adapted.AFTER`; None for systems that do not adapt.
     """
@@ -60,6 +61,7 @@ class TrainedOutputs:
     development_logits: np.ndarray
     temperature: float
     history: History
+    test_ratings: np.ndarray | None = None
     adapted: np.ndarray | None = None
 
 
@@ -117,12 +119,15 @@ def train(
         history = fit(model, task, config, folder, progress=progress)
     else:
         training, *copies = draws.several(seed) if draws is not None else (training, *copies)
+        ridge.fit(model, [training, *copies], held_out)
         history = classifiers.fit(model, preprocessor, training, held_out, copies, folder)
-    development_logits, test_logits = (logits(model, preprocessor, part) for part in (development, test))
+    development_logits = logits(model, preprocessor, development)
+    test_logits, test_ratings = preprocessor.split(outputs(model, preprocessor, test))
     temperature = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target)
     preprocessor, adapted = _in_sessions(model, preprocessor, inputs, development, test)
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
-    return TrainedOutputs(test_logits, development_logits, temperature, history, adapted)
+    rated = test_ratings if experiment.dimensions else None
+    return TrainedOutputs(test_logits, development_logits, temperature, history, rated, adapted)
 
 
 def _in_sessions(
@@ -187,7 +192,7 @@ def build(
 
     Args:
         preprocessor: Of the system.
-        inputs: Name the word vectors that initialise the embedding table, if any.
+        inputs: Name the word vectors that initialise the embedding table, if any, and the ratings that are learned.
         seed: Of the random weights.
         vectoriser: `inputs.vectoriser()`, where it is open already.
 
@@ -202,6 +207,8 @@ def build(
     model = _model(preprocessor, table)
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
         model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
+    if model.dimensions is not None:
+        model.dimensions.set_scale(ratings_of(inputs.fold.train, e.dimensions))
     return model
 
 
@@ -264,4 +271,4 @@ def _export(
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
     inference.export(weights, preprocessor, temperature, folder)
     few = development.only(spread(development.lengths, _VERIFIED))
-    verify(inference.Session(folder), few.frames, few.words, logits(model, preprocessor, few))
+    verify(inference.Session(folder), few.frames, few.words, outputs(model, preprocessor, few))

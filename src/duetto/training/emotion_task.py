@@ -1,11 +1,12 @@
 """What an epoch of an emotion system is made of: its batches, its loss, its score.
 
-Inputs ─ EmotionTask ─▶ batches, losses, UA on development data;   model, Inputs ─ logits ─▶ (n, classes)
+Inputs ─ EmotionTask ─▶ batches, losses, UA on development data
+model, Inputs ─ logits ─▶ (n, classes), ─ outputs ─▶ (n, classes + dimensions)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from .. import metrics
 from ..models import distillation
 from ..models.confidence import fit_trust
-from ..models.emotion import EmotionModel
+from ..models.emotion import EmotionModel, ModelOutput
 from ..models.multiresolution_cnn import verification_loss
 from ..preprocessing import Preprocessor
 from .adapted import SpeakerDraws
@@ -25,9 +26,12 @@ from .loop import derive
 
 _EVALUATION_BATCH = 64
 
+_LEAST_SPREAD = 1e-6
+"""Keeps the concordance of equal ratings finite."""
+
 
 class EmotionTask:
-    """Cross-entropy on training inputs, UA on development inputs (a `loop.Task`).
+    """Losses on training inputs, UA and concordance on development inputs (a `loop.Task`).
 
     Args:
         preprocessor: Of the system.
@@ -59,6 +63,7 @@ class EmotionTask:
         self.seed = seed
         self.teacher_logits = None if teacher_logits is None else torch.from_numpy(teacher_logits)
         self.soft = None if train.soft is None else torch.from_numpy(train.soft)
+        self.ratings = None if train.ratings is None else torch.from_numpy(train.ratings)
         self.class_weights = None
         if preprocessor.experiment.class_weights:
             counts = np.bincount(train.target, minlength=len(preprocessor.classes))
@@ -92,7 +97,8 @@ class EmotionTask:
 
         Returns:
             Mean cross-entropy (with `soft_labels` against the distribution of the votes) and the weighted auxiliary
-            losses of the experiment; with a teacher, `models.distillation.loss` of these.
+            losses of the experiment; with a teacher, `models.distillation.loss` of these. Then the weighted
+            `concordance_loss` of its dimensions.
         """
         device = next(model.parameters()).device
         inputs = self.train(batch, device)
@@ -106,10 +112,14 @@ class EmotionTask:
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
             loss = loss + experiment.verification * verification_loss(output.encoded, inputs.target)
-        if self.teacher_logits is None:
+        if self.teacher_logits is not None:
+            teacher = self.teacher_logits[torch.from_numpy(batch)].to(device)
+            t, weight = experiment.distil_temperature, experiment.distil_weight
+            loss = distillation.loss(loss, output.logits, teacher, t, weight)
+        if self.ratings is None:
             return loss
-        teacher = self.teacher_logits[torch.from_numpy(batch)].to(device)
-        return distillation.loss(loss, output.logits, teacher, experiment.distil_temperature, experiment.distil_weight)
+        ratings = self.ratings[torch.from_numpy(batch)].to(device)
+        return loss + experiment.dimension_weight * concordance_loss(output.dimensions, ratings)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)
@@ -124,18 +134,52 @@ class EmotionTask:
             model: An `EmotionModel`.
 
         Returns:
-            UA (the score, from 0 to 1), WA and cross-entropy.
+            The score: UA (from 0 to 1), with dimensions plus their weighted mean concordance. UA, WA, cross-entropy and
+            this mean by themselves.
         """
         fit_model_trust(model, self.preprocessor, self.development)
-        scores = logits(model, self.preprocessor, self.scored)
+        scores, ratings = self.preprocessor.split(outputs(model, self.preprocessor, self.scored))
         predicted, target = metrics.predicted_classes(scores), self.scored.inputs.target
         ua = metrics.unweighted_accuracy(target, predicted, len(self.preprocessor.classes))
+        ccc = _concordance(self.scored.inputs.ratings, ratings)
+        weight = self.preprocessor.experiment.dimension_weight
         return {
-            "score": ua,
+            "score": ua + weight * ccc.get("development_ccc", 0.0),
             "development_ua": ua,
             "development_wa": metrics.weighted_accuracy(target, predicted, len(self.preprocessor.classes)),
             "development_loss": metrics.negative_log_likelihood(metrics.softmax(scores), target),
+            **ccc,
         }
+
+
+def _concordance(target: np.ndarray | None, predicted: np.ndarray) -> dict[str, float]:
+    """The mean concordance of the dimensions that are rated."""
+    if target is None:
+        return {}
+    each = [metrics.concordance(x, y) for x, y in zip(target.T, predicted.T, strict=True)]
+    known = [value for value in each if np.isfinite(value)]
+    return {"development_ccc": float(np.mean(known))} if known else {}
+
+
+def concordance_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Compute 1 − CCC (`metrics.concordance`) within a batch, the mean over dimensions.
+
+    Args:
+        predicted: (n, dimensions).
+        target: (n, dimensions) ratings; NaN where there is none.
+
+    Returns:
+        The mean over those dimensions that have two ratings or more here; 0 where none has.
+    """
+    rated = ~target.isnan()
+    count = rated.sum(0).clamp(min=1)
+    x, y = target.nan_to_num(), predicted * rated
+    apart_x, apart_y = (rated * (z - z.sum(0) / count) for z in (x, y))
+    covariance = (apart_x * apart_y).sum(0) / count
+    spread = 2 * covariance + ((x - y).square().sum(0)) / count  # = s_x² + s_y² + (x̄ − ȳ)²
+    losses = 1 - 2 * covariance / spread.clamp(min=_LEAST_SPREAD)
+    several = rated.sum(0) > 1
+    return (losses * several).sum() / several.sum().clamp(min=1)
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -153,7 +197,6 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = 
     return -(weighted * logits.log_softmax(1)).sum() / weighted.sum()
 
 
-@torch.no_grad()
 def logits(
     model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | Batches, encoder: int | None = None
 ) -> np.ndarray:
@@ -168,16 +211,44 @@ def logits(
     Returns:
         Logits (n, classes) float32, in the order of the utterances.
     """
+    if encoder is None:
+        return preprocessor.split(outputs(model, preprocessor, utterances))[0]
+    return _each(model, preprocessor, utterances, len(preprocessor.classes), lambda output: output.weighted[encoder])
+
+
+def outputs(model: nn.Module, preprocessor: Preprocessor, utterances: Inputs | Batches) -> np.ndarray:
+    """Compute all that the exported graph gives with a PyTorch model, which is left in evaluation mode.
+
+    Args:
+        model: An `EmotionModel`.
+        preprocessor: Of the system.
+        utterances: Prepared.
+
+    Returns:
+        Logits and ratings (n, classes + dimensions) float32, in the order of the utterances.
+    """
+    width = len(preprocessor.classes) + len(preprocessor.experiment.dimensions)
+    return _each(model, preprocessor, utterances, width, lambda output: output.joined)
+
+
+@torch.no_grad()
+def _each(
+    model: nn.Module,
+    preprocessor: Preprocessor,
+    utterances: Inputs | Batches,
+    width: int,
+    values: Callable[[ModelOutput], Tensor],
+) -> np.ndarray:
+    """Values (n, width) of the model's output for each utterance, in their order."""
     model.eval()
     device = next(chain(model.parameters(), model.buffers())).device
     batches = utterances if isinstance(utterances, Batches) else Batches(preprocessor, utterances)
     inputs = batches.inputs
     order = np.argsort(inputs.lengths, kind="stable")
-    result = np.zeros((len(inputs.target), len(preprocessor.classes)), np.float32)
+    result = np.zeros((len(inputs.target), width), np.float32)
     for start in range(0, len(order), _EVALUATION_BATCH):
         index = order[start : start + _EVALUATION_BATCH]
-        output = model(batches(index, device), detailed=True)
-        result[index] = (output.logits if encoder is None else output.weighted[encoder]).float().cpu().numpy()
+        result[index] = values(model(batches(index, device), detailed=True)).float().cpu().numpy()
     return result
 
 

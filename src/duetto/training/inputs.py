@@ -19,7 +19,7 @@ import numpy as np
 
 from ..config.experiment import DEFAULT_SHRINKAGE, Experiment
 from ..data.text import tokens
-from ..data.utterance import Utterance
+from ..data.utterance import Utterance, ratings_of
 from ..data.votes import soft_label
 from ..embeddings import sentences
 from ..embeddings import vectors as word_vectors
@@ -118,12 +118,15 @@ class Inputs:
             None for systems without words.
         target: Class numbers (utterances,) int64.
         soft: Distributions of the annotators' votes (utterances, classes) float32; None without `soft_labels`.
+        ratings: Of the experiment's dimensions (utterances, dimensions) float32, NaN where there is none; None without
+            `dimensions`.
     """
 
     frames: list[np.ndarray] | None
     words: list[np.ndarray] | None
     target: np.ndarray
     soft: np.ndarray | None = None
+    ratings: np.ndarray | None = None
 
     @property
     def lengths(self) -> list[int]:
@@ -154,7 +157,8 @@ class Inputs:
             These utterances, in the order of the indices.
         """
         frames, words = (None if x is None else [x[i] for i in index] for x in (self.frames, self.words))
-        return Inputs(frames, words, self.target[index], None if self.soft is None else self.soft[index])
+        soft, ratings = (None if x is None else x[index] for x in (self.soft, self.ratings))
+        return Inputs(frames, words, self.target[index], soft, ratings)
 
 
 _NO_WORDS = "add transcripts to the manifest, or find words: duetto align MANIFEST -o FILE --by recognise"
@@ -215,7 +219,13 @@ def fit_preprocessor(
             of_words = _of_sentences(Path(experiment.sentences), train)
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
-    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation)
+    ranges = _ranges(experiment, train)
+    return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation, ranges)
+
+
+def _ranges(experiment: Experiment, train: Sequence[Utterance]) -> tuple[tuple[float, float], ...]:
+    """(lowest, highest) rating of each dimension."""
+    return tuple((float(np.nanmin(x)), float(np.nanmax(x))) for x in ratings_of(train, experiment.dimensions).T)
 
 
 def _tfidf(experiment: Experiment, train: Sequence[Utterance]) -> Tfidf:
@@ -302,6 +312,7 @@ def prepare(
         np.stack([soft_label(u, preprocessor.classes) for u in utterances])
         if experiment.soft_labels and utterances
         else None,
+        ratings_of(utterances, experiment.dimensions).astype(np.float32) if experiment.dimensions else None,
     )
 
 

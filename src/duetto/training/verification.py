@@ -1,9 +1,10 @@
 """Check that an exported graph computes what the PyTorch model computes.
 
     Preprocessor ─ random_inputs ─▶ inputs of every length ┐
-    real inputs ───────────────────────────────┴─ the model ─▶ logits ┐
-                                               └─ Session ─▶ logits ──┴─ verify ─▶ largest difference, or an error
+    real inputs ───────────────────────────────┴─ the model ─▶ outputs ┐
+                                               └─ Session ─▶ outputs ──┴─ verify ─▶ largest difference, or an error
 
+Outputs are logits, and the ratings of dimensions where a system has any.
 The inputs come in twice: alone, as in prediction, and in padded batches, as in scoring.
 """
 
@@ -81,7 +82,7 @@ def _encoded(preprocessor: Preprocessor, n: int, rng: np.random.Generator) -> np
     return preprocessor.encode_words(" ".join(rng.choice(terms, n)).split() if terms else ())
 
 
-def logits_one_by_one(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:
+def outputs_one_by_one(session: Session, frames: Sequences, words: Sequences) -> np.ndarray:
     """Score utterances one at a time, as prediction does.
 
     Args:
@@ -90,11 +91,11 @@ def logits_one_by_one(session: Session, frames: Sequences, words: Sequences) -> 
         words: Of n utterances, or None.
 
     Returns:
-        Logits (n, classes).
+        Outputs (n, classes + dimensions).
     """
     count = len(frames if frames is not None else words or [])
     rows = [[None if x is None else [x[i]] for x in (frames, words)] for i in range(count)]
-    return np.concatenate([session.logits(*session.preprocessor.collate(*row)) for row in rows])
+    return np.concatenate([session.outputs(*session.preprocessor.collate(*row)) for row in rows])
 
 
 def verify(session: Session, frames: Sequences, words: Sequences, expected: np.ndarray) -> float:
@@ -102,19 +103,19 @@ def verify(session: Session, frames: Sequences, words: Sequences, expected: np.n
 
     Args:
         session: The exported model.
-        frames: Of n utterances (see `Session.logits_of`), or None.
+        frames: Of n utterances (see `Session.outputs_of`), or None.
         words: Of n utterances, or None.
-        expected: Logits (n, classes) of the PyTorch model.
+        expected: Outputs (n, classes + dimensions) of the PyTorch model.
 
     Returns:
-        The largest difference of a logit.
+        The largest difference of an output.
 
     Raises:
         ModelError: It exceeds `TOLERANCE`, or a logit is not finite.
     """
     scale = max(1.0, float(np.abs(expected).max()))
-    given = (session.logits_of(frames, words), logits_one_by_one(session, frames, words))
-    differences = [float(np.abs(logits - expected).max()) for logits in given]
+    given = (session.outputs_of(frames, words), outputs_one_by_one(session, frames, words))
+    differences = [float(np.abs(outputs - expected).max()) for outputs in given]
     largest = max(differences) if np.isfinite(differences).all() else float("nan")
     if not largest <= TOLERANCE * scale:
         raise ModelError(

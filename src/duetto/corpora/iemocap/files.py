@@ -23,6 +23,7 @@ from ..parsing import (
     audio_in,
     expected_audio,
     files_below,
+    ratings,
     read_lines,
     require_folder,
 )
@@ -30,8 +31,10 @@ from .release import ALIGNMENTS, EVALUATION, ID, RAW_LABELS, RECORDINGS, SESSION
 
 _TURN = re.compile(
     r"\[\s*(?P<start>\d+(?:\.\d+)?)\s*-\s*(?P<end>\d+(?:\.\d+)?)\s*\]\s+(?P<id>\S+)\s+(?P<label>\S+)"
-    r"(?:\s+\[[^\]]*\])?\s*"
+    r"(?:\s+\[(?P<ratings>[^\]]*)\])?\s*"
 )
+_DIMENSIONS = ("valence", "arousal", "dominance")
+"""Order of the mean ratings in a line; the release calls arousal activation."""
 _VOTE = re.compile(r"C-(?P<annotator>\w+)\s*:\s*(?P<labels>[^\t(]*).*")
 _UNUSED_ID = re.compile(r"Ses\S*XX\S*")
 
@@ -106,6 +109,7 @@ class _Turn:
     id: str
     label: str
     where: str
+    dimensions: dict[str, float] | None
     votes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -149,6 +153,7 @@ def _utterance(
         ),
         gender=GENDERS[match["speaker"]],
         votes=turn.votes or None,
+        dimensions=turn.dimensions,
     )
 
 
@@ -156,7 +161,8 @@ def _turns(file: Path, session: Path, report: Report) -> Iterator[_Turn]:
     """Yield the blocks of one EmoEvaluation file.
 
     A block begins `[start - end]<tab>id<tab>label<tab>[valence, activation, dominance]`; its `C-` lines hold one
-    annotator's classes each. Other lines (header, attributes, blank lines) are skipped.
+    annotator's classes each. The three ratings, 1–5, are means over the annotators. Other lines (header, attributes,
+    blank lines) are skipped.
     """
     turn: _Turn | None = None
     for number, line in enumerate(_lines(file, "bad-evaluation", report), 1):
@@ -195,7 +201,8 @@ def _turn(line: str, where: str, session: Path, report: Report) -> _Turn | None:
         detail = f"{where}: {name!r} has label {label!r}; IEMOCAP has {', '.join(RAW_LABELS)}"
         report(Problem("bad-label", name, detail))
         return None
-    return _Turn(name, label, where)
+    cells = dict(zip(_DIMENSIONS, (match["ratings"] or "").split(","), strict=False))
+    return _Turn(name, label, where, ratings(cells, name, where, report))
 
 
 def transcripts(file: Path, report: Report) -> dict[str, str]:

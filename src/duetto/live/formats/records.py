@@ -50,12 +50,14 @@ def csv_text(recordings: Sequence[Recorded]) -> str:
     labels = list(dict.fromkeys(label for recorded in recordings for label in recorded.timeline.labels))
     out = io.StringIO()
     head = ["file", "kind", "start", "end", "channel", "label", *(f"probability_{label}" for label in labels)]
+    dimensions = list(dict.fromkeys(name for _, segment in _segments(recordings) for name in segment.dimensions or ()))
     tail = ["words", "speech_seconds", "session_utterances", "uncertain", "unfamiliar", "cut", "warnings"]
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow([*head, *tail])
+    rows.writerow([*head, *dimensions, *tail])
     for name, segment in _segments(recordings):
         record = segment.to_json()
         own = [record[key] for key in head[1:6]] + [record["probabilities"].get(label) for label in labels]
+        own += [(record["dimensions"] or {}).get(name) for name in dimensions]
         rest = [_cell(record[key]) for key in tail[1:-1]]
         rows.writerow([_text(name), *own, spoken(segment), *rest, "; ".join(segment.warnings)])
     return out.getvalue()

@@ -25,7 +25,7 @@ def emotion(config: ModelConfig, weights: Weights) -> bytes:
 
     Its inputs, as far as the encoders need them: `frames` (batch, time, values) float32, `frame_lengths` (batch,)
     int64, `words` (batch, n) int64 ids or (batch, n, dim) float32 vectors, `word_lengths` (batch,) int64.
-    Its output: `logits` (batch, classes) float32.
+    Its output: `logits` (batch, classes + dimensions) float32; the ratings of dimensions follow the logits.
 
     Args:
         config: The model's architecture.
@@ -44,12 +44,24 @@ def emotion(config: ModelConfig, weights: Weights) -> bytes:
             ENCODERS[names[part]](graph, config, x, lengths, weights, _PREFIXES[part])
             for part, (x, lengths) in sequences.items()
         ]
+    joined = config.fusion != "confidence" or config.dimensions
+    x = graph.add("Concat", encoded, "encoded", axis=1) if joined and len(encoded) > 1 else encoded[0]
     if config.fusion == "confidence":
-        logits = layers.confidence_fusion(graph, encoded, weights, config.head_layers)
+        outputs = layers.confidence_fusion(graph, encoded, weights, config.head_layers)
     else:
-        x = graph.add("Concat", encoded, "encoded", axis=1) if len(encoded) > 1 else encoded[0]
-        logits = HEADS[config.classifier](graph, config, x, weights, "head")
-    return graph.serialise(graph.add("Identity", [logits], "logits"), ["batch", config.classes])
+        outputs = HEADS[config.classifier](graph, config, x, weights, "head")
+    if config.dimensions:
+        outputs = graph.add("Concat", [outputs, _dimensions(graph, x, weights)], "joined", axis=1)
+    return graph.serialise(graph.add("Identity", [outputs], "logits"), ["batch", config.outputs])
+
+
+def _dimensions(graph: Graph, x: str, weights: Weights) -> str:
+    """Add `models.heads.DimensionHead`, mean and scale within the weights of its linear layer."""
+    name = "dimensions.linear"
+    mean, scale = weights["dimensions.mean"], weights["dimensions.scale"]
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    scaled = {f"{name}.weight": weight * scale[:, None], f"{name}.bias": bias * scale + mean}
+    return graph.linear(x, scaled, name)
 
 
 def spoken_encoder(weights: Weights) -> bytes:

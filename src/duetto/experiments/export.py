@@ -219,7 +219,7 @@ def _recorded_inputs(recogniser: Recogniser, recordings: Sequence[Path]) -> Inpu
     return _unlabelled(frames or None, words or None)
 
 
-def _unlabelled(frames: list[np.ndarray] | None, words: list[np.ndarray] | None) -> Inputs:
+def _unlabelled(frames: Sequence[np.ndarray] | None, words: Sequence[np.ndarray] | None) -> Inputs:
     """Inputs whose targets are not used."""
     return Inputs(frames, words, np.zeros(len(frames if frames is not None else words or []), np.int64))
 

@@ -93,8 +93,8 @@ class BaselineSession:
             raise ModelError(f"{path}: no arrays of baseline {name!r} ({error}); {REPAIR}") from error
         return scorer
 
-    def logits(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
-        """Classify one padded batch.
+    def outputs(self, frames: Padded | None, words: Padded | None) -> np.ndarray:
+        """Classify one padded batch; a baseline has no output but logits.
 
         Args:
             frames: From `Preprocessor.collate`; None for a baseline that reads words only.

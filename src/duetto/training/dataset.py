@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from ..models.emotion import Batch
-from ..preprocessing import Preprocessor
+from ..preprocessing import Preprocessor, pad
 from .inputs import Inputs
+from .lazy_frames import LazyFrames
 
 
 class Batches:
-    """Batches of prepared utterances, which stay on the device of the last batch, so that a batch is one gather.
+    """Batches of prepared utterances, which stay on the device of the last batch, so that a batch is one gather; except
+    frames that are too many for that (`LazyFrames`), of which every batch is read, padded and moved.
 
     Args:
         preprocessor: Of the system: how sequences are padded and cut.
@@ -28,14 +30,15 @@ class Batches:
     def __init__(self, preprocessor: Preprocessor, inputs: Inputs) -> None:
         self.preprocessor, self.inputs = preprocessor, inputs
         self._device: torch.device | None = None
-        self._frames: DeviceSequences | None = None
+        self._frames: DeviceSequences | LazySequences | None = None
         self._words: DeviceSequences | None = None
         self._target = torch.from_numpy(inputs.target)
 
     def _move(self, device: torch.device) -> None:
         e, inputs = self.preprocessor.experiment, self.inputs
         if inputs.frames:
-            self._frames = DeviceSequences.of(inputs.frames, device, padding=e.padding, maximum=e.most_frames)
+            kind = LazySequences if isinstance(inputs.frames, LazyFrames) else DeviceSequences.of
+            self._frames = kind(inputs.frames, device, padding=e.padding, maximum=e.most_frames)
         if inputs.words:
             self._words = DeviceSequences.of(inputs.words, device, padding=e.padding, maximum=e.most_word_vectors)
         self._target = self._target.to(device)
@@ -114,6 +117,35 @@ class DeviceSequences:
         real = (step >= 0) & (step < lengths[:, None])
         values = self._flat[torch.where(real, self._first[index, None] + step, len(self._flat) - 1)]
         return values, lengths if packed else torch.full_like(lengths, self._maximum)
+
+
+class LazySequences:
+    """Sequences that are read for each batch; the batches are those of `DeviceSequences`.
+
+    Args:
+        sequences: Each (steps, …).
+        device: Where batches shall be.
+        padding: See `preprocessing.pad`.
+        maximum: See `preprocessing.pad`.
+    """
+
+    def __init__(
+        self, sequences: Sequence[np.ndarray], device: torch.device, *, padding: str = "packed", maximum: int
+    ) -> None:
+        self._sequences, self._device, self._padding, self._maximum = sequences, device, padding, maximum
+
+    def __call__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Pad some sequences into one batch.
+
+        Args:
+            index: Their indices (batch,).
+
+        Returns:
+            Values (batch, time, …), zero where padded, and lengths (batch,) int64.
+        """
+        chosen = [self._sequences[i] for i in index.tolist()]
+        padded = pad(chosen, padding=self._padding, maximum=self._maximum)
+        return torch.from_numpy(padded.values).to(self._device), torch.from_numpy(padded.lengths).to(self._device)
 
 
 def buckets(

@@ -33,7 +33,11 @@ from ..inference.spoken import OovReplacer, SpokenWordEmbedder
 from ..preprocessing import Preprocessor
 from ..preprocessing.normalisation import Adaptation, Normaliser, fit_guard
 from ..splits import Fold
+from .lazy_frames import drawn, lengths_of, within
 from .loop import derive
+
+IN_MEMORY = 1 << 30
+"""Bytes of prepared frames that are kept in memory; more are normalised anew whenever a batch reads them."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ class Inputs:
     """Prepared utterances, in their order.
 
     Attributes:
-        frames: Of each utterance (frames, values) float32, normalised; None for systems without audio.
+        frames: Of each utterance (frames, values) float32, normalised; None for systems without audio. `LazyFrames` of
+            a corpus that is larger than `IN_MEMORY`.
         words: Of each utterance word ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32;
             None for systems without words.
         target: Class numbers (utterances,) int64.
@@ -122,16 +127,16 @@ class Inputs:
             `dimensions`.
     """
 
-    frames: list[np.ndarray] | None
-    words: list[np.ndarray] | None
+    frames: Sequence[np.ndarray] | None
+    words: Sequence[np.ndarray] | None
     target: np.ndarray
     soft: np.ndarray | None = None
     ratings: np.ndarray | None = None
 
     @property
-    def lengths(self) -> list[int]:
+    def lengths(self) -> Sequence[int]:
         """Length of the sequence that dominates the cost of an utterance: frames, or else words."""
-        return [len(x) for x in (self.frames or self.words or [])]
+        return lengths_of(self.frames or self.words or [])
 
     def with_frames(self, variants: Sequence[Inputs], rng: np.random.Generator) -> Inputs:
         """Draw the frames of each utterance from the variants and its own, all equally likely.
@@ -145,7 +150,7 @@ class Inputs:
         """
         candidates = [x.frames for x in (self, *variants) if x.frames]
         choice = rng.integers(len(candidates), size=len(self.target))
-        return replace(self, frames=[candidates[c][i] for i, c in enumerate(choice)])
+        return replace(self, frames=drawn(candidates, choice))
 
     def only(self, index: np.ndarray) -> Inputs:
         """Select utterances.
@@ -318,7 +323,7 @@ def prepare(
 
 def _prepared_frames(
     utterances: Sequence[Utterance], preprocessor: Preprocessor, frames: Mapping[str, np.ndarray] | None
-) -> list[np.ndarray]:
+) -> Sequence[np.ndarray]:
     by_speaker: dict[str | None, Normaliser] = {}
     if preprocessor.experiment.normalisation == "speaker":
         groups: dict[str | None, list[np.ndarray]] = defaultdict(list)
@@ -326,7 +331,12 @@ def _prepared_frames(
             groups[utterance.speaker].append(frames_of(utterance, frames))
         width = len(preprocessor.normaliser.mean)
         by_speaker = {speaker: Normaliser.fit(xs, width) for speaker, xs in groups.items()}
-    return [preprocessor.normalise_frames(frames_of(u, frames), by_speaker.get(u.speaker)) for u in utterances]
+
+    def read(number: int) -> np.ndarray:
+        utterance = utterances[number]
+        return preprocessor.normalise_frames(frames_of(utterance, frames), by_speaker.get(utterance.speaker))
+
+    return within(IN_MEMORY, read, [len(frames_of(u, frames)) for u in utterances])
 
 
 def _prepared_words(

@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 """Largest difference of a logit, in units of the largest logit where that exceeds 1. Two libraries that sum float32
 in different orders differ by some 1e-6 over 200 steps; a wrong gate, length or layer by 1e-2 and more."""
 
-Sequences = list[np.ndarray] | None
+Sequences = Sequence[np.ndarray] | None
 
 
 def lengths(maximum: int) -> list[int]:

@@ -201,7 +201,7 @@ def _turn(line: str, where: str, session: Path, report: Report) -> _Turn | None:
         detail = f"{where}: {name!r} has label {label!r}; IEMOCAP has {', '.join(RAW_LABELS)}"
         report(Problem("bad-label", name, detail))
         return None
-    cells = dict(zip(_DIMENSIONS, (match["ratings"] or "").split(","), strict=False))
+    cells: dict[str, str] = dict(zip(_DIMENSIONS, (match["ratings"] or "").split(","), strict=False))
     return _Turn(name, label, where, ratings(cells, name, where, report))
 
 

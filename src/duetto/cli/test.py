@@ -15,13 +15,12 @@ from ..behaviour.answers import digest_of
 from ..behaviour.conditions import CONDITIONS
 from ..behaviour.suite import Plan, Tested, run
 from ..behaviour.thresholds import THRESHOLDS, Limits
-from ..corpora.relabelling import relabel
-from ..data.manifest import read_manifest
 from ..inference.model_folder import find
 from ..inference.pretrained import PRETRAINED
 from ..inference.recogniser import Recogniser
 from ..utils.parallel import cores
 from ..utils.progress import bar
+from .manifests import read_labelled
 from .options import Asr, ManifestLabels, usage_errors
 from .output import echo, json_line
 from .recogniser import open_recogniser
@@ -93,9 +92,7 @@ def _tested(
     model: str, manifest: Path, labels: str | None, asr: str, plan: Plan, out: Path | None
 ) -> tuple[Tested, dict[str, Any]]:
     """The outcomes, and facts on the call."""
-    utterances = read_manifest(manifest)
-    if labels is not None:
-        utterances = relabel(utterances, labels).utterances
+    utterances = read_labelled(manifest, labels)
     recogniser = open_recogniser(model, asr, require_speech=False, reject=None)
     rejecting = Recogniser(model, asr=asr) if "rejection" in plan.groups else None
     asr = asr if recogniser.uses_words else ""

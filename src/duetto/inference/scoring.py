@@ -69,6 +69,8 @@ class Scored:
         unlabelled: Number of utterances without a label, which are left out.
         trained_on: Number of answered utterances whose recording the model was trained or chosen on; None where the
             model does not state its training data (exported and shipped models).
+        folds: Fold whose model gave each answer, where a run is scored on its own manifest; else empty.
+        untested: Number of labelled utterances that no fold of the run tests, which are left out.
     """
 
     model: str
@@ -77,6 +79,8 @@ class Scored:
     other_labels: dict[str, int]
     unlabelled: int
     trained_on: int | None
+    folds: tuple[int, ...] = ()
+    untested: int = 0
 
     @property
     def predictions(self) -> list[tuple[Utterance, Prediction]]:
@@ -97,6 +101,15 @@ class Scored:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result should know."""
         notes = [f"{len(self.predictions):,} utterances predicted as `duetto predict` does, nothing trained"]
+        if self.folds:
+            used = f"{len(set(self.folds))} fold{'s' * (len(set(self.folds)) > 1)}"
+            notes.append(
+                f"the manifest is the run's own: each utterance by the model of the fold that tests it ({used})"
+            )
+        if self.untested:
+            notes.append(
+                f"{self.untested:,} utterances left out, which the run was trained or chosen on, or did not use"
+            )
         if self.other_labels:
             counts = ", ".join(f"{label} ({n:,})" for label, n in sorted(self.other_labels.items()))
             total = sum(self.other_labels.values())
@@ -138,6 +151,9 @@ class Scored:
             )
         probabilities = np.array([[p.probabilities[label] for label in self.classes] for _, p in predicted])
         name = Path(self.model).name or self.model
+        numbers = [
+            n for n, answer in zip(self.folds, self.answers, strict=False) if isinstance(answer.outcome, Prediction)
+        ]
         return from_utterances(
             name,
             [utterance for utterance, _ in predicted],
@@ -147,6 +163,7 @@ class Scored:
             title=f"model {name}",
             kind="leak" if self.trained_on else "system",
             notes=self.notes,
+            fold=np.array(numbers, np.int64),
         )
 
     def save_csv(self, path: Path) -> None:

@@ -97,9 +97,14 @@ def test_a_failure_is_exit_status_1_and_limits_decide_what_fails(manifest: Path,
 def test_a_run_folder_and_a_limited_draw(tmp_path: Path) -> None:
     run = train("acoustic", tmp_path)
     options = ["--manifest", str(tmp_path / "manifest.jsonl"), "--limit", "12", "--tests", "correctness,rejection"]
-    done = RUN.invoke(app, ["test", str(run), *options, "--exit-zero"])
+    done = RUN.invoke(app, ["test", str(run), *options, "--exit-zero", "-o", str(tmp_path / "out")])
     assert done.exit_code == 0 and "on 12 utterances" in done.stdout, (done.output, done.exception)
     assert "12 of 48 utterances, drawn class by class" in done.stdout
+    assert "LEAK: the model was trained or chosen on the recordings of" in done.stdout
+    assert 'role="alert"><strong>Leak.' in (tmp_path / "out/tests.html").read_text(encoding="utf-8")
+    write_manifest(tmp_path / "test.jsonl", [u for u in read_manifest(tmp_path / "manifest.jsonl") if u.session == "2"])
+    clean = RUN.invoke(app, ["test", str(run), "--manifest", str(tmp_path / "test.jsonl"), "--tests", "calibration"])
+    assert "the model was trained on none of these recordings" in clean.stdout
 
 
 def test_a_recording_that_cannot_be_read_is_exit_status_1(manifest: Path, tmp_path: Path) -> None:

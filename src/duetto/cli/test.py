@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,13 @@ from .. import report
 from ..behaviour import pages, thresholds
 from ..behaviour.answers import digest_of
 from ..behaviour.conditions import CONDITIONS
+from ..behaviour.recordings import choose
 from ..behaviour.suite import Plan, Tested, run
 from ..behaviour.thresholds import THRESHOLDS, Limits
 from ..inference.model_folder import find
 from ..inference.pretrained import PRETRAINED
 from ..inference.recogniser import Recogniser
+from ..inference.scoring import trained_on, training_note
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from .manifests import read_labelled
@@ -99,6 +102,8 @@ def _tested(
     made_by = {"model": digest_of(find(model)), "asr": asr, "duetto": duetto.__version__}
     with bar("predictions") as progress:
         tested = run(recogniser, rejecting, utterances, plan, made_by=made_by, folder=out, progress=progress)
+    leak = training_note(trained_on(model, choose(utterances, recogniser.labels, plan.most, plan.seed).utterances))
+    tested = replace(tested, notes=(leak, *tested.notes))
     about = {
         "model": f"{model} ({made_by['model']})",
         "terms": recogniser.terms or "not known",

@@ -123,12 +123,7 @@ class Scored:
                 f"{n:,} utterances without speech, for which `duetto predict` gives no emotion: scored by the answer "
                 "for any sound, as in `duetto train`"
             )
-        if self.trained_on is None:
-            notes.append("the model does not state its training data; that none is tested here is not checked")
-        elif self.trained_on:
-            notes.append(f"LEAK: the model was trained or chosen on the recordings of {self.trained_on:,} utterances")
-        else:
-            notes.append("the model was trained on none of these recordings")
+        notes.append(training_note(self.trained_on))
         return tuple(notes)
 
     def result(self) -> SystemResult:
@@ -235,7 +230,7 @@ def score_utterances(
         tuple(answers),
         dict(Counter(str(u.label) for u in labelled if u.label not in recogniser.labels)),
         len(utterances) - len(labelled),
-        _trained_on(recogniser.name, known),
+        trained_on(recogniser.name, known),
     )
 
 
@@ -293,8 +288,33 @@ def source_of(utterance: Utterance) -> audio.Source:
     return {"waveform": cut.samples, "sample_rate": cut.sample_rate}
 
 
-def _trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
-    """Number of utterances whose recording is in the training or development data of the model of a run folder."""
+def training_note(count: int | None) -> str:
+    """State whether test data were trained on.
+
+    Args:
+        count: See `trained_on`.
+
+    Returns:
+        A sentence; it begins with `LEAK` where they were.
+    """
+    if count is None:
+        return "the model does not state its training data; that none is tested here is not checked"
+    if count:
+        return f"LEAK: the model was trained or chosen on the recordings of {count:,} utterances"
+    return "the model was trained on none of these recordings"
+
+
+def trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
+    """Count the test data that a model of a run folder, or one that was adapted, was trained or chosen on.
+
+    Args:
+        model: Name or folder of a model.
+        utterances: The test data.
+
+    Returns:
+        Number of utterances whose recording is in its training or development data; None where the model does not state
+        its training data.
+    """
     folder = find(model)
     if (folder / ADAPTED).is_file():
         record = read_json(folder / ADAPTED, error=ModelError, repair="adapt the model again")

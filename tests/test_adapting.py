@@ -18,6 +18,7 @@ from duetto.errors import ConfigurationError
 from duetto.experiments.adapt_model import adapt, linear_head
 from duetto.experiments.adapting import Labelled, LinearHead, choose, cross_validated, fit_near
 from duetto.inference import Session
+from duetto.inference.confidence import Confidence
 from duetto.inference.model_folder import find
 from duetto.inference.scoring import score_utterances
 from quick_training import corpus
@@ -160,7 +161,39 @@ def test_the_head_is_read_from_the_graph_and_written_to_it(linear: Path, tmp_pat
     result = adapt(str(linear), utterances, tmp_path / "out")
     written = Session(tmp_path / "out").logits_of([row[None].astype(np.float32) for row in x], None)
     np.testing.assert_allclose(written, result.adapted.head(x), atol=1e-3)
-    assert not list((tmp_path / "out").glob("confidence*")) and result.errors == ()
+    assert result.errors == ()
+
+
+def test_confidence_is_fitted_again_to_speakers_left_out(linear: Path, tmp_path: Path) -> None:
+    """T and the error rates by the answers that the gain is measured with; what is unlike the user's is unfamiliar."""
+    utterances = read_manifest(linear.parent / "manifest.jsonl")
+    result = adapt(str(linear), utterances, tmp_path / "out")
+    found = Confidence.load(tmp_path / "out")
+    assert found is not None and result.after is not None
+    logits, target = result.after.logits[0], result.after.target
+    assert found.temperature == pytest.approx(metrics.fit_temperature(logits, target), rel=1e-4)
+    assert (found.slope, found.about["answers"]) == (0.0, {"speakers": 48})
+    confident = metrics.softmax(logits / found.temperature).max(1)
+    kept, right = confident >= 0.5, logits.argmax(1) == target
+    near = found.points.error_rate[49] * (found.points.coverage[49] * 48 + 1)
+    assert near == pytest.approx((kept & ~right).sum() + 1, abs=3)  # 5 % of the answers are far, and not in it
+    recogniser = duetto.load(tmp_path / "out", require_speech=False, reject=0.5)
+    assert [recogniser(u.audio).unfamiliar for u in utterances[:8]].count(False) >= 6
+    noise = {"waveform": np.random.default_rng(0).normal(0, 0.3, 16_000).astype(np.float32), "sample_rate": 16_000}
+    assert recogniser(noise).unfamiliar is True
+    assert any("confidence fitted again, to 48 answers" in note for note in result.notes)
+
+
+def test_widening_is_kept_and_one_speaker_states_nothing(linear: Path, tmp_path: Path) -> None:
+    utterances = read_manifest(linear.parent / "manifest.jsonl")
+    own = Confidence.load(find("emodb"))
+    adapt("emodb", utterances, tmp_path / "both")
+    found = Confidence.load(tmp_path / "both")
+    assert own is not None and found is not None and (found.slope, found.knee) == (own.slope, own.knee)
+    result = adapt("emodb", [u for u in utterances if u.speaker == "s0"], tmp_path / "one")
+    assert Confidence.load(tmp_path / "one") is None and duetto.load(tmp_path / "one").labels
+    assert "no statement of unfamiliar recordings" in (tmp_path / "one/README.md").read_text(encoding="utf-8")
+    assert any("no statement of unfamiliar recordings" in note for note in result.notes)
 
 
 def test_models_without_a_linear_head_and_users_without_names_are_refused(linear: Path, tmp_path: Path) -> None:
@@ -180,7 +213,7 @@ def test_models_without_a_linear_head_and_users_without_names_are_refused(linear
         "session5",
     ]
     assert RUN.invoke(app, ["train", "functionals", *options]).exit_code == 0
-    with pytest.raises(ConfigurationError, match="only a model with a linear classifier"):
+    with pytest.raises(ConfigurationError, match=r"only a model with a linear classifier.*duetto corpus join"):
         adapt(str(tmp_path / "svm"), utterances, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 

@@ -35,6 +35,7 @@ ORDER = (
     "audit",
     "report",
     "inference",
+    "behaviour",
     "training",
     "experiments",
     "recipes",
@@ -69,16 +70,17 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 """Lines; those of a function without its docstring."""
 LONGER = {
     "cli/align.align": "eleven options",
-    "cli/evaluate.evaluate": "seventeen options",
+    "cli/evaluate.evaluate": "eighteen options",
     "cli/predict.predict": "sixteen options",
     "cli/serve.serve": "fifteen options",
     "cli/stream.stream": "thirteen options",
     "cli/timeline.timeline": "sixteen options",
+    "cli/test.test": "thirteen options",
     "cli/train.train": "sixteen options",
     "training/speech2vec.train": "nine settings of one training",
 }
 """Functions that may be longer, by half, and why."""
-MOST_ENTRIES = 28
+MOST_ENTRIES = 29
 """Entries of the package folder."""
 
 

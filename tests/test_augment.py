@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from duetto.audio import augment
+from duetto.audio import augment, transmission
 from duetto.errors import AudioError, ConfigurationError
 from duetto.features import augmented
 from duetto.features.short_term import ShortTermConfig
@@ -41,6 +41,48 @@ def test_speed_moves_length_and_pitch_by_one_ratio(ratio: float) -> None:
 def test_noise_has_the_requested_ratio(snr: float, colour: float) -> None:
     noisy = augment.add_noise(TONE, RATE, snr, colour=colour, seed=3)
     assert decibels(TONE, noisy - TONE) == pytest.approx(snr, abs=0.01)  # float32
+
+
+@pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])
+def test_another_sound_is_added_at_the_requested_ratio_and_repeated(snr: float) -> None:
+    short = NOISE[:5000]
+    mixed = augment.add_sound(TONE, short, snr)
+    added = mixed - TONE
+    assert decibels(TONE, added) == pytest.approx(snr, abs=0.01)
+    np.testing.assert_allclose(added[5000:10_000], added[:5000], atol=1e-6)
+    np.testing.assert_array_equal(augment.add_sound(TONE, np.zeros(9, np.float32), snr), TONE)
+
+
+def test_babble_has_every_voice_at_one_level() -> None:
+    """Two tones of very different level are equal parts of the mixture, and none of it depends on their length."""
+    soft = (1e-3 * np.sin(2 * np.pi * 1000 * TIME[:RATE])).astype(np.float32)
+    mixed = augment.babble([TONE, soft], 2 * RATE, seed=4)
+    power = np.abs(np.fft.rfft(mixed)) ** 2
+    assert len(mixed) == 2 * RATE and power[2000] == pytest.approx(power[880], rel=0.01)
+    np.testing.assert_array_equal(mixed, augment.babble([TONE, soft], 2 * RATE, seed=4))
+    assert np.abs(mixed - augment.babble([TONE, soft], 2 * RATE, seed=5)).max() > 0.01
+    with pytest.raises(ConfigurationError, match="babble needs recordings"):
+        augment.babble([], RATE)
+
+
+def test_clipping_leaves_the_given_share_at_the_limit() -> None:
+    out = augment.clip(NOISE, 0.05)
+    limit = np.abs(out).max()
+    assert np.mean(np.abs(out) >= limit) == pytest.approx(0.05, abs=1e-3)
+    below = np.abs(NOISE) < limit
+    np.testing.assert_array_equal(out[below], NOISE[below])
+    # Of normal samples, 5 % lie beyond 1.96 deviations.
+    assert limit == pytest.approx(1.96 * 0.1, rel=0.03)
+    with pytest.raises(ConfigurationError, match="share = 1 is not valid"):
+        augment.clip(NOISE, 1)
+
+
+def test_silence_is_put_before_the_recording() -> None:
+    out = augment.lead_in(TONE, RATE, 0.5)
+    assert not out[:8000].any()
+    np.testing.assert_array_equal(out[8000:], TONE)
+    with pytest.raises(ConfigurationError, match="lead-in = -1 s is not valid"):
+        augment.lead_in(TONE, RATE, -1)
 
 
 def test_coloured_noise_falls_by_its_slope() -> None:
@@ -154,6 +196,14 @@ TRANSFORMS = {
     "tilt": lambda x: augment.tilt(x, RATE, 2.0),
     "add_noise": lambda x: augment.add_noise(x, RATE, 10.0, colour=1.0),
     "reverberate": lambda x: augment.reverberate(x, RATE, 0.3),
+    "add_sound": lambda x: augment.add_sound(x, TONE, 10.0),
+    "babble": lambda x: augment.babble([x], 100),
+    "clip": lambda x: augment.clip(x, 0.1),
+    "lead_in": lambda x: augment.lead_in(x, RATE, 0.1),
+    "mu_law": transmission.mu_law,
+    "low_rate": lambda x: transmission.low_rate(x, RATE, 8000),
+    "telephone": lambda x: transmission.telephone(x, RATE),
+    "mp3": lambda x: transmission.mp3(x, RATE, 32),
     "recording": lambda x: augment.recording(x, RATE, seed=1),
     "augmented": lambda x: augmented.Augmented(Extractor(), 0).extract(x, RATE),
 }

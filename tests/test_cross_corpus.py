@@ -232,6 +232,23 @@ def test_a_run_on_fold_files_states_them(tmp_path: Path) -> None:
     assert [f["name"] for f in described["folds"]] == [f"mine, fold {k} of EmoBox" for k in (1, 2)]
 
 
+def test_a_corpus_with_a_division_of_its_own_is_trained_on_it_unless_it_shares_speakers(tmp_path: Path) -> None:
+    manifest = corpus(tmp_path)
+    parts = {"s0": "train", "s1": "train", "s2": "train", "s3": "development", "s4": "test", "s5": "test2"}
+    utterances = [replace(u, split=parts[str(u.speaker)]) for u in read_manifest(manifest)]
+    write_manifest(manifest, utterances)
+    run = tmp_path / "run"
+    done = RUN.invoke(app, ["train", "acoustic", "--manifest", str(manifest), "-o", str(run), *CHANGES])
+    assert done.exit_code == 0 and "protocol: split" in done.stderr, (done.output, done.exception)
+    described = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert [f["name"] for f in described["folds"]] == ["the corpus' own division, without test2"]
+    assert {name.split("-")[0] for name in described["folds"][0]["test"]} == {"4"}
+    shared = [replace(u, split="test" if i % 5 == 0 else "train") for i, u in enumerate(utterances)]
+    write_manifest(manifest, shared)
+    refused = RUN.invoke(app, ["train", "acoustic", "--manifest", str(manifest), "--protocol", "split", "-o", "x"])
+    assert refused.exit_code == 1 and "protocol 'split' leaks here" in str(refused.exception)
+
+
 # --- exchanged classes ---------------------------------------------------------------------------
 
 

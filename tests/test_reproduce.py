@@ -24,6 +24,7 @@ from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Word
 from duetto.embeddings.vectors import Vectors, save
 from duetto.errors import ConfigurationError, CorpusError, ModelError
+from duetto.evaluation import SystemResult
 from duetto.recipes import reproduce
 from duetto.recipes.reproduce import Event, Options, benchmark, corpus, requirements, tables
 from duetto.recipes.reproduce.benchmark import Benchmark
@@ -541,6 +542,31 @@ def test_the_command_prints_the_tables(tree: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.stderr
     assert "SVM on mean and deviation" in done.stdout and "svm: done, UA" in done.stderr and "wrote " in done.stderr
+
+
+def test_labels_of_a_file_are_the_classes_of_every_table(tree: Path, tmp_path: Path) -> None:
+    """Two classes from IEMOCAP's labels: a baseline and a network learn them, controls included, and others are left
+    out; the folder is of these labels alone."""
+    labels = tmp_path / "arousal.toml"
+    labels.write_text(
+        'leave_out = ["neu", "xxx", "oth", "fru", "fea", "sur", "dis"]\n'
+        '[labels]\nang = "high"\nhap = "high"\nexc = "high"\nsad = "low"\n'
+    )
+    out = tmp_path / "out"
+    options = ["--corpus", f"synthetic:{tree}", "-o", str(out), "--systems", "svm,acoustic", "--seeds", "1"]
+    quick = ["--epochs", "1", *(word for change in SMALL for word in ("--set", change))]
+    done = CliRunner().invoke(app, ["reproduce", *options, *quick, "--labels", str(labels)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    record = json.loads((out / "tables.json").read_text())
+    assert set(record["corpus"]["counts"]) == {"high", "low"} and record["protocol"]["changed"]["labels"] == str(labels)
+    majority = next(row for row in record["controls"] if row["system"] == "majority")
+    assert majority["ua"]["mean"] == 50, "a constant answer finds one of two classes"
+    for system in ("svm", "acoustic"):
+        (found,) = out.glob(f"**/{system}/result.npz")
+        result = SystemResult.load(found)
+        assert result.classes == ("high", "low") and len(result.ids) == majority["utterances"]
+    other = CliRunner().invoke(app, ["reproduce", *options, *quick])
+    assert other.exit_code == 1 and "was made with labels = " in str(other.exception)
 
 
 def test_the_live_table_shows_every_system_or_as_many_as_fit() -> None:

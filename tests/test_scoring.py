@@ -16,6 +16,7 @@ from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import ConfigurationError
 from duetto.evaluation import SystemResult
+from duetto.inference.own_folds import own_folds
 from duetto.inference.scoring import score_utterances
 from quick_training import SMALL, corpus, train
 from sounds import voice
@@ -138,6 +139,58 @@ def test_a_run_is_scored_as_training_scored_it_and_its_own_training_data_are_a_l
     assert scored.trained_on == len(everyone) - 16 and scored.result().kind == "leak"
 
 
+def test_on_its_own_manifest_every_fold_of_a_run_answers_what_it_tests(tmp_path: Path) -> None:
+    """The figures of all folds are those of training; of other recordings, and of a part, the same rule holds."""
+    manifest, run = corpus(tmp_path), tmp_path / "run"
+    options = ["--protocol", "loso", "-o", str(run), *(word for change in SMALL for word in ("--set", change))]
+    assert RUN.invoke(app, ["train", "acoustic", "--manifest", str(manifest), *options]).exit_code == 0
+    everyone = read_manifest(manifest)
+    out, page = tmp_path / "new.npz", tmp_path / "report.html"
+    given = ["--manifest", str(manifest), "--result", str(out), "-o", str(page), "--json"]
+    done = RUN.invoke(app, ["evaluate", str(run), *given])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "by the model of the fold that tests it (2 folds)" in done.stderr and "LEAK" not in done.stderr
+    before, now = SystemResult.load(run / "result.npz"), SystemResult.load(out)
+    assert now.kind == "system" and len(now.ids) == len(everyone) == json.loads(done.stdout)["predicted"]
+    order = [before.ids.tolist().index(name) for name in now.ids.tolist()]
+    np.testing.assert_array_equal(now.fold, before.fold[order])
+    np.testing.assert_allclose(now.calibrated[0], before.calibrated[0, order], atol=1e-5)  # PyTorch, ONNX Runtime
+    write_manifest(tmp_path / "part.jsonl", [u for u in everyone if u.session == "2"])
+    part = RUN.invoke(app, ["evaluate", str(run), "--manifest", str(tmp_path / "part.jsonl")])
+    assert part.exit_code == 0 and "(1 fold)" in part.stderr
+    other = [*everyone, replace(everyone[0], id="other")]
+    assert not own_folds(str(run), other) and len(own_folds(str(run), everyone)) == 2
+    exchanged = [replace(everyone[0], audio=everyone[1].audio), *everyone[1:]]
+    assert not own_folds(str(run), exchanged) and not own_folds(MODEL, everyone)
+
+
+def test_what_a_run_was_trained_on_is_left_out_of_its_own_manifest(tmp_path: Path) -> None:
+    run = train("acoustic", tmp_path)
+    done = RUN.invoke(app, ["evaluate", str(run), "--manifest", str(tmp_path / "manifest.jsonl"), "--json"])
+    assert json.loads(done.stdout)["predicted"] == 16
+    assert "32 utterances left out, which the run was trained or chosen on" in done.stderr
+
+
+def test_labels_are_mapped_to_the_classes_of_the_model(spoken: Path, tmp_path: Path) -> None:
+    names = {
+        "angry": "anger",
+        "happy": "happiness",
+        "sad": "sadness",
+        "neutral": "neutral",
+        "bored": "boredom",
+        None: None,
+    }
+    raw = [replace(u, label=names[u.label], raw_label=names[u.label]) for u in read_manifest(spoken)]
+    write_manifest(tmp_path / "raw.jsonl", raw)
+    plain, mapped = (
+        RUN.invoke(app, ["evaluate", MODEL, "--manifest", str(path), "--json", *more])
+        for path, more in ((spoken, ()), (tmp_path / "raw.jsonl", ("--labels", "four")))
+    )
+    assert mapped.exit_code == 0, (mapped.output, mapped.exception)
+    one, other = json.loads(plain.stdout), json.loads(mapped.stdout)
+    assert other["ua"] == one["ua"] and (other["predicted"], other["other_labels"], other["unlabelled"]) == (8, {}, 2)
+
+
 def test_given_words_reach_the_model(tmp_path: Path) -> None:
     words = (Word("good", 0.1, 0.2), Word("bad", 0.2, 0.4))
     utterances = [replace(u, words=words) for u in read_manifest(corpus(tmp_path))]
@@ -157,6 +210,7 @@ def test_given_words_reach_the_model(tmp_path: Path) -> None:
     "words",
     [
         ("evaluate", "R", "--result", "a.npz"),
+        ("evaluate", "R", "--labels", "four"),
         ("evaluate", "emodb", "--manifest", "M", "--fuse", "mean"),
         ("evaluate", "emodb", "emodb-ravdess", "--manifest", "M", "--csv", "a.csv"),
     ],

@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 import planted
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError
-from duetto.splits import PROTOCOLS, folds, transfer
+from duetto.splits import PROTOCOLS, default_protocol, folds, transfer
 
-UTTERANCES = [replace(u, corpus="ab"[u.session in ("4", "5")]) for u in planted.corpus(240)[0]]
+OWN = {"1": "train", "2": "train", "3": "Train", "4": "dev", "5": "test"}
+UTTERANCES = [
+    replace(u, corpus="ab"[u.session in ("4", "5")], split=OWN[str(u.session)]) for u in planted.corpus(240)[0]
+]
 DISJOINT = {
     "session5": {"speaker", "session"},
     "loso": {"speaker", "session"},
     "speaker": {"speaker"},
     "scenario": {"speaker", "session", "scenario"},
     "corpus": {"speaker", "session", "corpus"},
+    "split": {"speaker", "session"},
     "improvised": {"speaker", "session"},
 }
 
@@ -103,12 +107,43 @@ def test_unlabelled_utterances_take_no_part() -> None:
         ({"scenario": "other"}, "improvised", "begin with 'impro'"),
         ({"label": None}, "session5", "no utterance has a label"),
         ({"label": "sad"}, "session5", "one class only, 'sad'"),
+        ({"split": None}, "split", "needs the part of the corpus' own division .*'u000' has none"),
+        ({"split": "test2"}, "split", "finds no training data among the parts test2; name them in the manifest"),
+        ({"split": "train"}, "split", "finds no test data among the parts train"),
         ({}, "tenfold", "choose from session5, loso"),
     ],
 )
 def test_the_error_of_an_impossible_split_gives_the_reason(change: dict, protocol: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         folds(protocol, [replace(u, **change) for u in UTTERANCES])
+
+
+def test_the_corpus_own_division_is_what_it_states() -> None:
+    (fold,) = folds("split", UTTERANCES)
+    parts = {"train": fold.train, "development": fold.development, "test": fold.test}
+    sessions = {name: {u.session for u in part} for name, part in parts.items()}
+    assert sessions == {"train": {"1", "2", "3"}, "development": {"4"}, "test": {"5"}}
+    assert fold.name == "the corpus' own division" and sum(map(len, parts.values())) == len(UTTERANCES)
+    assert fold == folds("split", UTTERANCES, seed=1)[0]
+
+
+def test_further_test_parts_are_left_out_and_named_and_development_is_drawn_where_there_is_none() -> None:
+    further = [replace(u, split="test2" if u.session == "4" else u.split) for u in UTTERANCES]
+    (fold,) = folds("split", further)
+    assert fold.name == "the corpus' own division, without test2"
+    assert {u.session for u in (*fold.train, *fold.development)} == {"1", "2", "3"} and fold.development
+    assert not {u.speaker for u in fold.train} & {u.speaker for u in fold.development}
+
+
+def test_the_default_is_the_corpus_own_division_where_its_test_speakers_are_new() -> None:
+    assert default_protocol(UTTERANCES) == "split"
+    assert default_protocol([*UTTERANCES, replace(UTTERANCES[0], id="x", label=None, split=None)]) == "split"
+    one_corpus = [replace(u, corpus="a") for u in UTTERANCES]
+    shared = [replace(u, split="test" if i % 5 == 0 else "train") for i, u in enumerate(one_corpus)]
+    assert default_protocol(shared) == "session5"
+    assert default_protocol([replace(u, split=None) for u in one_corpus]) == "session5"
+    assert default_protocol([replace(u, split=None, session=None) for u in one_corpus]) == "speaker"
+    assert default_protocol([replace(one_corpus[0], split=None), *one_corpus[1:]]) == "session5"
 
 
 def test_a_class_that_training_lacks_is_an_error() -> None:

@@ -35,7 +35,8 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
     silero      the network of Silero VAD
     activity    where there is speech, and whether there can be
     pauses      speech without its pauses
-    augment     room, noise and microphone for training data
+    augment     room, noise and microphone for training data, and to test a model under them
+    transmission  what telephone lines, low rates and codecs do to a recording
 """
 
 from .channels import OpenRecording, open_channels

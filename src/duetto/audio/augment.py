@@ -1,6 +1,9 @@
 """What rooms, microphones and lines do to a recording, so that training data hold more than one of each.
 
-    samples ─ speed · reverberate · add_noise · tilt · band ─▶ samples
+    samples ─ speed · reverberate · add_noise · add_sound · tilt · band · clip · lead_in ─▶ samples
+    recordings ─ babble ─▶ samples of many voices at once, for add_sound
+
+What lines and codecs do to a recording is in `transmission`.
 
 Every transform is a pure function from (n,) samples, int16 or floating-point with full scale ±1 (see
 `signal.validate_samples`), to (m,) float32; those that are random take a seed. Samples that are not valid are an
@@ -11,7 +14,7 @@ samples, same seed, same result, in any process.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -118,6 +121,82 @@ def add_noise(samples: np.ndarray, sample_rate: int, snr: float, *, colour: floa
     noise = _filtered(white, sample_rate, lambda f: np.maximum(f, 20.0) ** (-colour / 2)) if colour else white
     noise *= math.sqrt(_power(signal) / max(_power(noise), _NO_POWER)) * 10 ** (-snr / 20)
     return (signal + noise).astype(np.float32)
+
+
+def add_sound(samples: np.ndarray, sound: np.ndarray, snr: float) -> np.ndarray:
+    """Add another sound. A silent recording stays silent, as in `add_noise`; a silent sound adds nothing.
+
+    Args:
+        samples: (n,).
+        sound: (m,) of the same rate; its beginning, or repeated where it is shorter.
+        snr: Signal-to-noise ratio in dB: 10·log10 of the ratio of mean squares over the n samples.
+
+    Returns:
+        (n,) float32.
+    """
+    _require_finite(snr=snr)
+    signal = as_float(samples)
+    noise = np.resize(as_float(sound), len(signal)).astype(np.float64)
+    noise *= math.sqrt(_power(signal) / max(_power(noise), _NO_POWER)) * 10 ** (-snr / 20)
+    return (signal + noise).astype(np.float32)
+
+
+def babble(recordings: Sequence[np.ndarray], length: int, *, seed: int = 0) -> np.ndarray:
+    """Mix recordings of speech to the noise of many voices at once.
+
+    Args:
+        recordings: (m,) each, of one rate; every one begins at a random place, is repeated, and has the same mean
+            square. Silent ones add nothing.
+        length: Samples of the result.
+        seed: Of the places.
+
+    Returns:
+        (length,) float32, of mean square 0.01 or less where voices cancel.
+
+    Raises:
+        ConfigurationError: There is no recording.
+    """
+    if not recordings:
+        raise ConfigurationError("babble needs recordings to mix; give one or more")
+    rng, mixed = np.random.default_rng(seed), np.zeros(length)
+    for recording in recordings:
+        voice = as_float(recording).astype(np.float64)
+        voice = np.resize(np.roll(voice, -int(rng.integers(len(voice)))), length)
+        mixed += voice / math.sqrt(max(_power(voice), _NO_POWER))
+    return (0.1 * mixed / math.sqrt(len(recordings))).astype(np.float32)
+
+
+def clip(samples: np.ndarray, share: float) -> np.ndarray:
+    """Cut the peaks off, as an amplifier that is driven too far does; the level is not raised.
+
+    Args:
+        samples: (n,).
+        share: Of the samples that lie at the limit afterwards, from 0 to 1.
+
+    Returns:
+        (n,) float32.
+    """
+    if not 0 <= share < 1:
+        raise ConfigurationError(f"share = {share} is not valid; give a number from 0 to 1, without 1")
+    signal = as_float(samples)
+    limit = np.quantile(np.abs(signal), 1 - share)
+    return np.clip(signal, -limit, limit).astype(np.float32)
+
+
+def lead_in(samples: np.ndarray, sample_rate: int, seconds: float) -> np.ndarray:
+    """Put digital silence before a recording.
+
+    Args:
+        samples: (n,).
+        sample_rate: Hz.
+        seconds: Of silence, 0 or more.
+
+    Returns:
+        (n + seconds · sample_rate,) float32.
+    """
+    if not 0 <= seconds < math.inf:
+        raise ConfigurationError(f"lead-in = {seconds} s is not valid; give a finite number, 0 or more")
+    return np.concatenate([np.zeros(round(seconds * sample_rate)), as_float(samples)]).astype(np.float32)
 
 
 def reverberate(

@@ -302,7 +302,15 @@ def _reason_to_skip(decoder: FileDecoder, layout: StreamLayout) -> str | None:
     return f", {seconds:.3f} s long, is left out: it has {rate} Hz, the first one {decoder.sample_rate} Hz"
 
 
-def encode(path: Path | BinaryIO, frames: np.ndarray, sample_rate: int, *, container: str, subtype: str) -> None:
+def encode(
+    path: Path | BinaryIO,
+    frames: np.ndarray,
+    sample_rate: int,
+    *,
+    container: str,
+    subtype: str,
+    compression: float | None = None,
+) -> None:
     """Write samples to a file, whatever its suffix.
 
     Args:
@@ -311,12 +319,14 @@ def encode(path: Path | BinaryIO, frames: np.ndarray, sample_rate: int, *, conta
         sample_rate: Hz.
         container: libsndfile's name of the format, such as WAV.
         subtype: libsndfile's name of the encoding, such as PCM_16.
+        compression: From 0 to 1, of a lossy encoding at a constant bit rate; libsndfile's default where None.
 
     Raises:
         NotAudioError: libsndfile cannot write it.
     """
+    constant = {} if compression is None else {"compression_level": compression, "bitrate_mode": "CONSTANT"}
     try:
-        soundfile.write(path, frames, sample_rate, subtype=subtype, format=container)
+        soundfile.write(path, frames, sample_rate, subtype=subtype, format=container, **constant)
     except soundfile.SoundFileError as error:
         raise NotAudioError(str(error)) from error
 

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "train": "train:train",
     "evaluate": "evaluate:evaluate",
     "adapt": "adapt:adapt",
+    "test": "test:test",
     "reproduce": "reproduce:reproduce",
     "confidence": "confidence:confidence",
     "export": "export:export",

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from .. import report
-from ..data.manifest import read_manifest
 from ..inference.pretrained import PRETRAINED
 from ..utils.parallel import cores
 from ..utils.progress import bar
+from .manifests import read_labelled
+from .options import ManifestLabels
 from .output import echo, json_line
 
 
@@ -24,6 +25,7 @@ def adapt(
     ],
     manifest: Annotated[Path, typer.Argument(help="JSONL manifest of your recordings, with labels and speakers.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the adapted model, to write.")],
+    labels: ManifestLabels = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Recordings at a time; by default cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
 ) -> None:
@@ -43,7 +45,8 @@ def adapt(
     from ..experiments.adapt_model import adapt as adapted_model
 
     with bar("features") as progress:
-        result = adapted_model(model, read_manifest(manifest), out, workers=workers or cores(), progress=progress)
+        utterances = read_labelled(manifest, labels)
+        result = adapted_model(model, utterances, out, workers=workers or cores(), progress=progress)
     both = [] if result.before is None or result.after is None else [result.before, result.after]
     if as_json:
         scores = [report.record(system) for system in report.score(both)] if both else []

@@ -17,7 +17,7 @@ from ..report.branches import branch_records, branch_section, named_branches
 from ..report.curves import trainings
 from ..report.sounds import MOST_EMBEDDED
 from ..runs import branch_results, controls_of, reads_words, result_of
-from .options import Asr, Reject, one_of
+from .options import Asr, ManifestLabels, Reject, one_of
 from .output import echo, json_line
 from .score_models import Wanted, score_models
 
@@ -83,6 +83,7 @@ def evaluate(
     manifest: Annotated[
         Path | None, typer.Option(help="Score the models on this labelled manifest; nothing is trained.")
     ] = None,
+    labels: ManifestLabels = None,
     result: ResultFile = None,
     asr: Asr = "auto",
     reject: Reject = None,
@@ -94,8 +95,9 @@ def evaluate(
 
     With --manifest every model predicts the recordings as `duetto predict --any-sound` does. Utterances whose label is
     no class of the model are left out and counted, those without speech are counted; -o writes the report. Exit status
-    1 where a recording could not be read. Of a run folder the model of its first fold and seed is taken, and test data
-    that it was trained on are marked as a leak.
+    1 where a recording could not be read. Of a run folder the model of its first seed is taken: on the run's own
+    manifest that of the fold that tests each utterance, else that of the first fold, with test data that it was trained
+    on marked as a leak.
 
     A fusion is shown beside its branches, with the paired difference from each. The report needs the extra `train`;
     without it, and without --out, only the figures are printed.
@@ -118,7 +120,7 @@ def evaluate(
 
         duetto evaluate runs/acoustic exported/fusion --manifest mine.jsonl -o comparison.html
     """
-    of_models = {"result": result, "reject": reject, "given_words": given_words, "workers": workers}
+    of_models = {"labels": labels, "result": result, "reject": reject, "given_words": given_words, "workers": workers}
     if manifest is not None:
         if words or fuse or cache:
             raise typer.BadParameter("--words, --fuse and --cache belong to finished runs, without --manifest")
@@ -126,7 +128,7 @@ def evaluate(
         return
     if any(of_models.values()) or asr != "auto":
         raise typer.BadParameter(
-            "--result, --asr, --reject, --given-words and --workers belong to --manifest, which is missing"
+            "--labels, --result, --asr, --reject, --given-words and --workers belong to --manifest, which is missing"
         )
     shown = {"listed": listed, "sounds": Sounds(sound, link_sound), "csv": csv}
     _evaluate_runs(runs, out, words or [], fuse, cache, as_json, utterances, shown)

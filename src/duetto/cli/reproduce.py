@@ -32,8 +32,8 @@ Systems = Annotated[
 Protocol = Annotated[
     str | None,
     typer.Option(
-        help=f"How to split for the tables: {_PROTOCOLS}. By default session5 where the corpus has sessions, else "
-        "speaker."
+        help=f"How to split for the tables: {_PROTOCOLS}. By default split where the corpus has a division of its "
+        "own with new test speakers, session5 where it has sessions, else speaker."
     ),
 ]
 Protocols = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import typer
 
 from .. import report
-from ..data.manifest import read_manifest
 from ..data.utterance import Utterance
 from ..evaluation import SystemResult
+from ..inference.own_folds import joined, own_folds
 from ..inference.scoring import Scored, report_context, score_utterances
 from ..report import ScoredResults, run_summary
 from ..utils.parallel import cores
 from ..utils.progress import bar
+from .manifests import read_labelled
 from .output import echo, json_line
 from .recogniser import open_recogniser
 
@@ -27,6 +29,7 @@ class Wanted:
     Attributes:
         models: Names or folders of models.
         manifest: Of the labelled corpus.
+        labels: Value of `--labels`; None for the labels of the manifest.
         report: HTML file to write; None for none.
         csv: CSV file to write, one line for each utterance; None for none.
         result: npz file to write; None for none.
@@ -39,6 +42,7 @@ class Wanted:
 
     models: tuple[Path, ...]
     manifest: Path
+    labels: str | None = None
     report: Path | None = None
     csv: Path | None = None
     result: Path | None = None
@@ -65,7 +69,7 @@ def score_models(wanted: Wanted) -> None:
         raise typer.BadParameter("--csv and --result are files of one model; give one")
     if wanted.report is not None:
         report.require_html()
-    utterances = read_manifest(wanted.manifest)
+    utterances = read_labelled(wanted.manifest, wanted.labels)
     scored = [_scored(model, utterances, wanted) for model in wanted.models]
     results = run_summary.with_distinct_names(wanted.models, [each.result() for each in scored])
     if wanted.result is not None:
@@ -81,6 +85,15 @@ def score_models(wanted: Wanted) -> None:
 
 
 def _scored(model: Path, utterances: list[Utterance], wanted: Wanted) -> Scored:
+    """Predictions of a model; on a run's own manifest each utterance by the model of the fold that tests it."""
+    folds = own_folds(str(model), utterances)
+    if not folds:
+        return _predicted(model, utterances, wanted)
+    parts = [_predicted(fold.folder, fold.utterances, wanted) for fold in folds]
+    return joined(str(model), folds, parts, utterances)
+
+
+def _predicted(model: Path, utterances: Sequence[Utterance], wanted: Wanted) -> Scored:
     recogniser = open_recogniser(str(model), wanted.asr, require_speech=False, reject=wanted.reject)
     with bar(f"predict with {model}") as progress:
         workers = wanted.workers or cores()

@@ -44,8 +44,8 @@ Protocol = Annotated[
     str | None,
     typer.Option(
         callback=one_of(splits.PROTOCOLS),
-        help=f"How to split the corpus: {', '.join(splits.PROTOCOLS)}. By default session5 where the corpus has "
-        "sessions, else speaker.",
+        help=f"How to split the corpus: {', '.join(splits.PROTOCOLS)}. By default split where the corpus has a "
+        "division of its own with new test speakers, session5 where it has sessions, else speaker.",
     ),
 ]
 Test = Annotated[

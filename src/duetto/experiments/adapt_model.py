@@ -21,11 +21,14 @@ from ..config.encoders import LINEAR
 from ..data.utterance import Utterance, by_id
 from ..errors import ConfigurationError, DuettoError, ModelError
 from ..evaluation import Difference, SystemResult, from_utterances, paired_bootstrap
+from ..evaluation.product import log_softmax
 from ..features import registry
 from ..features.content import Contents
-from ..inference import Session
+from ..inference import Session, confidence_fit
 from ..inference.confidence import Confidence
-from ..inference.fusion_folder import is_fusion
+from ..inference.confidence_fit import HeldOut
+from ..inference.familiarity import Familiarity
+from ..inference.fusion_folder import branch_folder, is_fusion, read_fusion
 from ..inference.model_folder import find
 from ..inference.pretrained import TERMS, terms
 from ..inference.recogniser import Recogniser
@@ -38,6 +41,11 @@ from .export import README, check_free
 _AGREEMENT = 1e-3
 """Greatest difference of logits between a graph and its linear head, or between an adapted head and its graph, as a
 share of the largest logit: float32 against float64."""
+
+_ANEW = (
+    "To train it anew on its corpus and yours: duetto corpus join CORPUS MINE -o BOTH, then duetto train SYSTEM "
+    "--manifest BOTH -o RUN"
+)
 
 
 @dataclass(frozen=True)
@@ -114,10 +122,13 @@ def adapt(
     _agree(base(data.x) * _temperature(session), _logits(session, data.x), f"{model}: its graph is no linear head")
     adapted = choose(base, data)
     before, after, gain = _measured(base, data, inside, recogniser.labels)
-    notes = _notes(utterances, recogniser.labels, data, adapted)
+    confidence = None if after is None else _confidence(after, data, Confidence.load(session.folder))
+    notes = (*_notes(utterances, recogniser.labels, data, adapted), _confidence_note(confidence))
     result = Adaptation(folder, adapted, before, after, gain, notes, tuple(errors))
     with files.new_folder(folder.absolute()) as temporary:
         _write(temporary, model, session, adapted.head, data.x)
+        if confidence is not None:
+            confidence.save(temporary)
         recordings = sorted(set(Contents()(u.audio.absolute() for u in inside).values()))
         files.write_text(temporary / ADAPTED, json.dumps({"recordings": recordings}))
         files.write_text(temporary / README, card(model, result))
@@ -129,18 +140,27 @@ def _opened(model: str) -> tuple[Recogniser, Session, LinearHead]:
     folder = find(model)
     linear = "a linear classifier (discriminant, logistic) on features of the whole recording, such as emodb-ravdess"
     if is_fusion(folder):
-        raise ConfigurationError(f"{model} is a fusion; only a model with {linear} can be adapted")
+        found = [branch_folder(folder, name) for name in read_fusion(folder)[0].names]
+        able = [str(path) for path in found if _is_adaptable(Session(path))]
+        branches = f"adapt a branch of it: {', '.join(able)}; or " if able else ""
+        raise ConfigurationError(f"{model} is a fusion; only a model with {linear} can be adapted. {branches}{_ANEW}")
     session = Session(folder)
-    e = session.preprocessor.experiment
-    whole = e.uses_audio and not e.uses_words and registry.is_whole_recording(e.features)
-    if e.classifier not in LINEAR or not whole:
+    if not _is_adaptable(session):
+        e = session.preprocessor.experiment
         raise ConfigurationError(
-            f"{model}: {e.name} has classifier {e.classifier!r} on {e.features!r}; only a model with {linear} can be "
-            "adapted. Train others anew on both manifests, joined"
+            f"{model}: {e.name} has classifier {e.classifier!r} on {e.features if e.uses_audio else 'words'!r}; only a "
+            f"model with {linear} can be adapted. {_ANEW}"
         )
     recogniser = Recogniser(model, require_speech=False)
     head = linear_head(session).part(slice(len(session.preprocessor.classes)))
     return recogniser, session, head.divided(_temperature(session))
+
+
+def _is_adaptable(session: Session) -> bool:
+    """Whether a model is linear in one vector of the whole recording."""
+    e = session.preprocessor.experiment
+    whole = e.uses_audio and not e.uses_words and registry.is_whole_recording(e.features)
+    return whole and e.classifier in LINEAR
 
 
 def _temperature(session: Session) -> float:
@@ -222,6 +242,33 @@ def _measured(
     return before, after, paired_bootstrap(after, before)
 
 
+def _confidence(after: SystemResult, data: Labelled, own: Confidence | None) -> Confidence:
+    """Fit the confidence of the adapted model to its answers for speakers left out.
+
+    What is unfamiliar is what is unlike the user's recordings. How probabilities widen with the distance is that of the
+    model it comes from: the user's recordings alone, which are all alike, cannot show it.
+    """
+    density, unseen = Familiarity.fit(data.x, data.speakers.tolist())
+    distances = unseen if len(unseen) == len(data.x) else density.distances(data.x)
+    answers = HeldOut("speakers", log_softmax(after.logits[0]), data.target, distances)
+    shape = (0.0, confidence_fit.KNEES[0]) if own is None else (own.slope, own.knee)
+    about = {"answers": {"speakers": len(data.target)}, "speakers": len(set(data.speakers.tolist())), "adapted": True}
+    return confidence_fit.fit([answers], {"": density}, unseen, about, shape)
+
+
+def _confidence_note(confidence: Confidence | None) -> str:
+    if confidence is None:
+        return (
+            "no statement of unfamiliar recordings or of error rates (`--reject`): that of the model held for its own "
+            "head, and one speaker alone shows none"
+        )
+    return (
+        f"confidence fitted again, to {confidence.about['answers']['speakers']:,} answers for speakers left out: a "
+        "recording unlike yours is unfamiliar, and `--reject` holds error rates from "
+        f"{confidence.points.best:.2g} on; probabilities widen with the distance as in the model it comes from"
+    )
+
+
 def _notes(
     utterances: Sequence[Utterance], classes: tuple[str, ...], data: Labelled, adapted: AdaptedHead
 ) -> tuple[str, ...]:
@@ -272,6 +319,5 @@ def card(model: str, result: Adaptation) -> str:
         f"{notes}- {result.statement}\n"
         "- fitted: Σ w·−log softmax((W₀+ΔW)x + b₀+Δb)[y] + ½λ(s‖ΔW‖² + ‖Δb‖²), s the mean of ‖x‖², "
         "(W₀, b₀) the model's head, divided by the temperature that fits the data\n"
-        "- no statement of unfamiliar recordings or of error rates: that of the model held for its own head\n"
         f"{table}"
     )

@@ -54,6 +54,7 @@ def fit(
     densities: Mapping[str, Familiarity],
     unseen: NDArray[np.float64],
     about: Mapping[str, Any],
+    shape: tuple[float, float] | None = None,
 ) -> Confidence:
     """Fit T(d) by least weighted negative log-likelihood, and the error rate of every threshold.
 
@@ -64,6 +65,7 @@ def fit(
         densities: See `Confidence`.
         unseen: Distances of unseen speakers of the training corpora, which define what is unfamiliar; may be empty.
         about: See `Confidence`.
+        shape: a and d₀, where the answers cannot show them; None to choose them.
 
     Returns:
         The fitted confidence.
@@ -74,13 +76,14 @@ def fit(
     weights = _weights(held_out)
     known = np.where(np.isnan(distances), -np.inf, distances)
     losses, candidates = [], []
-    for slope in SLOPES if densities else SLOPES[:1]:
-        for knee in KNEES if slope else KNEES[:1]:
-            scaled = logits / (1 + slope * np.maximum(0.0, known - knee))[:, None]
-            temperature = metrics.fit_temperature(scaled, target, weights)
-            answers = metrics.softmax(scaled / temperature)[np.arange(len(target)), target]
-            losses.append(float((weights * np.log(np.maximum(answers, 1e-300))).sum() / weights.sum()))
-            candidates.append((float(f"{temperature:.{_DIGITS}g}"), slope, knee))
+    slopes = SLOPES if densities else SLOPES[:1]
+    every = [(slope, knee) for slope in slopes for knee in (KNEES if slope else KNEES[:1])]
+    for slope, knee in every if shape is None else [shape]:
+        scaled = logits / (1 + slope * np.maximum(0.0, known - knee))[:, None]
+        temperature = metrics.fit_temperature(scaled, target, weights)
+        answers = metrics.softmax(scaled / temperature)[np.arange(len(target)), target]
+        losses.append(float((weights * np.log(np.maximum(answers, 1e-300))).sum() / weights.sum()))
+        candidates.append((float(f"{temperature:.{_DIGITS}g}"), slope, knee))
     temperature, slope, knee = candidates[metrics.best_index(losses)]
     limit = float(f"{np.quantile(unseen, UNFAMILIAR):.{_DIGITS}g}") if len(unseen) else 1e6
     scaled = logits / (temperature * (1 + slope * np.maximum(0.0, known - knee)))[:, None]

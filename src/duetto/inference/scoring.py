@@ -69,6 +69,8 @@ class Scored:
         unlabelled: Number of utterances without a label, which are left out.
         trained_on: Number of answered utterances whose recording the model was trained or chosen on; None where the
             model does not state its training data (exported and shipped models).
+        folds: Fold whose model gave each answer, where a run is scored on its own manifest; else empty.
+        untested: Number of labelled utterances that no fold of the run tests, which are left out.
     """
 
     model: str
@@ -77,6 +79,8 @@ class Scored:
     other_labels: dict[str, int]
     unlabelled: int
     trained_on: int | None
+    folds: tuple[int, ...] = ()
+    untested: int = 0
 
     @property
     def predictions(self) -> list[tuple[Utterance, Prediction]]:
@@ -97,6 +101,15 @@ class Scored:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the result should know."""
         notes = [f"{len(self.predictions):,} utterances predicted as `duetto predict` does, nothing trained"]
+        if self.folds:
+            used = f"{len(set(self.folds))} fold{'s' * (len(set(self.folds)) > 1)}"
+            notes.append(
+                f"the manifest is the run's own: each utterance by the model of the fold that tests it ({used})"
+            )
+        if self.untested:
+            notes.append(
+                f"{self.untested:,} utterances left out, which the run was trained or chosen on, or did not use"
+            )
         if self.other_labels:
             counts = ", ".join(f"{label} ({n:,})" for label, n in sorted(self.other_labels.items()))
             total = sum(self.other_labels.values())
@@ -110,12 +123,7 @@ class Scored:
                 f"{n:,} utterances without speech, for which `duetto predict` gives no emotion: scored by the answer "
                 "for any sound, as in `duetto train`"
             )
-        if self.trained_on is None:
-            notes.append("the model does not state its training data; that none is tested here is not checked")
-        elif self.trained_on:
-            notes.append(f"LEAK: the model was trained or chosen on the recordings of {self.trained_on:,} utterances")
-        else:
-            notes.append("the model was trained on none of these recordings")
+        notes.append(training_note(self.trained_on))
         return tuple(notes)
 
     def result(self) -> SystemResult:
@@ -142,6 +150,9 @@ class Scored:
             ratings = [[(p.dimensions or {})[name] for name in self.dimensions] for _, p in predicted]
             dimensions = {"dimensions": self.dimensions, "predicted_ratings": np.array(ratings)[None]}
         name = Path(self.model).name or self.model
+        numbers = [
+            n for n, answer in zip(self.folds, self.answers, strict=False) if isinstance(answer.outcome, Prediction)
+        ]
         return from_utterances(
             name,
             [utterance for utterance, _ in predicted],
@@ -151,6 +162,7 @@ class Scored:
             title=f"model {name}",
             kind="leak" if self.trained_on else "system",
             notes=self.notes,
+            fold=np.array(numbers, np.int64),
             **dimensions,
         )
 
@@ -233,7 +245,7 @@ def score_utterances(
         tuple(answers),
         dict(Counter(str(u.label) for u in labelled if u.label not in recogniser.labels)),
         len(utterances) - len(labelled),
-        _trained_on(recogniser.name, known),
+        trained_on(recogniser.name, known),
     )
 
 
@@ -291,8 +303,33 @@ def source_of(utterance: Utterance) -> audio.Source:
     return {"waveform": cut.samples, "sample_rate": cut.sample_rate}
 
 
-def _trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
-    """Number of utterances whose recording is in the training or development data of the model of a run folder."""
+def training_note(count: int | None) -> str:
+    """State whether test data were trained on.
+
+    Args:
+        count: See `trained_on`.
+
+    Returns:
+        A sentence; it begins with `LEAK` where they were.
+    """
+    if count is None:
+        return "the model does not state its training data; that none is tested here is not checked"
+    if count:
+        return f"LEAK: the model was trained or chosen on the recordings of {count:,} utterances"
+    return "the model was trained on none of these recordings"
+
+
+def trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
+    """Count the test data that a model of a run folder, or one that was adapted, was trained or chosen on.
+
+    Args:
+        model: Name or folder of a model.
+        utterances: The test data.
+
+    Returns:
+        Number of utterances whose recording is in its training or development data; None where the model does not state
+        its training data.
+    """
     folder = find(model)
     if (folder / ADAPTED).is_file():
         record = read_json(folder / ADAPTED, error=ModelError, repair="adapt the model again")

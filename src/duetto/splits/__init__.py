@@ -19,6 +19,7 @@ from ..data.utterance import Utterance, by_id
 from ..errors import ConfigurationError
 from .across import qualified, transfer
 from .fold import DEVELOPMENT_SHARE, GROUPS, Fold, with_development
+from .own import has_new_speakers, split
 
 __all__ = [
     "DEVELOPMENT_SHARE",
@@ -38,6 +39,7 @@ __all__ = [
     "scenario",
     "session5",
     "speaker",
+    "split",
     "transfer",
     "with_development",
 ]
@@ -252,6 +254,7 @@ PROTOCOLS: dict[str, Callable[..., list[Fold]]] = {
     "speaker": speaker,
     "scenario": scenario,
     "corpus": corpus,
+    "split": split,
     "improvised": improvised,
     "random": random,
 }
@@ -293,8 +296,11 @@ def default_protocol(utterances: Sequence[Utterance]) -> str:
         utterances: Those without a label do not count.
 
     Returns:
+        `split` where the corpus has a division of its own whose test speakers are new, as in MSP-Podcast; else
         `session5` where every utterance has a session and there are several, as in IEMOCAP; else `speaker`.
     """
+    if has_new_speakers([u for u in utterances if u.label is not None]):
+        return "split"
     sessions = {(u.corpus, u.session) for u in utterances if u.label is not None}
     several = len(sessions) > 1 and all(session is not None for _, session in sessions)
     return "session5" if several and len({corpus for corpus, _ in sessions}) == 1 else "speaker"

@@ -23,6 +23,7 @@ _DESCRIPTIONS = {
     "speaker": "five folds that share no speaker",
     "scenario": "speakers and scenarios are new",
     "corpus": "every corpus in turn",
+    "split": "the division that the corpus states",
     "improvised": "the last session, improvised speech alone",
 }
 _HEADER = ("Protocol", "UA %", "WA %", "Best control, UA %", "Test utterances", "New in test data")

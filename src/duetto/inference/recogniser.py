@@ -124,7 +124,8 @@ class Recogniser:
         given them, still predicts: a system, or the branches of a fusion, which leaves the others out.
 
         Args:
-            source: Path, file object, or {"waveform": samples, "sample_rate": Hz}.
+            source: Path, file object, bytes of a file, (samples, Hz), {"waveform": samples, "sample_rate": Hz}, or
+                another of the forms of `audio.forms`, such as a row of an audio column of `datasets`.
             transcript: What is said; it is aligned with the recording.
             words: What is said, with times where known; takes precedence over `transcript`.
 

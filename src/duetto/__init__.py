@@ -16,10 +16,22 @@ from .errors import DuettoError
 
 if TYPE_CHECKING:
     from . import corpora, features, metrics, splits
+    from .inference.pipeline import AudioClassificationPipeline
     from .inference.recogniser import Prediction, Recogniser
 
 __version__ = "0.3.0"
-__all__ = ["DuettoError", "Prediction", "Recogniser", "__version__", "corpora", "features", "load", "metrics", "splits"]
+__all__ = [
+    "DuettoError",
+    "Prediction",
+    "Recogniser",
+    "__version__",
+    "corpora",
+    "features",
+    "load",
+    "metrics",
+    "pipeline",
+    "splits",
+]
 
 
 def load(
@@ -65,6 +77,42 @@ def load(
 
     name = DEFAULT if model is None else model
     return Recogniser(name, asr=asr, threads=threads, require_speech=require_speech, reject=reject)
+
+
+def pipeline(
+    task: str = "audio-classification",
+    model: str | os.PathLike[str] | None = None,
+    *,
+    top_k: int | None = None,
+    asr: str = "auto",
+    threads: int = 1,
+    require_speech: bool = True,
+) -> AudioClassificationPipeline:
+    """Load a recogniser with the interface of `transformers.pipeline("audio-classification")`.
+
+    Args:
+        task: `audio-classification`, the only one.
+        model: See `load`.
+        top_k: Classes of an answer; all by default.
+        asr: See `load`.
+        threads: See `load`.
+        require_speech: See `load`.
+
+    Returns:
+        The pipeline: called with a recording it returns `[{"score": …, "label": …}, …]`, the most probable class first;
+        called with a list of recordings, a list of these.
+
+    Raises:
+        ConfigurationError: The task is another one, or an argument is not valid.
+        ModelError: The model is missing, damaged or unfinished.
+    """
+    from .errors import ConfigurationError
+    from .inference.pipeline import TASK, AudioClassificationPipeline
+
+    if task != TASK:
+        raise ConfigurationError(f"task {task!r} is not known; give {TASK!r}")
+    recogniser = load(model, asr=asr, threads=threads, require_speech=require_speech)
+    return AudioClassificationPipeline(recogniser, top_k)
 
 
 def __getattr__(name: str) -> Any:

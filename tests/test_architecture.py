@@ -58,6 +58,7 @@ ONE_OWNER = {
     "transformers": "training/wav2vec2_weights",
     "espeakng_loader": "synthetic/espeak",
     "jinja2": "report/rendering",
+    "pandas": "utils/dataframes",
     "sounddevice": "live/microphone",
     "fastapi": "server",
     "starlette": "server",

@@ -47,6 +47,7 @@ _EXTRAS = {
     **dict.fromkeys(_SERVE.split(), "serve"),
     "espeakng_loader": "synth",
     "faster_whisper": "whisper",
+    **dict.fromkeys(("pandas", "pyarrow"), "data"),
 }
 """Optional package → the extra that installs it."""
 

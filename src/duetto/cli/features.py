@@ -77,8 +77,9 @@ def features(
         home = (cache or Path(folder, "features")) if as_table else out
         with bar("features") as progress:
             store = extract_corpus(utterances, home, spec.extractor, workers=workers, progress=progress)
-        if as_table:
-            write(out, FeatureTable(store, [u for u in utterances if u.id in store], spec, statistics))
+        chosen = [u for u in utterances if u.id in store]
+        if as_table and chosen:
+            write(out, FeatureTable(store, chosen, spec, statistics))
     total = len(utterances) + len(failed.keys() - {u.id for u in utterances})
     failed |= {u.id: store.skipped[u.id] for u in utterances if u.id in store.skipped}
     for utterance_id, reason in failed.items():

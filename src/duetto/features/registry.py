@@ -18,7 +18,7 @@ from .spectrogram import STEP_SECONDS, SpectrogramConfig
 from .speech_only import SpeechOnly
 from .voice import VoiceConfig
 from .waveform import WaveformConfig
-from .whisper import VECTORS, EncoderConfig, EncoderVectorConfig, vector_size
+from .whisper import VECTORS, EncoderConfig, EncoderVectorConfig, state_names, vector_names
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,11 @@ class FeatureSpec:
 def _of_encoder(kind: str, folder: Path, dim: int) -> FeatureSpec:
     """Features of a speech encoder whose states have `dim` values: they themselves, or one vector a recording."""
     if kind == "encoder":
-        return FeatureSpec("encoder states", EncoderConfig(folder), dim, speech_encoder.STEP_SECONDS, local=False)
+        step, names = speech_encoder.STEP_SECONDS, state_names(dim)
+        return FeatureSpec("encoder states", EncoderConfig(folder), dim, step, local=False, names=names)
     vector = kind.removeprefix("encoder-")
-    extractor = EncoderVectorConfig(vector, folder)
-    return FeatureSpec(f"encoder {vector}", extractor, vector_size(vector, dim), None, local=False)
+    extractor, names = EncoderVectorConfig(vector, folder), vector_names(vector, dim)
+    return FeatureSpec(f"encoder {vector}", extractor, len(names), None, local=False, names=names)
 
 
 ENCODER_KINDS = ("encoder", *(f"encoder-{kind}" for kind in VECTORS))

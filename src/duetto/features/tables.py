@@ -21,6 +21,7 @@ import numpy as np
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError, MissingExtraError
 from ..utils.files import replacing
+from .extractor import pooled, pooled_names
 from .registry import FeatureSpec
 from .store import FeatureStore
 
@@ -36,22 +37,15 @@ class FeatureTable:
 
     Attributes:
         store: Holds the features.
-        utterances: Those of the table, in their order; all are in the store.
+        utterances: Those of the table, at least one, in their order; all are in the store.
         spec: Of the features.
         statistics: Whether the row of an utterance holds means, then population deviations, over its frames.
-
-    Raises:
-        ConfigurationError: There is no utterance.
     """
 
     store: FeatureStore
     utterances: Sequence[Utterance]
     spec: FeatureSpec
     statistics: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.utterances:
-            raise ConfigurationError("there are no features to write: no recording could be analysed")
 
     @property
     def by_frame(self) -> bool:
@@ -61,8 +55,7 @@ class FeatureTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the features."""
-        own = self.spec.columns
-        return tuple(f"{name}_{kind}" for kind in ("mean", "std") for name in own) if self.statistics else own
+        return pooled_names(self.spec.columns) if self.statistics else self.spec.columns
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -95,8 +88,7 @@ class FeatureTable:
         for utterance in self.utterances:
             values = self.store[utterance.id]
             if self.statistics:
-                wide = values.astype(np.float64)
-                values = np.concatenate((wide.mean(0), wide.std(0))).astype(np.float32)[None]
+                values = pooled(values)[None]
             number = np.arange(len(values))
             columns = {name: [getattr(utterance, name)] * len(values) for name in self.known}
             columns |= {"frame": number.tolist(), "start": (number * (self.spec.step_seconds or 0)).round(6).tolist()}

@@ -60,6 +60,7 @@ ONE_OWNER = {
     "jinja2": "report/rendering",
     "pandas": "utils/dataframes",
     "pyarrow": "features/tables",
+    "huggingface_hub": "utils/hub",
     "sounddevice": "live/microphone",
     "fastapi": "server",
     "starlette": "server",

@@ -51,7 +51,8 @@ def load(
     Args:
         model: A run folder of `duetto train` (its first finished fold and seed is used), an exported folder, or the
             name of a model that comes with duetto (`inference.pretrained.PRETRAINED`); by default
-            `inference.pretrained.DEFAULT`. The recogniser's `terms` state how that model may be used.
+            `inference.pretrained.DEFAULT`. `hub:OWNER/NAME` or `hub:OWNER/NAME@REVISION` is one on the Hugging Face
+            Hub. The recogniser's `terms` state how that model may be used.
         asr: The speech recogniser that finds the words, for systems that read them: `auto` (Whisper where a model is at
             hand, see `asr.engines.whisper_at_hand`, and `corpus` otherwise), `corpus` (pocketsphinx, expecting the
             sentences the system was trained on), `general` (pocketsphinx with its own English model), `segments`
@@ -70,7 +71,7 @@ def load(
     Raises:
         ModelError: The model is missing, damaged or unfinished.
         ConfigurationError: `asr` or `reject` is not valid, or the model states no error rates.
-        MissingExtraError: `asr` needs a package that is not installed.
+        MissingExtraError: `asr`, or a model on the Hub, needs a package that is not installed.
     """
     from .inference.pretrained import DEFAULT
     from .inference.recogniser import Recogniser

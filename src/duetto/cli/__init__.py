@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "reproduce": "reproduce:reproduce",
     "confidence": "confidence:confidence",
     "export": "export:export",
+    "push": "push:push",
     "encoder": "encoder:app",
     "speech2vec": "speech2vec:app",
 }
@@ -48,6 +49,7 @@ _EXTRAS = {
     "espeakng_loader": "synth",
     "faster_whisper": "whisper",
     **dict.fromkeys(("pandas", "pyarrow"), "data"),
+    "huggingface_hub": "hub",
 }
 """Optional package → the extra that installs it."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from duetto import audio
 from duetto.cli import app
 from duetto.data.manifest import write_manifest
 from duetto.data.utterance import Utterance
+from duetto.errors import ConfigurationError, MissingExtraError
 from duetto.features import tables
 from duetto.features.registry import FEATURES, feature_spec
 from duetto.features.short_term import FUNCTIONAL_NAMES, NAMES, functionals
@@ -153,3 +155,13 @@ def test_wrong_usage(corpus: Path, tmp_path: Path) -> None:
     done = RUN.invoke(app, ["features", str(corpus.parent / "b.wav"), "-o", str(tmp_path / "f.csv")])
     assert done.exit_code == 1 and "skipped" in done.stderr and "0 of 1 utterances" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_without_pyarrow_nothing_is_computed(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    cache = tmp_path / "cache"
+    done = RUN.invoke(app, ["features", str(corpus), "-o", str(tmp_path / "f.parquet"), "--cache", str(cache)])
+    assert isinstance(done.exception, MissingExtraError) and "duetto[data]" in str(done.exception)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigurationError, match=r"f\.tsv: give a name that ends with \.csv, \.parquet, \.npz"):
+        tables.check_format(tmp_path / "f.tsv")

@@ -14,7 +14,7 @@ from ..data.utterance import Utterance
 from ..errors import AudioError
 from ..features.registry import choices, feature_spec, is_known, is_whole_recording
 from ..features.store import extract_corpus
-from ..features.tables import FORMATS, FeatureTable, write
+from ..features.tables import FORMATS, FeatureTable, check_format, write
 from ..utils.progress import bar
 from ..utils.text import printable
 from .output import echo
@@ -92,6 +92,8 @@ def features(
 def _is_table(out: Path, mode: str, statistics: bool, cache: Path | None) -> bool:
     """Whether a table is written; options that do not go with it, or with a folder, are wrong usage."""
     as_table = out.suffix.lower() in FORMATS
+    if as_table:
+        check_format(out)
     if not as_table and (statistics or cache is not None):
         suffixes = ", ".join(FORMATS)
         raise typer.BadParameter(f"{out}: --statistics and --cache are for tables; end the name with {suffixes}")

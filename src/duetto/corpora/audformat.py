@@ -48,14 +48,15 @@ def from_audformat(
         CorpusError: The index is another one, or a row is not valid.
         ConfigurationError: The label set or file is not valid.
     """
-    check_index(index := getattr(table, "index", table))
-    if index is table:
-        table = index.to_frame(index=False)
-    elif getattr(table, "columns", None) is None:
-        table = table.to_frame("label").reset_index()  # pyright: ignore[reportCallIssue] (a series)
+    source: Any = table
+    check_index(index := getattr(source, "index", source))
+    if index is source:
+        rows = source.to_frame(index=False)
+    elif hasattr(source, "columns"):
+        rows = source.reset_index()
     else:
-        table = table.reset_index()  # pyright: ignore[reportAttributeAccessIssue] (a frame)
-    text = table.to_csv(index=False)
+        rows = source.to_frame("label").reset_index()
+    text = rows.to_csv(index=False)
     return tables.utterances_of(text, Path(folder, "table"), tables.CORPUS.label_map(labels), refuse)
 
 
@@ -100,7 +101,8 @@ def segments(index: Index) -> Iterable[tuple[str, float | None, float | None]]:
     """
     if check_index(index) == INDEXES[0]:
         return [(str(file), None, None) for file in index]
-    files, *times = (index.get_level_values(name) for name in INDEXES[1])
+    levels: list[Any] = [index.get_level_values(name) for name in INDEXES[1]]
+    files, *times = levels
     starts, ends = ([None if s != s else float(s) for s in each.total_seconds()] for each in times)
     return zip(map(str, files), (start or None for start in starts), ends, strict=True)
 

@@ -95,6 +95,22 @@ class FeatureTable:
             yield [columns[name] for name in self.leading], values
 
 
+def check_format(path: Path) -> None:
+    """Check that a table can be written, before hours of work.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigurationError: Its suffix is that of no format.
+        MissingExtraError: PyArrow, which writes Parquet, is not installed (extra `data`).
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigurationError(f"{path}: give a name that ends with {', '.join(FORMATS)}")
+    if path.suffix.lower() == ".parquet":
+        _pyarrow()
+
+
 def write(path: Path, table: FeatureTable) -> None:
     """Write a table, whole or not at all.
 
@@ -104,10 +120,9 @@ def write(path: Path, table: FeatureTable) -> None:
 
     Raises:
         ConfigurationError: Another suffix.
-        MissingExtraError: PyArrow, which writes Parquet, is not installed (extra `data`).
+        MissingExtraError: As `check_format`.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigurationError(f"{path}: give a name that ends with {', '.join(FORMATS)}")
+    check_format(path)
     with replacing(path) as temporary:
         FORMATS[path.suffix.lower()](temporary, table)
 
@@ -123,11 +138,7 @@ def _write_csv(temporary: Path, table: FeatureTable) -> None:
 
 def _write_parquet(temporary: Path, table: FeatureTable) -> None:
     """Row groups of about a million values; features are float32."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtraError("Writing Parquet", "data") from error
+    pa, pq = _pyarrow()
     types = {"frame": pa.int32(), "start": pa.float64()}
     leading = [(name, types.get(name, pa.string())) for name in table.leading]
     schema = pa.schema([*leading, *((name, pa.float32()) for name in table.names)])
@@ -140,6 +151,15 @@ def _write_parquet(temporary: Path, table: FeatureTable) -> None:
                 group.clear()
         if group:
             writer.write_table(pa.concat_tables(group))
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("Writing Parquet", "data") from error
+    return pyarrow, pyarrow.parquet
 
 
 def _write_npz(temporary: Path, table: FeatureTable) -> None:

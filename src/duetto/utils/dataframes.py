@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MissingExtraError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame, Index, Series
 
-    DataFrame, Series, Index = pd.DataFrame, pd.Series, pd.Index
+__all__ = ["DataFrame", "Index", "Series", "pandas", "segmented"]
 
 
 def pandas() -> Any:

@@ -43,11 +43,12 @@ GRAPH, DESCRIPTION = "model.onnx", "model.json"
 SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
 SOUNDS = "sounds.vec"
 ENCODER, SENTENCES = "encoder", "sentences"
-PUBLISHED = (
+_PUBLISHED = (
     *(GRAPH, DESCRIPTION, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS, FUSION, "language.json", "confidence.npz"),
     *("adapted.json", pretrained.TERMS, pretrained.CARD, f"{ENCODER}/*", f"{SENTENCES}/*"),
 )
-"""Files of a model folder, and of its branches, that the Hub keeps (`fnmatch`)."""
+PATTERNS = (*_PUBLISHED, *(f"{BRANCHES}/*/{name}" for name in _PUBLISHED))
+"""Files of a model folder that prediction reads, and its card; the Hub keeps these (`fnmatch`)."""
 _FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 
 
@@ -225,7 +226,7 @@ def find(model: str | os.PathLike[str]) -> Path:
 
 
 def _on_hub(name: str) -> Path:
-    folder = hub.download(hub.parse(name), (*PUBLISHED, *(f"{BRANCHES}/*/{pattern}" for pattern in PUBLISHED)))
+    folder = hub.download(hub.parse(name), PATTERNS)
     if not ((folder / DESCRIPTION).is_file() or is_fusion(folder)):
         raise ModelError(f"{name}: no {DESCRIPTION} or {FUSION} in it, so it is no model of duetto")
     return folder

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..asr.finder import LANGUAGE_MODEL_FILE, trained_languages
-from ..config.fusion import BRANCHES
 from ..errors import ConfigurationError, ModelError
 from ..utils import files
 from ..utils.hub import PREFIX, leads_elsewhere
 from ..utils.reading import read_bytes
 from . import pretrained
-from .model_folder import PUBLISHED
+from .model_folder import PATTERNS
 from .recogniser import Recogniser
 
 _FRONT = re.compile(r"\A---\n(.*?)^---\n", re.M | re.S)
@@ -89,10 +88,9 @@ def stage(folder: Path, out: Path, publication: Publication) -> None:
         ConfigurationError: Another licence was given than the card states.
     """
     Recogniser(folder, asr="corpus", require_speech=False)
-    patterns = (*PUBLISHED, *(f"{BRANCHES}/*/{pattern}" for pattern in PUBLISHED))
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not any(fnmatch(name, pattern) for pattern in patterns) or path.is_dir():
+        if not any(fnmatch(name, pattern) for pattern in PATTERNS) or path.is_dir():
             continue
         if leads_elsewhere(path):
             raise ModelError(f"{path}: is a link to a file elsewhere; replace it by the file")

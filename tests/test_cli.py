@@ -22,6 +22,7 @@ RUN = CliRunner()
 COMMANDS = [
     [], ["demo"], ["predict"], ["timeline"], ["stream"], ["corpus"], ["corpus", "check"], ["corpus", "manifest"],
     ["corpus", "synthesise"], ["features"], ["align"], ["audit"], ["train"], ["evaluate"], ["reproduce"], ["export"],
+    ["push"],
 ]  # fmt: skip
 
 

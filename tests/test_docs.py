@@ -21,6 +21,7 @@ NOT_RUN = {
     r"\$DUETTO_DATA": "needs a real corpus",
     r"\bRAVDESS\b|ravdess\.jsonl|joined\.jsonl|EmoBox/|mine\.jsonl|mine-adapted": "needs recordings of a real corpus",
     r"^encoder build wavlm": "needs weights of WavLM; tests/test_ssl_encoders.py builds encoders of random ones",
+    r"^push |hub:": "needs the Hub; tests/test_hub.py has a stand-in",
     r"--set initial=": "needs weights of torchvision",
     r"sentences": "needs the weights of a sentence encoder",
     r"^(predict|stream) -( |$)": "reads standard input",

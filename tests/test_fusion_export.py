@@ -1,6 +1,7 @@
 """A fusion like any other system: exported, evaluated beside its branches, scored with other words, in the tables."""
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,13 @@ from duetto.errors import ConfigurationError, ModelError
 from duetto.evaluation import combine, paired_bootstrap
 from duetto.experiments.export_fusion import export_fusion
 from duetto.experiments.fusion_runner import run_fusion
+from duetto.experiments.publishing import stage_run
 from duetto.experiments.rescore import rescore
 from duetto.experiments.workspace import Workspace
+from duetto.inference.model_folder import PATTERNS
+from duetto.inference.publishing import Publication
 from duetto.report.branches import branch_records, named_branches
+from duetto.training import checkpoint
 from duetto.training.word_embeddings import EmbeddingConfig
 
 RUN = CliRunner()
@@ -67,6 +72,30 @@ def test_one_folder_predicts_what_the_run_predicts(
         "training speakers",
     ):
         assert fact in card, fact
+
+
+def test_a_fusion_is_made_ready_for_the_hub(fusion: Path, utterance: Utterance, tmp_path: Path) -> None:
+    """Graph and weights of each branch, and a card; only what the Hub is asked for again is uploaded."""
+    (tmp_path / "out").mkdir()
+    stage_run(fusion, tmp_path / "out", Publication("me/both"), seed=1)
+    names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    for branch in FUSION.branches:
+        assert {f"branches/{branch}/{name}" for name in ("model.onnx", "model.json", "model.safetensors")} <= names
+        found, trained = (
+            checkpoint.load(folder / "model.safetensors")[0]
+            for folder in (tmp_path / f"out/branches/{branch}", fusion / f"fold0-seed1/branches/{branch}")
+        )
+        assert found.keys() == trained.keys() and all((found[name] == trained[name]).all() for name in trained)
+    fetched = {name for name in names if any(fnmatch(name, pattern) for pattern in PATTERNS)}
+    assert {name for name in names - fetched if not name.endswith("model.safetensors")} == set()
+    for name in names - fetched:
+        (tmp_path / "out" / name).unlink()
+    one, other = (
+        duetto.load(f)(utterance.audio, words=utterance.words) for f in (fusion / "fold0-seed1", tmp_path / "out")
+    )
+    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-12)
+    card = (tmp_path / "out/README.md").read_text()
+    assert card.startswith("---\nlicense: ") and '"type": "recall"' in card and "hub:me/both" in card
 
 
 def test_late_fusions_are_exported_too(runs: Path, utterance: Utterance, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from ..audio.timing import SAMPLE_RATE, seconds
 from ..data.text import normalise
 from ..data.utterance import DEFAULT_LANGUAGE, Word
 from ..errors import ConfigurationError, MissingExtraError, ModelError
+from ..utils import hub
 from .align import Aligner
 from .recognition import Recognition, doubt
 
@@ -58,7 +58,6 @@ MAX_COMPRESSION = 2.4
 (https://github.com/openai/whisper, `compression_ratio_threshold`): a text of a higher one repeats itself."""
 
 _ENGLISH = "en"
-_OFFLINE = frozenset({"1", "ON", "YES", "TRUE"})
 
 _log = logging.getLogger(__name__)
 
@@ -230,11 +229,9 @@ def cached_name() -> str | None:
     Returns:
         Name of the model; None where there is none.
     """
-    import huggingface_hub  # pyright: ignore[reportMissingImports]
-
     for name in CACHED_NAMES:
-        file = huggingface_hub.try_to_load_from_cache(f"Systran/faster-whisper-{name}", REQUIRED[0])
-        if isinstance(file, str) and _complete(Path(file).parent):
+        file = hub.cached_file(f"Systran/faster-whisper-{name}", REQUIRED[0])
+        if file is not None and _complete(file.parent):
             return name
     return None
 
@@ -267,7 +264,7 @@ def download(name: str) -> Path:
     except (OSError, ValueError):  # huggingface_hub's LocalEntryNotFoundError is both
         pass
     instead = "Give the folder of a model instead: whisper=FOLDER"
-    if _offline():
+    if hub.offline():
         raise ModelError(
             f"the Whisper model {name!r} is not on this computer, and HF_HUB_OFFLINE forbids to download it. {instead}"
         )
@@ -281,11 +278,6 @@ def download(name: str) -> Path:
 def _complete(folder: Path) -> bool:
     """Whether no file of a model is missing, as after a download that was interrupted."""
     return all((folder / file).is_file() for file in REQUIRED)
-
-
-def _offline() -> bool:
-    """Whether the user forbids downloads, as huggingface_hub reads it."""
-    return any(os.environ.get(name, "").upper() in _OFFLINE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
 def _faster_whisper() -> Any:

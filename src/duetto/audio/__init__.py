@@ -1,7 +1,7 @@
 """Audio in, audio out: decode, cut, mix down, resample.
 
-    path · pipe · file object · {"waveform", "sample_rate"} ─ load ─▶ Waveform (mono float32, 16 kHz, warnings)
-                                                            ─ stream ─▶ blocks of the same samples, in bounded memory
+    path · pipe · file object · bytes · samples ─ load ─▶ Waveform (mono float32, 16 kHz, warnings)
+                                                ─ stream ─▶ blocks of the same samples, in bounded memory
 
 WAV, FLAC, OGG, OPUS and MP3 (and whatever else the installed libsndfile reads) at any sample rate and with any number
 of channels; where the program ffmpeg is installed, whatever that reads, too. Channels are averaged, or one is chosen.
@@ -24,6 +24,7 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
     decode      streams → blocks of samples (soundfile)
     ffmpeg      the same by the program ffmpeg
     decoder     what all decoders offer; samples in memory, one channel of a recording
+    forms       recordings as other libraries pass them
     opening     any source → a decoder
     cut         which frames to decode
     hints       what a file is that is no audio
@@ -41,6 +42,7 @@ that names the file: missing, empty, damaged, not audio, NaN or infinite samples
 
 from .channels import OpenRecording, open_channels
 from .cut import END_TOLERANCE, LENGTH_TOLERANCE
+from .forms import NamedBytes, common_form
 from .io import Properties, StreamResampler, Waveform, duration, load, properties, stream, write
 from .levels import CLIPPED_SHARE, SILENCE_PEAK
 from .opening import Channel, RawPcm, Source
@@ -54,12 +56,14 @@ __all__ = [
     "SILENCE_PEAK",
     "STREAM_TIMEOUT",
     "Channel",
+    "NamedBytes",
     "OpenRecording",
     "Properties",
     "RawPcm",
     "Source",
     "StreamResampler",
     "Waveform",
+    "common_form",
     "duration",
     "is_stream",
     "load",

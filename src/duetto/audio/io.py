@@ -80,9 +80,9 @@ def load(
     the file is taken as its end, with a warning.
 
     Args:
-        source: A path, a binary file object, {"waveform": (n,) or (channels, n), "sample_rate": Hz}, or a `Channel` or
-            `RawPcm` of one of them. int16 and int32 are divided by their full scale; floating-point samples are taken
-            as they are.
+        source: A path, a binary file object, the bytes of a file, {"waveform": (n,) or (channels, n), "sample_rate":
+            Hz}, another of the forms of `audio.forms`, or a `Channel` or `RawPcm` of one of them. int16 and int32 are
+            divided by their full scale; floating-point samples are taken as they are.
         start: Seconds; the beginning by default.
         end: Seconds; the end by default.
         sample_rate: Of the result, in Hz.

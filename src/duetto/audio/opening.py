@@ -1,7 +1,7 @@
 """Any source → a decoder of it: the one place that knows every kind of source.
 
-path · pipe · file object ─ sources ─▶ seekable file ─ libsndfile, else ffmpeg ─▶ Decoder
-{"waveform", "sample_rate"} ─▶ ArrayDecoder
+path · pipe · file object · bytes ─ sources ─▶ seekable file ─ libsndfile, else ffmpeg ─▶ Decoder
+arrays in any of the forms of `forms` ─▶ ArrayDecoder
 Channel(source, 1) ─▶ ChannelDecoder;    RawPcm(source, 8000) ─▶ FileDecoder
 """
 
@@ -13,12 +13,11 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from ..errors import AudioError
 from . import ffmpeg
 from .decode import NotAudioError, open_decoder, open_pcm
 from .decoder import ArrayDecoder, ChannelDecoder, Decoder
+from .forms import SampleDecoder, common_form, refusal
 from .hints import holds_no_sound, not_audio
 from .signal import as_frames, validate_rate
 from .sources import open_binary
@@ -63,8 +62,11 @@ class RawPcm:
             raise AudioError(f"raw samples of {self.channels} channels; give 1 to {_MOST_PCM_CHANNELS}")
 
 
-Source = str | os.PathLike[str] | BinaryIO | Mapping[str, Any] | Channel | RawPcm
-"""A path, a binary file object (read from its beginning), {"waveform", "sample_rate"}, `Channel` or `RawPcm`."""
+Source = (
+    str | os.PathLike[str] | BinaryIO | bytes | Mapping[str, Any] | tuple[Any, int] | SampleDecoder | Channel | RawPcm
+)
+"""A path, a binary file object (read from its beginning), the bytes of a file, a `Channel` or `RawPcm`; or samples with
+their rate, in any of the forms of `forms`: {"waveform", "sample_rate"}, (samples, Hz), {"array", "sampling_rate"}, …"""
 
 
 @contextlib.contextmanager
@@ -84,11 +86,13 @@ def open_source(source: Source) -> Generator[Decoder]:
         with open_source(source.source) as decoder:
             yield ChannelDecoder(decoder, source.channel)
         return
-    if isinstance(source, Mapping):
-        yield _array_decoder(source)
-        return
     pcm = source if isinstance(source, RawPcm) else None
-    inner = _checked(source.source if isinstance(source, RawPcm) else source)
+    inner = common_form(source if pcm is None else pcm.source)
+    if pcm is None and isinstance(inner, Mapping):
+        yield _array_decoder(inner)
+        return
+    if not (isinstance(inner, str | os.PathLike) or hasattr(inner, "read")):
+        raise refusal(inner)
     with open_binary(inner, raw=pcm is not None) as (file, name, is_path), contextlib.ExitStack() as stack:
         try:
             if pcm is not None:
@@ -120,17 +124,6 @@ def _opened(file: BinaryIO, name: str, is_path: bool) -> Generator[Decoder]:
         yield decoder
 
 
-def _checked(source: Any) -> Any:
-    if isinstance(source, np.ndarray):
-        raise AudioError('an array has no sample rate: give {"waveform": array, "sample_rate": Hz}')
-    if not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
-        kind = type(source).__name__
-        raise AudioError(f'{kind} is no audio source: give a path, a file object, or {{"waveform", "sample_rate"}}')
-    return source
-
-
 def _array_decoder(source: Mapping[str, Any]) -> ArrayDecoder:
-    if missing := sorted({"waveform", "sample_rate"} - set(source)):
-        raise AudioError(f'{{"waveform": array, "sample_rate": Hz}} needed; {" and ".join(missing)} missing')
     rate = validate_rate(source["sample_rate"], 'waveform: its "sample_rate"')
     return ArrayDecoder("waveform", rate, as_frames(source["waveform"], "waveform"))

@@ -77,7 +77,8 @@ def as_frames(samples: Any, name: str) -> np.ndarray:
     """Bring an array of one or more channels to the layout of a decoded file.
 
     Args:
-        samples: (n,) or (channels, n); int16 and int32 are divided by their full scale.
+        samples: (n,), (channels, n) or (n, channels), also as a tensor; int16 and int32 are divided by their full
+            scale. Of two axes, the one longer than 64 is time; where neither is, the second.
         name: Opens the message of an error.
 
     Returns:
@@ -86,12 +87,14 @@ def as_frames(samples: Any, name: str) -> np.ndarray:
     Raises:
         AudioError: Another shape or type, no samples, or more than 64 channels.
     """
-    array = np.asarray(samples)
+    array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
     what = f"{array.dtype} of shape {array.shape}"
     if array.ndim not in (1, 2) or not (array.dtype.kind == "f" or array.dtype in _FULL_SCALES):
         raise AudioError(f"{name}: (n,) or (channels, n) of floats, int16 or int32 needed, not {what}")
     if array.ndim == 2 and array.shape[0] > _MAX_CHANNELS:
-        raise AudioError(f"{name}: {what} reads as {array.shape[0]} channels; give (channels, n)")
+        array = array.T
+        if array.shape[0] > _MAX_CHANNELS:
+            raise AudioError(f"{name}: {what} reads as {array.shape[0]} channels; {_MAX_CHANNELS} are the limit")
     if array.size == 0:
         raise AudioError(f"{name}: holds {NO_SAMPLES}")
     if array.dtype.kind == "i":

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 from ..errors import AudioError
 from ..utils.descriptors import open_descriptor
 from .decode import NotAudioError, open_decoder
+from .forms import common_form
 from .hints import kind_of, not_audio
 
 STREAM_TIMEOUT = 30.0
@@ -42,7 +43,7 @@ def open_binary(source: Any, *, raw: bool = False) -> Generator[tuple[BinaryIO, 
     """Open a path or binary file object as a seekable binary file.
 
     Args:
-        source: A path, or a binary file object, which stays open.
+        source: A path, a binary file object, which stays open, or the bytes of a file.
         raw: Whether it holds samples without a header, so that its first bytes tell nothing.
 
     Yields:
@@ -51,6 +52,7 @@ def open_binary(source: Any, *, raw: bool = False) -> Generator[tuple[BinaryIO, 
     Raises:
         AudioError: It cannot be opened or read, is empty, is opened as text, or sends nothing.
     """
+    source = common_form(source)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         with _path_opened(path, raw) as file:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "reproduce": "reproduce:reproduce",
     "confidence": "confidence:confidence",
     "export": "export:export",
+    "push": "push:push",
     "encoder": "encoder:app",
     "speech2vec": "speech2vec:app",
 }
@@ -48,6 +49,8 @@ _EXTRAS = {
     **dict.fromkeys(_SERVE.split(), "serve"),
     "espeakng_loader": "synth",
     "faster_whisper": "whisper",
+    **dict.fromkeys(("pandas", "pyarrow"), "data"),
+    "huggingface_hub": "hub",
 }
 """Optional package → the extra that installs it."""
 

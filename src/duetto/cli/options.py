@@ -94,7 +94,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A run folder, an exported folder, or a model that comes with duetto: " + ", ".join(PRETRAINED),
+        help="A run folder, an exported folder, hub:OWNER/NAME, or a model that comes with duetto: "
+        + ", ".join(PRETRAINED),
     ),
 ]
 Reject = Annotated[

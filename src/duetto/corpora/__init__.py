@@ -31,9 +31,10 @@ from . import (
     tables,
     tess,
 )
+from .audformat import from_audformat, to_audformat
 from .corpus import Corpus
 
-__all__ = ["CORPORA", "Corpus", "find", "load"]
+__all__ = ["CORPORA", "Corpus", "find", "from_audformat", "load", "to_audformat"]
 
 CORPORA: dict[str, Corpus] = {
     "iemocap": iemocap.CORPUS,

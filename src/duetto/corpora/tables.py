@@ -82,9 +82,32 @@ def read(path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
     Raises:
         CorpusError: The file cannot be read, is a folder, or is no manifest.
     """
+    try:
+        if path.is_dir():
+            raise CorpusError(f"{path}: is a folder; give the manifest itself (JSONL or CSV), or the corpus' own kind")
+    except OSError as error:
+        raise CorpusError(f"{path}: {unreadable(error)}") from error
+    return utterances_of(read_text(path, report), path, labels, report)
+
+
+def utterances_of(text: str, path: Path, labels: LabelMap, report: Report) -> list[Utterance]:
+    """Parse the text of a manifest or table.
+
+    Args:
+        text: Its content.
+        path: Names it in messages; its folder is what relative names of recordings are relative to.
+        labels: Map from label names to classes.
+        report: Called with each problem.
+
+    Returns:
+        All utterances, sorted by id.
+
+    Raises:
+        CorpusError: The text is no manifest.
+    """
     collector = Collector(report)
     unclassed, unknown = Counter[str](), Counter[str]()
-    for where, raw in _read(path, report):
+    for where, raw in _parsed(text, path, report):
         utterance = _classed(raw, labels)
         given = [name.strip() for name in (raw.raw_label, raw.label) if name is not None]
         if given and all(map(labels.is_unknown, given)):
@@ -137,14 +160,8 @@ def _classed(utterance: Utterance, labels: LabelMap) -> Utterance:
     return replace(utterance, label=named, raw_label=raw or label)
 
 
-def _read(path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
-    """Yield file:line (or item) and utterance, of whichever form the file has."""
-    try:
-        if path.is_dir():
-            raise CorpusError(f"{path}: is a folder; give the manifest itself (JSONL or CSV), or the corpus' own kind")
-    except OSError as error:
-        raise CorpusError(f"{path}: {unreadable(error)}") from error
-    text = read_text(path, report)
+def _parsed(text: str, path: Path, report: Report) -> Iterator[tuple[str, Utterance]]:
+    """Yield file:line (or item) and utterance, of whichever form the text has."""
     first = text.lstrip()[:1]
     if not first:
         raise CorpusError(f"{path}: is empty; a manifest holds one utterance a line")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from .. import metrics
 from ..data.utterance import Utterance, ratings_of
 from ..errors import ConfigurationError, ModelError
 from ..splits import Fold
-from ..utils import files
+from ..utils import dataframes, files
 from ..utils.arrays import read_arrays
 from ..utils.reading import Record, parse_json
+
+if TYPE_CHECKING:
+    from ..utils.dataframes import DataFrame
 
 KINDS = ("system", "control", "leak")
 """Kinds of results, in the order of a report."""
@@ -181,6 +184,27 @@ class SystemResult:
             adapted=np.empty(0),
             **NO_DIMENSIONS,
         )
+
+    def to_frame(self) -> DataFrame:
+        """Make a table of all predictions.
+
+        Returns:
+            A row for each seed and utterance: `system`, `seed`, `id`, `fold`, `speaker`, `gender`, `session`, `style`,
+            `target`, `predicted`, `correct`, and `probability_CLASS` of each class, calibrated. What is not known is
+            missing.
+
+        Raises:
+            MissingExtraError: pandas is not installed (extra `data`).
+        """
+        pd, seeds, names = dataframes.pandas(), len(self.seeds), np.array(self.classes, dtype=object)
+        columns: dict[str, Any] = {"system": self.system, "seed": np.repeat(self.seeds, len(self.ids))}
+        columns |= {"id": np.tile(self.ids, seeds), "fold": np.tile(self.fold, seeds)}
+        columns |= {name: [value or None for value in np.tile(getattr(self, name), seeds)] for name in _TEXT[1:]}
+        columns["target"], columns["predicted"] = names[np.tile(self.target, seeds)], names[self.predicted.ravel()]
+        columns["correct"] = columns["target"] == columns["predicted"]
+        probabilities = self.calibrated.reshape(-1, len(self.classes))
+        columns |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(self.classes)}
+        return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
         """Write one npz file (no pickle), atomically.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +35,31 @@ class Extractor(Protocol):
             (frames, dim), with at least one frame, and the same dim for every recording.
         """
         ...
+
+
+def pooled_names(columns: Sequence[str]) -> tuple[str, ...]:
+    """Name the means and deviations of features over time.
+
+    Args:
+        columns: Of a frame.
+
+    Returns:
+        `NAME_mean` of all columns, then `NAME_std`.
+    """
+    return tuple(f"{name}_{kind}" for kind in ("mean", "std") for name in columns)
+
+
+def pooled(frames: np.ndarray) -> np.ndarray:
+    """Compute mean and population deviation of features over time.
+
+    Args:
+        frames: (frames, dim), at least one.
+
+    Returns:
+        (2 · dim,) float32, computed in float64: all means, then all deviations.
+    """
+    wide = np.asarray(frames, np.float64)
+    return np.concatenate((wide.mean(0), wide.std(0))).astype(np.float32)
 
 
 def stored_as_half(extractor: Extractor) -> bool:

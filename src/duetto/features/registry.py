@@ -18,7 +18,7 @@ from .spectrogram import STEP_SECONDS, SpectrogramConfig
 from .speech_only import SpeechOnly
 from .voice import VoiceConfig
 from .waveform import WaveformConfig
-from .whisper import VECTORS, EncoderConfig, EncoderVectorConfig, vector_size
+from .whisper import VECTORS, EncoderConfig, EncoderVectorConfig, state_names, vector_names
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class FeatureSpec:
             more than its beginning.
         one_quantity: Whether all values of a frame are the same quantity (samples of a waveform), normalised by one
             mean and deviation.
+        names: Of the values of a frame; none where they have only a number.
     """
 
     title: str
@@ -44,11 +45,17 @@ class FeatureSpec:
     continuous: bool = True
     local: bool = True
     one_quantity: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def whole_recording(self) -> bool:
         """Whether a recording of any length has a single frame, computed from all of it."""
         return self.step_seconds is None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the values of a frame: `names`, or `value_0`, `value_1`, …"""
+        return self.names or tuple(f"value_{number}" for number in range(self.dim))
 
     @property
     def statistics(self) -> int:
@@ -59,10 +66,11 @@ class FeatureSpec:
 def _of_encoder(kind: str, folder: Path, dim: int) -> FeatureSpec:
     """Features of a speech encoder whose states have `dim` values: they themselves, or one vector a recording."""
     if kind == "encoder":
-        return FeatureSpec("encoder states", EncoderConfig(folder), dim, speech_encoder.STEP_SECONDS, local=False)
+        step, names = speech_encoder.STEP_SECONDS, state_names(dim)
+        return FeatureSpec("encoder states", EncoderConfig(folder), dim, step, local=False, names=names)
     vector = kind.removeprefix("encoder-")
-    extractor = EncoderVectorConfig(vector, folder)
-    return FeatureSpec(f"encoder {vector}", extractor, vector_size(vector, dim), None, local=False)
+    extractor, names = EncoderVectorConfig(vector, folder), vector_names(vector, dim)
+    return FeatureSpec(f"encoder {vector}", extractor, len(names), None, local=False, names=names)
 
 
 ENCODER_KINDS = ("encoder", *(f"encoder-{kind}" for kind in VECTORS))
@@ -71,15 +79,26 @@ ENCODER_KINDS = ("encoder", *(f"encoder-{kind}" for kind in VECTORS))
 _SHORT_TERM, _VOICE = len(short_term.NAMES), len(voice.NAMES)
 
 FEATURES: dict[str, FeatureSpec] = {
-    "corrected": FeatureSpec("short-term features", ShortTermConfig("corrected"), _SHORT_TERM, FRAME_SECONDS),
+    "corrected": FeatureSpec(
+        "short-term features", ShortTermConfig("corrected"), _SHORT_TERM, FRAME_SECONDS, names=short_term.NAMES
+    ),
     # Not local: this mode divides by the peak of the whole recording.
     "pyaudioanalysis": FeatureSpec(
-        "short-term features", ShortTermConfig("pyaudioanalysis"), _SHORT_TERM, FRAME_SECONDS, local=False
+        "short-term features",
+        ShortTermConfig("pyaudioanalysis"),
+        _SHORT_TERM,
+        FRAME_SECONDS,
+        local=False,
+        names=short_term.NAMES,
     ),
-    "voice": FeatureSpec("voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, continuous=False, local=False),
+    "voice": FeatureSpec(
+        "voice features", VoiceConfig(), _VOICE, FRAME_SECONDS, continuous=False, local=False, names=voice.NAMES
+    ),
     "spectrogram": FeatureSpec("spectrograms", SpectrogramConfig(), spectrogram.BANDS, STEP_SECONDS),
     "waveform": FeatureSpec("waveforms", WaveformConfig(), waveform.WIDTH, STEP_SECONDS, one_quantity=True),
-    "functionals": FeatureSpec("functionals", FunctionalsConfig(), len(functionals.NAMES), None, local=False),
+    "functionals": FeatureSpec(
+        "functionals", FunctionalsConfig(), len(functionals.NAMES), None, local=False, names=functionals.NAMES
+    ),
     **{
         kind.replace("encoder", "whisper"): _of_encoder(kind, speech_encoder.PACKAGED, speech_encoder.PACKAGED_DIM)
         for kind in ENCODER_KINDS

@@ -29,7 +29,7 @@ from ..errors import AudioError, ConfigurationError
 from . import _spectral as spectral
 from . import _windows
 from ._filterbanks import LOWEST_PITCH, Tables, filter_edges, tables
-from .extractor import cache_key
+from .extractor import cache_key, pooled, pooled_names
 
 NAMES: tuple[str, ...] = (
     "zcr",
@@ -46,7 +46,7 @@ NAMES: tuple[str, ...] = (
 )
 """The 34 columns. `chroma_1` is pitch class A, `chroma_2` A sharp, … `chroma_12` G sharp."""
 
-FUNCTIONAL_NAMES: tuple[str, ...] = (*(f"{n}_mean" for n in NAMES), *(f"{n}_std" for n in NAMES))
+FUNCTIONAL_NAMES: tuple[str, ...] = pooled_names(NAMES)
 """The 68 columns of `functionals`."""
 
 MODES = ("corrected", "pyaudioanalysis")
@@ -161,7 +161,7 @@ def functionals(features: np.ndarray) -> np.ndarray:
     array = np.asarray(features, np.float64)
     if array.ndim != 2 or array.shape[1] != len(NAMES) or not len(array):
         raise ConfigurationError(f"functionals need (frames, {len(NAMES)}) features, not shape {array.shape}")
-    return np.concatenate([array.mean(axis=0), array.std(axis=0)]).astype(np.float32)
+    return pooled(array)
 
 
 @_windows.small_buffer

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from ..audio.loudness import WINDOW_SECONDS, loudest
 from ..audio.signal import INT16_FULL_SCALE, as_float
 from ..audio.timing import SAMPLE_RATE
 from . import contours, functionals, voice
-from .extractor import Extractor, cache_key
+from .extractor import Extractor, cache_key, pooled_names
 from .speech_encoder import PACKAGED, opened, settings
 
 _VERSION = 1
@@ -124,21 +125,25 @@ class EncoderVectorConfig:
 
 @dataclass(frozen=True)
 class _Other:
-    """Features of the signal itself that complete a vector. size: its values."""
+    """Features of the signal itself that complete a vector. names: of its values; columns: of a frame."""
 
     config: Extractor
-    size: int
+    columns: tuple[str, ...]
     pooled: bool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return pooled_names(self.columns) if self.pooled else self.columns
+
     def extract(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """(size,) float32: the only frame, or mean and deviation over all."""
+        """(values,) float32: the only frame, or mean and deviation over all."""
         frames = self.config.extract(samples, sample_rate)
         return np.concatenate(statistics(frames, np.ones(len(frames)))) if self.pooled else frames[0]
 
 
 _OTHERS = {
-    "functionals": _Other(functionals.FunctionalsConfig(), len(functionals.NAMES), pooled=False),
-    "voice": _Other(voice.VoiceConfig(), 2 * len(voice.NAMES), pooled=True),
+    "functionals": _Other(functionals.FunctionalsConfig(), functionals.NAMES, pooled=False),
+    "voice": _Other(voice.VoiceConfig(), voice.NAMES, pooled=True),
 }
 
 VECTORS: dict[str, tuple[str, ...]] = {
@@ -182,17 +187,31 @@ def at_level(samples: np.ndarray) -> np.ndarray:
     return (sound * min(_MOST_GAIN, LEVEL / max(deviation, 1e-9), 1 / max(peak, 1e-9))).astype(np.float32)
 
 
-def vector_size(kind: str, dim: int) -> int:
-    """Count the values of a vector.
+def vector_names(kind: str, dim: int) -> tuple[str, ...]:
+    """Name the values of a vector.
 
     Args:
         kind: A key of `VECTORS`.
         dim: Values of a state.
 
     Returns:
-        Their number.
+        `state_0_mean`, …, `state_0_std`, …, and the names of other features.
     """
-    return sum(_OTHERS[name].size if name in _OTHERS else dim for name in VECTORS[kind])
+    means, deviations = np.split(np.array(pooled_names(state_names(dim))), 2)
+    own = {"means": tuple(means.tolist()), "deviations": tuple(deviations.tolist())}
+    return tuple(chain.from_iterable(own[part] if part in own else _OTHERS[part].names for part in VECTORS[kind]))
+
+
+def state_names(dim: int) -> tuple[str, ...]:
+    """Name the values of a state.
+
+    Args:
+        dim: Their number.
+
+    Returns:
+        `state_0`, `state_1`, …
+    """
+    return tuple(f"state_{number}" for number in range(dim))
 
 
 def statistics(states: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from ..metrics import TEMPERATURES, TIE_TOLERANCE
 from ..metrics.selective import OperatingPoints
 from ..utils import files
 from ..utils.arrays import read_arrays
+from ..utils.hub import leads_elsewhere
 from ..utils.reading import Record, parse_json
 from .familiarity import Familiarity
 
@@ -170,7 +171,7 @@ class Confidence:
             ModelError: It is damaged, a link, or of another version.
         """
         path = folder / CONFIDENCE
-        if path.is_symlink():
+        if leads_elsewhere(path):
             raise ModelError(f"{path}: is a link; replace it by the file")
         if not path.exists():
             return None

@@ -11,7 +11,7 @@ fusion.json, branches/      instead of the first two, for a fusion (`fusion_fold
 terms.txt                   what the model was trained on and how it may be used (`pretrained`)
 
 weights + Preprocessor ─ export ─▶ folder ─ settings ─▶ Preprocessor, temperature
-name, run folder or model folder ─ find ─▶ folder
+name, run folder or model folder, hub:OWNER/NAME ─ find ─▶ folder
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..config.experiment import WIDEST
+from ..config.fusion import BRANCHES
 from ..config.model import ModelConfig
 from ..embeddings import sentences
 from ..errors import ModelError
@@ -34,7 +35,7 @@ from ..features import registry, speech_encoder
 from ..metrics import TEMPERATURES
 from ..models.onnx import int8, networks
 from ..preprocessing import REPAIR, Normaliser, Preprocessor
-from ..utils import files
+from ..utils import files, hub
 from ..utils.reading import Record, read_json, shortened, unreadable
 from . import pretrained
 from .fusion_folder import FUSION, is_fusion
@@ -44,6 +45,12 @@ SPOKEN_GRAPH, SPOKEN_DESCRIPTION = "spoken.onnx", "spoken.json"
 SOUNDS = "sounds.vec"
 ENCODER, SENTENCES = "encoder", "sentences"
 ARRAYS = "baseline.npz"
+_PUBLISHED = (
+    *(GRAPH, DESCRIPTION, ARRAYS, SPOKEN_GRAPH, SPOKEN_DESCRIPTION, SOUNDS, FUSION, "language.json", "confidence.npz"),
+    *("adapted.json", pretrained.TERMS, pretrained.CARD, f"{ENCODER}/*", f"{SENTENCES}/*"),
+)
+PATTERNS = (*_PUBLISHED, *(f"{BRANCHES}/*/{name}" for name in _PUBLISHED))
+"""Files of a model folder that prediction reads, and its card; the Hub keeps these (`fnmatch`)."""
 _FORMAT, _SPOKEN_FORMAT = "duetto-model-1", "duetto-spoken-1"
 
 
@@ -205,15 +212,20 @@ def find(model: str | os.PathLike[str]) -> Path:
     """Find the model folder of a name.
 
     Args:
-        model: A model folder, a run folder (its first finished fold and seed is taken), or a name in
-            `pretrained.PRETRAINED`, unless a folder of that name holds a model.
+        model: A model folder, a run folder (its first finished fold and seed is taken), a name in
+            `pretrained.PRETRAINED`, unless a folder of that name holds a model; or `hub:OWNER/NAME`, with `@REVISION`
+            if it is not the newest, which is downloaded unless it is in the cache of the Hugging Face Hub.
 
     Returns:
         The model folder.
 
     Raises:
-        ModelError: There is no model of that name.
+        ModelError: There is no model of that name, or it cannot be downloaded.
+        ConfigurationError: `hub:…` is no name of a model on the Hub.
+        MissingExtraError: A model on the Hub needs the extra `hub`.
     """
+    if str(model).startswith(hub.PREFIX):
+        return _on_hub(str(model))
     folder = Path(model)
     try:
         if (folder / DESCRIPTION).is_file() or is_fusion(folder):
@@ -225,6 +237,13 @@ def find(model: str | os.PathLike[str]) -> Path:
     if members := _members(folder):
         return members[0]
     raise _no_model(folder)
+
+
+def _on_hub(name: str) -> Path:
+    folder = hub.download(hub.parse(name), PATTERNS)
+    if not ((folder / DESCRIPTION).is_file() or is_fusion(folder)):
+        raise ModelError(f"{name}: no {DESCRIPTION} or {FUSION} in it, so it is no model of duetto")
+    return folder
 
 
 def _no_model(folder: Path) -> ModelError:

@@ -14,7 +14,8 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,13 +29,13 @@ from .certainty import Certainty
 from .explanation import Explanation
 from .inputs import full_duration
 from .model_folder import find
-from .network import PreparedRecording, joint_answer, open_networks, word_finder
+from .network import PreparedRecording, in_fusion, joint_answer, open_networks, word_finder
 from .occlusion import Occlusion, explained
 from .prediction import Prediction, RecordingInputs, without_speech
 from .pretrained import DEFAULT, terms
 from .sources import crashed, named_errors, picklable, source_name, with_mixing_named
 from .speaker_session import SpeakerSession, Statistics, Sums
-from .worker import attempt_in_worker
+from .worker import attempt_in_worker, opened_again
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
@@ -45,6 +46,8 @@ _T = TypeVar("_T")
 
 class Recogniser:
     """A trained system that recognises emotion in recordings. Safe to call from several threads.
+
+    It pickles as the place of its model and its arguments, and is opened again where it is unpickled.
 
     Args:
         model: See `duetto.load`.
@@ -91,6 +94,11 @@ class Recogniser:
             recogniser_config(asr, folder)  # an unknown name is an error for these systems, too
             self._unused_asr = (f"this system reads no words; asr={asr!r} is not used",)
 
+    def __reduce__(self) -> tuple[Callable[..., Recogniser], tuple[Any, ...], dict[str, Any]]:
+        place = str(Path(self.name).absolute()) if Path(self.name).exists() else self.name  # else it has no folder here
+        opened = partial(opened_again, type(self), (place, *self._arguments[1:]))
+        return opened, (), {"name": self.name, "_arguments": self._arguments}
+
     @property
     def uses_words(self) -> bool:
         """Whether the system reads words, so that a transcript changes its predictions."""
@@ -126,7 +134,8 @@ class Recogniser:
         given them, still predicts: a system, or the branches of a fusion, which leaves the others out.
 
         Args:
-            source: Path, file object, or {"waveform": samples, "sample_rate": Hz}.
+            source: Path, file object, bytes of a file, (samples, Hz), {"waveform": samples, "sample_rate": Hz}, or
+                another of the forms of `audio.forms`, such as a row of an audio column of `datasets`.
             transcript: What is said; it is aligned with the recording.
             words: What is said, with times where known; takes precedence over `transcript`.
 
@@ -313,7 +322,7 @@ class Recogniser:
         if self._word_finder is not None:
             found = self._word_finder(waveform.samples, transcript=transcript, words=words)
             read = found.words
-            warnings += found.warnings if self._fusion is None else _in_fusion(found.warnings)
+            warnings += found.warnings if self._fusion is None else in_fusion(found.warnings)
         elif transcript is not None or words is not None:
             warnings.append("this system uses the acoustics only; the given words are not used")
         statistics = speaker or [None] * len(self._networks)
@@ -390,10 +399,3 @@ class Recogniser:
         for outcome, records in results:
             worker_logs.replay(records)
             yield outcome
-
-
-def _in_fusion(warnings: Sequence[str]) -> list[str]:
-    """The warnings of a word finder, without what does not hold for a fusion."""
-    from ..asr.finder import AS_IF_NOTHING_SAID
-
-    return [warning.removesuffix(AS_IF_NOTHING_SAID) for warning in warnings]

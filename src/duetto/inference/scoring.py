@@ -233,7 +233,7 @@ def score_utterances(
     """
     labelled = [u for u in utterances if u.label is not None]
     known = [u for u in labelled if u.label in recogniser.labels]
-    outcomes = _with_words if given_words else _predicted
+    outcomes = _with_words if given_words else predicted
     answers = []
     for u, outcome in zip(known, outcomes(recogniser, known, workers), strict=True):
         answers.append(Answered(u, outcome))
@@ -249,10 +249,19 @@ def score_utterances(
     )
 
 
-def _predicted(
-    recogniser: Recogniser, utterances: Sequence[Utterance], workers: int
+def predicted(
+    recogniser: Recogniser, utterances: Sequence[Utterance], workers: int = 1
 ) -> Iterator[Prediction | DuettoError]:
-    """Predictions of the recordings alone; a cut that cannot be read is an error of that utterance."""
+    """Recognise the emotion of utterances by their recordings alone.
+
+    Args:
+        recogniser: What answers.
+        utterances: With distinct ids.
+        workers: Utterances at a time.
+
+    Yields:
+        The result of each, in their order; a cut that cannot be read is an error of that utterance.
+    """
     failed: dict[str, DuettoError] = {}
 
     def sources() -> Iterator[audio.Source]:

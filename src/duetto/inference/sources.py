@@ -19,13 +19,15 @@ def source_name(source: audio.Source) -> str:
         source: The recording.
 
     Returns:
-        The path, or the name of a file object that has one; else `a recording`.
+        The path, also of a row of an audio column, or the name of a file object that has one; else `a recording`.
     """
     if isinstance(source, audio.Channel | audio.RawPcm):
         return source_name(source.source)
     if isinstance(source, str | os.PathLike):
         return str(source)
-    return "a recording" if isinstance(source, Mapping) else str(getattr(source, "name", "a recording"))
+    if isinstance(source, Mapping):
+        return str(source.get("path") or "a recording")
+    return str(getattr(source, "name", "a recording"))
 
 
 def picklable(source: audio.Source, *, raw: bool = False) -> audio.Source | DuettoError:
@@ -41,25 +43,16 @@ def picklable(source: audio.Source, *, raw: bool = False) -> audio.Source | Duet
     if isinstance(source, audio.Channel | audio.RawPcm):
         inner = picklable(source.source, raw=isinstance(source, audio.RawPcm))
         return inner if isinstance(inner, DuettoError) else replace(source, source=inner)
-    if isinstance(source, Mapping) or (isinstance(source, str | os.PathLike) and not audio.is_stream(source)):
-        return source
     content = io.BytesIO()
     try:
+        source = audio.common_form(source)
+        in_memory = isinstance(source, Mapping | audio.NamedBytes)
+        if in_memory or (isinstance(source, str | os.PathLike) and not audio.is_stream(source)):
+            return source
         audio.save(source, content, raw=raw)
     except DuettoError as error:
         return error
-    return _NamedBytes(content.getvalue(), source_name(source))
-
-
-class _NamedBytes(io.BytesIO):
-    """The content of a file, with the file's name."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        super().__init__(content)
-        self.name = name
-
-    def __reduce__(self) -> tuple[type[_NamedBytes], tuple[bytes, str]]:
-        return _NamedBytes, (self.getvalue(), self.name)
+    return audio.NamedBytes(content.getvalue(), source_name(source))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .. import audio
 from ..data.utterance import Word
@@ -68,7 +68,7 @@ class SpeakerSession:
 
     Safe to call from several threads: calls of one session are answered one at a time, in the order in which they get
     its lock, and each counts for those after it. For a defined order call it from one thread. Sessions of one
-    recogniser do not affect each other.
+    recogniser do not affect each other. A pickled session keeps its statistics; its recogniser is opened again.
 
     Args:
         recogniser: Of a system with `normalisation = "shrinkage"`, or of a fusion with such a branch.
@@ -83,6 +83,13 @@ class SpeakerSession:
         self._voices = [None if each.adaptation is None else _Voice.of(each) for each in preprocessors]
         if not any(self._voices):
             raise ConfigurationError(_not_trained(recogniser.name, preprocessors))
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     @property
     def utterances(self) -> int:
@@ -111,8 +118,7 @@ class SpeakerSession:
         Returns:
             A session with the same statistics; what it is given does not count for this one.
         """
-        with self._lock:
-            return copy.copy(self)
+        return copy.copy(self)
 
     def __call__(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None

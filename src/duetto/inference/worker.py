@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from .. import audio
 from ..errors import DuettoError
 from ..utils import worker_logs
 from .prediction import Prediction
+
+_T = TypeVar("_T")
 
 Arguments = tuple[str, str, int, bool, float | str | None]
 """`model`, `asr`, `threads`, `require_speech` and `reject` of `duetto.load`."""
@@ -22,11 +24,22 @@ class _Predictor(Protocol):
     def attempt(self, source: audio.Source) -> Prediction | DuettoError: ...
 
 
-@lru_cache(maxsize=1)
-def _loaded(make: Callable[..., _Predictor], arguments: Arguments) -> _Predictor:
-    """The recogniser of a worker process."""
+def opened_again(make: Callable[..., _T], arguments: Arguments) -> _T:
+    """Open a recogniser by the arguments of another one.
+
+    Args:
+        make: The class `Recogniser`.
+        arguments: Of the recogniser.
+
+    Returns:
+        The recogniser.
+    """
     model, asr, threads, require_speech, reject = arguments
     return make(model, asr=asr, threads=threads, require_speech=require_speech, reject=reject)
+
+
+_loaded = lru_cache(maxsize=1)(opened_again)
+"""The recogniser of a worker process."""
 
 
 def attempt_in_worker(

@@ -3,7 +3,7 @@
 FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits of development and test data)
 """
 
-from .dataset import Batches
+from .dataset import Batches, Item, PreparedDataset
 from .emotion import TEACHER, TrainedOutputs, build, exported_logits, restore, train
 from .emotion_task import EmotionTask, logits, outputs
 from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
@@ -14,6 +14,8 @@ __all__ = [
     "EmotionTask",
     "FoldInputs",
     "Inputs",
+    "Item",
+    "PreparedDataset",
     "TrainedOutputs",
     "WordVectoriser",
     "build",

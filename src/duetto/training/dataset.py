@@ -1,16 +1,19 @@
 """Padded batches of prepared utterances, on the device of the model.
 
 Inputs + Preprocessor ─ Batches ─▶ models.emotion.Batch
+                      ─ PreparedDataset ─▶ Item ─ collate ─▶ models.emotion.Batch, for a loop of one's own
 lengths ─ buckets ─▶ indices of each batch
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ..models.emotion import Batch
 from ..preprocessing import Preprocessor, pad
@@ -60,6 +63,69 @@ class Batches:
         frames, frame_lengths = self._frames(chosen) if self._frames else (None, None)
         words, word_lengths = self._words(chosen) if self._words else (None, None)
         return Batch(frames, frame_lengths, words, word_lengths, self._target[chosen])
+
+
+class Item(NamedTuple):
+    """One prepared utterance; a modality that the system does not use is None.
+
+    Attributes:
+        frames: (frames, values) float32, normalised.
+        words: (n,) int64 ids, or (n, dim) float32 vectors.
+        target: Class number.
+    """
+
+    frames: Tensor | None
+    words: Tensor | None
+    target: int
+
+
+class PreparedDataset(Dataset[Item]):
+    """Prepared utterances as a dataset of PyTorch; `collate` is the `collate_fn` of its loader.
+
+    Args:
+        preprocessor: Of the system: how sequences are padded and cut.
+        inputs: The utterances.
+        ids: Of the utterances.
+
+    Attributes:
+        preprocessor: As given.
+        inputs: As given.
+        ids: As given.
+        classes: Names of the classes, by number.
+    """
+
+    def __init__(self, preprocessor: Preprocessor, inputs: Inputs, ids: Sequence[str]) -> None:
+        self.preprocessor, self.inputs, self.ids = preprocessor, inputs, tuple(ids)
+        self.classes = preprocessor.classes
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Item:
+        frames, words = (
+            None if x is None else torch.from_numpy(np.array(x[index])) for x in (self.inputs.frames, self.inputs.words)
+        )
+        return Item(frames, words, int(self.inputs.target[index]))
+
+    def collate(self, items: Sequence[Item]) -> Batch:
+        """Pad items into one batch, as training and prediction do.
+
+        Args:
+            items: At least one.
+
+        Returns:
+            The batch: every sequence padded with zeros, its lengths, and the targets.
+        """
+        columns = [
+            [x.numpy() for x in column if x is not None] or None for column in list(zip(*items, strict=True))[:2]
+        ]
+        padded = [
+            each and (torch.from_numpy(each.values), torch.from_numpy(each.lengths))
+            for each in self.preprocessor.collate(*columns)
+        ]
+        (frames, frame_lengths), (words, word_lengths) = (each or (None, None) for each in padded)
+        target = torch.tensor([item.target for item in items])
+        return Batch(frames, frame_lengths, words, word_lengths, target)
 
 
 class DeviceSequences:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import ModelError
+from ...utils.hub import leads_elsewhere
 from ...utils.reading import read_bytes
 from ...utils.text import printable
 
@@ -42,13 +43,14 @@ def terms(exported: Path) -> str:
     """Read what a model was trained on and how it may be used.
 
     Args:
-        exported: A model folder. A symbolic link to its terms is not followed: its target may be any file.
+        exported: A model folder. A symbolic link to its terms is not followed, since its target may be any file, but
+            for one into the cache of the Hub (`utils.hub.leads_elsewhere`).
 
     Returns:
         One line without control characters; empty if the folder has no terms.
     """
     path = exported / TERMS
-    if path.is_symlink():
+    if leads_elsewhere(path):
         return f"its {TERMS} is a link, and is not shown"
     if not path.exists():
         return ""

@@ -1,6 +1,7 @@
 """audformat (audEERING): a folder with a header and a segmented table, as `audformat.Database.load` reads it.
 
 db.yaml: schemes and tables;    db.utterances.csv, db.windows.csv: file, start, end, and a column for each scheme
+to_frame: the table of utterances in memory
 """
 
 from __future__ import annotations
@@ -9,10 +10,36 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...utils import dataframes
 from ..events import TimelineSegment
+from ..timeline import Timeline
 from .common import Recorded, milliseconds, spoken
+
+if TYPE_CHECKING:
+    from ...utils.dataframes import DataFrame
+
+
+def to_frame(timeline: Timeline, file: str) -> DataFrame:
+    """Make a table of the utterances of a recording.
+
+    Args:
+        timeline: Of the recording.
+        file: Its name.
+
+    Returns:
+        A row for each utterance, with the segmented index of audformat and the columns `emotion`, `probability_CLASS`
+        of each class, `channel`, `words`, `uncertain` and `unfamiliar`.
+
+    Raises:
+        MissingExtraError: pandas is not installed (extra `data`).
+    """
+    segments = timeline.segments
+    index = dataframes.segmented([file] * len(segments), [s.start for s in segments], [s.end for s in segments])
+    rows = [_cells(segment, timeline.labels) for segment in segments]
+    columns = list(_schemes(timeline.labels))
+    return dataframes.pandas().DataFrame(rows, index=index, columns=columns)
 
 
 def tables(recordings: Sequence[Recorded]) -> Mapping[str, str]:

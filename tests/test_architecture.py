@@ -65,7 +65,7 @@ ONE_OWNER = {
     "sounddevice": "live/microphone",
     "fastapi": "server",
     "starlette": "server",
-    "uvicorn": "server/process",
+    "uvicorn": "server",
     "python_multipart": "server/uploads",
     "prometheus_client": "server/metrics",
 }

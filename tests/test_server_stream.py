@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from duetto.live import SegmenterConfig, StreamConfig, StreamingRecogniser
 from duetto.server import ERRORS, Limits, ServerSettings, create_app
+from duetto.server.pending import PendingAudio
 from duetto.server.protocol import Outgoing
 from duetto.server.schemas import CLIENT_MESSAGES, SERVER_MESSAGES
 from serving import RATE, call, pcm, recogniser, serving, speech, stream_messages
@@ -295,3 +296,28 @@ def test_a_client_that_vanishes_leaves_nothing_open(before: list[dict[str, Any]]
         await state.engine.stop()
 
     asyncio.run(main())
+
+
+@given(
+    lengths=st.lists(st.integers(0, 30_000), max_size=40),
+    rate=st.sampled_from([8_000, 16_000, 44_100]),
+    channels=st.integers(1, 2),
+)
+@settings(max_examples=60, deadline=None)
+def test_audio_is_given_out_in_whole_groups(lengths: list[int], rate: int, channels: int) -> None:
+    rng, pending = np.random.default_rng(len(lengths)), PendingAudio(rate, channels)
+    group = pending.width * (2048 if rate == RATE else 512 * rate // RATE)
+    sent, given_ = b"", []
+    for length in lengths:
+        sent += (more := rng.bytes(length))
+        pending.add(more)
+        assert pending.ready == (len(sent) // group * group > pending.taken)
+        if rng.random() < 0.7:
+            given_ += iter(lambda: pending.take(ended=False), None)
+            assert not pending.ready and pending.taken == len(sent) // group * group
+    assert pending.full == (len(sent) - pending.taken >= 8 * rate * pending.width)
+    whole = len(given_)
+    given_ += iter(lambda: pending.take(ended=True), None)
+    assert b"".join(piece for piece, _ in given_) == sent[: len(sent) // pending.width * pending.width]
+    assert all(len(piece) % group == 0 and len(piece) <= rate * pending.width for piece, _ in given_[:whole])
+    assert [at for _, at in given_] == sorted(at for _, at in given_) and len(pending) == len(sent) % pending.width

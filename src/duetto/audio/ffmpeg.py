@@ -10,6 +10,7 @@ playlist or other container that names further files, no video decoding. It is e
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import re
@@ -42,6 +43,8 @@ _MOST_BYTES_IN_MEMORY = 64 << 20
 _MOST_ALLOCATED = 512 << 20
 _BLOCK_VALUES = 1 << 18
 _MESSAGE_LENGTH = 300
+_MOST_MESSAGES = 16 * _MESSAGE_LENGTH
+"""Bytes of standard error that are kept."""
 _AU_HEAD = 24
 
 
@@ -65,15 +68,17 @@ class _Process:
 
     def __init__(self, argument: str, descriptors: tuple[int, ...], name: str) -> None:
         self._argument, self._name = argument, name
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
+        self._messages = bytearray()
         self._stalled = False
         self._run = subprocess.Popen(
             _command(argument),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=self._messages,
+            stderr=subprocess.PIPE,
             pass_fds=descriptors,
         )
+        self._drain = threading.Thread(target=self._drained, name="messages of ffmpeg", daemon=True)
+        self._drain.start()
 
     def head(self) -> tuple[int, int]:
         """Read the head of the AU stream.
@@ -119,13 +124,13 @@ class _Process:
         return self._run.wait() != 0
 
     def message(self) -> str:
-        """Return what the program wrote to standard error.
+        """Return what the program, which has ended, wrote to standard error.
 
         Returns:
             Its first lines, as one.
         """
-        self._messages.seek(0)
-        text = self._messages.read(16 * _MESSAGE_LENGTH).decode("utf-8", "replace")
+        self._drain.join()
+        text = self._messages.decode("utf-8", "replace")
         text = re.sub(r"\[(\S+) @ 0x[0-9a-f]+\] ", "", text.replace(f"{self._argument}: ", ""))
         return "; ".join(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))[:_MESSAGE_LENGTH]
 
@@ -133,9 +138,16 @@ class _Process:
         """End the program."""
         self._run.kill()
         self._run.wait()
-        assert self._run.stdout is not None
-        self._run.stdout.close()
-        self._messages.close()
+        self._drain.join()
+        for pipe in (self._run.stdout, self._run.stderr):
+            assert pipe is not None
+            pipe.close()
+
+    def _drained(self) -> None:
+        """Read standard error to its end, since a full pipe would stop the program, and keep its beginning."""
+        assert self._run.stderr is not None
+        while part := self._run.stderr.read(1 << 10):
+            self._messages += part[: _MOST_MESSAGES - len(self._messages)]
 
     def _read(self, count: int) -> bytes:
         watch = threading.Timer(STALL_SECONDS, self._end)
@@ -275,7 +287,8 @@ def _openable(file: BinaryIO, path: Path | None) -> Generator[tuple[str, tuple[i
         return
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if hasattr(os, "memfd_create") and size <= _MOST_BYTES_IN_MEMORY:  # nothing reaches the disk
+    in_memory = size <= _MOST_BYTES_IN_MEMORY or isinstance(file, io.BytesIO)
+    if hasattr(os, "memfd_create") and in_memory:  # what was in memory does not reach the disk
         with os.fdopen(os.memfd_create("duetto"), "w+b") as copy:
             shutil.copyfileobj(file, copy)
             copy.flush()

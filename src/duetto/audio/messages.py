@@ -1,9 +1,10 @@
 """Keeps what libmpg123 prints about a damaged MP3 file off standard error.
 
 libmpg123, inside libsndfile, writes a line for every frame whose content is damaged, to the C library's `stderr`; its
-switch for that is out of reach. So while an MP3 file is decoded, that one pointer leads to a temporary file. The file
-descriptor 2 stays as it is: what Python, loggers and other programs write there is not touched. Lines of other C code
-that come meanwhile are passed on. Where the C library has no such pointer (Windows), nothing is suppressed.
+switch for that is out of reach. So while an MP3 file is decoded, that one pointer leads to a temporary file, on Linux
+one in memory. The file descriptor 2 stays as it is: what Python, loggers and other programs write there is not touched.
+Lines of other C code that come meanwhile are passed on. Where the C library has no such pointer (Windows), nothing is
+suppressed.
 """
 
 from __future__ import annotations
@@ -61,8 +62,7 @@ def _opened() -> tuple[ctypes.c_void_p | None, int | None, int | None]:
     try:
         library = ctypes.CDLL(None)
         pointer = next(p for name in _NAMES if (p := _symbol(library, name)) is not None)
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
+        descriptor = _temporary()
     except (OSError, StopIteration):
         return None, None, None
     library.fdopen.restype = ctypes.c_void_p
@@ -72,6 +72,14 @@ def _opened() -> tuple[ctypes.c_void_p | None, int | None, int | None]:
         return None, None, None
     library.setvbuf(stream, None, _IONBF, 0)  # so that whole lines are in the file when it is read
     return pointer, descriptor, stream
+
+
+def _temporary() -> int:
+    """A descriptor of a file without a name, in memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("duetto-messages")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _symbol(library: ctypes.CDLL, name: str) -> ctypes.c_void_p | None:

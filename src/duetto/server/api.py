@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.websockets import WebSocket
 
 import duetto
@@ -140,7 +140,7 @@ def _add_status(router: APIRouter, state: ServerState) -> None:
         state.check_open()
         return JSONResponse({"status": "ready"})
 
-    @router.get("/metrics", summary="Counters, for Prometheus", response_model=None)
+    @router.get("/metrics", summary="Counters, for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Show counters in the text format of Prometheus."""
         return Response(state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

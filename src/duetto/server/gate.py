@@ -49,6 +49,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, state: ServerState, routes: frozenset[str]) -> None:
         self._app, self._state, self._routes = app, state, routes
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection.
@@ -58,12 +59,14 @@ class Gate:
             receive: See ASGI.
             send: See ASGI.
         """
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        self._open += 1
+        try:
+            await (self._http if scope["type"] == "http" else self._websocket)(scope, receive, send)
+        finally:
+            self._open -= 1
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, status = time.monotonic(), 0
@@ -115,6 +118,8 @@ class Gate:
             _log.error("stream: %s", type(error).__name__)
 
     def _check(self, scope: Scope) -> None:
+        if self._open > self._state.settings.limits.connections:
+            raise RequestError("overloaded", "too many sockets are in use; try again later")
         headers = Headers(scope=scope)
         _check_host(headers, self._state.settings.hosts)
         _check_origin(headers)

@@ -13,12 +13,13 @@ import uvicorn
 
 from ..errors import ConfigurationError
 from .app import create_app
+from .connection import uvicorn_config
 from .settings import ServerSettings
 from .state import ServerState
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_FRAME_FACTOR = 4
-"""Longest WebSocket message that is read at all, in `Limits.message_bytes`: one between them gets a named error."""
+_OTHER_FILES = 200
+"""That a server has open beside its sockets."""
 
 
 def serve(
@@ -39,20 +40,8 @@ def serve(
     """
     listening = _listen(host, port)
     app, state = create_app(settings)
-    limits = settings.limits
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        proxy_headers=proxy,
-        server_header=False,
-        ws_max_size=_FRAME_FACTOR * limits.message_bytes,
-        limit_concurrency=limits.connections,
-        timeout_graceful_shutdown=max(1, round(limits.shutdown_seconds)),
-        backlog=2048,
-        lifespan="off",  # run here, so that an error of a model reaches the command line
-    )
+    _allow_sockets(settings.limits.connections)
+    config = uvicorn_config(app, settings.limits, proxy=proxy)
     server = _Server(config, state, started)
     with _handled(server):
         asyncio.run(_served(server, listening))
@@ -78,6 +67,18 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listening.setblocking(False)
     return listening
+
+
+def _allow_sockets(count: int) -> None:
+    """Raise the limit of open files, which is 1,024 on many systems, where the system lets this process do so."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # not on Windows
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count + _OTHER_FILES
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Server(uvicorn.Server):

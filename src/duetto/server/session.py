@@ -19,13 +19,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from ..live.events import StreamEvent
 from .engine import Stream
 from .errors import RequestError
+from .pending import PendingAudio
 from .protocol import SUBPROTOCOL, Outgoing, StreamSettings, milliseconds, parse_message, parse_settings
 from .state import ServerState, client_of
-
-_PIECE_SECONDS = 1.0
-"""Sound that is analysed in one call."""
-_BUFFER_SECONDS = 8.0
-"""Sound that may wait."""
 
 
 class Session:
@@ -41,11 +37,10 @@ class Session:
         self._limits = state.settings.limits
         self._settings = StreamSettings(state.settings.default_model)
         self._outgoing = Outgoing()
-        self._audio, self._arrived = bytearray(), 0.0
+        self._pending = PendingAudio(self._settings.rate, self._settings.channels)
         self._changed = asyncio.Condition()
         self._announced = self._has_begun = False
         self._ending: str | None = None
-        self._frames = 0
         self._keep: Callable[[Any], None] = lambda _: None
 
     async def run(self) -> None:
@@ -120,23 +115,17 @@ class Session:
     async def _take_audio(self, data: bytes) -> None:
         if not self._announced:
             await self._announce()
-        most = int(_BUFFER_SECONDS * self._settings.rate) * self._width
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._audio) < most or self._ending is not None)
-            if data and not self._audio:
-                self._arrived = time.monotonic()
-            self._audio += data
+            await self._changed.wait_for(lambda: not self._pending.full or self._ending is not None)
+            self._pending.add(data)
             self._has_begun = self._has_begun or bool(data)
-            self._changed.notify_all()
-
-    @property
-    def _width(self) -> int:
-        """Bytes of one frame."""
-        return 2 * self._settings.channels
+            if self._pending.ready:
+                self._changed.notify_all()
 
     async def _announce(self) -> None:
         """Send `session.created`, with what the stream will be answered by."""
         self._announced = True
+        self._pending = PendingAudio(self._settings.rate, self._settings.channels)
         (about,) = (model for model in self._state.engine.models if model["id"] == self._settings.model)
         more = {key: about[key] for key in ("labels", "uses_words", "adapts")}
         session = {"id": secrets.token_hex(8), **self._settings.to_json(), **more}
@@ -160,40 +149,40 @@ class Session:
             async with self._state.engine.stream(s.model, s.config, s.rate, s.channels) as stream:
                 await self._answer_audio(stream)
         reason = self._ending or "session.close"
-        if self._audio and reason == "session.close":
-            rest = f"the audio ends within a sample; its last {len(self._audio)} bytes are left out"
+        if len(self._pending) and reason == "session.close":
+            rest = f"the audio ends within a sample; its last {len(self._pending)} bytes are left out"
             await self._send(RequestError("invalid_audio_frame", rest).event())
-        closed = {"type": "session.closed", "reason": reason, "audio_ms": self._audio_ms()}
+        closed = {
+            "type": "session.closed",
+            "reason": reason,
+            "audio_ms": milliseconds(self._seconds(self._pending.taken)),
+        }
         counts = {"utterances": self._outgoing.utterances, "measurements": self._outgoing.measurements}
         await self._send({**closed, **counts})
         await self._socket.close(1012 if reason == "shutting_down" else 1000, reason)
         return reason
 
     async def _answer_audio(self, stream: Stream) -> None:
-        width, rate = self._width, self._settings.rate
         while (piece := await self._next_piece()) is not None:
             pcm, arrived = piece
             self._keep(pcm)
-            self._frames += len(pcm) // width
-            self._state.metrics.audio.inc(len(pcm) / width / rate)
+            self._state.metrics.audio.inc(self._seconds(len(pcm)))
             await self._send_all(await stream.push(pcm), arrived)
-            if self._frames > self._limits.stream_seconds * rate:
+            if self._seconds(self._pending.taken) > self._limits.stream_seconds:
                 await self._end("too_long")
         await self._send_all(await stream.finish(), time.monotonic())
 
-    def _audio_ms(self) -> int:
-        return milliseconds(self._frames / self._settings.rate)
+    def _seconds(self, count: int) -> float:
+        """Of so many bytes of sound."""
+        return count / self._pending.width / self._settings.rate
 
     async def _next_piece(self) -> tuple[bytes, float] | None:
         """Whole frames that have come, and when; None at the end."""
-        most = int(_PIECE_SECONDS * self._settings.rate) * self._width
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._audio) >= self._width or self._ending is not None)
-            count = min(len(self._audio) // self._width * self._width, most)
-            piece = bytes(self._audio[:count])
-            del self._audio[:count]
+            await self._changed.wait_for(lambda: self._pending.ready or self._ending is not None)
+            piece = self._pending.take(ended=self._ending is not None)
             self._changed.notify_all()
-            return (piece, self._arrived) if piece else None
+            return piece
 
     async def _send_all(self, events: list[StreamEvent], arrived: float) -> None:
         metrics = self._state.metrics

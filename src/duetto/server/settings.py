@@ -30,7 +30,8 @@ class Limits:
         message_bytes: Of one message of a stream; more is `message_too_large`.
         idle_seconds: Without a message of the client; then a stream ends with `idle_timeout`.
         send_seconds: In which a client has to read a message; else `client_too_slow`.
-        connections: Open sockets; more get a plain 503 of the HTTP layer.
+        head_seconds: In which the head of a request has to arrive on an open socket; else the socket is closed.
+        connections: Requests and streams at a time, those included that will be refused; one more is `overloaded`.
         shutdown_seconds: In which what was begun has to end after a signal to stop.
 
     Raises:
@@ -51,6 +52,7 @@ class Limits:
     message_bytes: int = MIB
     idle_seconds: float = 60.0
     send_seconds: float = 30.0
+    head_seconds: float = 20.0
     connections: int = 2000
     shutdown_seconds: float = 30.0
 

@@ -5,10 +5,14 @@ bytes of an ONNX file ─ load ──────▶ function from inputs to the
 
 Whoever loads a file that may come from anybody checks its content first (`graph_check`), and passes the very bytes that
 were checked.
+
+Official builds of ONNX Runtime report their use to Microsoft, on Linux and macOS, too (1.31; Privacy.md in its
+wheel). That is turned off before it is imported, unless the environment has `ORT_DISABLE_TELEMETRY` already.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -62,6 +66,7 @@ def load_many(content: bytes, where: str, outputs: Sequence[str], *, threads: in
     Raises:
         ModelError: ONNX Runtime cannot load it.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read as the module is imported
     import onnxruntime
 
     names = list(outputs)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import duetto
 import planted
 import quick_training
 from duetto import evaluation, inference, metrics, report, runs, training
+from duetto.audio import write as write_audio
 from duetto.cli import app
 from duetto.config import experiment
 from duetto.data.manifest import read_manifest, write_manifest
@@ -25,9 +27,12 @@ from duetto.evaluation.result import NO_DIMENSIONS
 from duetto.experiments.adapt_model import adapt
 from duetto.experiments.fold_inputs import check_ratings
 from duetto.features.registry import feature_spec
+from duetto.live.curves import Scale
+from duetto.live.events import TimelineSegment
 from duetto.report.dimensions import MOST_POINTS, ScatterDiagram
 from duetto.training import FoldInputs, ridge
 from duetto.training.emotion_task import concordance_loss
+from sounds import voice
 
 NAMES = ("arousal", "valence")
 RUN = CliRunner()
@@ -364,3 +369,43 @@ def test_a_fusion_keeps_the_ratings_of_its_branches_to_itself(tmp_path: Path) ->
     assert [r.dimensions for r in runs.branch_results(tmp_path / "run")] == [("arousal",)] * 2
     recogniser = duetto.load(tmp_path / "run", require_speech=False)
     assert recogniser.dimensions == () and recogniser(read_manifest(manifest)[0].audio).dimensions is None
+
+
+def test_curves_by_hand() -> None:
+    def segment(start: float, end: float, dimensions: dict[str, float] | None) -> TimelineSegment:
+        return TimelineSegment("utterance", start, end, 0, "sad", {"sad": 1.0}, dimensions=dimensions)
+
+    segments = [
+        segment(0, 1, {"arousal": 1.0, "valence": 2.0}),
+        segment(1, 2, None),
+        segment(2, 4, {"arousal": 3.0, "valence": 1.5}),
+    ]
+    scale = Scale.of(segments)
+    assert (scale.names, scale.low, scale.high) == (("arousal", "valence"), 1.0, 3.0)
+    arousal, valence = scale.curves(segments)
+    assert (arousal.points, valence.points) == ("0.50,96.0 3.00,4.0", "0.50,50.0 3.00,73.0")
+    assert [arousal.style, valence.style] == ["d0", "d1"]
+    assert scale.curves(segments[1:2]) == Scale.of(segments[1:2]).curves(segments[1:2]) == ()
+
+
+def test_the_time_line_has_ratings(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    talk = np.concatenate([voice(), np.zeros(16_000, np.float32), voice()])
+    write_audio(tmp_path / "talk.wav", talk, 16_000)
+    options = ["timeline", str(tmp_path / "talk.wav"), "--model", str(trained)]
+    done = RUN.invoke(app, [*options, "--json", "--html", str(tmp_path / "page.html"), "--window", "2"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    record = json.loads(done.stdout)
+    ratings = [segment["dimensions"]["arousal"] for segment in record["segments"]]
+    assert ratings and all(1 <= rating <= 4 for rating in ratings)
+    assert RUN.invoke(app, [*options, "-o", str(tmp_path / "talk.csv")]).exit_code == 0
+    rows = list(csv.DictReader((tmp_path / "talk.csv").read_text(encoding="utf-8").splitlines()))
+    assert [float(row["arousal"]) for row in rows] == pytest.approx(ratings, abs=1e-6)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    (curve,) = re.findall(r'<polyline class="d0" points="([^"]+)"><title>arousal', page)
+    rated_windows = [window for window in record["windows"] if window["dimensions"]]
+    assert len(curve.split()) == len(rated_windows) > 1
+    assert '<th scope="col">arousal</th>' in page and f"<td>{ratings[0]:.2f}</td>" in page
+    plain = RUN.invoke(app, ["timeline", str(tmp_path / "talk.wav"), "--html", str(tmp_path / "plain.html"), "--json"])
+    assert {segment["dimensions"] for segment in json.loads(plain.stdout)["segments"]} == {None}
+    assert "<polyline" not in (tmp_path / "plain.html").read_text(encoding="utf-8")

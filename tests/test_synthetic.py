@@ -15,11 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duetto import corpora, synthetic
+from duetto import corpora, metrics, synthetic
 from duetto.corpora import iemocap, validate
 from duetto.errors import ConfigurationError, CorpusError, MissingExtraError
 from duetto.features import short_term
-from duetto.synthetic import Channel, Options, Speaker, channel, draw_plan, espeak, sentences, voices
+from duetto.synthetic import (
+    Channel,
+    Options,
+    Speaker,
+    channel,
+    draw_plan,
+    espeak,
+    formats,
+    ratings,
+    sentences,
+    voices,
+)
 from duetto.synthetic import marker as marker_module
 from duetto.synthetic import tree as tree_module
 
@@ -598,6 +609,53 @@ def test_the_oracle_reaches_the_ceilings(tmp_path, seed):
         assert whole[modality] == pytest.approx(ceiling, abs=0.01)
         # 120 utterances drawn plainly would have a standard deviation of 0.025 to 0.044.
         assert [each[modality] for each in sessions] == pytest.approx([ceiling] * 5, abs=0.03)
+
+
+def test_ceilings_of_ratings_by_hand():
+    """Levels 2 and 4 have variance 1, the annotators' mean 1/3: where the level is known, CCC is √(1 / (1 + 1/3)).
+
+    From the other modality: P(aroused style | angry wording) = 0.7·0.99 + 0.29·0.01 + 0.005·(0.99 + 0.01), the
+    emotion being angry, sad, or one of the others; the expected level is 3 ± what this leaves, for any wording.
+    """
+    found = synthetic.rating_ceilings(Channel(own=0.7, sibling=0.29))
+    known = pytest.approx(np.sqrt(0.75))
+    assert found["arousal"]["audio"] == found["arousal"]["both"] == known
+    assert found["valence"]["words"] == found["valence"]["both"] == known
+    aroused = 0.7 * 0.99 + 0.29 * 0.01 + 0.005 * 0.99 + 0.005 * 0.01
+    assert found["arousal"]["words"] == pytest.approx((2 * aroused - 1) / np.sqrt(4 / 3))
+    assert found["valence"]["audio"] == pytest.approx(found["arousal"]["words"])
+    assert found["dominance"]["audio"] == pytest.approx(np.sqrt(0.5 / (0.5 + 1 / 3)))  # levels 4, 3, 3, 2
+    assert synthetic.rating_ceilings() == found
+    useless = synthetic.rating_ceilings(Channel(0.25, 0.25))
+    assert useless["arousal"]["words"] == pytest.approx(0) and useless["arousal"]["audio"] == known
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_best_ratings_reach_their_ceilings_and_nothing_exceeds_them(tmp_path, seed):
+    """Without sound: the evaluation files of a corpus of 600, read as those of IEMOCAP."""
+    plan = draw_plan(Options(size=600, seed=seed))
+    marker_module.save(tmp_path, plan, complete=True)
+    random = np.random.default_rng(seed)
+    for name, lines in plan.dialogs().items():
+        file = tmp_path / f"Session{name[4]}/dialog/EmoEvaluation/{name}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        turns = [formats.Timed(line, at, at + 0.5) for at, line in enumerate(lines)]
+        file.write_text(formats.evaluation(turns, random))
+    utterances = iemocap.SYNTHETIC.scan(tmp_path, "four", lambda problem: None)
+    assert len(utterances) == len(plan.lines)
+    found = synthetic.oracle_concordance(tmp_path, utterances)
+    planted = {line.id: (line.style, line.wording) for line in plan.lines}
+    rated = [u for u in utterances if u.label is not None]
+    for name, ceilings in synthetic.rating_ceilings().items():
+        assert found[name] == pytest.approx(ceilings, abs=0.04)
+        target = np.array([u.dimensions[name] for u in rated])
+        level = np.array([ratings.levels(*planted[u.id])[name] for u in rated])
+        assert np.var(target - level) == pytest.approx(ratings.NOISE, abs=0.05)
+        # Any other stretch of the level has less concordance, the level itself included.
+        for scale in (0.5, 1.0, 2.0):
+            assert metrics.concordance(target, 3 + scale * (level - 3)) < found[name]["both"]
+    one = synthetic.oracle_concordance(tmp_path, utterances, sessions=[5])
+    assert one["arousal"]["audio"] == pytest.approx(np.sqrt(0.75), abs=0.06)
 
 
 def test_the_oracle_by_hand(tmp_path):

@@ -24,6 +24,7 @@ from ..audio.timing import SAMPLE_RATE
 from ..errors import MissingExtraError
 from ..report.rendering import render, require_html
 from ..utils.text import printable
+from .curves import Curve, Scale
 from .events import TimelineSegment
 from .formats.common import Recorded, channel_name, doubts_of
 from .formats.plain import clock
@@ -97,12 +98,14 @@ class Lane:
         outline: Points of the waveform's outline for SVG, x in seconds, y from 0 to 100.
         segments: Its utterances, with their numbers on the page.
         windows: Its windows.
+        curves: Its dimensions over time: of the windows, or else of the utterances.
     """
 
     name: str
     outline: str
     segments: tuple[tuple[int, TimelineSegment], ...]
     windows: tuple[TimelineSegment, ...]
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,12 +117,14 @@ class Page:
         lanes: The channels.
         sound: URL of the sound; empty for none.
         note: Why the sound is not as asked for; empty where it is.
+        scale: Of the dimensions.
     """
 
     recorded: Recorded
     lanes: tuple[Lane, ...]
     sound: str
     note: str
+    scale: Scale
 
     @classmethod
     def of(cls, recorded: Recorded, peaks: Peaks, source: audio.Source, sound: str, *, beside: Path) -> Page:
@@ -138,18 +143,10 @@ class Page:
         Raises:
             AudioError: The recording can no longer be read.
         """
-        numbered = list(enumerate(recorded.timeline.segments))
-        lanes = tuple(
-            Lane(
-                channel_name(channel),
-                _outline(peaks.of(channel), recorded.timeline.duration),
-                tuple((number, each) for number, each in numbered if each.channel == channel),
-                tuple(each for each in recorded.timeline.windows if each.channel == channel),
-            )
-            for channel in peaks.channels
-        )
+        scale = Scale.of((*recorded.timeline.segments, *recorded.timeline.windows))
+        lanes = tuple(_lane(recorded, peaks, channel, scale) for channel in peaks.channels)
         url, note = _sound(source, sound, recorded, beside)
-        return cls(recorded, lanes, url, note)
+        return cls(recorded, lanes, url, note, scale)
 
     @property
     def name(self) -> str:
@@ -231,6 +228,14 @@ def require_page() -> None:
         require_html()
     except MissingExtraError as error:
         raise MissingExtraError("a page of a time line", "live") from error
+
+
+def _lane(recorded: Recorded, peaks: Peaks, channel: int | None, scale: Scale) -> Lane:
+    timeline = recorded.timeline
+    segments = tuple((number, each) for number, each in enumerate(timeline.segments) if each.channel == channel)
+    windows = tuple(each for each in timeline.windows if each.channel == channel)
+    curves = scale.curves(windows or [each for _, each in segments])
+    return Lane(channel_name(channel), _outline(peaks.of(channel), timeline.duration), segments, windows, curves)
 
 
 def _outline(peaks: np.ndarray, duration: float) -> str:

@@ -8,6 +8,7 @@ accuracy each modality can reach, where each word begins, what leaks. See docs/s
 `synth`; nothing here is imported by prediction.
 
     channel    how an emotion shows in prosody and words
+    ratings    how arousal, valence and dominance follow from these
     sentences  the grammar
     plan       every utterance, drawn
     espeak     text → speech with word times
@@ -21,8 +22,9 @@ accuracy each modality can reach, where each word begins, what leaks. See docs/s
 from .channel import Channel, ceilings
 from .espeak import Speaker
 from .marker import MARKER, is_complete, read_marker
-from .oracle import oracle_accuracy, oracle_decisions
+from .oracle import oracle_accuracy, oracle_concordance, oracle_decisions
 from .plan import Line, Options, Plan, draw_plan
+from .ratings import rating_ceilings
 from .tree import write
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "draw_plan",
     "is_complete",
     "oracle_accuracy",
+    "oracle_concordance",
     "oracle_decisions",
+    "rating_ceilings",
     "read_marker",
     "write",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.utterance import Word
 from .plan import Line
+from .ratings import ANNOTATORS, levels
 
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"
 FULL_NAMES = {
@@ -19,12 +20,6 @@ FULL_NAMES = {
     "sur": "Surprise",
 }  # fmt: skip
 """Raw label → its name in the annotations."""
-
-AFFECT = {
-    "ang": (2, 4, 4), "exc": (4, 4, 3), "fru": (2, 3, 3), "hap": (4, 3, 3), "neu": (3, 2, 3), "sad": (2, 2, 2),
-    "sur": (3, 4, 3), "xxx": (3, 3, 3),
-}  # fmt: skip
-"""Raw label → typical valence, activation and dominance, 1–5."""
 
 VARIANTS = frozenset({"a", "and", "because", "for", "the", "to", "was", "with"})
 """Words with a second pronunciation in CMUdict, which an aligner writes `THE(2)`."""
@@ -64,7 +59,8 @@ def evaluation(turns: list[Timed], random: np.random.Generator) -> str:
 def _block(turn: Timed, random: np.random.Generator) -> str:
     label = turn.line.raw_label
     votes = _votes(label, random)
-    ratings = [[int(np.clip(value + random.integers(-1, 2), 1, 5)) for value in AFFECT[label]] for _ in range(2)]
+    planted = levels(turn.line.style, turn.line.wording).values()
+    ratings = [[level + int(random.integers(-1, 2)) for level in planted] for _ in range(ANNOTATORS)]
     mean = ", ".join(f"{value:.4f}" for value in np.mean(ratings, axis=0))
     rows = [f"[{turn.start:.4f} - {turn.end:.4f}]\t{turn.line.id}\t{label}\t[{mean}]"]
     rows += [f"C-E{number}:\t{vote}\t()" for number, vote in enumerate(votes, 2)]

@@ -15,10 +15,11 @@ from ..utils import files
 from ..utils.reading import Record, read_json
 from .channel import ceilings
 from .plan import Plan
+from .ratings import rating_ceilings
 
 MARKER = SYNTHETIC_MARKER
 """Name of the file at the root of a synthetic corpus."""
-VERSION = 1
+VERSION = 2
 """Of what is written. The same version, options, seed and machine give the same bytes."""
 NOTE = (
     "Synthetic speech by espeak-ng in the layout of IEMOCAP, written by duetto. No human speaks here, and no"
@@ -49,6 +50,7 @@ def content(plan: Plan, *, complete: bool = True) -> dict[str, Any]:
         "other_labels": options.other_labels,
         "channel": {"own": options.channel.own, "sibling": options.channel.sibling},
         "ceilings": ceilings(options.channel),
+        "rating_ceilings": rating_ceilings(options.channel),
         "utterances": {
             line.id: {
                 "emotion": line.emotion,

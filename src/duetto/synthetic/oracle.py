@@ -1,6 +1,7 @@
 """Bayes-optimal decisions on a written corpus, from what is planted in it: what a perfect recogniser reaches.
 
 folder ─ oracle_decisions ─▶ id → emotion, decisions ─ oracle_accuracy ─▶ {"audio": …, "words": …, "both": …}
+folder, its ratings ─ oracle_concordance ─▶ the same for each dimension
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import metrics
+from ..data.utterance import Utterance, ratings_of
 from ..errors import CorpusError
 from ..utils.reading import Record
 from .channel import EMOTIONS, Channel, deciders
 from .marker import read_marker
+from .ratings import best_ratings
 
 
 def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]]:
@@ -30,8 +34,7 @@ def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]
         CorpusError: The marker is missing or damaged, or the corpus is incomplete.
     """
     marker = read_marker(folder)
-    channel, planted = marker.record("channel"), marker.record("utterances")
-    decide = deciders(Channel(*(channel.number(key, low=0, high=1) for key in ("own", "sibling"))))
+    planted, decide = marker.record("utterances"), deciders(_channel(marker))
     return {
         name: (emotion, {modality: decision(style, wording) for modality, decision in decide.items()})
         for name in planted
@@ -40,12 +43,51 @@ def oracle_decisions(folder: str | Path) -> dict[str, tuple[str, dict[str, str]]
     }
 
 
+def _channel(marker: Record) -> Channel:
+    channel = marker.record("channel")
+    return Channel(*(channel.number(key, low=0, high=1) for key in ("own", "sibling")))
+
+
 def _planted(utterance: Record) -> tuple[str | None, str, str]:
     """Emotion (None where it has no class), style and wording of an utterance in a marker."""
     found = [utterance[key] for key in ("emotion", "style", "wording")]
     if any(value not in EMOTIONS for value in found if value is not None) or None in found[1:]:
         raise utterance.wrong(f"emotion, style and wording must be of {', '.join(EMOTIONS)}")
     return found[0], found[1], found[2]
+
+
+def oracle_concordance(
+    folder: str | Path, utterances: Iterable[Utterance], *, sessions: Iterable[int] | None = None
+) -> dict[str, dict[str, float]]:
+    """Compute the concordance of the best predictions of the ratings of a written corpus.
+
+    It differs from `rating_ceilings` only as far as the draws do.
+
+    Args:
+        folder: Of the corpus.
+        utterances: Of the corpus, with their ratings; those without an emotion do not count.
+        sessions: Only these (1–5); all by default.
+
+    Returns:
+        Dimension → modality (`audio`, `words`, `both`; see `ratings.best_ratings`) → CCC.
+
+    Raises:
+        CorpusError: The marker is missing or damaged, or the corpus is incomplete.
+    """
+    marker = read_marker(folder)
+    best, planted = best_ratings(_channel(marker)), marker.record("utterances")
+    chosen = set(map(str, sessions or range(1, 6)))
+    rated = [u for u in utterances if u.id in planted and u.session in chosen]
+    cells = [(u, *_planted(planted.record(u.id))) for u in rated]
+    rows = [(u, EMOTIONS.index(style), EMOTIONS.index(wording)) for u, emotion, style, wording in cells if emotion]
+    targets = ratings_of([u for u, _, _ in rows], tuple(best))
+    return {
+        name: {
+            modality: metrics.concordance(target, [table[style, wording] for _, style, wording in rows])
+            for modality, table in best[name].items()
+        }
+        for name, target in zip(best, targets.T, strict=True)
+    }
 
 
 def oracle_accuracy(folder: str | Path, *, sessions: Iterable[int] | None = None) -> dict[str, float]:

@@ -220,7 +220,9 @@ def start(words: list[str], fault: str, rng: random.Random) -> tuple[int, int]:
     if fault.endswith("killed"):
         find: Callable[[int], list[int]] = workers_of if fault == "worker killed" else lambda pid: [pid]
         for _ in range(rng.randint(1, 2)):
-            time.sleep(rng.uniform(0.3, 2.0))
+            while process.poll() is None and not workers_of(process.pid):
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0.0, 3.0))
             if process.poll() is None and (found := find(process.pid)):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(rng.choice(found), signal.SIGKILL)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What the commands below need.
 EXTRAS ?= train,synth,docs,dev
 # Scripts of benchmarks/ that `make bench` runs in turn. Each takes --write, and --data for the folder of corpora.
-BENCHMARKS ?= features activity live serve alternatives training speech2vec runtime install
+BENCHMARKS ?= features activity live serve scale scale_simulation alternatives training memory speech2vec runtime install
 
 .DEFAULT_GOAL := help
 .PHONY: help environment demo test matrix check docs bench clean

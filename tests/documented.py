@@ -26,7 +26,7 @@ from speech_encoders import whisper_folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGES = ("python", "bash", "json", "toml", "text", "diff")
+LANGUAGES = ("python", "bash", "json", "toml", "text", "diff", "yaml")
 FENCE = re.compile(r"^( *)```(.*)\n((?:.*\n)*?)\1```$", re.M)
 COMMAND = typer.main.get_command(app)
 SMALL = ("hidden=8", "dense=8", "word_dim=4", "epochs=2")

@@ -41,6 +41,7 @@ ORDER = (
     "recipes",
     "live",
     "server",
+    "scale",
     "cli",
 )
 # The package's own entry point offers `load` lazily and stands outside the order.
@@ -68,6 +69,9 @@ ONE_OWNER = {
     "uvicorn": "server",
     "python_multipart": "server/uploads",
     "prometheus_client": "server/metrics",
+    "fsspec": "scale/storage",
+    "pyarrow": "scale/parquet",
+    "ray": "scale/engines/ray_data",
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 """Lines; those of a function without its docstring."""

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import documented
 from documented import PAGES, ROOT, blocks, commands, duetto_calls, parse, quick, run
@@ -26,6 +27,8 @@ NOT_RUN = {
     r"sentences": "needs the weights of a sentence encoder",
     r"^(predict|stream) -( |$)": "reads standard input",
     r"^stream microphone": "needs a microphone",
+    r"--engine ray": "starts a cluster; tests/test_scale_ray.py does that",
+    r"s3://": "needs an object store",
     r"^serve\b": "serves until a signal ends it; test_server_process.py does that",
 }
 """Calls that are only parsed, and why: pattern → reason."""
@@ -110,6 +113,8 @@ def test_the_blocks_of_a_page_work(page: Path, here: Path) -> None:
             assert experiment.load(here / block.title).name if block.title else tomllib.loads(block.text), where
         elif block.language == "json":
             read_json(block.text)
+        elif block.language == "yaml":
+            assert {"apiVersion", "kind", "spec"} <= yaml.safe_load(block.text).keys(), where
 
 
 def read_json(text: str) -> None:

@@ -42,6 +42,11 @@ def test_processes_give_the_same_and_a_crashed_one_loses_only_its_item() -> None
     assert found == [-3 if i == 3 else i * i for i in range(12)]
 
 
+def test_a_single_worker_may_be_a_process() -> None:
+    found = list(in_order(deadly, range(6), workers=1, processes=True, apart=True, crashed=lost))
+    assert found == [-3 if i == 3 else i * i for i in range(6)]
+
+
 def test_items_are_taken_as_they_are_needed() -> None:
     """However many items there are, no more than four a worker wait: memory is bounded."""
     taken = 0

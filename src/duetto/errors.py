@@ -27,6 +27,10 @@ class ModelError(DuettoError):
     """A run folder, checkpoint or vector file that is missing, damaged or of another kind."""
 
 
+class StorageError(DuettoError):
+    """A store that did not answer, again and again; the same may succeed later."""
+
+
 class MissingExtraError(DuettoError):
     """A feature whose optional dependencies are not installed.
 

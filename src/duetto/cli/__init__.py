@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "timeline": "timeline:timeline",
     "stream": "stream:stream",
     "serve": "serve:serve",
+    "scale": "scale:app",
     "corpus": "corpus:app",
     "features": "features:features",
     "align": "align:align",
@@ -47,6 +48,7 @@ _SERVE = "fastapi starlette uvicorn websockets python_multipart prometheus_clien
 _EXTRAS = {
     **dict.fromkeys(_TRAIN.split(), "train"),
     **dict.fromkeys(_SERVE.split(), "serve"),
+    **dict.fromkeys(("fsspec", "pyarrow", "ray", "pandas"), "scale"),
     "espeakng_loader": "synth",
     "faster_whisper": "whisper",
     **dict.fromkeys(("pandas", "pyarrow"), "data"),

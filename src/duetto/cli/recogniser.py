@@ -26,13 +26,24 @@ def open_recogniser(model: str, asr: str, require_speech: bool, reject: str | No
         ModelError: The model is missing, damaged or unfinished.
         ConfigurationError: `asr` or `reject` is not valid for this model.
     """
-    recogniser = Recogniser(model, asr=asr, require_speech=require_speech, reject=_rate(reject))
+    recogniser = Recogniser(model, asr=asr, require_speech=require_speech, reject=rate(reject))
     if recogniser.terms:
         echo(f"model {recogniser.name}: {recogniser.terms}", err=True)
     return recogniser
 
 
-def _rate(reject: str | None) -> float | str | None:
+def rate(reject: str | None) -> float | str | None:
+    """Read the value of `--reject`.
+
+    Args:
+        reject: As given.
+
+    Returns:
+        A share, or `auto`; None where no answer is marked.
+
+    Raises:
+        BadParameter: It is no number.
+    """
     if reject is None or reject == AUTO:
         return reject
     try:

@@ -5,11 +5,9 @@ Job(file, digest, segments) ─ extract_jobs ─▶ (features, warnings) of each
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ import numpy as np
 
 from .. import audio
 from ..errors import AudioError, ConfigurationError, DuettoError
-from ..utils.parallel import cores, processes
+from ..utils.parallel import cores, processes, single_threaded_children
 from .content import content_digest
 from .extractor import Extractor
 
@@ -30,8 +28,6 @@ _SERIAL_SECONDS = 0.5
 """Work that ends within this time is done in this process: starting others takes about as long."""
 
 CHANGED = "was changed while it was being read; run the same again"
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ def _extract_in_workers(jobs: list[Job], extractor: Extractor, workers: int) -> 
     tasks = deque(jobs[at : at + size] for at in range(0, len(jobs), size))
     running: deque[tuple[list[Job], Future[list[JobResult]]]] = deque()
     try:
-        with _single_threaded_children(), processes(workers, _start_worker, (extractor,)) as pool:
+        with single_threaded_children(), processes(workers, _start_worker, (extractor,)) as pool:
             while tasks or running:
                 while tasks and len(running) < 3 * workers:
                     running.append((task := tasks.popleft(), pool.submit(_run_task, task)))
@@ -138,18 +134,3 @@ def _extract_segment(path: Path, start: float | None, end: float | None, extract
     except Exception as error:  # a defect must not end a run of many hours; its type is reported
         return f"{path}: {type(error).__name__}: {error}"
     return features, waveform.warnings
-
-
-@contextlib.contextmanager
-def _single_threaded_children() -> Generator[None]:
-    """Let processes that start meanwhile use one thread for linear algebra."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -42,7 +42,8 @@ BUSY = "another process is writing into it; wait for it"
 _CHUNK = 1 << 20
 _STDOUT = 1
 _SYNC_THREADS = 8
-_DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""Errors that state that there is no space left."""
 _UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """Errors of fsync for a pipe, or a folder of some network file systems."""
 
@@ -374,7 +375,7 @@ def _named(error: OSError, path: Path, temporary: Path) -> OSError:
     """The same error, about `path` where it names the temporary file, or no file at all: a full disk is found by
     writing, not by opening."""
     of_temporary = error.filename is not None and str(temporary) in (str(error.filename), str(error.filename2 or ""))
-    if of_temporary or (error.filename is None and error.errno in _DISK_FULL):
+    if of_temporary or (error.filename is None and error.errno in DISK_FULL):
         return type(error)(error.errno, error.strerror, str(path))
     return error
 

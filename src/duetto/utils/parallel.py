@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 _AHEAD = 4
 """Items for each worker that are being computed, or done and waiting for one before them."""
 
@@ -60,6 +62,25 @@ def processes(
         _stop(pool)
         raise
     pool.shutdown()
+
+
+@contextlib.contextmanager
+def single_threaded_children() -> Iterator[None]:
+    """Let processes that start meanwhile use one thread for linear algebra.
+
+    Yields:
+        Nothing.
+    """
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def end_with_parent() -> None:
@@ -148,6 +169,7 @@ def in_order(
     *,
     workers: int,
     processes: bool = False,
+    apart: bool = False,
     crashed: Callable[[Item], Result],
 ) -> Iterator[Result]:
     """Compute function(item) for each item, `workers` at a time; items are taken as they are needed.
@@ -158,6 +180,7 @@ def in_order(
         workers: Number of threads or processes; 1 works in this thread.
         processes: Use processes, for functions that hold the GIL or may crash; function, items and results have to be
             picklable. Threads by default.
+        apart: Use a process for a single worker, too.
         crashed: Returns the result for an item whose process died. What other processes computed meanwhile is computed
             again, each item alone in a process, so that only the one that kills its process is lost.
 
@@ -169,7 +192,7 @@ def in_order(
     """
     if workers < 1:
         raise ConfigurationError(f"workers = {workers} is not valid; give 1 or more")
-    if workers == 1:
+    if workers == 1 and not (processes and apart):
         yield from map(function, items)
         return
     pool = _Workers(function, workers, processes, crashed)

@@ -258,7 +258,7 @@ def test_no_folds_and_empty_parts() -> None:
     assert audit_folds([Fold("empty", (), (), ())]).findings == ()
 
 
-FOUND_IN_TREE = {"scenario-overlap", "near-transcript"}
+FOUND_IN_TREE = {"scenario-overlap", "near-transcript", "annotators"}
 
 
 def test_the_synthetic_corpus_leaks_only_where_it_is_configured_to(tree: Path, tmp_path: Path) -> None:

@@ -546,7 +546,7 @@ def test_training_writes_a_complete_audit(runs: Path, manifest: Path) -> None:
         again = audit_run(folder, read_manifest(manifest), features=manifest.parent / "cache/features")
         assert again == audit
     found = run_summary.findings_of(list(runs.iterdir()))
-    assert found is not None and len(found) == 2
+    assert found is not None and len(found) == 3
     assert run_summary.findings_of([runs]) is None
 
 

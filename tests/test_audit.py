@@ -258,7 +258,7 @@ def test_no_folds_and_empty_parts() -> None:
     assert audit_folds([Fold("empty", (), (), ())]).findings == ()
 
 
-FOUND_IN_TREE = {"scenario-overlap", "near-transcript"}
+FOUND_IN_TREE = {"scenario-overlap", "near-transcript", "annotators"}
 
 
 def test_the_synthetic_corpus_leaks_only_where_it_is_configured_to(tree: Path, tmp_path: Path) -> None:
@@ -546,7 +546,7 @@ def test_training_writes_a_complete_audit(runs: Path, manifest: Path) -> None:
         again = audit_run(folder, read_manifest(manifest), features=manifest.parent / "cache/features")
         assert again == audit
     found = run_summary.findings_of(list(runs.iterdir()))
-    assert found is not None and len(found) == 2
+    assert found is not None and len(found) == 3
     assert run_summary.findings_of([runs]) is None
 
 

@@ -577,7 +577,8 @@ def test_a_card_gets_its_section_once(tones: list[Utterance], tmp_path: Path) ->
         text = path.read_text(encoding="utf-8")
         assert text.startswith("# A model\n\nText.\n\n## Files\n\n| a |\n\n## Behaviour\n")
         assert text.count("## Behaviour") == 1 and "change of UA, white noise, 0 dB" in text and "| UA | 100.0" in text
-    path.write_text(text + "\n## After\n\nMore.\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n## After\n\nMore.\n")
     pages.write_card(path, tested)
     assert path.read_text(encoding="utf-8").endswith("\n## After\n\nMore.\n")
     pages.write_card(tmp_path / "new.md", tested)

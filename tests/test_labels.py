@@ -12,18 +12,22 @@ from typer.testing import CliRunner
 import duetto
 from corpus_trees import wav
 from duetto import runs
+from duetto.audit import audit_folds
 from duetto.cli import app
 from duetto.config.experiment import load, teacher_of, with_overrides
 from duetto.corpora import CORPORA
+from duetto.corpora.agreement import annotators, manifest_annotators
 from duetto.corpora.labelling import read_labels
 from duetto.corpora.relabelling import relabel
-from duetto.corpora.validate import annotators, check
+from duetto.corpora.validate import check
 from duetto.data.labels import LABEL_SETS, check_labels, classes, spelled
 from duetto.data.manifest import read_manifest, write_manifest
 from duetto.data.utterance import Utterance
 from duetto.data.votes import majority, soft_label, vote_weights
 from duetto.errors import ConfigurationError, CorpusError
 from duetto.metrics import agreement
+from duetto.report import run_summary
+from duetto.splits import Fold
 from duetto.training.emotion_task import soft_cross_entropy
 
 EIGHT = ("angry", "calm", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
@@ -269,6 +273,26 @@ def test_agreement_of_a_corpus_counts_votes_as_classes() -> None:
     # Pairs: 1 and 0. Shares 3/4 and 1/4, so chance is 10/16.
     assert found is not None and found.items == 2 and found.pairwise == 0.5
     assert found.kappa == pytest.approx((0.5 - 0.625) / 0.375)
+
+
+def test_agreement_of_a_manifest_reads_votes_as_each_corpus_writes_them() -> None:
+    """IEMOCAP's excited is happy in four classes, and its `Neutral state` neutral; another corpus has its own names."""
+    given = [
+        utterance("a", label="happy", corpus="iemocap", votes={"1": ("Excited",), "2": ("Happiness",)}),
+        utterance("b", label="neutral", corpus="iemocap", votes={"1": ("Neutral state",), "2": ("Sadness",)}),
+        utterance("c", label="sad", votes={"1": ("sad",), "2": ("sadness",), "3": ("boredom",)}),
+        utterance("d", label="angry", corpus="iemocap"),
+    ]
+    found = manifest_annotators(given)
+    # Pairs: 1, 0, 1. Two votes for happy, one for neutral, three for sad of six: chance is 14/36.
+    assert found is not None and found.items == 3 and found.pairwise == pytest.approx(2 / 3)
+    assert found.kappa == pytest.approx((2 / 3 - 14 / 36) / (22 / 36))
+    assert str(found) == "pairwise agreement 0.67, Fleiss' kappa 0.45, over 3 utterances"
+    assert manifest_annotators(given[:1]) is None and manifest_annotators(given[3:]) is None
+    fold = Fold("f", tuple(given[:2]), (), tuple(given[2:]))
+    (note,) = [f for f in audit_folds([fold], sound=False).findings if f.kind == "annotators"]
+    assert (note.severity, note.evidence) == ("note", {"utterances": 3, "pairwise": 0.6667, "kappa": 0.4545})
+    assert run_summary.annotators(given) == str(found) and run_summary.annotators(given[3:]) == ""
 
 
 def test_soft_cross_entropy_is_pytorchs_on_labels_and_the_sum_by_hand_on_shares() -> None:

@@ -53,6 +53,7 @@ KINDS: dict[str, Severity] = {
     "session-statistics": "note",
     "padding-read": "note",
     "not-examined": "note",
+    "annotators": "note",
 }
 """Kind of finding → severity.
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
+from ..corpora.agreement import manifest_annotators
 from ..data.speakers import doubtful_speakers
 from ..data.utterance import Utterance
 from ..splits import GROUPS, LEAKING, Fold
@@ -45,6 +46,7 @@ def audit_folds(
     findings += _doubtful_speakers(everyone)
     findings += classes.shared_sentences(everyone)
     findings += _not_examined(everyone, recordings, sound)
+    findings += _annotators(everyone)
     for fold in folds:
         findings += _shared_groups(fold)
         findings += duplicate_ids(fold)
@@ -121,6 +123,14 @@ def _not_examined(everyone: Sequence[Utterance], recordings: RecordingKeys, read
         yield make_finding(
             "not-examined", None, detail, utterances=len(untranscribed), of=len(everyone), examples=untranscribed
         )
+
+
+def _annotators(everyone: Sequence[Utterance]) -> Iterator[Finding]:
+    """How far annotators agree: no system that learns from them can be expected to agree with them more."""
+    if (found := manifest_annotators(everyone)) is not None:
+        kappa = {} if found.kappa is None else {"kappa": round(found.kappa, 4)}
+        more = {"pairwise": round(found.pairwise, 4), **kappa}
+        yield make_finding("annotators", None, f"annotators: {found}", utterances=found.items, **more)
 
 
 def _shared_groups(fold: Fold) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from .. import metrics
 from ..data.utterance import Utterance
 from ..metrics.classification import ratio
 from .correctness import GROUPINGS, groups
-from .figures import Bounds, Figure, Sample, combined, resampled, wider
+from .figures import Figure, Sample, combined, resampled, wider
 from .outcome import FAILED, PASSED, UNDECIDED, Limit, Outcome
 from .thresholds import Limits
 
@@ -75,9 +75,10 @@ class _Pair:
 
     def _figure(self, weights: NDArray[np.float64], comparisons: int) -> Figure:
         """Difference of Σ weights[k, c] · P(answer c | k) between the sides, in points."""
-        terms = [np.concatenate(each) for each in zip(*map(self._terms, (1, -1), (weights, weights)), strict=True)]
+        sides = (self._terms(1, weights), self._terms(-1, weights))
+        signed, hits, totals = (np.concatenate(pair) for pair in zip(*sides, strict=True))
         value, drawn = self._differences(weights)
-        bounds: Bounds = wider(resampled(value, drawn, comparisons), combined(*terms, comparisons))
+        bounds = wider(resampled(value, drawn, comparisons), combined(signed, hits, totals, comparisons))
         problem = next(filter(None, (side.problem() for side in self._sides)), "")
         size = len(self._sides[0].result.ids)
         return Figure(100 * value, (100 * bounds[0], 100 * bounds[1]), size, problem)

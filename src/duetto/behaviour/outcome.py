@@ -117,10 +117,20 @@ class Outcome:
         Raises:
             DuettoError: (of the record) A field is missing or of another type.
         """
-        texts = {name: record.text(name) for name in ("group", "test", "kind", "subject", "title", "status", "note")}
-        numbers = {n: None if record[n] is None else record.number(n) for n in ("value", "low", "high")}
-        bounds = None if record["ci95"] is None else tuple(record.array("ci95", (2,)).tolist())
-        return cls(**texts, **numbers, ci95=bounds, utterances=record.integer("utterances", low=0, high=1 << 53))
+        bounds = None if record["ci95"] is None else record.array("ci95", (2,)).tolist()
+        numbers = {name: None if record[name] is None else record.number(name) for name in ("value", "low", "high")}
+        return cls(
+            group=record.text("group"),
+            test=record.text("test"),
+            kind=record.text("kind"),
+            subject=record.text("subject"),
+            title=record.text("title"),
+            ci95=None if bounds is None else (bounds[0], bounds[1]),
+            utterances=record.integer("utterances", low=0, high=1 << 53),
+            status=record.text("status"),
+            note=record.text("note"),
+            **numbers,
+        )
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ _SERVE = "fastapi starlette uvicorn websockets python_multipart prometheus_clien
 _EXTRAS = {
     **dict.fromkeys(_TRAIN.split(), "train"),
     **dict.fromkeys(_SERVE.split(), "serve"),
-    **dict.fromkeys(("fsspec", "pyarrow", "ray", "pandas"), "scale"),
+    **dict.fromkeys(("fsspec", "ray"), "scale"),
     "espeakng_loader": "synth",
     "faster_whisper": "whisper",
     **dict.fromkeys(("pandas", "pyarrow"), "data"),

@@ -75,9 +75,7 @@ def _print(report: validate.ValidationReport) -> None:
                 table.add_row(escape(name), str(number))
             console.print(table)
     if (rated := report.agreement) is not None:
-        kappa = "undefined" if rated.kappa is None else f"{rated.kappa:.2f}"
-        text = f"annotators of {rated.items} utterances: pairwise agreement {rated.pairwise:.2f}, Fleiss' kappa {kappa}"
-        console.print(text, highlight=False)
+        console.print(f"annotators: {rated}", highlight=False)
     for problem in report.problems:
         console.print(
             f"{problem.severity}: {problem.kind}: {problem.id}: {problem.detail}", markup=False, soft_wrap=True

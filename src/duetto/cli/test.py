@@ -100,10 +100,12 @@ def _tested(
     rejecting = Recogniser(model, asr=asr) if "rejection" in plan.groups else None
     asr = asr if recogniser.uses_words else ""
     made_by = {"model": digest_of(find(model)), "asr": asr, "duetto": duetto.__version__}
+    chosen = choose(utterances, recogniser.labels, plan.most, plan.seed).utterances
+    total = f"{len(chosen) * plan.passes:,} predictions"
+    echo(f"{len(chosen):,} utterances × {plan.passes} conditions: {total}", err=True)
     with bar("predictions") as progress:
         tested = run(recogniser, rejecting, utterances, plan, made_by=made_by, folder=out, progress=progress)
-    leak = training_note(trained_on(model, choose(utterances, recogniser.labels, plan.most, plan.seed).utterances))
-    tested = replace(tested, notes=(leak, *tested.notes))
+    tested = replace(tested, notes=(training_note(trained_on(model, chosen)), *tested.notes))
     about = {
         "model": f"{model} ({made_by['model']})",
         "terms": recogniser.terms or "not known",

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import audio
-from ..data.labels import LabelMap, classes_of, selected
+from ..data.labels import classes_of, selected
 from ..data.speakers import doubtful_speakers
 from ..data.utterance import Utterance
-from ..data.votes import vote_weights
 from ..errors import AudioError, CorpusError
-from ..metrics.agreement import Agreement, agreement
+from ..metrics.agreement import Agreement
 from ..utils.progress import Progress
 from . import CORPORA, find
+from .agreement import annotators
 from .corpus import Corpus
 from .parsing import Problem, some
 
@@ -163,32 +163,6 @@ def _report(
         by_dimension=_count(name for utterance in utterances for name in utterance.dimensions or ()),
         agreement=rated,
     )
-
-
-def annotators(
-    utterances: Iterable[Utterance],
-    classes: Sequence[str],
-    corpus: Corpus | None = None,
-    labels: LabelMap | None = None,
-) -> Agreement | None:
-    """Measure how far the annotators of a corpus agree.
-
-    Args:
-        utterances: Any; those without votes do not count.
-        classes: Votes for anything else are left out.
-        corpus: Where votes are written otherwise than raw labels, the corpus that says how.
-        labels: Map from raw labels to classes; None where votes are classes or names of emotions.
-
-    Returns:
-        The agreement; None where no utterance has two annotators.
-    """
-
-    def name(vote: str) -> str:
-        raw = vote if corpus is None else corpus.votes.get(vote.strip().lower(), vote)
-        return (labels and labels.get(raw)) or vote
-
-    named = ({a: tuple(map(name, given)) for a, given in (u.votes or {}).items()} for u in utterances)
-    return agreement([vote_weights(votes, classes) for votes in named])
 
 
 def _count(values: Iterable[str | None]) -> dict[str, int]:

@@ -27,6 +27,7 @@ from ..data.utterance import Utterance
 from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
 from ..evaluation import SystemResult, from_utterances
 from ..features.content import Contents
+from ..report import run_summary
 from ..utils import files, parallel
 from ..utils.progress import Progress
 from ..utils.reading import read_json
@@ -383,7 +384,12 @@ def report_context(scored: Sequence[Scored], manifest: Path, utterances: Sequenc
     ]
     return {
         "title": f"Speech emotion recognition: {', '.join(each.model for each in scored)} on {name}",
-        "corpus": {"name": name, "counts": dict(counts), "synthetic": runs.is_synthetic(utterances)},
+        "corpus": {
+            "name": name,
+            "counts": dict(counts),
+            "annotators": run_summary.annotators([u for u, _ in scored[0].predictions]),
+            "synthetic": runs.is_synthetic(utterances),
+        },
         "protocol": {
             "protocol": "a model that is there already; nothing is trained or chosen on these utterances",
             "manifest": manifest.name,

@@ -28,6 +28,10 @@ class Agreement:
     pairwise: float
     kappa: float | None
 
+    def __str__(self) -> str:
+        kappa = "undefined" if self.kappa is None else f"{self.kappa:.2f}"
+        return f"pairwise agreement {self.pairwise:.2f}, Fleiss' kappa {kappa}, over {self.items:,} utterances"
+
 
 def agreement(items: Sequence[np.ndarray]) -> Agreement | None:
     """Measure the agreement of annotators.

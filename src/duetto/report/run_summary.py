@@ -14,6 +14,7 @@ from .. import audit, runs
 from ..audit import Audit, Finding
 from ..baselines.controls import CONTROLS
 from ..corpora import iemocap
+from ..corpora.agreement import manifest_annotators
 from ..data.manifest import read_manifest
 from ..data.utterance import Utterance
 from ..errors import ConfigurationError
@@ -87,6 +88,7 @@ def report_context(
         "corpus": {
             "name": corpus_name(first.ids.tolist(), utterances, description["synthetic"]),
             "counts": counts,
+            "annotators": annotators(utterances),
             "synthetic": description["synthetic"],
         },
         "protocol": {
@@ -105,6 +107,19 @@ def report_context(
         "audit": findings,
         "utterances": utterances,
     }
+
+
+def annotators(utterances: Sequence[Utterance]) -> str:
+    """State how far the annotators of the test utterances agree.
+
+    Args:
+        utterances: The test utterances, where they are known.
+
+    Returns:
+        The agreement; "" where no utterance has two annotators.
+    """
+    found = manifest_annotators(utterances)
+    return "" if found is None else str(found)
 
 
 def corpus_name(ids: Iterable[str], utterances: Sequence[Utterance], synthetic: bool) -> str:

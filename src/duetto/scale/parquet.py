@@ -1,4 +1,4 @@
-"""Rows in Parquet files: the same rows are the same bytes. The only module that uses pyarrow.
+"""Rows in Parquet files: the same rows are the same bytes.
 
 The options of the writer are fixed, no time and no name of a machine is stored, and row groups end after a number of
 rows or bytes. Equal bytes take equal versions of pyarrow, which writes its own into the file.

@@ -73,7 +73,7 @@ LONGER = {
     "cli/predict.predict": "sixteen options",
     "cli/serve.serve": "fifteen options",
     "cli/stream.stream": "thirteen options",
-    "cli/timeline.timeline": "sixteen options",
+    "cli/timeline.timeline": "seventeen options",
     "cli/train.train": "sixteen options",
     "training/speech2vec.train": "nine settings of one training",
 }

@@ -342,3 +342,17 @@ def word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
     inputs = [network.word_input for network in readers if network.word_input is not None]
     needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
     return WordFinder(asr, readers[0].folder, needs_times=needs_times, uses_times=uses_times)
+
+
+def in_fusion(warnings: Sequence[str]) -> list[str]:
+    """Leave out of the warnings of a word finder what does not hold for a fusion.
+
+    Args:
+        warnings: Of `asr.finder`.
+
+    Returns:
+        The warnings.
+    """
+    from ..asr.finder import AS_IF_NOTHING_SAID
+
+    return [warning.removesuffix(AS_IF_NOTHING_SAID) for warning in warnings]

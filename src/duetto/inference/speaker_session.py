@@ -19,6 +19,8 @@ from ..data.utterance import Word
 from ..errors import ConfigurationError, DuettoError
 from ..preprocessing import Preprocessor
 from ..preprocessing.normalisation import Adaptation, Normaliser, SpeakerSums
+from ..utils.progress import Progress
+from .explanation import Explanation
 from .prediction import Prediction
 
 _T = TypeVar("_T")
@@ -51,6 +53,16 @@ class _Predictor(Protocol):
         transcript: str | None = None,
         words: Sequence[Word] | None = None,
     ) -> tuple[Prediction, Sums | None]: ...
+
+    def explain_for(
+        self,
+        speaker: Statistics | None,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Explanation, Sums | None]: ...
 
     def speaker_sums(self, source: audio.Source) -> Sums: ...
 
@@ -131,15 +143,49 @@ class SpeakerSession:
             AudioError: The recording cannot be read or analysed.
         """
         with self._lock:
-            statistics = [voice and voice.normaliser() for voice in self._voices]
-            prediction, sums = self._recogniser.predict_for(statistics, source, transcript=transcript, words=words)
-            prediction = replace(
-                prediction,
-                session_utterances=self.utterances,
-                warnings=(*prediction.warnings, *self._warnings()),
+            prediction, sums = self._recogniser.predict_for(
+                self._statistics(), source, transcript=transcript, words=words
             )
-            if sums is not None:
-                self._add(sums)
+            return self._counted(prediction, sums)
+
+    def explain(
+        self,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Recognise the emotion of the speaker's next recording, and compute what moved the answer.
+
+        Args:
+            source: As for `Recogniser.__call__`.
+            transcript: As for `Recogniser.__call__`.
+            words: As for `Recogniser.__call__`.
+            progress: As for `Recogniser.explain`.
+
+        Returns:
+            The prediction that a call gives, with the effects under the same statistics. The recording counts once.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+        """
+        with self._lock:
+            explanation, sums = self._recogniser.explain_for(
+                self._statistics(), source, transcript=transcript, words=words, progress=progress
+            )
+            return replace(explanation, prediction=self._counted(explanation.prediction, sums))
+
+    def _statistics(self) -> Statistics:
+        return [voice and voice.normaliser() for voice in self._voices]
+
+    def _counted(self, prediction: Prediction, sums: Sums | None) -> Prediction:
+        """A prediction with what it rests on; then its recording counts."""
+        prediction = replace(
+            prediction, session_utterances=self.utterances, warnings=(*prediction.warnings, *self._warnings())
+        )
+        if sums is not None:
+            self._add(sums)
         return prediction
 
     def attempt(

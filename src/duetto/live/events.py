@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ..data.utterance import Word
+from ..inference.explanation import Explanation
 
 SegmentKind = Literal["utterance", "window", "partial"]
 
@@ -34,6 +35,7 @@ class TimelineSegment:
         unfamiliar: Whether it is unlike what the system was trained on, where it states that; None otherwise.
         cut: Whether the utterance was too long, and goes on in the next one.
         warnings: Reasons to trust it less, or the error that prevented an answer.
+        explanation: What moved the answer, with times in the stream; None where that was not asked for.
     """
 
     kind: SegmentKind
@@ -49,6 +51,7 @@ class TimelineSegment:
     unfamiliar: bool | None = None
     cut: bool = False
     warnings: tuple[str, ...] = ()
+    explanation: Explanation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make a record of it.
@@ -73,6 +76,7 @@ class TimelineSegment:
             "unfamiliar": self.unfamiliar,
             "cut": self.cut,
             "warnings": list(self.warnings),
+            **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
         }
 
 

@@ -326,6 +326,18 @@ def test_what_a_fork_of_a_session_is_given_counts_for_the_fork_alone(run: Path) 
     assert session(files[1]) == expected
 
 
+def test_an_explained_recording_counts_once_and_by_the_same_statistics(run: Path) -> None:
+    recogniser = duetto.load(run, require_speech=False)
+    files = sorted(run.parent.glob("*.wav"))[:3]
+    plain, explained = recogniser.session(), recogniser.session()
+    plain(files[0]), explained(files[0])
+    expected, found = plain(files[1]), explained.explain(files[1])
+    assert found.prediction == expected and explained.utterances == 2
+    alone = recogniser.explain(files[1])
+    assert found.prediction.probabilities != alone.prediction.probabilities and len(found.moments) == len(alone.moments)
+    assert explained(files[2]) == plain(files[2])
+
+
 def test_a_recording_that_fails_leaves_the_session_as_it_was(run: Path, tmp_path: Path) -> None:
     session = duetto.load(run, require_speech=False).session()
     (tmp_path / "broken.wav").write_bytes(b"no audio")

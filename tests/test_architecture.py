@@ -80,13 +80,13 @@ LONGER = {
     "cli/predict.predict": "sixteen options",
     "cli/serve.serve": "fifteen options",
     "cli/stream.stream": "thirteen options",
-    "cli/timeline.timeline": "sixteen options",
+    "cli/timeline.timeline": "seventeen options",
     "cli/test.test": "thirteen options",
     "cli/train.train": "sixteen options",
     "training/speech2vec.train": "nine settings of one training",
 }
 """Functions that may be longer, by half, and why."""
-MOST_ENTRIES = 29
+MOST_ENTRIES = 30
 """Entries of the package folder."""
 
 

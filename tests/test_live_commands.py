@@ -20,7 +20,7 @@ import duetto
 from duetto import audio
 from duetto.cli import app
 from duetto.errors import AudioError, MissingExtraError
-from duetto.live import ChannelStreams, StreamingRecogniser, analyse, microphone, page
+from duetto.live import ChannelStreams, StreamConfig, StreamingRecogniser, analyse, microphone, page
 from duetto.live.channel_streams import LiveSound, pcm_stream, real_time, recorded_stream
 from duetto.live.formats import Recorded
 from duetto.report import rendering
@@ -176,6 +176,36 @@ def test_a_page_is_one_file_with_every_utterance(call: Path, recogniser: Any, tm
     assert policy is not None and "default-src 'none'" in policy and "http" not in policy
     data = re.search(r'id="data">(.*?)</script>', text, flags=re.S)
     assert data is not None and json.loads(data[1]) == [segment.to_json() for segment in segments]
+
+
+def test_a_page_shows_what_moved_the_answers(call: Path, recogniser: Any, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    path = tmp_path / "page.html"
+    assert RUN.invoke(app, ["timeline", str(call), "--channels", "0", "--html", str(path), "--explain"]).exit_code == 0
+    segments = analyse(recogniser, call, StreamConfig(explain=True), channels=0).segments
+    effects = [m.effects.get(s.label or "", 0.0) for s in segments if s.explanation for m in s.explanation.moments]
+    drawn = [a for t, a in Tags(path.read_text("utf-8")).found if t == "i" and a.get("class") in ("for", "against")]
+    assert len(drawn) == len(effects) >= 2
+    for attributes, effect in zip(drawn, effects, strict=True):
+        assert attributes["class"] == ("for" if effect >= 0 else "against")
+        assert f"height:{50 * min(abs(effect), 1):.1f}%" in (attributes["style"] or "")
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        shown = browser.new_page()
+        shown.goto(f"file://{path}")
+        shown.click("button[data-number='0']")
+        listed = shown.eval_on_selector_all("#detail .moved li", "all => all.map(li => li.textContent)")
+        browser.close()
+    assert segments[0].explanation is not None and segments[0].label is not None
+    moments = segments[0].explanation.to_json()["moments"]
+    expected = [(m["start"], m["end"], m["effects"].get(segments[0].label)) for m in moments]
+    nothing = "too little speech remains without it"
+    told = [(f"{s:.2f}–{e:.2f} s", nothing if x is None else f"{x:+.2f}".replace("-", "−")) for s, e, x in expected]
+    assert listed == [" ".join(each) for each in told]
 
 
 def test_a_page_needs_its_extra_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

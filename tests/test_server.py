@@ -65,6 +65,19 @@ def test_a_transcript_is_given_to_the_system(client: Any) -> None:
     assert "this system uses the acoustics only; the given words are not used" in answer.json()["warnings"]
 
 
+def test_an_explanation_is_that_of_the_library(client: Any) -> None:
+    data = {"explain": "true", "transcript": "well"}
+    answer = client.post("/v1/predict", files=files(wav(speech())), data=data)
+    found = recogniser().explain(io.BytesIO(wav(speech())), transcript="well")
+    same(answer, {**found.prediction.to_json("a.wav"), "explanation": found.to_json()})
+    jsonschema.validate(answer.json(), PREDICTION)
+    assert len(found.moments) >= 2
+    plain = client.post("/v1/predict", files=files(wav(speech())), data={"transcript": "well", "explain": "false"})
+    assert plain.json() == {key: value for key, value in answer.json().items() if key != "explanation"}
+    silent = files(wav(no_voices()["white noise"]))
+    assert client.post("/v1/predict", files=silent, data=data).json()["explanation"]["moments"] == []
+
+
 @pytest.mark.parametrize(
     ("fields", "config", "channels"),
     [
@@ -224,6 +237,7 @@ def test_what_is_not_valid_is_refused_by_name(
         ("/v1/timeline", {"window": "1e9"}, "window"),
         ("/v1/timeline", {"hop": "1"}, "hop"),
         ("/v1/timeline", {"adapt": "yes"}, "adapt"),
+        ("/v1/predict", {"explain": "1"}, "explain"),
         ("/v1/timeline", {"format": "exe"}, "format"),
         ("/v1/audio/transcriptions", {"response_format": "docx"}, "response_format"),
     ],

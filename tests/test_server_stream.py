@@ -17,9 +17,9 @@ from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from duetto.live import SegmenterConfig, StreamConfig, StreamingRecogniser
-from duetto.server import ERRORS, Limits, ServerSettings, create_app
+from duetto.server import ERRORS, Limits, RequestError, ServerSettings, create_app
 from duetto.server.pending import PendingAudio
-from duetto.server.protocol import Outgoing
+from duetto.server.protocol import Outgoing, StreamSettings, parse_settings
 from duetto.server.schemas import CLIENT_MESSAGES, SERVER_MESSAGES
 from serving import RATE, call, pcm, recogniser, serving, speech, stream_messages
 
@@ -156,6 +156,38 @@ def refused(socket: Any, message: str | bytes, code: str) -> None:
     with pytest.raises(WebSocketDisconnect) as closed:
         socket.receive_json()
     assert (closed.value.code, closed.value.reason) == (ERRORS[code].close, code)
+
+
+MODELS = [
+    {"id": "english", "languages": ["en"]},
+    {"id": "two", "languages": ["de", "fr"]},
+    {"id": "voice", "languages": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("models", "before", "given_", "model"),
+    [
+        (MODELS, "english", {"language": "en"}, "english"),
+        (MODELS, "english", {"language": "fr"}, "two"),
+        (MODELS, "english", {"language": "it"}, "voice"),
+        (MODELS, "english", {"language": None}, "english"),
+        (MODELS, "english", {"language": "de", "model": "voice"}, "voice"),
+        (MODELS, "english", {"language": "de", "model": "english"}, None),
+        (MODELS, "two", {"language": "en"}, None),  # a message before chose it
+        (MODELS[:2], "english", {"language": "it"}, None),
+    ],
+)
+def test_the_language_chooses_a_model_or_is_refused(
+    models: list[dict[str, Any]], before: str, given_: dict[str, Any], model: str | None
+) -> None:
+    message = {"type": "session.update", "session": given_}
+    if model is not None:
+        assert parse_settings(message, StreamSettings(before), models).model == model
+        return
+    with pytest.raises(RequestError) as refusal:
+        parse_settings(message, StreamSettings(before), models)
+    assert (refusal.value.code, refusal.value.param) == ("config_invalid", "language")
 
 
 def test_settings_after_the_first_audio_are_refused(client: Any) -> None:

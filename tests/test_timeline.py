@@ -91,6 +91,26 @@ def test_an_answer_is_that_of_the_samples_of_its_utterance() -> None:
     assert abs(found.start - 1.0) < 0.2 and abs(found.end - 2.5) < 0.2
 
 
+def test_an_explained_answer_is_that_of_the_recogniser_at_its_place() -> None:
+    silence = np.zeros(RATE, np.float32)
+    sound = np.concatenate((silence, voice(1.5), silence))
+    source = {"waveform": sound, "sample_rate": RATE}
+    (found,) = analyse(recogniser(), source, StreamConfig(explain=True, window=1.0)).segments
+    (plain,) = analyse(recogniser(), source).segments
+    assert replace(found, explanation=None) == plain and plain.explanation is None
+    first = round(found.start * RATE) - 3200
+    part = sound[first : round(found.end * RATE) + 3200]
+    expected = recogniser().explain({"waveform": part, "sample_rate": RATE}).shifted(first / RATE)
+    assert found.explanation is not None and len(expected.moments) >= 2
+    assert (found.explanation.moments, found.explanation.words) == (expected.moments, expected.words)
+    assert found.start - 0.2 < expected.moments[0].start < expected.moments[-1].end < found.end + 0.2
+    assert found.to_json() == {**plain.to_json(), "explanation": expected.to_json()}
+    events = streamed([sound], StreamConfig(SegmenterConfig(snapshot=0.5), explain=True), channel=0)
+    partial = [e.segment for e in events if isinstance(e, Partial)]
+    assert partial and not any(segment.explanation for segment in partial)
+    assert [e.segment for e in events if isinstance(e, UtteranceAnswered)] == [found]
+
+
 def test_events_are_known_in_order_and_within_the_lookahead(talk: np.ndarray) -> None:
     events = streamed([talk])
     assert [event.known_at for event in events] == sorted(event.known_at for event in events)

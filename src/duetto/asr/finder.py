@@ -86,10 +86,15 @@ class WordFinder:
         uses_times: Whether the system embeds the sound of some words; words that cannot be aligned then keep their
             spelling only.
 
+    Attributes:
+        languages: That the system was trained on, as ISO 639-1 codes; it reads no others.
+
     Raises:
         ConfigurationError: There is no such recogniser, or the system needs spellings and the recogniser gives none.
         ModelError: The language model of the system is damaged, or the model of the recogniser cannot be downloaded.
     """
+
+    languages: tuple[str, ...]
 
     def __init__(self, asr: str, folder: Path, *, needs_times: bool, uses_times: bool = False) -> None:
         self._needs_times = needs_times
@@ -98,7 +103,7 @@ class WordFinder:
         if self._segments_only and not needs_times:
             raise ConfigurationError("this system looks words up by their spelling, which segments do not have")
         self._config = recogniser_config(asr, folder)
-        self._languages = trained_languages(folder)
+        self.languages = trained_languages(folder)
         if self._config.name == "whisper":
             self._config.model_folder()  # downloaded here, not in each worker process
         self._recogniser: SpeechRecogniser | None = None
@@ -168,8 +173,8 @@ class WordFinder:
         if not recognition.words:
             return FoundWords((), "none", (f"no word was recognised{AS_IF_NOTHING_SAID}",))
         reason = recognition.doubt
-        if recognition.language is not None and recognition.language not in self._languages:
-            reason = _other_language(recognition, self._languages)
+        if recognition.language is not None and recognition.language not in self.languages:
+            reason = _other_language(recognition, self.languages)
         if reason is None:
             return FoundWords(recognition.words, "recognised", recognition.notes)
         listed = " ".join(word.word for word in recognition.words[:_NAMED])

@@ -10,6 +10,8 @@ from ..data.utterance import Word
 from ..errors import DuettoError
 from ..inference.explanation import Explanation
 from ..inference.recogniser import Recogniser
+from ..inference.sources import guarded
+from ..inference.speaker_session import SpeakerSession
 from ..utils.progress import bar
 from .output import echo
 
@@ -19,7 +21,11 @@ _LEAST_SCALE = 0.1
 
 
 def explanations(
-    recogniser: Recogniser, sources: Sequence[audio.Source], transcript: str | None, words: tuple[Word, ...] | None
+    recogniser: Recogniser,
+    sources: Sequence[audio.Source],
+    transcript: str | None,
+    words: tuple[Word, ...] | None,
+    session: SpeakerSession | None = None,
 ) -> Iterator[Explanation | DuettoError]:
     """Explain recordings one after another, with a progress bar for a single one.
 
@@ -28,14 +34,15 @@ def explanations(
         sources: The recordings.
         transcript: What is said, if it is known.
         words: The words, if they are known.
+        session: Of their speaker, for which they count; None for recordings by themselves.
 
     Yields:
         The explanation of each, or the error that prevented it.
     """
     for source in sources:
         with bar("moments and words", enabled=len(sources) == 1) as progress:
-            explain = partial(recogniser.explain, transcript=transcript, words=words, progress=progress)
-            outcome = recogniser.guarded(explain, source)
+            explain = partial((session or recogniser).explain, transcript=transcript, words=words, progress=progress)
+            outcome = guarded(explain, source)
         yield outcome
 
 

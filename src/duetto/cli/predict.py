@@ -107,15 +107,16 @@ def predict(
     found = by_channel(find(files, recursive=recursive, rate=rate, channels=raw_channels), channels)
     sources = [recording.source for recording in found]
     _check_options(len(found), transcript, words, in_session, workers)
-    _check_explain(explain, in_session, workers, out)
+    _check_explain(explain, workers, out)
     recogniser = open_recogniser(model, asr, require_speech, reject)
     given, unread = None if words is None else _read_words(words), 0
-    if in_session:
-        speaker = recogniser.session()
+    speaker = recogniser.session() if in_session else None
+    if speaker is not None:
         unread = _enrol(speaker, enrol or [])
+    if explain:
+        outcomes = explanations(recogniser, sources, transcript, given, speaker)
+    elif speaker is not None:
         outcomes = (speaker.attempt(source, transcript=transcript, words=given) for source in sources)
-    elif explain:
-        outcomes = explanations(recogniser, sources, transcript, given)
     elif transcript is None and given is None:
         outcomes = recogniser.predict_many(sources, workers=min(workers or cores(), len(found)))
     else:
@@ -139,9 +140,7 @@ def _check_options(
         raise typer.BadParameter("--session answers one recording after another; leave --workers out")
 
 
-def _check_explain(explain: bool, in_session: bool, workers: int | None, out: Path | None) -> None:
-    if explain and in_session:
-        raise typer.BadParameter("--explain answers every recording by itself; leave --session and --enrol out")
+def _check_explain(explain: bool, workers: int | None, out: Path | None) -> None:
     if explain and workers not in (None, 1):
         raise typer.BadParameter("--explain answers one recording after another; leave --workers out")
     if explain and out is not None and out.suffix.lower() == ".csv":

@@ -73,6 +73,12 @@ Adapt = Annotated[
     bool,
     typer.Option("--adapt/--no-adapt", help="Adapt to the voice of each channel, where the model was trained to."),
 ]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Add what each moment and word contributed to each answer: up to 41 times the work."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a recording, and nothing else.")]
 
 
@@ -89,6 +95,7 @@ def timeline(
     pause: Pause = 0.5,
     longest: Longest = 15.0,
     adapt: Adapt = True,
+    explain: Explain = False,
     asr: Asr = "auto",
     require_speech: RequireSpeech = True,
     reject: Reject = None,
@@ -108,7 +115,7 @@ def timeline(
 
         duetto timeline call.wav -o call.TextGrid
 
-        duetto timeline call.wav --html call.html
+        duetto timeline call.wav --html call.html --explain
 
         duetto timeline -r calls -o segments.csv
 
@@ -118,7 +125,7 @@ def timeline(
     """
     found = find(files, recursive=recursive, rate=rate, channels=raw_channels)
     with usage_errors():
-        config = StreamConfig(SegmenterConfig(min_pause=pause, max_utterance=longest), window, hop, adapt)
+        config = StreamConfig(SegmenterConfig(min_pause=pause, max_utterance=longest), window, hop, adapt, explain)
         kind = None if out is None and format_name is None else format_of(out or Path("-"), format_name)
         _check(kind, out, html, len(found), as_json)
     if html is not None:

@@ -11,8 +11,9 @@ resample draws as many speakers as there are, with replacement, with all their u
 
 from .bootstrap import FEW_SPEAKERS, LEVEL, RESAMPLES
 from .dimensions import DimensionScore, dimensions
+from .from_utterances import from_folds, from_utterances
 from .late_fusion import combine
-from .result import KINDS, SystemResult, from_folds, from_utterances
+from .result import KINDS, SystemResult
 from .selective import COVERAGES, Selective, selective
 from .statistics import (
     BINS,

@@ -33,6 +33,7 @@ from ..inference.model_folder import find
 from ..inference.pretrained import TERMS, terms
 from ..inference.recogniser import Recogniser
 from ..inference.scoring import ADAPTED, source_of
+from ..inference.sources import guarded
 from ..utils import files, parallel
 from ..utils.progress import Progress
 from .adapting import AdaptedHead, Labelled, LinearHead, check, choose, cross_validated
@@ -225,7 +226,7 @@ def _vector(recogniser: Recogniser, utterance: Utterance) -> NDArray[np.float32]
         source = source_of(utterance)
     except DuettoError as error:
         return error
-    return recogniser.guarded(vector, source)
+    return guarded(vector, source)
 
 
 def _measured(

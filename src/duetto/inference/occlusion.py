@@ -119,14 +119,12 @@ class Occlusion:
         logits = [network.logits_of([read])[0] for network, read in self._whole()]
         whole = self._log_probabilities(logits, self.recording.inputs)
         effects = np.zeros((count, len(whole)))
-        done = 0
-        while some := list(islice(variants, _AT_ONCE)):
+        done, prepared = 0, _reported(variants, count, progress)
+        while some := list(islice(prepared, _AT_ONCE)):
             each = self._logits(some, logits)
             for i, variant in enumerate(some):
                 effects[done + i] = whole - self._log_probabilities([own[i] for own in each], variant)
             done += len(some)
-            if progress:
-                progress(done, count)
         return effects
 
     def _whole(self) -> Iterator[tuple[Network, NetworkInputs]]:
@@ -182,6 +180,14 @@ def explained(prediction: Prediction, occlusion: Occlusion, progress: Progress |
         ),
         1 + total,
     )
+
+
+def _reported(variants: Iterator[_Variant], count: int, progress: Progress | None) -> Iterator[_Variant]:
+    """The variants; each is reported once it is prepared, which takes most of the time."""
+    for done, variant in enumerate(variants, 1):
+        if progress:
+            progress(done, count)
+        yield variant
 
 
 def _answerable(speech: Sequence[Segment], start: int, end: int) -> bool:

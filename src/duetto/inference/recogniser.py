@@ -3,9 +3,7 @@
 recogniser = duetto.load("runs/fusion")
 prediction = recogniser("call.wav", transcript="oh that's lovely")
 prediction.label, prediction.probabilities, prediction.words
-
-for outcome in recogniser.predict_many(files, workers=8):   # in the order of the files; each a Prediction or an error
-    ...
+for outcome in recogniser.predict_many(files, workers=8): …   # in order; each a Prediction or an error
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,15 +31,12 @@ from .network import PreparedRecording, in_fusion, joint_answer, open_networks, 
 from .occlusion import Occlusion, explained
 from .prediction import Prediction, RecordingInputs, without_speech
 from .pretrained import DEFAULT, terms
-from .sources import crashed, named_errors, picklable, source_name, with_mixing_named
+from .sources import crashed, guarded, named_errors, picklable, with_mixing_named
 from .speaker_session import SpeakerSession, Statistics, Sums
 from .worker import attempt_in_worker, opened_again
 
 if TYPE_CHECKING:
     from ..asr.finder import WordFinder
-
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 class Recogniser:
@@ -105,9 +100,9 @@ class Recogniser:
         return any(network.uses_words for network in self._networks)
 
     @property
-    def _reads_words_alone(self) -> bool:
-        """Whether the system, or a branch of it, needs no sound to answer."""
-        return any(not network.preprocessor.experiment.uses_audio for network in self._networks)
+    def languages(self) -> tuple[str, ...] | None:
+        """Languages (ISO 639-1) whose words the system reads; None for a system that reads no words."""
+        return self._word_finder.languages if self._word_finder is not None else None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -194,7 +189,7 @@ class Recogniser:
         speech = detect_speech(waveform.samples)
         silent = self._require_speech and not speech
         given = transcript is not None or words is not None
-        if silent and not (given and self._reads_words_alone):
+        if silent and not (given and not all(network.uses_audio for network in self._networks)):
             return without_speech(waveform, self.name, self._unused_asr), None
         recording = self._prepared(waveform, speech, transcript, words, speaker, silent=silent)
         if silent and self._fusion is not None and all(each.lacks for each in recording.inputs):
@@ -219,7 +214,6 @@ class Recogniser:
         *,
         transcript: str | None = None,
         words: Sequence[Word] | None = None,
-        speaker: Statistics | None = None,
         progress: Progress | None = None,
     ) -> Explanation:
         """Recognise the emotion of one recording, and compute which of its moments and words moved the answer.
@@ -228,7 +222,6 @@ class Recogniser:
             source: See `__call__`.
             transcript: See `__call__`.
             words: See `__call__`.
-            speaker: See `predict_for`.
             progress: Called with the number of moments and words done, and of all.
 
         Returns:
@@ -237,13 +230,40 @@ class Recogniser:
         Raises:
             AudioError: The recording cannot be read or analysed.
         """
+        return self.explain_for(None, source, transcript=transcript, words=words, progress=progress)[0]
+
+    def explain_for(
+        self,
+        speaker: Statistics | None,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Explanation, Sums | None]:
+        """Explain one recording by the statistics of its speaker.
+
+        Args:
+            speaker: See `predict_for`.
+            source: See `__call__`.
+            transcript: See `__call__`.
+            words: See `__call__`.
+            progress: See `explain`.
+
+        Returns:
+            The explanation, and what the recording adds to the statistics, as `predict_for` returns it.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+        """
         waveform = self._load(source)
         with named_errors(source):
             prediction, recording = self._predicted(speaker, waveform, transcript, words)
             if recording is None:
-                return Explanation(prediction, (), (), 0)
+                return Explanation(prediction, (), (), 0), None
             system = (self._fusion, self._networks, self._certainty)
-            return explained(prediction, Occlusion(*system, waveform, recording, speaker), progress)
+            occlusion = Occlusion(*system, waveform, recording, speaker)
+            return explained(prediction, occlusion, progress), recording.sums
 
     def speaker_sums(self, source: audio.Source) -> Sums:
         """Compute what a recording adds to its speaker's statistics.
@@ -270,8 +290,8 @@ class Recogniser:
         return sums
 
     def _load(self, source: audio.Source) -> audio.Waveform:
-        side = self._networks[0].acoustic_input.side
-        return with_mixing_named(audio.load(source, max_seconds=self.max_seconds, side=side))
+        waveform = audio.load(source, max_seconds=self.max_seconds, side=self._networks[0].acoustic_input.side)
+        return with_mixing_named(waveform)
 
     def prepare_inputs(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None
@@ -347,29 +367,7 @@ class Recogniser:
         Returns:
             The prediction, or the error that prevented it, whatever it was.
         """
-        return self.guarded(partial(self, transcript=transcript, words=words), source)
-
-    def guarded(self, predict: Callable[[audio.Source], _T], source: audio.Source) -> _T | DuettoError:
-        """Return what a function makes of a recording, or the error that prevented it.
-
-        Args:
-            predict: The function.
-            source: See `__call__`.
-
-        Returns:
-            Its value, or the error, whatever it was.
-        """
-        try:
-            return predict(source)
-        except DuettoError as error:
-            return error
-        except (UnicodeError, OSError) as error:  # a file name may contain bytes that are no text, or be too long
-            return AudioError(f"{source_name(source)!r}: {error}")
-        except MemoryError:
-            return AudioError(f"{source_name(source)}: there is not enough memory to analyse it")
-        except Exception as error:  # a defect of duetto; reported with its type
-            _log.debug("%s", source_name(source), exc_info=True)
-            return DuettoError(f"{source_name(source)}: {type(error).__name__}: {error}")
+        return guarded(partial(self, transcript=transcript, words=words), source)
 
     def predict_many(self, sources: Iterable[audio.Source], *, workers: int = 1) -> Iterator[Prediction | DuettoError]:
         """Recognise the emotion of many recordings; one that fails gives its error, and the others continue.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from .. import audio
 from ..errors import AudioError, DuettoError
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def source_name(source: audio.Source) -> str:
@@ -53,6 +58,29 @@ def picklable(source: audio.Source, *, raw: bool = False) -> audio.Source | Duet
     except DuettoError as error:
         return error
     return audio.NamedBytes(content.getvalue(), source_name(source))
+
+
+def guarded(predict: Callable[[audio.Source], T], source: audio.Source) -> T | DuettoError:
+    """Return what a function makes of a recording, or the error that prevented it.
+
+    Args:
+        predict: The function.
+        source: The recording.
+
+    Returns:
+        Its value, or the error, whatever it was.
+    """
+    try:
+        return predict(source)
+    except DuettoError as error:
+        return error
+    except (UnicodeError, OSError) as error:  # a file name may contain bytes that are no text, or be too long
+        return AudioError(f"{source_name(source)!r}: {error}")
+    except MemoryError:
+        return AudioError(f"{source_name(source)}: there is not enough memory to analyse it")
+    except Exception as error:  # a defect of duetto; reported with its type
+        _log.debug("%s", source_name(source), exc_info=True)
+        return DuettoError(f"{source_name(source)}: {type(error).__name__}: {error}")
 
 
 @contextmanager

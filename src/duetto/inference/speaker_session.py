@@ -19,7 +19,10 @@ from ..data.utterance import Word
 from ..errors import ConfigurationError, DuettoError
 from ..preprocessing import Preprocessor
 from ..preprocessing.normalisation import Adaptation, Normaliser, SpeakerSums
+from ..utils.progress import Progress
+from .explanation import Explanation
 from .prediction import Prediction
+from .sources import guarded
 
 _T = TypeVar("_T")
 _HELD_BACK = 0.5
@@ -51,6 +54,16 @@ class _Predictor(Protocol):
         transcript: str | None = None,
         words: Sequence[Word] | None = None,
     ) -> tuple[Prediction, Sums | None]: ...
+
+    def explain_for(
+        self,
+        speaker: Statistics | None,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Explanation, Sums | None]: ...
 
     def speaker_sums(self, source: audio.Source) -> Sums: ...
 
@@ -137,15 +150,49 @@ class SpeakerSession:
             AudioError: The recording cannot be read or analysed.
         """
         with self._lock:
-            statistics = [voice and voice.normaliser() for voice in self._voices]
-            prediction, sums = self._recogniser.predict_for(statistics, source, transcript=transcript, words=words)
-            prediction = replace(
-                prediction,
-                session_utterances=self.utterances,
-                warnings=(*prediction.warnings, *self._warnings()),
+            prediction, sums = self._recogniser.predict_for(
+                self._statistics(), source, transcript=transcript, words=words
             )
-            if sums is not None:
-                self._add(sums)
+            return self._counted(prediction, sums)
+
+    def explain(
+        self,
+        source: audio.Source,
+        *,
+        transcript: str | None = None,
+        words: Sequence[Word] | None = None,
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Recognise the emotion of the speaker's next recording, and compute what moved the answer.
+
+        Args:
+            source: As for `Recogniser.__call__`.
+            transcript: As for `Recogniser.__call__`.
+            words: As for `Recogniser.__call__`.
+            progress: As for `Recogniser.explain`.
+
+        Returns:
+            The prediction that a call gives, with the effects under the same statistics. The recording counts once.
+
+        Raises:
+            AudioError: The recording cannot be read or analysed.
+        """
+        with self._lock:
+            explanation, sums = self._recogniser.explain_for(
+                self._statistics(), source, transcript=transcript, words=words, progress=progress
+            )
+            return replace(explanation, prediction=self._counted(explanation.prediction, sums))
+
+    def _statistics(self) -> Statistics:
+        return [voice and voice.normaliser() for voice in self._voices]
+
+    def _counted(self, prediction: Prediction, sums: Sums | None) -> Prediction:
+        """A prediction with what it rests on; then its recording counts."""
+        prediction = replace(
+            prediction, session_utterances=self.utterances, warnings=(*prediction.warnings, *self._warnings())
+        )
+        if sums is not None:
+            self._add(sums)
         return prediction
 
     def attempt(
@@ -161,7 +208,7 @@ class SpeakerSession:
         Returns:
             The prediction, or the error that prevented it, whatever it was.
         """
-        return self._recogniser.guarded(partial(self, transcript=transcript, words=words), source)
+        return guarded(partial(self, transcript=transcript, words=words), source)
 
     def _add(self, sums: Sums) -> None:
         self._voices = [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ..data.utterance import Word
+from ..inference.explanation import Explanation
 
 SegmentKind = Literal["utterance", "window", "partial"]
 
@@ -35,6 +36,7 @@ class TimelineSegment:
         cut: Whether the utterance was too long, and goes on in the next one.
         warnings: Reasons to trust it less, or the error that prevented an answer.
         dimensions: Dimension, such as `arousal` → its rating, as `Prediction.dimensions`; None where there is none.
+        explanation: What moved the answer, with times in the stream; None where that was not asked for.
     """
 
     kind: SegmentKind
@@ -51,6 +53,7 @@ class TimelineSegment:
     cut: bool = False
     warnings: tuple[str, ...] = ()
     dimensions: dict[str, float] | None = None
+    explanation: Explanation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make a record of it.
@@ -76,6 +79,7 @@ class TimelineSegment:
             "unfamiliar": self.unfamiliar,
             "cut": self.cut,
             "warnings": list(self.warnings),
+            **({} if self.explanation is None else {"explanation": self.explanation.to_json()}),
         }
 
 

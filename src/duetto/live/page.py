@@ -22,6 +22,7 @@ from .. import audio
 from ..audio.decode import encode
 from ..audio.timing import SAMPLE_RATE
 from ..errors import MissingExtraError
+from ..inference.explanation import Moment
 from ..report.rendering import render, require_html
 from ..utils.text import printable
 from .curves import Curve, Scale
@@ -35,6 +36,8 @@ MOST_EMBEDDED_SECONDS = 1800.0
 """A longer recording is linked: half an hour of sound makes a page of about 10 MB a channel."""
 MOST_POINTS = 8000
 """Of the waveform of one channel."""
+MOST_EFFECT = 1.0
+"""Nats that are drawn: a moment with this effect made the answer e times as probable, or as improbable."""
 
 _PEAK = 800
 _COLOURS = 8
@@ -175,8 +178,8 @@ class Page:
         """
         return "none" if label is None else f"e{self.recorded.timeline.labels.index(label) % _COLOURS}"
 
-    def place(self, segment: TimelineSegment) -> str:
-        """Find where a segment is drawn.
+    def place(self, segment: TimelineSegment | Moment) -> str:
+        """Find where a segment or a moment is drawn.
 
         Args:
             segment: Of the recording.
@@ -187,6 +190,24 @@ class Page:
         whole = self.recorded.timeline.duration or 1.0
         width = 100 * (segment.end - segment.start) / whole
         return f"left:{100 * segment.start / whole:.4f}%;width:{width:.4f}%"
+
+    @property
+    def explained(self) -> bool:
+        """Whether it shows what moved the answers."""
+        return any(segment.explanation for segment in self.recorded.timeline.segments)
+
+    def effects(self, segment: TimelineSegment) -> list[tuple[Moment, float]]:
+        """List what the moments of an utterance contributed to its answer.
+
+        Args:
+            segment: Of the recording.
+
+        Returns:
+            Moments, and their effects on the class that was answered, in nats, limited to `MOST_EFFECT` either way.
+        """
+        found = segment.explanation.moments if segment.explanation and segment.label else ()
+        effects = [(moment, moment.effects.get(segment.label or "", 0.0)) for moment in found]
+        return [(moment, max(-MOST_EFFECT, min(effect, MOST_EFFECT))) for moment, effect in effects]
 
     def remarks(self, segment: TimelineSegment) -> str:
         """Write what is doubtful about an answer.

@@ -24,8 +24,10 @@ from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, seconds
 from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError
+from ..inference.explanation import Explanation
 from ..inference.prediction import Prediction
 from ..inference.recogniser import Recogniser
+from ..inference.sources import guarded
 from ..inference.speaker_session import SpeakerSession
 from .events import (
     Partial,
@@ -53,6 +55,7 @@ class StreamConfig:
         window: Seconds of a sliding window, 0.5 to 60; None for no windows.
         hop: Seconds from one window to the next, 0.5 to 60; by default the window's length.
         adapt: Adapt to the speaker by the utterances before, where the system was trained to.
+        explain: Compute what moved the answer of each utterance (`Recogniser.explain`): up to 41 times the work.
 
     Raises:
         ConfigurationError: A hop without a window, or one of them is out of its range.
@@ -62,6 +65,7 @@ class StreamConfig:
     window: float | None = None
     hop: float | None = None
     adapt: bool = True
+    explain: bool = False
 
     def __post_init__(self) -> None:
         if self.hop is not None and self.window is None:
@@ -98,6 +102,7 @@ class StreamingRecogniser:
     ) -> None:
         config = config or StreamConfig()
         self._recogniser, self._channel = recogniser, channel
+        self._explain = config.explain
         self._session = session if session is not None or not config.adapt else _session(recogniser)
         self._resampler = StreamResampler(sample_rate)
         self._segmenter = Segmenter(config.segmenter)
@@ -160,26 +165,34 @@ class StreamingRecogniser:
         if isinstance(found, SpeechEnd):
             return SpeechStopped(self._channel, seconds(found.end), known_at)
         if isinstance(found, Window):
-            answer = self._attempt(found.samples, counts=False)
+            answer = self._attempt(found.samples)
             return WindowAnswered(self._segment(answer, "window", found.first, found.known_at, found.first), known_at)
-        answer = self._attempt(found.samples, counts=found.final)
+        answer = self._final(found.samples) if found.final else self._attempt(found.samples)
         kind: SegmentKind = "utterance" if found.final else "partial"
         segment = replace(self._segment(answer, kind, found.start, found.end, found.first), cut=found.cut)
         return UtteranceAnswered(segment, known_at) if found.final else Partial(segment, known_at)
 
-    def _attempt(self, sound: NDArray[np.float32], *, counts: bool) -> Prediction | DuettoError:
-        source = {"waveform": sound, "sample_rate": SAMPLE_RATE}
-        if self._session is None:
-            return self._recogniser.attempt(source)
-        return (self._session if counts else self._session.fork()).attempt(source)
+    def _attempt(self, sound: NDArray[np.float32]) -> Prediction | DuettoError:
+        """The answer for sound that does not count."""
+        return (self._recogniser if self._session is None else self._session.fork()).attempt(_source(sound))
+
+    def _final(self, sound: NDArray[np.float32]) -> Prediction | Explanation | DuettoError:
+        """The answer for an utterance, which counts."""
+        speaker = self._session or self._recogniser
+        if self._explain:
+            return guarded(speaker.explain, _source(sound))
+        return speaker.attempt(_source(sound))
 
     def _segment(
-        self, answer: Prediction | DuettoError, kind: SegmentKind, start: int, end: int, first: int
+        self, answer: Prediction | Explanation | DuettoError, kind: SegmentKind, start: int, end: int, first: int
     ) -> TimelineSegment:
         """The answer for samples that begin at `first` on the stream's scale of time."""
         times: dict[str, Any] = {"start": seconds(start), "end": seconds(end), "channel": self._channel}
         if isinstance(answer, DuettoError):
             return TimelineSegment(kind, **times, label=None, probabilities={}, warnings=(str(answer),))
+        explanation = None
+        if isinstance(answer, Explanation):
+            explanation, answer = answer.shifted(seconds(first)), answer.prediction
         return TimelineSegment(
             kind,
             **times,
@@ -192,7 +205,12 @@ class StreamingRecogniser:
             uncertain=answer.uncertain,
             unfamiliar=answer.unfamiliar,
             warnings=answer.warnings,
+            explanation=explanation,
         )
+
+
+def _source(sound: NDArray[np.float32]) -> dict[str, Any]:
+    return {"waveform": sound, "sample_rate": SAMPLE_RATE}
 
 
 def _session(recogniser: Recogniser) -> SpeakerSession | None:

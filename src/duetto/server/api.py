@@ -57,8 +57,9 @@ def _add_uploads(router: APIRouter, state: ServerState) -> None:
         """Answer a recording as a whole, as `duetto predict --json` does."""
 
         async def answer(form: Form) -> Response:
-            upload = _upload(form, state)
-            found = await state.engine.predict(upload, form.text("transcript"))
+            upload, transcript = _upload(form, state), form.text("transcript")
+            work = state.engine.explain if form.flag("explain", False) else state.engine.predict
+            found = await work(upload, transcript)
             return await _kept(state, PREDICT, upload, found)
 
         return await _answered(request, state, PREDICT, answer)
@@ -199,9 +200,9 @@ def _channels(form: Form) -> Channels:
 
 
 def _config(form: Form) -> StreamConfig:
-    adapt = form.one_of("adapt", ("true", "false"), "true") == "true"
+    window, hop = form.number("window", 0.5, 60), form.number("hop", 0.5, 60)
     try:
-        return StreamConfig(window=form.number("window", 0.5, 60), hop=form.number("hop", 0.5, 60), adapt=adapt)
+        return StreamConfig(window=window, hop=hop, adapt=form.flag("adapt", True))
     except ConfigurationError as error:
         raise RequestError("request_invalid", str(error), "hop") from error
 

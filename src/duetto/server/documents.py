@@ -34,6 +34,7 @@ FIELDS: dict[str, dict[str, Schema]] = {
     "/v1/predict": {
         "model": described(TEXT, "Name of a model of `GET /v1/models`; the first one by default."),
         "transcript": described(TEXT, "What is said, for systems that read words."),
+        "explain": {"enum": ["true", "false"], "description": "Add what each moment and word contributed."},
     },
     "/v1/timeline": {
         "model": described(TEXT, "Name of a model; the first one by default."),
@@ -97,14 +98,15 @@ EXAMPLES: dict[str, Any] = {
         "object": "list",
         "data": [
             {
-                "id": "emodb-ravdess",
+                "id": "calls",
                 "object": "model",
                 "created": 0,
                 "owned_by": "duetto",
                 "labels": ["angry", "happy", "neutral", "sad"],
-                "uses_words": False,
+                "uses_words": True,
+                "languages": ["en"],
                 "adapts": False,
-                "terms": "for non-commercial use",
+                "terms": "for use within the company",
             }
         ],
     },

@@ -208,6 +208,23 @@ class Engine:
         async with self._upload() as lane:
             return await lane("predict", upload, transcript, self._settings.limits.audio_seconds)
 
+    async def explain(self, upload: Upload, transcript: str | None) -> dict[str, Any]:
+        """Answer a recording as a whole, and compute what moved the answer.
+
+        Args:
+            upload: The recording.
+            transcript: What is said.
+
+        Returns:
+            The record of `duetto predict --explain --json`.
+
+        Raises:
+            RequestError: It is refused, or cannot be analysed.
+        """
+        return await self._in_steps(
+            "explained", "open_explanation", upload, transcript, self._settings.limits.audio_seconds
+        )
+
     async def timeline(
         self, upload: Upload, config: StreamConfig, channels: Channels, *, with_text: bool = False
     ) -> tuple[Timeline, dict[tuple[float, int | None], str]]:
@@ -225,14 +242,18 @@ class Engine:
         Raises:
             RequestError: It is refused, or cannot be analysed.
         """
+        limit = self._settings.limits.audio_seconds
+        return await self._in_steps("result", "open_recording", upload, config, channels, limit, with_text)
+
+    async def _in_steps(self, result: str, open_: str, *arguments: Any) -> Any:
+        """Work whose steps take turns with those of others: opened by one method of a worker, returned by another."""
         id_ = next(self._ids)
         async with self._upload() as lane:
-            limit = self._settings.limits.audio_seconds
             try:
-                await lane("open_recording", id_, upload, config, channels, limit, with_text)
+                await lane(open_, id_, *arguments)
                 while await lane("advance", id_):
                     pass
-                return await lane("result", id_)
+                return await lane(result, id_)
             finally:
                 await asyncio.shield(lane.forget(id_))
 

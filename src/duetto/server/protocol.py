@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,8 +36,8 @@ class StreamSettings:
         model: Name of the model.
         rate: Of the samples, in Hz.
         channels: Of the audio, interleaved; each is a speaker.
-        language: What is spoken (ISO 639-1), or None. It chooses nothing: a system finds out itself whether it can use
-            the words; it is stated in `session.created` and in what is kept.
+        language: What is spoken (ISO 639-1); None where that is not stated. It chooses the model where none is set: the
+            first one that reads its words, or no words at all.
         interval: Seconds between measurements of an utterance that has not ended; None for none before its end.
         adapt: Whether answers adapt to the speaker, where the system was trained to.
     """
@@ -93,13 +94,15 @@ def parse_message(text: str) -> dict[str, Any]:
     return message
 
 
-def parse_settings(message: dict[str, Any], before: StreamSettings, models: list[str]) -> StreamSettings:
+def parse_settings(
+    message: dict[str, Any], before: StreamSettings, models: Sequence[Mapping[str, Any]]
+) -> StreamSettings:
     """Read a `session.update`.
 
     Args:
         message: The message.
         before: The settings so far, for what it leaves out.
-        models: Names of the models.
+        models: As `GET /v1/models` lists them.
 
     Returns:
         The settings.
@@ -108,11 +111,11 @@ def parse_settings(message: dict[str, Any], before: StreamSettings, models: list
         RequestError: A setting is not known or not valid.
     """
     given = message.get("session", {})
-    known = list(before.to_json())
+    known, names = list(before.to_json()), [model["id"] for model in models]
     if not isinstance(given, dict) or set(message) - {"type", "session"} or set(given) - set(known):
         raise RequestError("config_invalid", f"session is an object with some of {', '.join(known)}", "session")
     checks = {
-        "model": (lambda v: v in models if isinstance(v, str) else False, f"one of {', '.join(models)}"),
+        "model": (lambda v: v in names, f"one of {', '.join(names)}"),
         "rate": (_whole(*RATES), f"whole samples per second, {RATES[0]} to {RATES[1]}"),
         "channels": (_whole(1, MOST_CHANNELS), f"a whole number from 1 to {MOST_CHANNELS}"),
         "language": (_is_language, "null, or a code of two or three small letters"),
@@ -124,6 +127,15 @@ def parse_settings(message: dict[str, Any], before: StreamSettings, models: list
         if not valid(value):
             raise RequestError("config_invalid", f"session.{name} is not valid; give {what}", name)
     settings = replace(before, **given)
+    if settings.language is not None:
+        takes = [m["id"] for m in models if m["languages"] is None or settings.language in m["languages"]]
+        is_set = "model" in given or before.model != names[0]
+        if not takes or (settings.model not in takes and is_set):
+            which = settings.model if is_set else "every model of this server"
+            raise RequestError(
+                "config_invalid", f"{which} reads words of other languages; see GET /v1/models", "language"
+            )
+        settings = settings if settings.model in takes else replace(settings, model=takes[0])
     try:
         settings.config  # noqa: B018 (checks it)
     except ConfigurationError as error:

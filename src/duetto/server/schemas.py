@@ -112,6 +112,17 @@ TIMELINE = record(
         "warnings": WARNINGS,
     }
 )
+_EFFECTS: Schema = {"type": "object", "additionalProperties": NUMBER}
+EXPLANATION = record(
+    {
+        "moments": many(record({"start": NUMBER, "end": NUMBER, "effects": _EFFECTS})),
+        "words": many(
+            record({"word": TEXT, "start": nullable(NUMBER), "end": nullable(NUMBER), "effects": _EFFECTS}),
+        ),
+        "evaluations": COUNT,
+    },
+    about="Class → by how much the moment or word raised its log-probability; empty where too little speech remains.",
+)
 PREDICTION: Schema = {
     "type": "object",
     "required": ["file", "duration", "label", "probabilities", "words", "model", "warnings"],
@@ -128,6 +139,7 @@ PREDICTION: Schema = {
         "warnings": WARNINGS,
         "uncertain": UNCERTAIN,
         "unfamiliar": UNFAMILIAR,
+        "explanation": described(EXPLANATION, "With `explain=true` only."),
     },
     "description": "The record of `duetto predict --json`.",
 }
@@ -158,6 +170,7 @@ MODEL = record(
         "owned_by": TEXT,
         "labels": many(TEXT),
         "uses_words": FLAG,
+        "languages": described(nullable(many(TEXT)), "Whose words it reads (ISO 639-1); null where it reads none."),
         "adapts": described(FLAG, "Whether answers of a stream or a channel adapt to its speaker."),
         "terms": described(TEXT, "What the model was trained on and how it may be used."),
     }
@@ -171,7 +184,10 @@ SETTINGS: dict[str, Schema] = {
     "model": TEXT,
     "rate": {"type": "integer", "minimum": RATES[0], "maximum": RATES[1], "description": "Hz"},
     "channels": {"type": "integer", "minimum": 1, "maximum": MOST_CHANNELS, "description": "Each is one speaker."},
-    "language": described(nullable({"type": "string", "pattern": "^[a-z]{2,3}$"}), "What is spoken; a statement."),
+    "language": described(
+        nullable({"type": "string", "pattern": "^[a-z]{2,3}$"}),
+        "What is spoken. Chooses the first model that takes it, unless a model is set; null where it is not stated.",
+    ),
     "interval": described(
         nullable({"type": "number", "minimum": INTERVALS[0], "maximum": INTERVALS[1]}),
         "Seconds between measurements of an utterance that has not ended.",

@@ -109,7 +109,7 @@ class Session:
             return
         if self._has_begun:
             raise RequestError("config_invalid", "session.update came after the first audio; open another stream")
-        self._settings = parse_settings(content, self._settings, list(self._state.settings.models))
+        self._settings = parse_settings(content, self._settings, self._state.engine.models)
         await self._announce()
 
     async def _take_audio(self, data: bytes) -> None:

@@ -111,6 +111,21 @@ class Form:
             raise RequestError("request_invalid", f"{name} is not valid; give one of {', '.join(valid)}", name)
         return value
 
+    def flag(self, name: str, default: bool) -> bool:
+        """Read a field that is `true` or `false`.
+
+        Args:
+            name: Of the field.
+            default: Where it is not given.
+
+        Returns:
+            Its value.
+
+        Raises:
+            RequestError: It has another value.
+        """
+        return self.one_of(name, ("true", "false"), str(default).lower()) == "true"
+
     def number(self, name: str, low: float, high: float) -> float | None:
         """Read a number.
 

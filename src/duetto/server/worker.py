@@ -1,6 +1,7 @@
 """What runs in a worker: recognition. Every call is short, so that streams and uploads share a worker fairly.
 
     predict(upload)                           bounded by `Recogniser.max_seconds`
+    open_explanation · advance · … · close    the same without one of its moments or words a call
     open_recording · advance · … · close      a time line, a block of `live.analyse` (10 s of sound) a call
     open_stream · push · … · finish           a live stream
 
@@ -61,11 +62,11 @@ class _Named(io.BytesIO):
 
 @dataclass
 class _Recording:
-    """A time line that is being made."""
+    """A time line, or an explanation, that is being made."""
 
     upload: Upload
     with_text: bool
-    work: Stepwise[Timeline]
+    work: Stepwise[Any]
 
 
 class Worker:
@@ -105,6 +106,7 @@ class Worker:
                 "owned_by": "duetto",
                 "labels": list(recogniser.labels),
                 "uses_words": recogniser.uses_words,
+                "languages": None if recogniser.languages is None else list(recogniser.languages),
                 "adapts": _adapts(recogniser),
                 "terms": recogniser.terms,
             }
@@ -131,6 +133,36 @@ class Worker:
         if isinstance(answer, DuettoError):
             raise refusal(answer)
         return {**answer.to_json(upload.name), "model": upload.model}
+
+    def open_explanation(self, id_: str, upload: Upload, transcript: str | None, limit: float) -> None:
+        """Begin to answer a recording as a whole and to compute what moved the answer.
+
+        Args:
+            id_: Of the explanation, new.
+            upload: The recording.
+            transcript: What is said.
+            limit: Seconds that it may last.
+
+        Raises:
+            RequestError: It cannot be analysed.
+        """
+        _checked_length(upload, limit)
+        explain = self.recognisers[upload.model].explain
+        work = Stepwise(lambda pause: explain(upload.open(), transcript=transcript, progress=lambda *_: pause()))
+        self._recordings[id_] = _Recording(upload, False, work)
+
+    def explained(self, id_: str) -> dict[str, Any]:
+        """Return an explanation.
+
+        Args:
+            id_: Of an explanation of which `advance` returned False.
+
+        Returns:
+            The record of `duetto predict --explain --json`.
+        """
+        upload, found = self._recordings[id_].upload, self._recordings[id_].work.result
+        record = {**found.prediction.to_json(upload.name), "model": upload.model}
+        return {**record, "explanation": found.to_json()}
 
     def open_recording(
         self, id_: str, upload: Upload, config: StreamConfig, channels: Channels, limit: float, with_text: bool
@@ -163,7 +195,7 @@ class Worker:
         """Analyse the next part of a recording.
 
         Args:
-            id_: Of the time line.
+            id_: Of the time line or explanation.
 
         Returns:
             Whether there is more to analyse.

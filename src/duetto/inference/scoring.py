@@ -305,7 +305,8 @@ def _trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
     if digests is None or int(member[1]) >= len(described["folds"]):
         return None
     fold = described["folds"][int(member[1])]
-    read = {digests[i].split(" ")[-1] for i in (*fold["train"], *fold["development"]) if i in digests} - {"-"}
+    trained = (*fold["train"], *fold.get(runs.RATED, ()), *fold["development"])
+    read = {digests[i].split(" ")[-1] for i in trained if i in digests} - {"-"}
     return _read_by(frozenset(read), utterances)
 
 

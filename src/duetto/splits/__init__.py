@@ -18,7 +18,7 @@ import numpy as np
 from ..data.utterance import Utterance, by_id
 from ..errors import ConfigurationError
 from .across import qualified, transfer
-from .fold import DEVELOPMENT_SHARE, GROUPS, Fold, with_development
+from .fold import DEVELOPMENT_SHARE, GROUPS, Fold, with_development, with_rated
 
 __all__ = [
     "DEVELOPMENT_SHARE",
@@ -40,6 +40,7 @@ __all__ = [
     "speaker",
     "transfer",
     "with_development",
+    "with_rated",
 ]
 
 FOLDS = 5

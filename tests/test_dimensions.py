@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -497,3 +499,17 @@ def test_a_run_names_the_utterances_that_it_learned_ratings_from(tmp_path: Path)
     assert "rated" not in plain and plain["train"] == described["train"]
     audited = RUN.invoke(app, ["audit", str(tmp_path / "rated"), "--manifest", str(manifest)])
     assert audited.exit_code == 0, audited.output
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_runs_the_page_with_curves(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    write_audio(tmp_path / "talk.wav", voice(), 16_000)
+    page = tmp_path / "page.html"
+    options = ["timeline", str(tmp_path / "talk.wav"), "--model", str(trained), "--html", str(page)]
+    assert RUN.invoke(app, options).exit_code == 0
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    own = f"--user-data-dir={tmp_path / 'profile'}"
+    done = subprocess.run([*command, own, f"file://{page}"], capture_output=True, text=True, check=True)
+    assert "Uncaught" not in done.stderr and "Refused to" not in done.stderr
+    assert '<p class="tools">' in done.stdout  # the script ran: without it they are hidden

@@ -167,4 +167,6 @@ def write_world(folder: Path) -> None:
     run(quick([*calibrated, "--manifest", str(manifest), "-o", str(folder / "runs/calibrated")]))
     adaptive = ["train", "acoustic", "--set", "normalisation=shrinkage", "--manifest", str(manifest)]
     run(quick([*adaptive, "-o", str(folder / "runs/adaptive")]))
+    rated = ["train", "acoustic", "--set", 'dimensions=["arousal"]', "--manifest", str(manifest)]
+    run(quick([*rated, "-o", str(folder / "runs/dimensions")]))
     assert audio.load(folder / "call.wav").duration > 1

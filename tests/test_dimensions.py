@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from duetto.features.registry import feature_spec
 from duetto.live.curves import Scale
 from duetto.live.events import TimelineSegment
 from duetto.report.dimensions import MOST_POINTS, ScatterDiagram
+from duetto.splits import with_rated
 from duetto.training import FoldInputs, ridge
 from duetto.training.emotion_task import concordance_loss
 from sounds import voice
@@ -409,3 +412,104 @@ def test_the_time_line_has_ratings(trained: Path, tmp_path: Path) -> None:
     plain = RUN.invoke(app, ["timeline", str(tmp_path / "talk.wav"), "--html", str(tmp_path / "plain.html"), "--json"])
     assert {segment["dimensions"] for segment in json.loads(plain.stdout)["segments"]} == {None}
     assert "<polyline" not in (tmp_path / "plain.html").read_text(encoding="utf-8")
+
+
+def test_utterances_without_a_class_join_training_where_test_data_stay_new() -> None:
+    inputs = planted.fold()
+    (held_out, *_), (tested, *_), (train, *_) = inputs.fold.development, inputs.fold.test, inputs.fold.train
+
+    def other(name: str, like: Utterance, **changes: object) -> Utterance:
+        return replace(like, id=name, label=None, dimensions={"arousal": 1.0}, **changes)
+
+    others = [
+        other("new", train),
+        other("of a development speaker", held_out),
+        other("of a test speaker", tested, session=train.session),
+        other("of the test session", train, session=tested.session),
+        other("of nobody", train, speaker=None),
+    ]
+    assert inputs.fold.disjoint_in == ("speaker", "session")
+    found = with_rated(inputs.fold, others)
+    assert [u.id for u in found.rated] == ["new"] and found.train == inputs.fold.train
+    assert found.joined.train == (*inputs.fold.train, *found.rated)
+
+
+def half_labelled() -> FoldInputs:
+    """The planted fold, three quarters of whose training utterances have ratings only."""
+    inputs = fold()
+    keep = [number // 4 % 4 == 0 for number in range(len(inputs.fold.train))]
+    train = tuple(u for u, labelled in zip(inputs.fold.train, keep, strict=True) if labelled)
+    rest = tuple(replace(u, label=None) for u, labelled in zip(inputs.fold.train, keep, strict=True) if not labelled)
+    return replace(inputs, fold=replace(inputs.fold, train=train, rated=rest))
+
+
+def test_an_utterance_without_a_class_changes_the_loss_of_its_ratings_alone() -> None:
+    inputs = half_labelled()
+    changes = {"hidden": 8, "dense": 8, "dropout": 0.0, "recurrent_dropout": 0.0, "class_weights": True}
+    losses = {}
+    for weight in (0.0, 1.0):
+        e = experiment.load("fusion-confidence", dimensions=NAMES, dimension_weight=weight, **changes)
+        preprocessor = training.fit_preprocessor(e, inputs)
+        everyone = training.prepare(training.learned(e, inputs.fold), preprocessor, inputs.frames)
+        labelled = training.prepare(inputs.fold.train, preprocessor, inputs.frames)
+        assert (everyone.target >= 0).sum() == len(labelled.target) < len(everyone.target)
+        model = training.build(preprocessor, inputs, seed=0).eval()
+        held_out = training.prepare(inputs.fold.development, preprocessor, inputs.frames)
+        for name, part in (("all", everyone), ("labelled", labelled)):
+            task = training.EmotionTask(preprocessor, part, held_out, seed=0)
+            task.batches(0)
+            losses[weight, name] = task.loss(model, np.arange(len(part.target))).item()
+        unlabelled = np.flatnonzero(everyone.target < 0)
+        task = training.EmotionTask(preprocessor, everyone, held_out, seed=0)
+        losses[weight, "none"] = task.loss(model, unlabelled).item()
+    assert losses[0.0, "all"] == pytest.approx(losses[0.0, "labelled"], abs=1e-6)
+    assert losses[1.0, "all"] != pytest.approx(losses[1.0, "labelled"], abs=1e-3)
+    assert losses[0.0, "none"] == 0 and losses[1.0, "none"] > 0
+
+
+@pytest.mark.parametrize("system", ["fusion-random", "functionals"])
+def test_ratings_are_learned_from_utterances_without_a_class(tmp_path: Path, system: str) -> None:
+    """With them noise-free in a few labelled utterances and all others, against the labelled ones alone."""
+    inputs = half_labelled()
+    changes: dict[str, object] = {"epochs": 12, "hidden": 8, "dense": 16, "learning_rate": 0.01}
+    if system == "functionals":
+        changes = {"augmentation": "none"}
+        inputs = replace(inputs, frames=vectors().frames)
+    e = experiment.load(system, dimensions=NAMES, **changes)
+    found = [
+        training.train(e, each, tmp_path / name, seed=0)
+        for name, each in (("all", inputs), ("labelled", replace(inputs, fold=replace(inputs.fold, rated=()))))
+    ]
+    with_others, without = (concordances(inputs, each.test_ratings)[0] for each in found)
+    assert with_others > without + 0.03
+
+
+def test_a_run_names_the_utterances_that_it_learned_ratings_from(tmp_path: Path) -> None:
+    manifest = rated_corpus(tmp_path)
+    utterances = read_manifest(manifest)
+    write_manifest(manifest, [replace(u, label=None) if u.id.endswith("-7") else u for u in utterances])
+    options = ["--manifest", str(manifest), "--protocol", "session5"]
+    for name, more in (("rated", ["--set", 'dimensions=["arousal"]']), ("plain", [])):
+        done = RUN.invoke(app, ["train", "functionals-mlp", *options, *more, "-o", str(tmp_path / name)])
+        assert done.exit_code == 0, (done.output, done.exception)
+    (described,), (plain,) = (runs.read(tmp_path / name)["folds"] for name in ("rated", "plain"))
+    speakers = {u.id: u.speaker for u in utterances}
+    trained = {speakers[i] for i in described["train"]}
+    assert described["rated"] == [u.id for u in utterances if u.id.endswith("-7") and u.speaker in trained]
+    assert "rated" not in plain and plain["train"] == described["train"]
+    audited = RUN.invoke(app, ["audit", str(tmp_path / "rated"), "--manifest", str(manifest)])
+    assert audited.exit_code == 0, audited.output
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_runs_the_page_with_curves(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    write_audio(tmp_path / "talk.wav", voice(), 16_000)
+    page = tmp_path / "page.html"
+    options = ["timeline", str(tmp_path / "talk.wav"), "--model", str(trained), "--html", str(page)]
+    assert RUN.invoke(app, options).exit_code == 0
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    own = f"--user-data-dir={tmp_path / 'profile'}"
+    done = subprocess.run([*command, own, f"file://{page}"], capture_output=True, text=True, check=True)
+    assert "Uncaught" not in done.stderr and "Refused to" not in done.stderr
+    assert '<p class="tools">' in done.stdout  # the script ran: without it they are hidden

@@ -125,9 +125,10 @@ def read_run(folder: Path, utterances: Sequence[Utterance] | None) -> AuditedRun
     for fold in record["folds"]:
         parts = {}
         for part in PARTS:
-            missing.update(dict.fromkeys(i for i in fold[part] if by_id is not None and i not in by_id))
-            known = {i: Utterance(i, Path(i)) for i in fold[part]} if by_id is None else by_id
-            parts[part] = tuple(known[i] for i in fold[part] if i in known)
+            ids = [*fold[part], *(fold.get(runs.RATED, ()) if part == "train" else ())]
+            missing.update(dict.fromkeys(i for i in ids if by_id is not None and i not in by_id))
+            known = {i: Utterance(i, Path(i)) for i in ids} if by_id is None else by_id
+            parts[part] = tuple(known[i] for i in ids if i in known)
         folds.append(Fold(fold["name"], **parts))
     if missing and not any(fold.test for fold in folds):
         raise ConfigurationError(

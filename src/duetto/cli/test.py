@@ -20,7 +20,7 @@ from ..behaviour.thresholds import THRESHOLDS, Limits
 from ..inference.model_folder import find
 from ..inference.pretrained import PRETRAINED
 from ..inference.recogniser import Recogniser
-from ..inference.scoring import trained_on, training_note
+from ..inference.training_data import trained_on, training_note
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from .manifests import read_labelled

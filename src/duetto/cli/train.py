@@ -214,7 +214,8 @@ def _run(
     with steps() as progress:
         notify = partial(echo, err=True)
         workspace = Workspace(cache, vectors=supplied, progress=progress, notify=notify)
-        split = _split(how, options["declare_leak"], progress)
+        dimensions = system.dimensions if isinstance(system, Experiment) else ()
+        split = _split(how, dimensions, options["declare_leak"], progress)
         given = {"split": split, **options}
         if isinstance(system, Baseline):
             label_set = label_set or "four"
@@ -224,7 +225,9 @@ def _run(
         return run_systems([system], split.utterances, split.protocol, [out], workspace, **given, **resources)[0]
 
 
-def _split(how: _Split, declare_leak: bool, progress: Callable[[str], Progress | None]) -> AuditedSplit:
+def _split(
+    how: _Split, dimensions: tuple[str, ...], declare_leak: bool, progress: Callable[[str], Progress | None]
+) -> AuditedSplit:
     """The audited split that --protocol, --test or --folds asks for."""
     from ..experiments.split import audited_emobox, audited_split, audited_transfer
 
@@ -237,4 +240,4 @@ def _split(how: _Split, declare_leak: bool, progress: Callable[[str], Progress |
     if protocol is None:
         protocol = splits.default_protocol(how.utterances)
         echo(f"protocol: {protocol} (--protocol chooses another)", err=True)
-    return audited_split(how.utterances, protocol, declare_leak=declare_leak, progress=bar)
+    return audited_split(how.utterances, protocol, dimensions=dimensions, declare_leak=declare_leak, progress=bar)

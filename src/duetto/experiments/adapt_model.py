@@ -32,8 +32,9 @@ from ..inference.fusion_folder import branch_folder, is_fusion, read_fusion
 from ..inference.model_folder import find
 from ..inference.pretrained import TERMS, terms
 from ..inference.recogniser import Recogniser
-from ..inference.scoring import ADAPTED, source_of
+from ..inference.scoring import source_of
 from ..inference.sources import guarded
+from ..inference.training_data import ADAPTED
 from ..utils import files, parallel
 from ..utils.progress import Progress
 from .adapting import AdaptedHead, Labelled, LinearHead, check, choose, cross_validated

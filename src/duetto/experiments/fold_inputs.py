@@ -21,7 +21,7 @@ from ..embeddings import sentences
 from ..embeddings.vocabulary import count, coverage
 from ..errors import ConfigurationError
 from ..splits import Fold
-from ..training import FoldInputs, load_vectors, word_embeddings
+from ..training import FoldInputs, learned, load_vectors, word_embeddings
 from .workspace import Features, Workspace
 
 
@@ -110,8 +110,9 @@ def check_ratings(experiment: Experiment, folds: Sequence[Fold]) -> None:
         ConfigurationError: The training utterances of a fold have fewer than two different ratings of a dimension.
     """
     for fold in folds:
-        rated = Counter(name for u in fold.train for name in u.dimensions or ())
-        for name, ratings in zip(experiment.dimensions, ratings_of(fold.train, experiment.dimensions).T, strict=True):
+        trained = learned(experiment, fold)
+        rated = Counter(name for u in trained for name in u.dimensions or ())
+        for name, ratings in zip(experiment.dimensions, ratings_of(trained, experiment.dimensions).T, strict=True):
             if len(set(ratings[~np.isnan(ratings)].tolist())) < 2:
                 found = ", ".join(f"{other} ({count})" for other, count in sorted(rated.items())) or "none"
                 raise ConfigurationError(

@@ -77,7 +77,8 @@ def run_systems(
     check_accelerator(accelerator)
     if split is None:
         progress = workspace.progress("audit the split")
-        split = audited_split(utterances, protocol, declare_leak=declare_leak, progress=progress)
+        learned = [name for e in experiments for name in e.dimensions]
+        split = audited_split(utterances, protocol, dimensions=learned, declare_leak=declare_leak, progress=progress)
     with ExitStack() as locks:
         for folder in folders:
             locks.enter_context(runs.locked(folder))

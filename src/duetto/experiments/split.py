@@ -14,7 +14,7 @@ from pathlib import Path
 from .. import audit, splits
 from ..audit import Audit
 from ..data import labels
-from ..data.utterance import Utterance
+from ..data.utterance import Utterance, by_id
 from ..errors import ConfigurationError
 from ..splits import LEAKING, Fold, emobox
 from ..utils.progress import Progress
@@ -26,7 +26,7 @@ class AuditedSplit:
 
     Attributes:
         protocol: Name of the protocol that made the folds.
-        utterances: Those that have a label.
+        utterances: Those of the folds: all that have a label, and those from which only dimensions are learned.
         folds: Of these utterances.
         audit: Findings of the audit; a leak among them was declared.
     """
@@ -46,14 +46,16 @@ def audited_split(
     utterances: Sequence[Utterance],
     protocol: str,
     *,
+    dimensions: Sequence[str] = (),
     declare_leak: bool = False,
     progress: Progress | None = None,
 ) -> AuditedSplit:
     """Split a corpus and audit the folds.
 
     Args:
-        utterances: The corpus; those without a label are left out.
+        utterances: The corpus; those without a label are left out, unless they have a rating that is learned.
         protocol: One of `splits.PROTOCOLS`.
+        dimensions: That are learned.
         declare_leak: Accept folds that leak.
         progress: Of the audit.
 
@@ -63,7 +65,11 @@ def audited_split(
     Raises:
         ConfigurationError: The folds leak and `declare_leak` is false, or the corpus does not allow the protocol.
     """
-    return _audited(splits.folds(protocol, labels.selected(utterances)), protocol, utterances, declare_leak, progress)
+    labelled = labels.selected(utterances)
+    others = by_id(u for u in utterances if u.label is None and not set(dimensions).isdisjoint(u.dimensions or ()))
+    folds = [splits.with_rated(fold, others) for fold in splits.folds(protocol, labelled)]
+    used = {u.id: u for fold in folds for u in fold.rated}
+    return _audited(folds, protocol, [*labelled, *used.values()], declare_leak, progress)
 
 
 def audited_transfer(
@@ -126,10 +132,11 @@ def audited_emobox(
 def _audited(
     folds: list[Fold], protocol: str, utterances: Sequence[Utterance], declare_leak: bool, progress: Progress | None
 ) -> AuditedSplit:
-    findings = audit.audit_folds(folds, protocol, declared=declare_leak, progress=progress)
+    whole = [fold.joined for fold in folds]
+    findings = audit.audit_folds(whole, protocol, declared=declare_leak, progress=progress)
     if findings.verdict == "leak":
         raise ConfigurationError(_refusal(findings))
-    return AuditedSplit(protocol, labels.selected(utterances), folds, findings)
+    return AuditedSplit(protocol, list(utterances), folds, findings)
 
 
 def _refusal(findings: Audit) -> str:

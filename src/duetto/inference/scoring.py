@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,25 +23,18 @@ import numpy as np
 from .. import audio, runs
 from ..data.text import tokens
 from ..data.utterance import Utterance
-from ..errors import AudioError, ConfigurationError, DuettoError, ModelError
+from ..errors import AudioError, ConfigurationError, DuettoError
 from ..evaluation import SystemResult, from_utterances
-from ..features.content import Contents
 from ..report import run_summary
 from ..utils import files, parallel
 from ..utils.progress import Progress
-from ..utils.reading import read_json
 from ..utils.text import name_of
-from .model_folder import find
 from .prediction import Prediction
 from .recogniser import Recogniser
+from .training_data import trained_on, training_note
 
 LEAST = 1e-12
 """Probabilities below this count as this much in a logarithm; one in a float is 0 beyond e⁻⁷⁴⁵."""
-
-ADAPTED = "adapted.json"
-"""File of a model that `duetto adapt` wrote: digests of the recordings that it was adapted to."""
-
-_MEMBER = re.compile(r"fold(\d+)-seed-?\d+")
 
 
 @dataclass(frozen=True)
@@ -311,55 +303,6 @@ def source_of(utterance: Utterance) -> audio.Source:
         return utterance.audio
     cut = audio.load(utterance.audio, start=utterance.start, end=utterance.end)
     return {"waveform": cut.samples, "sample_rate": cut.sample_rate}
-
-
-def training_note(count: int | None) -> str:
-    """State whether test data were trained on.
-
-    Args:
-        count: See `trained_on`.
-
-    Returns:
-        A sentence; it begins with `LEAK` where they were.
-    """
-    if count is None:
-        return "the model does not state its training data; that none is tested here is not checked"
-    if count:
-        return f"LEAK: the model was trained or chosen on the recordings of {count:,} utterances"
-    return "the model was trained on none of these recordings"
-
-
-def trained_on(model: str, utterances: Sequence[Utterance]) -> int | None:
-    """Count the test data that a model of a run folder, or one that was adapted, was trained or chosen on.
-
-    Args:
-        model: Name or folder of a model.
-        utterances: The test data.
-
-    Returns:
-        Number of utterances whose recording is in its training or development data; None where the model does not state
-        its training data.
-    """
-    folder = find(model)
-    if (folder / ADAPTED).is_file():
-        record = read_json(folder / ADAPTED, error=ModelError, repair="adapt the model again")
-        return _read_by(frozenset(record.texts("recordings")), utterances)
-    member = _MEMBER.fullmatch(folder.name)
-    if member is None or not (folder.parent / runs.RUN).is_file():
-        return None
-    described = runs.read(folder.parent)
-    digests = described.get("utterances")
-    if digests is None or int(member[1]) >= len(described["folds"]):
-        return None
-    fold = described["folds"][int(member[1])]
-    read = {digests[i].split(" ")[-1] for i in (*fold["train"], *fold["development"]) if i in digests} - {"-"}
-    return _read_by(frozenset(read), utterances)
-
-
-def _read_by(read: frozenset[str], utterances: Sequence[Utterance]) -> int:
-    """Number of utterances whose recording has one of these digests."""
-    found = Contents()(u.audio.absolute() for u in utterances)
-    return sum(found.get(u.audio.absolute()) in read for u in utterances)
 
 
 def report_context(scored: Sequence[Scored], manifest: Path, utterances: Sequence[Utterance]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from .. import audio
 from ..data.utterance import Word
@@ -24,7 +24,6 @@ from .explanation import Explanation
 from .prediction import Prediction
 from .sources import guarded
 
-_T = TypeVar("_T")
 _HELD_BACK = 0.5
 _FEWEST = 3
 """Recordings from which on a session that is held back is worth a warning."""
@@ -66,8 +65,6 @@ class _Predictor(Protocol):
     ) -> tuple[Explanation, Sums | None]: ...
 
     def speaker_sums(self, source: audio.Source) -> Sums: ...
-
-    def guarded(self, predict: Callable[[audio.Source], _T], source: audio.Source) -> _T | DuettoError: ...
 
 
 class SpeakerSession:

@@ -67,6 +67,18 @@ class ModelOutput(NamedTuple):
         """(batch, classes + dimensions): what the exported graph gives."""
         return self.logits if self.dimensions is None else torch.cat((self.logits, self.dimensions), dim=-1)
 
+    def only(self, kept: Tensor) -> ModelOutput:
+        """Select rows.
+
+        Args:
+            kept: (batch,) booleans.
+
+        Returns:
+            Everything but the dimensions of these rows.
+        """
+        own, weighted = ([x[kept] for x in each] for each in (self.encoder_logits, self.weighted))
+        return ModelOutput(self.logits[kept], self.encoded[kept], own, weighted)
+
 
 class EmotionModel(nn.Module):
     """Encoders and head.

@@ -17,7 +17,7 @@
 A run folder can be resumed at any point: every file in it is whole or absent.
 """
 
-from .description import PARTS, comparable, describe, environment, is_synthetic, kind_of
+from .description import PARTS, RATED, comparable, describe, environment, is_synthetic, kind_of
 from .folder import (
     OUTCOME,
     RESULT,
@@ -43,6 +43,7 @@ from .tested import TESTED, name_corpus, save_tested, tested
 __all__ = [
     "OUTCOME",
     "PARTS",
+    "RATED",
     "RESULT",
     "RUN",
     "TESTED",

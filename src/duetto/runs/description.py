@@ -23,6 +23,8 @@ from ..utils.reading import Record, read_json, shortened
 
 PARTS = ("train", "development", "test")
 """Parts of a fold."""
+RATED = "rated"
+"""Part of a fold of a system that learns dimensions: training utterances without a class. Not every fold has it."""
 SYSTEM_KINDS = ("experiment", "fusion", "baseline")
 """What a run can be of: keys of run.json, of which each has one."""
 REPAIR = "it is damaged, or of another version of duetto: train into a new folder"
@@ -76,21 +78,23 @@ def describe(
         packages = ("torch", "scikit-learn")
     if isinstance(system, Baseline):
         kind, packages = "baseline", ("scikit-learn", "scipy", "hmmlearn")
+    dimensions = dimensions_of(system)
     return {
         "format": _FORMAT,
         kind: value,
         "protocol": protocol,
         "seeds": list(seeds),
-        "utterances": _digests(folds, contents or Contents(), dimensions_of(system)),
+        "utterances": _digests(folds, contents or Contents(), dimensions),
         "vectors": vectors,
         "synthetic": is_synthetic(folds[0].test),
-        "folds": list(map(_describe_fold, folds)),
+        "folds": [_describe_fold(fold, rated=bool(dimensions)) for fold in folds],
         "environment": environment(packages),
     }
 
 
-def _describe_fold(fold: Fold) -> dict[str, Any]:
-    ids = {part: [u.id for u in getattr(fold, part)] for part in PARTS}
+def _describe_fold(fold: Fold, *, rated: bool) -> dict[str, Any]:
+    parts = (*PARTS, RATED) if rated and fold.rated else PARTS
+    ids = {part: [u.id for u in getattr(fold, part)] for part in parts}
     return {"name": fold.name, "disjoint_in": list(fold.disjoint_in), **ids}
 
 
@@ -110,7 +114,9 @@ def dimensions_of(system: Experiment | Fusion | Baseline) -> tuple[str, ...]:
 def _digests(folds: Sequence[Fold], contents: Contents, dimensions: Sequence[str]) -> dict[str, str]:
     """Two digests of each utterance: of its label, speaker, words with their times, cut, and ratings of the dimensions
     that are learned; of its audio file's content, `-` where that can't be read."""
+    rated = [u for fold in folds for u in fold.rated] if dimensions else []
     utterances = {u.id: u for fold in folds for u in (*fold.train, *fold.development, *fold.test)}
+    utterances |= {u.id: u for u in rated}
     audio = contents(u.audio.absolute() for u in utterances.values())
     found = {}
     for name, u in sorted(utterances.items()):
@@ -217,5 +223,5 @@ def _check_folds(record: Record, path: Path) -> None:
     for number, value in enumerate(record["folds"]):
         fold = Record(value, f"{path}: fold {number}", ModelError, REPAIR)
         fold.text("name")
-        for key in ("disjoint_in", *PARTS):
+        for key in ("disjoint_in", *PARTS, *([RATED] if RATED in fold else [])):
             fold.texts(key)

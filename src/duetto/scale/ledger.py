@@ -95,10 +95,14 @@ def read(work: Work, shards: Sequence[Shard], progress: Progress | None = None) 
             progress(number, len(found))
     done = {shard.index for shard, counts in counted if not counts.retryable}
     times = [there[storage.name_of(work.output(shard))] for shard in shards if shard.index in done]
+    read = [counts for _, counts in counted]
     ledger = Ledger(
         len(shards),
         len(done),
-        *(sum(getattr(counts, name) for _, counts in counted) for name in ("rows", "failed", "retryable", "seconds")),
+        sum(each.rows for each in read),
+        sum(each.failed for each in read),
+        sum(each.retryable for each in read),
+        sum(each.seconds for each in read),
         _rate([time for time in times if time is not None]),
     )
     return ledger, [shard for shard in shards if shard.index not in done]

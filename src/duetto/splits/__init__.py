@@ -18,7 +18,7 @@ import numpy as np
 from ..data.utterance import Utterance, by_id
 from ..errors import ConfigurationError
 from .across import qualified, transfer
-from .fold import DEVELOPMENT_SHARE, GROUPS, Fold, with_development
+from .fold import DEVELOPMENT_SHARE, GROUPS, Fold, with_development, with_rated
 from .own import has_new_speakers, split
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "split",
     "transfer",
     "with_development",
+    "with_rated",
 ]
 
 FOLDS = 5

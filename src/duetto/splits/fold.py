@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,19 +19,26 @@ DEVELOPMENT_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of a corpus. The three parts never share an utterance.
+    """One division of a corpus. The parts never share an utterance.
 
     Attributes:
         name: For messages and reports.
         train: Utterances that parameters are fitted to.
         development: Utterances that settings are chosen on.
         test: Utterances that are scored once.
+        rated: Further utterances of training, without a class, from which only dimensions are learned (`with_rated`).
     """
 
     name: str
     train: tuple[Utterance, ...]
     development: tuple[Utterance, ...]
     test: tuple[Utterance, ...]
+    rated: tuple[Utterance, ...] = ()
+
+    @property
+    def joined(self) -> Fold:
+        """The fold whose training part holds the rated utterances too."""
+        return replace(self, train=(*self.train, *self.rated), rated=())
 
     def shared(self, group: str) -> tuple[str, ...]:
         """List the values of a group that are both in the test part and in training or development.
@@ -62,6 +69,29 @@ class Fold:
 def _identity(utterance: Utterance, group: str) -> tuple[str | None, str | None]:
     """A value of a group: of sessions and scenarios, which corpora name alike, with the corpus."""
     return utterance.corpus if group in ("session", "scenario") else None, getattr(utterance, group)
+
+
+def with_rated(fold: Fold, others: Iterable[Utterance]) -> Fold:
+    """Add utterances without a class to the training of a fold, from which dimensions can be learned.
+
+    Args:
+        fold: The fold.
+        others: Utterances that are in no part of it.
+
+    Returns:
+        The fold with those of them that leave its test data new in all groups in which they are, and whose speaker is
+        none of development.
+    """
+    groups = fold.disjoint_in
+    tested = {group: {_identity(u, group) for u in fold.test} for group in groups}
+    held_out = {u.speaker for u in fold.development if u.speaker is not None}
+    rated = (
+        u
+        for u in others
+        if u.speaker not in held_out
+        and all(getattr(u, group) is not None and _identity(u, group) not in tested[group] for group in groups)
+    )
+    return replace(fold, rated=tuple(rated))
 
 
 def with_development(name: str, rest: Sequence[Utterance], test: Sequence[Utterance], seed: int) -> Fold:

@@ -6,7 +6,7 @@ FoldInputs ─ train ─▶ a model folder for prediction, TrainedOutputs(logits
 from .dataset import Batches, Item, PreparedDataset
 from .emotion import TEACHER, TrainedOutputs, build, exported_logits, restore, train
 from .emotion_task import EmotionTask, logits, outputs
-from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, learned, load_vectors, prepare
 
 __all__ = [
     "TEACHER",
@@ -21,6 +21,7 @@ __all__ = [
     "build",
     "exported_logits",
     "fit_preprocessor",
+    "learned",
     "load_vectors",
     "logits",
     "outputs",

@@ -32,7 +32,7 @@ from ..utils.progress import Progress
 from . import checkpoint, classifiers, ridge
 from .adapted import SpeakerDraws, after_utterances, as_in_sessions, choose_shrinkage
 from .emotion_task import EmotionTask, logits, outputs
-from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, load_vectors, prepare
+from .inputs import FoldInputs, Inputs, WordVectoriser, fit_preprocessor, learned, load_vectors, prepare
 from .loop import History, TrainingConfig, derive, fit, set_num_threads
 from .verification import spread, verify
 
@@ -102,14 +102,15 @@ def train(
     teacher_logits = _teacher_logits(experiment, inputs, folder, seed, accelerator, devices)
     vectoriser = inputs.vectoriser()
     preprocessor = fit_preprocessor(experiment, inputs, vectoriser)
+    utterances = learned(experiment, inputs.fold)
     training, development, test = (
         prepare(part, preprocessor, inputs.frames, vectoriser, seed=seed)
-        for part in (inputs.fold.train, inputs.fold.development, inputs.fold.test)
+        for part in (utterances, inputs.fold.development, inputs.fold.test)
     )
-    copies = [prepare(inputs.fold.train, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
+    copies = [prepare(utterances, preprocessor, x, vectoriser, seed=seed) for x in inputs.augmented]
     held_out, draws, frames = development, None, inputs.frames or {}
     if preprocessor.adaptation is not None:
-        draws = SpeakerDraws(preprocessor, inputs.fold.train, training, [frames, *inputs.augmented])
+        draws = SpeakerDraws(preprocessor, utterances, training, [frames, *inputs.augmented])
         held_out = as_in_sessions(preprocessor, inputs.fold.development, development, frames)
     model = build(preprocessor, inputs, seed, vectoriser)
     if experiment.classifier == "network":
@@ -118,9 +119,8 @@ def train(
         config = _training_config(experiment, seed, accelerator, devices)
         history = fit(model, task, config, folder, progress=progress)
     else:
-        training, *copies = draws.several(seed) if draws is not None else (training, *copies)
-        ridge.fit(model, [training, *copies], held_out)
-        history = classifiers.fit(model, preprocessor, training, held_out, copies, folder)
+        rows = draws.several(seed) if draws is not None else [training, *copies]
+        history = _fit_at_once(model, preprocessor, rows, held_out, folder)
     development_logits = logits(model, preprocessor, development)
     test_logits, test_ratings = preprocessor.split(outputs(model, preprocessor, test))
     temperature = metrics.fit_temperature(logits(model, preprocessor, held_out), held_out.target)
@@ -128,6 +128,15 @@ def train(
     _export(model.cpu(), preprocessor, temperature, inputs, vectoriser, folder, development)
     rated = test_ratings if experiment.dimensions else None
     return TrainedOutputs(test_logits, development_logits, temperature, history, rated, adapted)
+
+
+def _fit_at_once(
+    model: EmotionModel, preprocessor: Preprocessor, rows: Sequence[Inputs], held_out: Inputs, folder: Path
+) -> History:
+    """Fit a classifier, and the dimensions beside it, to several copies of the training inputs."""
+    ridge.fit(model, rows, held_out)
+    training, *copies = (part.only(np.flatnonzero(part.target >= 0)) for part in rows)
+    return classifiers.fit(model, preprocessor, training, held_out, copies, folder)
 
 
 def _in_sessions(
@@ -164,7 +173,8 @@ def _teacher_logits(
     if inputs.teacher is None:
         raise ConfigurationError(f"system {experiment.name!r} is distilled; FoldInputs.teacher is required")
     train(teacher, inputs.teacher, folder / TEACHER, seed=seed, accelerator=accelerator, devices=devices)
-    return exported_logits(inference.Session(folder / TEACHER), inputs.fold.train, inputs.teacher, seed=seed)
+    utterances = learned(experiment, inputs.fold)
+    return exported_logits(inference.Session(folder / TEACHER), utterances, inputs.teacher, seed=seed)
 
 
 def exported_logits(
@@ -208,7 +218,7 @@ def build(
     if e.initial and isinstance(model.acoustic, ConvolutionalEncoder):
         model.acoustic.start_from(checkpoint.tensors(Path(e.initial)), e.initial)
     if model.dimensions is not None:
-        model.dimensions.set_scale(ratings_of(inputs.fold.train, e.dimensions))
+        model.dimensions.set_scale(ratings_of(learned(e, inputs.fold), e.dimensions))
     return model
 
 

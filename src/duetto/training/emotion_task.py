@@ -63,10 +63,11 @@ class EmotionTask:
         self.seed = seed
         self.teacher_logits = None if teacher_logits is None else torch.from_numpy(teacher_logits)
         self.soft = None if train.soft is None else torch.from_numpy(train.soft)
+        self.unlabelled = bool((train.target < 0).any())
         self.ratings = None if train.ratings is None else torch.from_numpy(train.ratings)
         self.class_weights = None
         if preprocessor.experiment.class_weights:
-            counts = np.bincount(train.target, minlength=len(preprocessor.classes))
+            counts = np.bincount(train.target[train.target >= 0], minlength=len(preprocessor.classes))
             weights = counts.sum() / np.maximum(counts, 1) / len(counts)
             self.class_weights = torch.tensor(weights, dtype=torch.float32)
 
@@ -103,23 +104,33 @@ class EmotionTask:
         device = next(model.parameters()).device
         inputs = self.train(batch, device)
         assert inputs.target is not None
-        experiment = self.preprocessor.experiment
         output = model(inputs, detailed=True)
-        target = inputs.target if self.soft is None else self.soft[torch.from_numpy(batch)].to(device)
+        loss = self._class_loss(output, batch, inputs.target)
+        if self.ratings is None:
+            return loss
+        ratings = self.ratings[torch.from_numpy(batch)].to(device)
+        return loss + self.preprocessor.experiment.dimension_weight * concordance_loss(output.dimensions, ratings)
+
+    def _class_loss(self, output: ModelOutput, batch: np.ndarray, classes: Tensor) -> Tensor:
+        """The loss of the classes (batch,), of those utterances that have one."""
+        device = classes.device
+        if self.unlabelled:
+            kept = classes >= 0
+            if not kept.any():
+                return output.logits.sum() * 0.0
+            output, classes, batch = output.only(kept), classes[kept], batch[kept.cpu().numpy()]
+        experiment, rows = self.preprocessor.experiment, torch.from_numpy(batch)
+        target = classes if self.soft is None else self.soft[rows].to(device)
         loss = self._cross_entropy(output.logits, target)
         if output.encoder_logits:
             own = [self._cross_entropy(logits, target) for logits in output.encoder_logits]
             loss = loss + experiment.auxiliary * torch.stack(own).mean()
         if experiment.verification:
-            loss = loss + experiment.verification * verification_loss(output.encoded, inputs.target)
-        if self.teacher_logits is not None:
-            teacher = self.teacher_logits[torch.from_numpy(batch)].to(device)
-            t, weight = experiment.distil_temperature, experiment.distil_weight
-            loss = distillation.loss(loss, output.logits, teacher, t, weight)
-        if self.ratings is None:
+            loss = loss + experiment.verification * verification_loss(output.encoded, classes)
+        if self.teacher_logits is None:
             return loss
-        ratings = self.ratings[torch.from_numpy(batch)].to(device)
-        return loss + experiment.dimension_weight * concordance_loss(output.dimensions, ratings)
+        teacher = self.teacher_logits[rows].to(device)
+        return distillation.loss(loss, output.logits, teacher, experiment.distil_temperature, experiment.distil_weight)
 
     def _cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         weights = None if self.class_weights is None else self.class_weights.to(logits.device)

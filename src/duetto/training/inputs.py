@@ -121,7 +121,7 @@ class Inputs:
             a corpus that is larger than `IN_MEMORY`.
         words: Of each utterance word ids (n,) int64, vectors (n, dim) or weighted counts (1, n-grams + 1) float32;
             None for systems without words.
-        target: Class numbers (utterances,) int64.
+        target: Class numbers (utterances,) int64; −1 for an utterance without a class.
         soft: Distributions of the annotators' votes (utterances, classes) float32; None without `soft_labels`.
         ratings: Of the experiment's dimensions (utterances, dimensions) float32, NaN where there is none; None without
             `dimensions`.
@@ -224,8 +224,21 @@ def fit_preprocessor(
             of_words = _of_sentences(Path(experiment.sentences), train)
     elif experiment.uses_words:
         vocabulary = _vocabulary(experiment, train, inputs.vectors)
-    ranges = _ranges(experiment, train)
+    ranges = _ranges(experiment, learned(experiment, inputs.fold))
     return Preprocessor(experiment, normaliser, vocabulary, of_words, tfidf, adaptation, ranges)
+
+
+def learned(experiment: Experiment, fold: Fold) -> tuple[Utterance, ...]:
+    """List the utterances that a system is trained on.
+
+    Args:
+        experiment: The system.
+        fold: The fold.
+
+    Returns:
+        Those of its training part, and with dimensions those that have only ratings.
+    """
+    return (*fold.train, *fold.rated) if experiment.dimensions else fold.train
 
 
 def _ranges(experiment: Experiment, train: Sequence[Utterance]) -> tuple[tuple[float, float], ...]:
@@ -313,7 +326,7 @@ def prepare(
         _prepared_words(utterances, preprocessor, vectoriser or WordVectoriser(), seed)
         if experiment.uses_words
         else None,
-        np.array([numbers[str(u.label)] for u in utterances], np.int64),
+        np.array([-1 if u.label is None else numbers[u.label] for u in utterances], np.int64),
         np.stack([soft_label(u, preprocessor.classes) for u in utterances])
         if experiment.soft_labels and utterances
         else None,

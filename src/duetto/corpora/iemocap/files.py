@@ -33,7 +33,7 @@ _TURN = re.compile(
     r"\[\s*(?P<start>\d+(?:\.\d+)?)\s*-\s*(?P<end>\d+(?:\.\d+)?)\s*\]\s+(?P<id>\S+)\s+(?P<label>\S+)"
     r"(?:\s+\[(?P<ratings>[^\]]*)\])?\s*"
 )
-_DIMENSIONS = ("valence", "arousal", "dominance")
+_DIMENSIONS: tuple[str, ...] = ("valence", "arousal", "dominance")
 """Order of the mean ratings in a line; the release calls arousal activation."""
 _VOTE = re.compile(r"C-(?P<annotator>\w+)\s*:\s*(?P<labels>[^\t(]*).*")
 _UNUSED_ID = re.compile(r"Ses\S*XX\S*")

@@ -96,10 +96,13 @@ def read(work: Work, shards: Sequence[Shard], progress: Progress | None = None) 
     done = {shard.index for shard, counts in counted if not counts.retryable}
     times = [there[storage.name_of(work.output(shard))] for shard in shards if shard.index in done]
     ledger = Ledger(
-        len(shards),
-        len(done),
-        *(sum(getattr(counts, name) for _, counts in counted) for name in ("rows", "failed", "retryable", "seconds")),
-        _rate([time for time in times if time is not None]),
+        shards=len(shards),
+        done=len(done),
+        recordings=sum(counts.rows for _, counts in counted),
+        failed=sum(counts.failed for _, counts in counted),
+        retryable=sum(counts.retryable for _, counts in counted),
+        seconds=sum(counts.seconds for _, counts in counted),
+        shards_per_hour=_rate([time for time in times if time is not None]),
     )
     return ledger, [shard for shard in shards if shard.index not in done]
 

@@ -124,7 +124,8 @@ def counts(url: str) -> Counts | None:
     """
     try:
         found = storage.read_by(url, _footer)
-        return Counts(found["key"], *(int(found[n]) for n in ("rows", "failed", "retryable")), float(found["seconds"]))
+        rows, failed, retryable = (int(found[name]) for name in ("rows", "failed", "retryable"))
+        return Counts(found["key"], rows, failed, retryable, float(found["seconds"]))
     except StorageError:
         raise
     except (OSError, KeyError, ValueError, pa.ArrowException):

@@ -102,6 +102,11 @@ def test_rows_hold_what_the_library_computes(archive: Path, tmp_path: Path) -> N
     waveform = audio.load(archive / "a/1.wav", start=0.5, end=1.25)
     expected = extractor.extract(waveform.samples, 16_000).astype(np.float32)
     assert np.array_equal(np.reshape(cut["features"], (cut["frames"], -1)), expected) and cut["duration"] == 0.75
+    states = row(Features("whisper"))
+    assert np.array_equal(
+        np.ravel(feature_spec("whisper").extractor.extract(audio.load(path).samples, 16_000)),
+        np.float32(states["features"]),
+    ), "stored in 16 bits, without loss"
     aligned = row(Align())
     words = Aligner().align(audio.load(path).samples, "hello")
     assert [w["word"] for w in aligned["words"] or ()] == [w.word for w in words.words if words.matches]
@@ -512,6 +517,8 @@ def test_the_command_with_errors(archive: Path, tmp_path: Path) -> None:
     words = ["scale", "features", str(archive / "calls.jsonl"), "-o", str(tmp_path / "job"), "--engine", "loop"]
     part = RUN.invoke(app, [*words, "--shard-size", "4", "--shard", "1", "--of", "2"])
     assert part.exit_code == 1 and "2 of 2 shards, 6 recordings, 1 failed" in part.stdout  # lines 5–8 and 13–14
+    again = RUN.invoke(app, [*words, "--shard-size", "4", "--shard", "1", "--of", "2", "--errors-ok"])
+    assert again.exit_code == 0, again.stderr
     status = RUN.invoke(app, ["scale", "status", str(tmp_path / "job")])
     assert status.exit_code == 0 and "2 of 4 shards" in status.stdout
     assert RUN.invoke(app, [*words, "--shard", "2", "--of", "2"]).exit_code == 2

@@ -53,6 +53,9 @@ ShardSize = Annotated[int, typer.Option("--shard-size", min=1, help="Recordings 
 ShardSeconds = Annotated[
     float | None, typer.Option("--shard-seconds", min=1, help="Seconds of a shard of a manifest, at most.")
 ]
+ErrorsOk = Annotated[
+    bool, typer.Option("--errors-ok", help="Exit status 0 though recordings could not be read, if all were tried.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 
 
@@ -71,6 +74,7 @@ def predict(
     of: ShardCount = 1,
     shard_size: ShardSize = 500,
     shard_seconds: ShardSeconds = None,
+    errors_ok: ErrorsOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of each recording. Resumable: run the same again.
@@ -88,7 +92,7 @@ def predict(
     _show_terms(model)
     with usage_errors():
         setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
-    _run(Predict(model, asr, require_speech, rate(reject)), source, out, engine, setup, (shard, of), as_json)
+    _run(Predict(model, asr, require_speech, rate(reject)), source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 
 @app.command()
@@ -109,6 +113,7 @@ def timeline(
     of: ShardCount = 1,
     shard_size: ShardSize = 100,
     shard_seconds: ShardSeconds = None,
+    errors_ok: ErrorsOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Recognise the emotion of every utterance of each recording. Resumable: run the same again.
@@ -123,7 +128,7 @@ def timeline(
     with usage_errors():
         setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
     task = Timeline(model, asr, require_speech, rate(reject), channels_of(channels), window, hop)
-    _run(task, source, out, engine, setup, (shard, of), as_json)
+    _run(task, source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 
 def _features(mode: str) -> str:
@@ -144,6 +149,7 @@ def features(
     of: ShardCount = 1,
     shard_size: ShardSize = 500,
     shard_seconds: ShardSeconds = None,
+    errors_ok: ErrorsOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Extract the features of each recording. Resumable: run the same again.
@@ -154,7 +160,7 @@ def features(
     """
     with usage_errors():
         setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
-    _run(Features(mode), source, out, engine, setup, (shard, of), as_json)
+    _run(Features(mode), source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 
 @app.command()
@@ -178,6 +184,7 @@ def align(
     of: ShardCount = 1,
     shard_size: ShardSize = 500,
     shard_seconds: ShardSeconds = None,
+    errors_ok: ErrorsOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the words of each recording and their times. Resumable: run the same again.
@@ -188,7 +195,7 @@ def align(
     """
     with usage_errors():
         setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
-    _run(Align(by, asr), source, out, engine, setup, (shard, of), as_json)
+    _run(Align(by, asr), source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 
 @app.command()
@@ -220,6 +227,7 @@ def _run(
     engine: str,
     setup: tuple[Workers, Size],
     part: tuple[int, int],
+    errors_ok: bool,
     as_json: bool,
 ) -> None:
     """Plan a job and run it, or a part of it."""
@@ -230,7 +238,7 @@ def _run(
     with bar("shards") as progress:
         state = job.run(planned, engine, workers, progress)
     _print(state, out, as_json)
-    if state.failed or state.left:
+    if state.left or (state.failed and not errors_ok):
         raise typer.Exit(1)
 
 

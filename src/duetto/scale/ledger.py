@@ -95,15 +95,14 @@ def read(work: Work, shards: Sequence[Shard], progress: Progress | None = None) 
             progress(number, len(found))
     done = {shard.index for shard, counts in counted if not counts.retryable}
     times = [there[storage.name_of(work.output(shard))] for shard in shards if shard.index in done]
-    read = [counts for _, counts in counted]
     ledger = Ledger(
-        len(shards),
-        len(done),
-        sum(each.rows for each in read),
-        sum(each.failed for each in read),
-        sum(each.retryable for each in read),
-        sum(each.seconds for each in read),
-        _rate([time for time in times if time is not None]),
+        shards=len(shards),
+        done=len(done),
+        recordings=sum(counts.rows for _, counts in counted),
+        failed=sum(counts.failed for _, counts in counted),
+        retryable=sum(counts.retryable for _, counts in counted),
+        seconds=sum(counts.seconds for _, counts in counted),
+        shards_per_hour=_rate([time for time in times if time is not None]),
     )
     return ledger, [shard for shard in shards if shard.index not in done]
 

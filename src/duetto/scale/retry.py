@@ -33,9 +33,9 @@ def is_transient(error: BaseException) -> bool:
     Returns:
         False for what will not pass by itself: a missing file, a refusal, a full disk, a defect.
     """
-    for status in (getattr(error, "status", None), getattr(error, "code", None)):
-        if isinstance(status, int):
-            return status >= 500 or status in _BUSY
+    status = getattr(error, "status", getattr(error, "code", None))
+    if isinstance(status, int):
+        return status >= 500 or status in _BUSY
     if isinstance(error, _PERMANENT) or is_disk_full(error):
         return False
     return isinstance(error, OSError | EOFError) or type(error).__module__.partition(".")[0] in _CLIENTS

@@ -6,6 +6,8 @@ replaced by the same bytes. What is wrong with a recording is in the column `err
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Set
@@ -155,6 +157,8 @@ class Work:
             ConfigurationError: The key of the task is another one here than where the job was planned.
             DuettoError: See `process_shard`.
         """
+        if multiprocessing.parent_process() is not None:
+            logging.disable(logging.WARNING)  # what is odd about a recording is in its row
         if opened(self.task).key != self.key:
             raise ConfigurationError(
                 f"{self.folder}: the model, the speech recogniser or the version of duetto is another one here than "

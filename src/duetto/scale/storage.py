@@ -196,8 +196,11 @@ def replacing(url: str) -> Iterator[Path]:
 
 
 def _put(fs: Any, written: Path, name: str) -> None:
-    fs.makedirs(fs._parent(name), exist_ok=True)
-    fs.put_file(str(written), name)
+    try:
+        fs.put_file(str(written), name)
+    except FileNotFoundError:  # object stores need no folders, others do
+        fs.makedirs(name.rpartition("/")[0], exist_ok=True)
+        fs.put_file(str(written), name)
 
 
 def save_text(url: str, text: str) -> None:
@@ -256,7 +259,7 @@ def matching(pattern: str) -> list[str]:
     """
     fs, name = filesystem(pattern)
     detailed = retried(lambda: fs.glob(name, detail=True), pattern)
-    found = [path for path, info in detailed.items() if info["type"] == "file"]
+    found = [path for path, info in detailed.items() if info.get("type") != "directory"]
     return sorted(map(str, found) if local_path(pattern) is not None else map(fs.unstrip_protocol, found))
 
 

@@ -24,6 +24,7 @@ from ..asr.finder import recogniser_config
 from ..data.utterance import Utterance
 from ..errors import AudioError, ConfigurationError, CorpusError
 from ..features.content import content_digest
+from ..features.extractor import stored_as_half
 from ..features.registry import feature_spec
 from ..inference.model_folder import find
 from ..inference.pretrained import DEFAULT
@@ -240,11 +241,13 @@ class Features:
             ConfigurationError: There are no such features.
         """
         extractor = feature_spec(self.mode).extractor
-        columns = {"duration": "double", "frames": "int32", "features": ["float"], "warnings": ["string"]}
+        half = stored_as_half(extractor)
+        value, dtype = ("halffloat", np.float16) if half else ("float", np.float32)
+        columns = {"duration": "double", "frames": "int32", "features": [value], "warnings": ["string"]}
 
         def answer(utterance: Utterance) -> dict[str, Any]:
             waveform = audio.load(utterance.audio, start=utterance.start, end=utterance.end)
-            found = np.asarray(extractor.extract(waveform.samples, waveform.sample_rate), np.float32)
+            found = np.asarray(extractor.extract(waveform.samples, waveform.sample_rate), dtype)
             if not np.isfinite(found).all():
                 raise AudioError("some of its features are not finite")
             values = {"frames": len(found), "features": found.ravel(), "warnings": list(waveform.warnings)}

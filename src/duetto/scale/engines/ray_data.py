@@ -51,7 +51,7 @@ def run(work: Work, shards: Sequence[Shard], workers: Workers) -> Iterator[tuple
         DataContext.get_current().enable_progress_bars = False
         rows = from_items([asdict(shard) for shard in shards], override_num_blocks=_blocks(len(shards), workers))
         done = rows.map(
-            Actor,
+            Actor,  # pyright: ignore[reportArgumentType] (Ray makes one in each process)
             fn_constructor_args=(work,),
             compute=ActorPoolStrategy(min_size=1, max_size=workers.number),
             num_cpus=1,

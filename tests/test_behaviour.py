@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -538,6 +539,25 @@ def test_a_wrong_file_of_limits_names_what_is_valid(tmp_path: Path, text: str, m
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=message):
         thresholds.read(path)
+
+
+def test_the_documentation_states_the_limits_of_the_code() -> None:
+    lines = (Path(__file__).parents[1] / "docs/behaviour.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+    for tests in THRESHOLDS.values():
+        for name, threshold in tests.items():
+            (row,) = [row for row in rows if f"`{name}`" in row[1]]
+            by_condition, certain = "by condition" in row[3] or not row[3], row[3] == "no emotion"
+            assert by_condition or certain or f"{threshold.default:g} " in row[3], row
+    conditions = [row for row in rows if len(row) == 4 and row[0].startswith("| `")]
+    stated = {}
+    for names, _, drop, changed in conditions:
+        first, *others = re.findall(r"`([^`]+)`", names)
+        full = [first, *(first.rpartition("-")[0] + name if name.startswith("-") else name for name in others)]
+        drops, changes = (re.findall(r"\d+", cell) for cell in (drop, changed))
+        for i, name in enumerate(full):
+            stated[name] = (float(drops[min(i, len(drops) - 1)]), float(changes[min(i, len(changes) - 1)]))
+    assert stated == {name: (condition.drop, condition.changed) for name, condition in CONDITIONS.items()}
 
 
 # What is written

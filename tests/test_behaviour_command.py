@@ -94,17 +94,19 @@ def test_a_failure_is_exit_status_1_and_limits_decide_what_fails(manifest: Path,
     assert RUN.invoke(app, ["test", MODEL, *options, *more, "--exit-zero"]).exit_code == 0
 
 
-def test_a_run_folder_and_a_limited_draw(tmp_path: Path) -> None:
+def test_a_run_is_tested_on_what_its_first_fold_tests_and_training_data_are_a_leak(tmp_path: Path) -> None:
     run = train("acoustic", tmp_path)
-    options = ["--manifest", str(tmp_path / "manifest.jsonl"), "--limit", "12", "--tests", "correctness,rejection"]
-    done = RUN.invoke(app, ["test", str(run), *options, "--exit-zero", "-o", str(tmp_path / "out")])
+    everyone = read_manifest(tmp_path / "manifest.jsonl")
+    options = ["--tests", "correctness,rejection", "--exit-zero", "-o", str(tmp_path / "out"), "--limit", "12"]
+    done = RUN.invoke(app, ["test", str(run), "--manifest", str(tmp_path / "manifest.jsonl"), *options])
     assert done.exit_code == 0 and "on 12 utterances" in done.stdout, (done.output, done.exception)
-    assert "12 of 48 utterances, drawn class by class" in done.stdout
-    assert "LEAK: the model was trained or chosen on the recordings of" in done.stdout
+    assert "the manifest is the run's own: the 16 utterances that its first fold tests" in done.stdout
+    assert "12 of 16 utterances, drawn class by class" in done.stdout
+    assert "the model was trained on none of these recordings" in done.stdout
+    write_manifest(tmp_path / "other.jsonl", [*everyone, replace(everyone[0], id="other")])
+    leaking = RUN.invoke(app, ["test", str(run), "--manifest", str(tmp_path / "other.jsonl"), *options])
+    assert "LEAK: the model was trained or chosen on the recordings of" in leaking.stdout
     assert 'role="alert"><strong>Leak.' in (tmp_path / "out/tests.html").read_text(encoding="utf-8")
-    write_manifest(tmp_path / "test.jsonl", [u for u in read_manifest(tmp_path / "manifest.jsonl") if u.session == "2"])
-    clean = RUN.invoke(app, ["test", str(run), "--manifest", str(tmp_path / "test.jsonl"), "--tests", "calibration"])
-    assert "the model was trained on none of these recordings" in clean.stdout
 
 
 def test_a_recording_that_cannot_be_read_is_exit_status_1(manifest: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ..behaviour.recordings import choose
 from ..behaviour.suite import Plan, Tested, run
 from ..behaviour.thresholds import THRESHOLDS, Limits
 from ..inference.model_folder import find
+from ..inference.own_folds import own_folds
 from ..inference.pretrained import PRETRAINED
 from ..inference.recogniser import Recogniser
 from ..inference.training_data import trained_on, training_note
@@ -95,7 +96,10 @@ def _tested(
     model: str, manifest: Path, labels: str | None, asr: str, plan: Plan, out: Path | None
 ) -> tuple[Tested, dict[str, Any]]:
     """The outcomes, and facts on the call."""
-    utterances = read_labelled(manifest, labels)
+    utterances, note = read_labelled(manifest, labels), ""
+    if folds := own_folds(model, utterances):
+        model, utterances = str(folds[0].folder), list(folds[0].utterances)
+        note = f"the manifest is the run's own: the {len(utterances):,} utterances that its first fold tests"
     recogniser = open_recogniser(model, asr, require_speech=False, reject=None)
     rejecting = Recogniser(model, asr=asr) if "rejection" in plan.groups else None
     asr = asr if recogniser.uses_words else ""
@@ -105,7 +109,8 @@ def _tested(
     echo(f"{len(chosen):,} utterances × {plan.passes} conditions: {total}", err=True)
     with bar("predictions") as progress:
         tested = run(recogniser, rejecting, utterances, plan, made_by=made_by, folder=out, progress=progress)
-    tested = replace(tested, notes=(training_note(trained_on(model, chosen)), *tested.notes))
+    notes = (*filter(None, (note, training_note(trained_on(model, chosen)))), *tested.notes)
+    tested = replace(tested, notes=notes)
     about = {
         "model": f"{model} ({made_by['model']})",
         "terms": recogniser.terms or "not known",

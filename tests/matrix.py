@@ -27,7 +27,8 @@ from typing import Any
 TESTS = Path(__file__).parent
 NUMERIC = (
     "activity", "alike", "attention", "audio", "audio_systems", "augment", "baselines", "boundaries", "classifiers",
-    "cnn", "combination", "contours", "controls", "distillation", "embeddings", "emotion", "functionals", "fusion",
+    "cnn", "combination", "contours", "controls", "dimensional", "dimensions", "distillation", "embeddings", "emotion",
+    "functionals", "fusion",
     "inference", "inputs", "lstm", "mcnn", "metrics", "mfcc",
     "pretrained", "pronunciations", "prosody", "recognise", "resident", "results", "runs", "segment",
     "short_term", "similarity", "spectrogram", "speech2vec", "splits", "statistics", "store", "synthetic", "system",

@@ -183,16 +183,13 @@ def replacing(url: str) -> Iterator[Path]:
         with files.replacing(path) as temporary:
             yield temporary
         return
+    if url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{url}: nothing can be written there; give a folder or an object store")
     with tempfile.TemporaryDirectory(prefix="duetto-") as folder:
         written = Path(folder) / "new"
         yield written
         fs, name = filesystem(url)
-        try:
-            retried(lambda: _put(fs, written, name), url)
-        except NotImplementedError as error:
-            raise ConfigurationError(
-                f"{url}: nothing can be written there; give a folder or an object store"
-            ) from error
+        retried(lambda: _put(fs, written, name), url)
 
 
 def _put(fs: Any, written: Path, name: str) -> None:

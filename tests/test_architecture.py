@@ -70,7 +70,7 @@ ONE_OWNER = {
     "prometheus_client": "server/metrics",
     "fsspec": "scale/storage",
     "pyarrow": ("features/tables", "scale/parquet"),  # two formats of files
-    "ray": "scale/engines/ray_data",
+    "ray": ("utils/ray_cluster", "scale/engines/ray_data"),
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 """Lines; those of a function without its docstring."""

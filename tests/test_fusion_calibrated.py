@@ -20,7 +20,7 @@ from duetto.data.manifest import read_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import ConfigurationError, ModelError
 from duetto.evaluation.product_fit import fit_fusion
-from duetto.experiments import runner
+from duetto.experiments import trainings
 from duetto.experiments.fusion_runner import run_fusion
 from duetto.experiments.inner_folds import inner_folds
 from duetto.experiments.workspace import Workspace
@@ -161,8 +161,8 @@ def test_a_finished_training_is_not_repeated(run: Path, manifest: Path, tmp_path
     shutil.copytree(run, folder)
     before = run_folder.result_of(folder).logits
     trained: list[Path] = []
-    train = runner._train
-    monkeypatch.setattr(runner, "_train", lambda job, **more: (trained.append(job.folder), train(job, **more))[1])
+    train = trainings._train
+    monkeypatch.setattr(trainings, "_train", lambda job, **more: (trained.append(job.folder), train(job, **more))[1])
     lost = folder / "fold0-seed0/inner/1/acoustic"
     shutil.rmtree(lost)
     result = run_fusion(SMALLEST, read_manifest(manifest), "session5", folder, workspace(manifest))

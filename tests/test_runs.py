@@ -17,7 +17,7 @@ from duetto.baselines import BASELINES
 from duetto.config import experiment
 from duetto.data.utterance import Utterance
 from duetto.errors import ConfigurationError, ModelError
-from duetto.experiments import runner
+from duetto.experiments import trainings
 from duetto.splits import Fold
 
 
@@ -75,7 +75,7 @@ def test_the_error_of_a_killed_training_process_names_the_remedy(monkeypatch: py
         def submit(self, *_: Any, **__: Any) -> Any:
             raise BrokenProcessPool("a child was terminated")
 
-    monkeypatch.setattr(runner.parallel, "_pool", lambda workers, *_: Broken(workers))
+    monkeypatch.setattr(trainings.parallel, "_pool", lambda workers, *_: Broken(workers))
     job: Any = SimpleNamespace(experiment=experiment.load("acoustic"))
     with pytest.raises(ModelError, match=r"killed for lack of memory \(a child .*--workers 1"):
-        runner.train_all([job] * 2, 2, None, accelerator="cpu", devices=1)
+        trainings.train_all([job] * 2, 2, None, accelerator="cpu", devices=1)

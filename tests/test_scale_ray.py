@@ -1,6 +1,7 @@
 """The engine ray: one small cluster of this computer for the module."""
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -18,9 +19,15 @@ pytest.importorskip("pyarrow", reason="needs the extra scale")
 ray = pytest.importorskip("ray", reason="needs the extra scale")
 pytest.importorskip("ray.data", reason="needs the extra scale")
 
+import quick_training
+from duetto.config import experiment
+from duetto.data.manifest import read_manifest
+from duetto.experiments.runner import run_systems
+from duetto.experiments.workspace import Workspace
 from duetto.scale import Job, Size, job, plan
 from duetto.scale.engines import Workers, ray_data
 from duetto.scale.tasks import Features
+from duetto.utils import ray_cluster
 
 TWO = Workers(2, 0.3)
 
@@ -30,6 +37,7 @@ def cluster() -> Iterator[None]:
     """Two cores, no dashboard."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
@@ -96,3 +104,21 @@ def is_of_this_cluster(process: Path) -> bool:
 def test_blocks() -> None:
     """Never more than shards; enough for all workers; few for a million shards."""
     assert [ray_data._blocks(n, TWO) for n in (1, 10, 1000, 1_000_000)] == [1, 10, 64, 31_250]
+
+
+def test_trainings_as_tasks_give_the_weights_of_this_process(tmp_path: Path) -> None:
+    """Folds and seeds of a system, and a task that fails: its error is that of the training."""
+    runs = {}
+    for engine in ("processes", "ray"):
+        (tmp_path / engine).mkdir()
+        manifest = quick_training.corpus(tmp_path / engine)
+        shop = Workspace(tmp_path / engine / "cache")
+        small = experiment.with_overrides(experiment.load("acoustic"), quick_training.SMALL)
+        folder = tmp_path / engine / "run"
+        run_systems([small], read_manifest(manifest), "speaker", [folder], shop, seeds=(0, 1), workers=2, engine=engine)
+        runs[engine] = folder
+    for part in ("fold0-seed0", "fold1-seed1"):
+        weights = [(folder / part / "model.safetensors").read_bytes() for folder in runs.values()]
+        assert weights[0] == weights[1]
+    with pytest.raises(ValueError, match="math domain"):
+        list(ray_cluster.each(math.sqrt, [4.0, -1.0], 2))

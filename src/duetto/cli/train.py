@@ -14,6 +14,7 @@ import typer
 from .. import audit, report, splits
 from ..baselines import BASELINES, Baseline
 from ..config import experiment
+from ..config.accelerators import ENGINES
 from ..config.experiment import Experiment
 from ..config.fusion import Fusion, branch_experiments, fusion_with_overrides
 from ..corpora.relabelling import relabel
@@ -28,6 +29,8 @@ from .output import echo
 
 if TYPE_CHECKING:
     from ..experiments.split import AuditedSplit
+
+_DEFAULT_RESOURCES = {"workers": 1, "accelerator": "cpu", "devices": 1, "engine": "processes"}
 
 System = Annotated[
     str,
@@ -60,6 +63,13 @@ Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, counted up fro
 UserVectors = Annotated[
     Path | None, typer.Option(help="Word vectors to start from, in word2vec, GloVe or fastText format.")
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        callback=one_of(ENGINES),
+        help="Who trains: processes of this computer; or Ray tasks, of the cluster that RAY_ADDRESS names.",
+    ),
+]
 Cache = Annotated[
     Path | None, typer.Option(help="Features and vectors, shared by all runs; beside the manifest by default.")
 ]
@@ -82,6 +92,7 @@ def train(
     workers: TrainWorkers = 1,
     accelerator: Accelerator = "cpu",
     devices: Devices = 1,
+    engine: Engine = "processes",
     declare_leak: DeclareLeak = False,
 ) -> None:
     """Train a system on every fold of a protocol, and score its test data.
@@ -118,7 +129,7 @@ def train(
 
         duetto train my-system.toml --manifest iemocap.jsonl --vectors speech2vec/50.vec -o runs/mine
     """
-    resources = {"workers": workers, "accelerator": accelerator, "devices": devices}
+    resources = {"workers": workers, "accelerator": accelerator, "devices": devices, "engine": engine}
     options = {"seeds": range(seed, seed + seeds), "declare_leak": declare_leak}
     chosen = _system(system, settings or [], vectors, resources)
     if strict and vectors is not None:
@@ -151,9 +162,10 @@ def _system(
             system = fusion_with_overrides(system, settings)
         readers = _vector_readers(system)
     if isinstance(system, Baseline):
-        if settings or vectors or resources != {"workers": 1, "accelerator": "cpu", "devices": 1}:
+        if settings or vectors or resources != _DEFAULT_RESOURCES:
             raise typer.BadParameter(
-                f"{name!r} is a baseline: --set, --vectors, --workers, --accelerator and --devices do not apply"
+                f"{name!r} is a baseline: --set, --vectors, --workers, --accelerator, --devices and --engine do not "
+                "apply"
             )
     elif vectors is not None and not readers:
         raise typer.BadParameter(f"system {system.name!r} reads no vectors from a file")

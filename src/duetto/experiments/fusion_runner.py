@@ -36,8 +36,8 @@ from ..training.loop import check_accelerator
 from ..utils import files
 from .fold_inputs import check_ratings, check_vectors, fold_inputs, vectors_identity
 from .inner_folds import InnerFolds, inner_folds
-from .runner import Job, train_all
 from .split import AuditedSplit, audited_split
+from .trainings import Job, train_all
 from .workspace import Workspace
 
 INNER = "inner"
@@ -55,6 +55,7 @@ def run_fusion(
     workers: int = 1,
     accelerator: str = "cpu",
     devices: int = 1,
+    engine: str = "processes",
     declare_leak: bool = False,
     split: AuditedSplit | None = None,
 ) -> SystemResult:
@@ -70,6 +71,7 @@ def run_fusion(
         workers: Processes that each train one branch at a time; results do not depend on it.
         accelerator: See `training.train`.
         devices: See `training.train`.
+        engine: One of `config.accelerators.ENGINES`.
         declare_leak: Train although the audit finds a leak; results are marked as such.
         split: `audited_split` of the same utterances and protocol, where it is at hand.
 
@@ -99,7 +101,8 @@ def run_fusion(
         runs.begin(folder, description)
         plan = _Plan(fusion, branches, folder, tuple(inner_folds(fold, fusion.inner_folds) for fold in split.folds))
         jobs = list(_jobs(plan, split, seeds, workspace))
-        train_all(jobs, workers, workspace.progress(f"train {fusion.name}"), accelerator=accelerator, devices=devices)
+        progress = workspace.progress(f"train {fusion.name}")
+        train_all(jobs, workers, progress, accelerator=accelerator, devices=devices, engine=engine)
         for number, fold in enumerate(split.folds):
             for seed in seeds:
                 _join(plan, fold, plan.inner[number], folder / runs.member(number, seed))

@@ -9,28 +9,23 @@ Trainings that are finished are skipped, those that were killed are resumed (`ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import audit, runs, training
+from .. import audit, runs
 from ..config.experiment import LEAKING_CHOICE, Experiment, teacher_of
 from ..data import labels
 from ..data.utterance import Utterance
-from ..errors import ModelError
 from ..evaluation import SystemResult
 from ..report import run_summary
-from ..training import FoldInputs
 from ..training.adapted import AFTER
 from ..training.loop import check_accelerator
-from ..utils import files, parallel
-from ..utils.progress import Progress
+from ..utils import files
 from .fold_inputs import check_ratings, check_vectors, fold_inputs, vectors_identity
 from .split import AuditedSplit, audited_split
+from .trainings import Job, train_all
 from .workspace import Workspace
 
 
@@ -45,6 +40,7 @@ def run_systems(
     workers: int = 1,
     accelerator: str = "cpu",
     devices: int = 1,
+    engine: str = "processes",
     declare_leak: bool = False,
     split: AuditedSplit | None = None,
 ) -> list[SystemResult]:
@@ -60,6 +56,7 @@ def run_systems(
         workers: Processes that each train one (system, fold, seed) at a time; results do not depend on it.
         accelerator: See `training.train`.
         devices: See `training.train`.
+        engine: One of `config.accelerators.ENGINES`.
         declare_leak: Train although the audit finds a leak; results are marked as such.
         split: `audited_split` of the same utterances and protocol, where it is at hand.
 
@@ -87,7 +84,7 @@ def run_systems(
         for run in planned:
             runs.begin(run.folder, run.description)
         progress = workspace.progress("train " + ", ".join(e.name for e in experiments))
-        train_all(jobs, workers, progress, accelerator=accelerator, devices=devices)
+        train_all(jobs, workers, progress, accelerator=accelerator, devices=devices, engine=engine)
         return [_collect(run, split, seeds, workspace) for run in planned]
 
 
@@ -119,23 +116,6 @@ def _plan(
     return planned
 
 
-@dataclass(frozen=True)
-class Job:
-    """One training: a system on one fold with one seed.
-
-    Attributes:
-        experiment: The system.
-        inputs: What it reads on the fold.
-        folder: Of this training.
-        seed: Of this training.
-    """
-
-    experiment: Experiment
-    inputs: FoldInputs
-    folder: Path
-    seed: int
-
-
 def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> list[Job]:
     """The trainings that a run lacks. The inputs of each fold are built once, for all seeds."""
     features, jobs = workspace.features(run.experiment, split.utterances), []
@@ -147,62 +127,6 @@ def _jobs(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Works
             inputs = fold_inputs(run.experiment, fold, features, workspace)
             jobs += [Job(run.experiment, inputs, parts[seed], seed) for seed in unfinished]
     return jobs
-
-
-def train_all(jobs: Sequence[Job], workers: int, progress: Progress | None, *, accelerator: str, devices: int) -> None:
-    """Train in this process, or in several, the long trainings (with audio) first; the first error stops the rest.
-
-    Args:
-        jobs: The trainings; the outcome of each is saved in its folder.
-        workers: Processes that train one job at a time each.
-        progress: Counts trainings, or the steps of all.
-        accelerator: See `training.train`.
-        devices: See `training.train`.
-
-    Raises:
-        ModelError: A worker process was killed.
-    """
-    train = partial(_train, accelerator=accelerator, devices=devices)
-    if workers == 1 or len(jobs) < 2:
-        for done, job in enumerate(jobs):
-            train(job, progress=_share(progress, done, len(jobs)))
-        return
-    ordered = sorted(jobs, key=lambda job: -len(job.experiment.encoders))
-    try:
-        with parallel.processes(workers) as pool:
-            futures = [pool.submit(train, job) for job in ordered]
-            for done, future in enumerate(as_completed(futures), 1):
-                future.result()
-                if progress:
-                    progress(done, len(futures))
-    except BrokenProcessPool as error:
-        raise ModelError(
-            f"a training process ended before its work was done, most likely killed for lack of memory ({error}); "
-            "what is finished is kept: run the same again with fewer processes, --workers 1"
-        ) from error
-
-
-def _train(job: Job, *, accelerator: str, devices: int, progress: Progress | None = None) -> None:
-    """Train, and save the outcome in the folder of this fold and seed."""
-    outputs = training.train(
-        job.experiment,
-        job.inputs,
-        job.folder,
-        seed=job.seed,
-        accelerator=accelerator,
-        devices=devices,
-        progress=progress,
-    )
-    path = job.folder / runs.OUTCOME
-    more = {"adapted": outputs.adapted, "ratings": outputs.test_ratings, "history": asdict(outputs.history)}
-    runs.save_outcome(path, outputs.test_logits, outputs.temperature, **more)
-
-
-def _share(progress: Progress | None, done: int, jobs: int) -> Progress | None:
-    """Progress of one of several equal jobs, as progress of all."""
-    if progress is None:
-        return None
-    return lambda step, steps: progress(done * steps + step, jobs * steps)
 
 
 def _collect(run: _Run, split: AuditedSplit, seeds: Sequence[int], workspace: Workspace) -> SystemResult:

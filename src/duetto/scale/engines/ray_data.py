@@ -7,9 +7,7 @@ may then replace the actors of a machine that is gone as often as that happens.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
@@ -17,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DuettoError
-from ...utils import parallel
+from ...utils import parallel, ray_cluster
 from ..parquet import Counts
 from ..shard import Work, process_alone
 from ..source import Shard
@@ -44,7 +42,7 @@ def run(work: Work, shards: Sequence[Shard], workers: Workers) -> Iterator[tuple
     Raises:
         DuettoError: An actor could not process a shard.
     """
-    with _cluster(workers):
+    with ray_cluster.connected(workers.number):
         from ray.data import ActorPoolStrategy, DataContext, from_items
 
         logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -66,25 +64,6 @@ def run(work: Work, shards: Sequence[Shard], workers: Workers) -> Iterator[tuple
 
 def _blocks(shards: int, workers: Workers) -> int:
     return max(1, min(shards, max(_BLOCKS * workers.number, shards // _BLOCKS)))
-
-
-@contextlib.contextmanager
-def _cluster(workers: Workers) -> Iterator[None]:
-    """The cluster of RAY_ADDRESS, the one that this process is connected to, or one of this computer for the block."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if "RAY_ADDRESS" not in os.environ:
-        quiet |= {"num_cpus": workers.number, "include_dashboard": False}
-    ray.init(**quiet)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class Actor:

@@ -19,7 +19,7 @@ from duetto.asr.recognition import Recognition
 from duetto.data.manifest import read_manifest
 from duetto.data.utterance import Utterance, Word
 from duetto.errors import AudioError, ConfigurationError, ModelError
-from duetto.inference import find, recogniser
+from duetto.inference import find, inputs, recogniser
 from sounds import no_voices, voice
 
 
@@ -270,3 +270,29 @@ def test_frames_that_leave_out_pauses_are_counted(tmp_path: Path) -> None:
     for samples, warning in ((beep, "of 6.0 s are loud enough"), (gaps, "first 20 s of sound of 60.0 s were analysed")):
         prediction = any_sound({"waveform": samples.astype(np.float32), "sample_rate": 16_000})
         assert any(warning in w for w in prediction.warnings), prediction.warnings
+
+
+def test_words_of_the_end_of_a_long_recording_have_times_in_the_whole(
+    runs: Path, utterance: Utterance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system with the padding `pre` reads the end; words are found in it, or given with times in the whole."""
+    system, sound = duetto.load(runs / "fusion-spoken"), audio.load(utterance.audio).samples
+    monkeypatch.setattr(inputs, "LONGEST_SECONDS", len(sound) / 16_000)
+    monkeypatch.setattr(inputs.AcousticInput, "side", "last")
+    whole = {"waveform": np.concatenate((np.zeros(40_000, np.float32), sound)), "sample_rate": 16_000}
+    end = {"waveform": audio.load(whole, max_seconds=system.max_seconds, side="last").samples, "sample_rate": 16_000}
+    before = (40_000 + len(sound) - len(end["waveform"])) / 16_000
+    assert before > 1.5
+    text = " ".join(word.word for word in utterance.words or ())
+    alone = system(end, transcript=text)
+    later = tuple(word.shifted(before) for word in alone.words)
+    assert alone.words_from == "aligned" and later[0].start is not None and later[0].start > before
+    found = system(whole, transcript=text)
+    assert (found.words, found.probabilities) == (later, alone.probabilities)
+    given = system(whole, words=[Word("early", 0.5, 1.0), *later])
+    assert [word.word for word in given.words] == [word.word for word in later]
+    np.testing.assert_allclose([w.start for w in given.words], [w.start for w in later], atol=1e-9)  # type: ignore[arg-type]
+    np.testing.assert_allclose(list(given.probabilities.values()), list(alone.probabilities.values()), atol=1e-6)
+    effects = system.explain(whole, transcript=text)
+    assert [(e.start, e.end) for e in effects.words] == [(w.start, w.end) for w in later]
+    assert effects.moments[0].start > before

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,19 @@ class Word:
             raise CorpusError(
                 f"word {self.word!r} has times {self.start}–{self.end} s: 0 ≤ start ≤ end is required, in seconds"
             )
+
+    def shifted(self, seconds: float) -> Word:
+        """Place it in another recording that has the same sound earlier or later.
+
+        Args:
+            seconds: How much later; what would be before the beginning is cut off.
+
+        Returns:
+            The word with other times; itself where they are not known.
+        """
+        if self.start is None or self.end is None or not seconds:
+            return self
+        return replace(self, start=max(0.0, self.start + seconds), end=max(0.0, self.end + seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ..features.registry import feature_spec
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .confidence import Confidence
 from .fusion_folder import FusedAnswer, branch_folder, fuse, is_fusion, lacking, read_fusion
-from .inputs import AcousticInput, WordInput
+from .inputs import AcousticInput, WordInput, full_duration
 from .model_folder import ARRAYS
 from .session import Session
 
@@ -215,6 +215,7 @@ class PreparedRecording:
         found: The words, and how they were found; None for a system that reads none.
         duration: See `prediction.Prediction`.
         warnings: See `prediction.Prediction`.
+        begin: Seconds of the recording before the part that was read (`part_begin`).
     """
 
     inputs: tuple[NetworkInputs, ...]
@@ -223,6 +224,7 @@ class PreparedRecording:
     found: FoundWords | None
     duration: float
     warnings: tuple[str, ...]
+    begin: float = 0.0
 
     @property
     def word_fields(self) -> dict[str, Any]:
@@ -230,12 +232,12 @@ class PreparedRecording:
         if self.found is None:
             return {"words": (), "words_from": "none"}
         return {
-            "words": self.found.words,
+            "words": tuple(word.shifted(self.begin) for word in self.found.words),
             "words_from": self.found.words_from,
             "speech_recogniser": self.found.recogniser,
             "language": self.found.language,
             "language_probability": self.found.language_probability,
-            "rejected_words": self.found.rejected,
+            "rejected_words": tuple(word.shifted(self.begin) for word in self.found.rejected),
         }
 
     @property
@@ -359,6 +361,34 @@ def word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
     inputs = [network.word_input for network in readers if network.word_input is not None]
     needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
     return WordFinder(asr, readers[0].folder, needs_times=needs_times, uses_times=uses_times)
+
+
+def part_begin(waveform: audio.Waveform, side: str) -> float:
+    """Find where the part of a recording begins that was decoded.
+
+    Args:
+        waveform: From `audio.load`.
+        side: Which part of a long recording that is (`AcousticInput.side`).
+
+    Returns:
+        Seconds.
+    """
+    return full_duration(waveform) - waveform.duration if side == "last" else 0.0
+
+
+def within_part(words: Sequence[Word] | None, begin: float) -> Sequence[Word] | None:
+    """Place given words in the part of a recording that was decoded.
+
+    Args:
+        words: Of the recording; None where they were not given.
+        begin: From `part_begin`.
+
+    Returns:
+        Those that do not end before the part begins, with times in it; those without times as they are.
+    """
+    if words is None or not begin:
+        return words
+    return [word.shifted(-begin) for word in words if word.end is None or word.end > begin]
 
 
 def in_fusion(warnings: Sequence[str]) -> list[str]:

@@ -26,8 +26,7 @@ from ..data.utterance import Word
 from ..utils.progress import Progress
 from .certainty import Certainty
 from .explanation import Explanation, Moment, WordEffect, moments_of, phrases_of, speech_without, without
-from .inputs import full_duration
-from .network import Network, NetworkInputs, PreparedRecording, joined
+from .network import Network, NetworkInputs, PreparedRecording, joined, part_begin
 from .prediction import Prediction
 from .speaker_session import Statistics
 
@@ -166,8 +165,7 @@ def explained(prediction: Prediction, occlusion: Occlusion, progress: Progress |
     effects = np.zeros((len(moments), len(labels)))
     effects[evaluated] = occlusion.of_moments([moments[i] for i in evaluated], _part_of(progress, 0, total))
     of_words = occlusion.of_words(parts, _part_of(progress, len(evaluated), total))
-    side = occlusion.networks[0].acoustic_input.side
-    offset = full_duration(occlusion.waveform) - occlusion.waveform.duration if side == "last" else 0.0
+    offset = part_begin(occlusion.waveform, occlusion.networks[0].acoustic_input.side)
     return Explanation(
         prediction,
         tuple(
@@ -175,7 +173,7 @@ def explained(prediction: Prediction, occlusion: Occlusion, progress: Progress |
             for i, (start, end) in enumerate(moments)
         ),
         tuple(
-            _word_effect(occlusion.words[first:last], _named(labels, own))
+            _word_effect([word.shifted(offset) for word in occlusion.words[first:last]], _named(labels, own))
             for (first, last), own in zip(parts, of_words, strict=True)
         ),
         1 + total,

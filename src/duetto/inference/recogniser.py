@@ -27,7 +27,7 @@ from .certainty import Certainty
 from .explanation import Explanation
 from .inputs import full_duration
 from .model_folder import find
-from .network import PreparedRecording, in_fusion, joint_answer, open_networks, word_finder
+from .network import PreparedRecording, in_fusion, joint_answer, open_networks, part_begin, within_part, word_finder
 from .occlusion import Occlusion, explained
 from .prediction import Prediction, RecordingInputs, without_speech
 from .pretrained import DEFAULT, terms
@@ -337,10 +337,11 @@ class Recogniser:
         for network in self._networks:
             warnings += network.acoustic_input.truncation(waveform)
         read: tuple[Word, ...] = ()
-        found = None
+        found, begin = None, part_begin(waveform, self._networks[0].acoustic_input.side)
         extracted: dict[str, np.ndarray] = {}
         if self._word_finder is not None:
-            found = self._word_finder(waveform.samples, transcript=transcript, words=words)
+            given = within_part(words, begin)
+            found = self._word_finder(waveform.samples, transcript=transcript, words=given)
             read = found.words
             warnings += found.warnings if self._fusion is None else in_fusion(found.warnings)
         elif transcript is not None or words is not None:
@@ -352,7 +353,7 @@ class Recogniser:
         )
         warnings += [warning for each in inputs for warning in each.warnings]
         distinct = tuple(dict.fromkeys(warnings))
-        return PreparedRecording(inputs, tuple(speech), silent, found, full_duration(waveform), distinct)
+        return PreparedRecording(inputs, tuple(speech), silent, found, full_duration(waveform), distinct, begin)
 
     def attempt(
         self, source: audio.Source, *, transcript: str | None = None, words: Sequence[Word] | None = None

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from ..audio.io import StreamResampler
 from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, seconds
-from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError
 from ..inference.explanation import Explanation
 from ..inference.prediction import Prediction
@@ -199,7 +198,7 @@ class StreamingRecogniser:
             label=answer.label,
             probabilities=answer.probabilities,
             dimensions=answer.dimensions,
-            words=tuple(_moved(word, seconds(first)) for word in answer.words),
+            words=tuple(word.shifted(seconds(first)) for word in answer.words),
             speech_seconds=answer.speech_seconds,
             session_utterances=answer.session_utterances,
             uncertain=answer.uncertain,
@@ -219,9 +218,3 @@ def _session(recogniser: Recogniser) -> SpeakerSession | None:
         return recogniser.session()
     except ConfigurationError:
         return None
-
-
-def _moved(word: Word, offset: float) -> Word:
-    if word.start is None or word.end is None:
-        return word
-    return replace(word, start=word.start + offset, end=word.end + offset)

@@ -35,8 +35,8 @@ MODE = "voice"
 """Features that take long enough for a fault to come while they are computed."""
 FAULTS = ("worker killed", "driver killed", "503", "half", "slow", "no space")
 _RATE = 16_000
-_SMALLEST_DISK = 9_000
-"""Bytes that a file may have where the disk is full; outputs are larger."""
+_SMALLEST_DISK = 4_000
+"""Bytes that a file may have where the disk is full: enough for the plan, not for outputs."""
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -191,6 +191,7 @@ def trial(folder: Path, seed: int, *, engine: str = "processes", fault: str | No
             done.runs.append(attempt[0])
             if complete(out):
                 break
+            done.hits += fault == "no space"  # exit status 1 proves nothing: some recordings cannot be read
         done.hits += sum(count > 1 for count in store.requests.values()) if is_of_store(fault) else 0
     done.equal = digests(out) == expected
     done.once = set(keys_of(out).values()) == {1}
@@ -228,7 +229,7 @@ def start(words: list[str], fault: str, rng: random.Random) -> tuple[int, int]:
                     os.kill(rng.choice(found), signal.SIGKILL)
                     hits += 1
     status = process.wait(300)
-    return status, hits + (fault == "no space" and status == 1)
+    return status, hits
 
 
 def _no_space() -> None:

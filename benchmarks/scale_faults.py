@@ -48,6 +48,7 @@ class Handler(SimpleHTTPRequestHandler):
         server: Store = self.server  # type: ignore[assignment]
         path = Path(self.translate_path(self.path))
         if server.fails(self.path) and path.is_file():
+            server.failures += 1
             self.fail(server.kind, path.read_bytes())
         else:
             super().do_GET()
@@ -87,6 +88,7 @@ class Store(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
         self.kind, self.times, self.share, self.seed = kind, times, share, seed
         self.requests: Counter[str] = Counter()
+        self.failures = 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def fails(self, path: str) -> bool:
@@ -192,7 +194,7 @@ def trial(folder: Path, seed: int, *, engine: str = "processes", fault: str | No
             if complete(out):
                 break
             done.hits += fault == "no space"  # exit status 1 proves nothing: some recordings cannot be read
-        done.hits += sum(count > 1 for count in store.requests.values()) if is_of_store(fault) else 0
+        done.hits += store.failures
     done.equal = digests(out) == expected
     done.once = set(keys_of(out).values()) == {1}
     return done

@@ -49,16 +49,16 @@ class Handler(SimpleHTTPRequestHandler):
         path = Path(self.translate_path(self.path))
         if server.fails(self.path) and path.is_file():
             server.failures += 1
-            self.fail(server.kind, path.read_bytes())
+            self.fail(server, path.read_bytes())
         else:
             super().do_GET()
 
-    def fail(self, kind: str, content: bytes) -> None:
-        if kind == "503":
+    def fail(self, server: Store, content: bytes) -> None:
+        if server.kind == "503":
             self.send_error(503)
             return
-        if kind == "half":  # with the length of the whole, or of none: what then comes looks complete
-            stated = str(len(content)) if hash(self.path) % 2 else None
+        if server.kind == "half":  # with the length of the whole, or of none: what then comes looks complete
+            stated = str(len(content)) if random.Random(f"half {server.seed} {self.path}").random() < 0.5 else None
             self.send_response(200)
             self.send_header("Content-Length" if stated else "Connection", stated or "close")
             self.end_headers()

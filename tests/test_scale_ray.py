@@ -30,6 +30,7 @@ def cluster() -> Iterator[None]:
     """Two cores, no dashboard."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,

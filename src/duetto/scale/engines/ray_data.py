@@ -79,7 +79,8 @@ def _cluster(workers: Workers) -> Iterator[None]:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if "RAY_ADDRESS" not in os.environ:
-        quiet |= {"num_cpus": workers.number, "include_dashboard": False}
+        # Else Ray takes any cluster that it finds on this computer, or that was there once.
+        quiet |= {"address": "local", "num_cpus": workers.number, "include_dashboard": False}
     ray.init(**quiet)
     try:
         yield

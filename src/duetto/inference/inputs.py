@@ -47,6 +47,34 @@ def full_duration(waveform: audio.Waveform) -> float:
     return waveform.duration if waveform.source_duration is None else waveform.source_duration
 
 
+def part_begin(waveform: audio.Waveform, side: str) -> float:
+    """Find where the part of a recording begins that was decoded.
+
+    Args:
+        waveform: From `audio.load`.
+        side: Which part of a long recording that is (`AcousticInput.side`).
+
+    Returns:
+        Seconds.
+    """
+    return full_duration(waveform) - waveform.duration if side == "last" else 0.0
+
+
+def within_part(words: Sequence[Word] | None, begin: float) -> Sequence[Word] | None:
+    """Place given words in the part of a recording that was decoded.
+
+    Args:
+        words: Of the recording; None where they were not given.
+        begin: From `part_begin`.
+
+    Returns:
+        Those that do not end before the part begins, with times in it; those without times as they are.
+    """
+    if words is None or not begin:
+        return words
+    return [word.shifted(-begin) for word in words if word.end is None or word.end > begin]
+
+
 class AcousticInput:
     """The frames that the acoustic encoder reads.
 

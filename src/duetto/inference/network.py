@@ -21,7 +21,7 @@ from ..features.registry import feature_spec
 from ..preprocessing.normalisation import Normaliser, SpeakerSums
 from .confidence import Confidence
 from .fusion_folder import FusedAnswer, branch_folder, fuse, is_fusion, lacking, read_fusion
-from .inputs import AcousticInput, WordInput, full_duration
+from .inputs import AcousticInput, WordInput
 from .model_folder import ARRAYS
 from .session import Session
 
@@ -361,34 +361,6 @@ def word_finder(asr: str, networks: Sequence[Network]) -> WordFinder:
     inputs = [network.word_input for network in readers if network.word_input is not None]
     needs_times, uses_times = all(x.needs_times for x in inputs), any(x.uses_times for x in inputs)
     return WordFinder(asr, readers[0].folder, needs_times=needs_times, uses_times=uses_times)
-
-
-def part_begin(waveform: audio.Waveform, side: str) -> float:
-    """Find where the part of a recording begins that was decoded.
-
-    Args:
-        waveform: From `audio.load`.
-        side: Which part of a long recording that is (`AcousticInput.side`).
-
-    Returns:
-        Seconds.
-    """
-    return full_duration(waveform) - waveform.duration if side == "last" else 0.0
-
-
-def within_part(words: Sequence[Word] | None, begin: float) -> Sequence[Word] | None:
-    """Place given words in the part of a recording that was decoded.
-
-    Args:
-        words: Of the recording; None where they were not given.
-        begin: From `part_begin`.
-
-    Returns:
-        Those that do not end before the part begins, with times in it; those without times as they are.
-    """
-    if words is None or not begin:
-        return words
-    return [word.shifted(-begin) for word in words if word.end is None or word.end > begin]
 
 
 def in_fusion(warnings: Sequence[str]) -> list[str]:

@@ -26,7 +26,8 @@ from ..data.utterance import Word
 from ..utils.progress import Progress
 from .certainty import Certainty
 from .explanation import Explanation, Moment, WordEffect, moments_of, phrases_of, speech_without, without
-from .network import Network, NetworkInputs, PreparedRecording, joined, part_begin
+from .inputs import part_begin
+from .network import Network, NetworkInputs, PreparedRecording, joined
 from .prediction import Prediction
 from .speaker_session import Statistics
 

@@ -25,9 +25,9 @@ from ..utils import parallel, worker_logs
 from ..utils.progress import Progress
 from .certainty import Certainty
 from .explanation import Explanation
-from .inputs import full_duration
+from .inputs import full_duration, part_begin, within_part
 from .model_folder import find
-from .network import PreparedRecording, in_fusion, joint_answer, open_networks, part_begin, within_part, word_finder
+from .network import PreparedRecording, in_fusion, joint_answer, open_networks, word_finder
 from .occlusion import Occlusion, explained
 from .prediction import Prediction, RecordingInputs, without_speech
 from .pretrained import DEFAULT, terms

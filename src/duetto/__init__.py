@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .inference.pipeline import AudioClassificationPipeline
     from .inference.recogniser import Prediction, Recogniser
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = [
     "DuettoError",
     "Prediction",

@@ -5,12 +5,12 @@ timeline ─ Transcription ─▶ json · text · verbose_json · srt · vtt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..live.events import TimelineSegment
-from ..live.formats.common import clock
+from ..live.formats.subtitles import Cue, subrip, webvtt
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,7 @@ class Transcription:
         Returns:
             The file.
         """
-        cues = (f"{i}\n{_times(s, ',')}\n{self._cue(s)}\n" for i, s in enumerate(self.segments, 1))
-        return "\n".join(cues)
+        return subrip(self._cues())
 
     def vtt(self) -> str:
         """Make WebVTT subtitles.
@@ -99,14 +98,11 @@ class Transcription:
         Returns:
             The file.
         """
-        escaped = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-        table = str.maketrans(escaped)
-        cues = (f"{_times(s, '.')}\n{self._cue(s).translate(table)}\n" for s in self.segments)
-        return "\n".join(("WEBVTT\n", *cues))
+        return webvtt(self._cues())
 
-    def _cue(self, segment: TimelineSegment) -> str:
-        label = segment.label or "no speech"
-        return f"[{label}] {self.text_of(segment)}".strip()
+    def _cues(self) -> Iterator[Cue]:
+        for each in self.segments:
+            yield Cue(each.start, each.end, f"[{each.label or 'no speech'}] {self.text_of(each)}".strip())
 
 
 def emotion(segment: TimelineSegment) -> dict[str, Any]:
@@ -120,10 +116,6 @@ def emotion(segment: TimelineSegment) -> dict[str, Any]:
     """
     record = segment.to_json()
     return {key: record[key] for key in ("label", "probabilities", "uncertain", "unfamiliar", "warnings")}
-
-
-def _times(segment: TimelineSegment, mark: str) -> str:
-    return f"{clock(segment.start, mark)} --> {clock(segment.end, mark)}"
 
 
 FORMATS: dict[str, tuple[str, Callable[[Transcription], Any]]] = {

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ...utils.text import printable
-from ..events import TimelineSegment
 from .common import Recorded, channel_name, clock, milliseconds, percent, spoken
+
+
+class Cue(NamedTuple):
+    """One subtitle.
+
+    Attributes:
+        start: Seconds.
+        end: Seconds; a cue lasts a millisecond at least.
+        caption: Its text, of one line.
+        voice: Who speaks; empty for no such mark.
+    """
+
+    start: float
+    end: float
+    caption: str
+    voice: str = ""
+
+    def times(self, point: str) -> str:
+        """Write when it is shown.
+
+        Args:
+            point: Stands before the milliseconds.
+
+        Returns:
+            Such as 00:00:01.000 --> 00:00:02.500.
+        """
+        shortest = (milliseconds(self.start) + 1) / 1000
+        return f"{clock(self.start, point)} --> {clock(max(self.end, shortest), point)}"
 
 
 def vtt_text(recordings: Sequence[Recorded]) -> str:
@@ -18,11 +46,7 @@ def vtt_text(recordings: Sequence[Recorded]) -> str:
     Returns:
         The file.
     """
-    cues = []
-    for start, end, segment, several in _cues(recordings):
-        voice = f"<v {channel_name(segment.channel)}>" if several else ""
-        cues.append(f"{clock(start)} --> {clock(end)}\n{voice}{_escaped(_caption(segment))}\n")
-    return "\n".join(["WEBVTT\n", *cues])
+    return webvtt(_cues(recordings))
 
 
 def srt_text(recordings: Sequence[Recorded]) -> str:
@@ -34,27 +58,45 @@ def srt_text(recordings: Sequence[Recorded]) -> str:
     Returns:
         The file.
     """
-    cues = []
-    for number, (start, end, segment, several) in enumerate(_cues(recordings), 1):
-        voice = f"{channel_name(segment.channel)}: " if several else ""
-        caption = _caption(segment).replace("-->", "→")
-        cues.append(f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{voice}{caption}\n")
-    return "\n".join(cues)
+    return subrip(_cues(recordings))
 
 
-def _cues(recordings: Sequence[Recorded]) -> Iterator[tuple[float, float, TimelineSegment, bool]]:
-    """Start, end, segment, and whether there are several channels; a cue lasts a millisecond at least."""
+def webvtt(cues: Iterable[Cue]) -> str:
+    """Write WebVTT.
+
+    Args:
+        cues: In order.
+
+    Returns:
+        The file; markup in captions is escaped.
+    """
+    table = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+    voices = ((cue, f"<v {cue.voice}>" if cue.voice else "") for cue in cues)
+    shown = (f"{cue.times('.')}\n{voice}{printable(cue.caption).translate(table)}\n" for cue, voice in voices)
+    return "\n".join(["WEBVTT\n", *shown])
+
+
+def subrip(cues: Iterable[Cue]) -> str:
+    """Write SubRip.
+
+    Args:
+        cues: In order.
+
+    Returns:
+        The file.
+    """
+    voices = ((cue, f"{cue.voice}: " if cue.voice else "") for cue in cues)
+    return "\n".join(
+        f"{number}\n{cue.times(',')}\n{voice}{printable(cue.caption).replace('-->', '→')}\n"
+        for number, (cue, voice) in enumerate(voices, 1)
+    )
+
+
+def _cues(recordings: Sequence[Recorded]) -> Iterator[Cue]:
+    """Of the utterances that have a label."""
     (recorded,) = recordings
     several = len(recorded.channels) > 1
     for segment in recorded.timeline.segments:
         if segment.label is not None:
-            shortest = (milliseconds(segment.start) + 1) / 1000
-            yield segment.start, max(segment.end, shortest), segment, several
-
-
-def _caption(segment: TimelineSegment) -> str:
-    return printable(f"[{percent(segment)}] {spoken(segment)}".strip())
-
-
-def _escaped(caption: str) -> str:
-    return caption.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            voice = channel_name(segment.channel) if several else ""
+            yield Cue(segment.start, segment.end, f"[{percent(segment)}] {spoken(segment)}".strip(), voice)

@@ -93,3 +93,15 @@ def test_finished_runs_are_evaluated_with_the_core_alone(runs: Path, tmp_path: P
     assert as_json.returncode == 0, as_json.stderr
     assert {"acoustic", "fusion-spoken"} < {json.loads(line)["system"] for line in as_json.stdout.splitlines()}
     assert refused.returncode == 1 and "pip install 'duetto[train]'" in refused.stderr and not page.exists()
+
+
+def test_scale_without_the_extra_names_it(tmp_path: Path) -> None:
+    """Its help needs nothing, and the list of all commands neither."""
+    code = f"BLOCKED = frozenset({blocked()!r})\n{BLOCKER}"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+    assert "scale" in run("--help").stdout and "features" in run("scale", "--help").stdout
+    refused = run("scale", "features", str(tmp_path / "m.jsonl"), "-o", str(tmp_path / "job"))
+    assert refused.returncode == 1 and "pip install 'duetto[scale]'" in refused.stderr

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import parquet
 
 from ..errors import StorageError
 from . import storage
 from .tasks import Columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # imported where it is used, so that `duetto --help` needs no extra
 
 _OPTIONS: dict[str, Any] = {
     "version": "2.6",
@@ -65,6 +66,8 @@ class Counts:
 
 
 def _type(spec: Any) -> pa.DataType:
+    import pyarrow as pa
+
     if isinstance(spec, Mapping):
         return pa.struct([(name, _type(each)) for name, each in spec.items()])
     return pa.list_(_type(spec[0])) if isinstance(spec, list) else pa.type_for_alias(spec)
@@ -82,6 +85,9 @@ def write(path: Path, rows: Iterable[Row], columns: Columns, key: str) -> Counts
     Returns:
         What is in the file.
     """
+    import pyarrow as pa
+    from pyarrow import parquet
+
     schema = pa.schema([(name, _type(spec)) for name, spec in columns.items()])
     number = failed = retryable = 0
     seconds = 0.0
@@ -122,6 +128,8 @@ def counts(url: str) -> Counts | None:
     Raises:
         StorageError: The store failed again and again.
     """
+    import pyarrow as pa
+
     try:
         found = storage.read_by(url, _footer)
         rows, failed, retryable = (int(found[name]) for name in ("rows", "failed", "retryable"))
@@ -133,5 +141,7 @@ def counts(url: str) -> Counts | None:
 
 
 def _footer(file: IO[bytes]) -> dict[str, str]:
+    from pyarrow import parquet
+
     found = parquet.read_metadata(file).metadata or {}
     return {k.decode().removeprefix("duetto."): v.decode() for k, v in found.items() if k.startswith(b"duetto.")}

@@ -33,7 +33,9 @@ def is_transient(error: BaseException) -> bool:
     Returns:
         False for what will not pass by itself: a missing file, a refusal, a full disk, a defect.
     """
-    status = getattr(error, "status", getattr(error, "code", None))
+    status = getattr(error, "status", None)
+    if status is None:
+        status = getattr(error, "code", None)
     if isinstance(status, int):
         return status >= 500 or status in _BUSY
     if isinstance(error, _PERMANENT) or is_disk_full(error):

@@ -201,7 +201,7 @@ class Worker:
         recogniser = self.recognisers[upload.model]
 
         def made(pause: Callable[[], None]) -> Timeline:
-            words, more = _given_words(recogniser, upload, transcript, chosen[0])
+            words, more = _given_words(recogniser, upload, transcript, next(iter(chosen)))
             found = analyse(recogniser, upload.open(), config, channels=channels, watch=lambda *_: pause(), words=words)
             return replace(found, warnings=(*found.warnings, *more))
 

@@ -363,6 +363,11 @@ def test_the_command_treats_its_files_as_one_speaker(run: Path) -> None:
     session.enrol([files[0]])
     expected = [session(file).to_json(file)["probabilities"] for file in files[1:]]
     assert [record["probabilities"] for record in records] == expected
+    options = ["--enrol", files[0], "-m", str(run), "--json", "--any-sound", "--explain"]
+    explained = [
+        json.loads(line) for line in CliRunner().invoke(app, ["predict", *files[1:], *options]).stdout.splitlines()
+    ]
+    assert all(record.pop("explanation")["evaluations"] >= 1 for record in explained) and explained == records
     refused = CliRunner().invoke(app, ["predict", *files, "--session", "--workers", "2", "-m", str(run)])
     assert refused.exit_code == 2 and "--session answers" in refused.output
 

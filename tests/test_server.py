@@ -63,6 +63,10 @@ def test_a_prediction_equals_that_of_the_library(client: Any, tmp_path: Path) ->
 def test_a_transcript_is_given_to_the_system(client: Any) -> None:
     answer = client.post("/v1/predict", files=files(wav(speech())), data={"transcript": "well"})
     assert "this system uses the acoustics only; the given words are not used" in answer.json()["warnings"]
+    answer = client.post("/v1/timeline", files=files(wav(speech())), data={"transcript": "well"})
+    assert "this system uses the acoustics only; the given words are not used" in answer.json()["warnings"]
+    answer = client.post("/v1/timeline", files=files(wav(call())), data={"transcript": "well"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "transcript")
 
 
 def test_an_explanation_is_that_of_the_library(client: Any) -> None:

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 import duetto
 from duetto import audio
 from duetto.cli import app
+from duetto.data.manifest import read_manifest
+from duetto.data.text import normalise
 from duetto.data.utterance import Word
 from duetto.errors import AudioError, ConfigurationError
 from duetto.inference.prediction import Prediction
@@ -35,6 +37,7 @@ from duetto.live import (
     analyse,
 )
 from duetto.live.formats import FORMATS, Recorded
+from duetto.live.transcript import aligned_words
 from sounds import RATE, conversation, no_voices, voice
 
 CONFIG = StreamConfig(SegmenterConfig(max_utterance=2.0, cut_window=0.8, snapshot=0.5), window=1.5, hop=1.0)
@@ -240,6 +243,54 @@ def test_only_utterances_count_for_the_statistics_and_words_have_times_of_the_st
     windows = [e.segment for e in events if isinstance(e, WindowAnswered) and e.segment.label]
     assert [w.words[0].start for w in windows] == pytest.approx([w.start + 0.1 for w in windows])
     assert windows[0].words[1].start is None
+
+
+class _Reading:
+    """States the words that it is given."""
+
+    name, labels = "double", ("sad",)
+
+    def session(self) -> None:
+        raise ConfigurationError("does not adapt")
+
+    def attempt(self, source: dict[str, Any], *, words: Any = None) -> Prediction:
+        return Prediction("sad", {"sad": 1.0}, tuple(words or ()), "given", 1.0, 0.5, "double", ())
+
+
+def test_an_utterance_is_given_the_words_in_it() -> None:
+    silence = np.zeros(RATE, np.float32)
+    sound = np.concatenate((silence, voice(1.5), silence, silence, voice(1.5), silence))
+    source = {"waveform": sound, "sample_rate": RATE}
+    words = [
+        Word("one", 1.1, 1.4),
+        Word("two", 2.3, 2.6),
+        Word("nobody", 3.3, 3.6),
+        Word("three", 4.8, 5.2),
+        Word("never"),
+    ]
+    found = analyse(cast(Recogniser, _Reading()), source, words=words)
+    assert [[w.word for w in s.words] for s in found.segments] == [["one", "two"], ["three"]]
+    np.testing.assert_allclose([w.start for s in found.segments for w in s.words], [1.1, 2.3, 4.8], atol=1e-9)  # type: ignore[arg-type]
+    windows = analyse(cast(Recogniser, _Reading()), source, StreamConfig(window=2.0), words=words).windows
+    assert [[w.word for w in window.words] for window in windows][:2] == [["one"], ["two", "nobody"]]
+    with pytest.raises(ConfigurationError, match="one channel"):
+        analyse(cast(Recogniser, _Reading()), {"waveform": np.stack((sound, sound)), "sample_rate": RATE}, words=words)
+
+
+def test_a_transcript_is_aligned_with_the_whole(manifest: Path) -> None:
+    one, other = [u for u in read_manifest(manifest) if u.words][:2]
+    sounds = [audio.load(each.audio).samples for each in (one, other)]
+    gap = len(sounds[0]) / RATE + 1.0
+    whole = np.concatenate((sounds[0], np.zeros(RATE, np.float32), sounds[1]))
+    source = {"waveform": whole, "sample_rate": RATE}
+    text = f"{one.text} {other.text}"
+    words = aligned_words(source, text)
+    assert [word.word for word in words] == normalise(text)
+    expected = [*(one.words or ()), *(word.shifted(gap) for word in other.words or ())]
+    for word, planted in zip(words, expected, strict=True):
+        assert word.start is not None and planted.start is not None and abs(word.start - planted.start) < 0.25
+    with pytest.raises(AudioError, match="cannot be aligned"):
+        aligned_words(source, "entirely different words about railways and elephants in november")
 
 
 def test_each_channel_has_a_session_and_one_may_be_given_or_left_out(talk: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from ..audio.io import StreamResampler
 from ..audio.signal import as_float
 from ..audio.timing import SAMPLE_RATE, seconds
+from ..data.utterance import Word
 from ..errors import AudioError, ConfigurationError, DuettoError
 from ..inference.explanation import Explanation
 from ..inference.prediction import Prediction
@@ -38,7 +40,7 @@ from .events import (
     UtteranceAnswered,
     WindowAnswered,
 )
-from .segments import ENDED, Segmenter, SegmenterConfig, SegmentEvent, SpeechBegin, SpeechEnd
+from .segments import ENDED, Segmenter, SegmenterConfig, SegmentEvent, SpeechBegin, SpeechEnd, SpeechSegment
 from .windows import SlidingWindows, Window, check_timing
 
 _SLICE = SAMPLE_RATE
@@ -85,6 +87,8 @@ class StreamingRecogniser:
         channel: What the answers state as their channel.
         session: Statistics of the speaker, such as one with enrolled recordings; by default a new session, where the
             system adapts and `config.adapt` is set.
+        words: What is said in the stream, with times in it, where that is known: an utterance is given those whose
+            middle is in it. By default a system that reads words finds them.
 
     Raises:
         AudioError: The sample rate is not valid.
@@ -98,8 +102,10 @@ class StreamingRecogniser:
         sample_rate: int = SAMPLE_RATE,
         channel: int | None = None,
         session: SpeakerSession | None = None,
+        words: Sequence[Word] | None = None,
     ) -> None:
         config = config or StreamConfig()
+        self._words = words
         self._recogniser, self._channel = recogniser, channel
         self._explain = config.explain
         self._session = session if session is not None or not config.adapt else _session(recogniser)
@@ -164,23 +170,36 @@ class StreamingRecogniser:
         if isinstance(found, SpeechEnd):
             return SpeechStopped(self._channel, seconds(found.end), known_at)
         if isinstance(found, Window):
-            answer = self._attempt(found.samples)
+            answer = self._attempt(found)
             return WindowAnswered(self._segment(answer, "window", found.first, found.known_at, found.first), known_at)
-        answer = self._final(found.samples) if found.final else self._attempt(found.samples)
+        answer = self._final(found) if found.final else self._attempt(found)
         kind: SegmentKind = "utterance" if found.final else "partial"
         segment = replace(self._segment(answer, kind, found.start, found.end, found.first), cut=found.cut)
         return UtteranceAnswered(segment, known_at) if found.final else Partial(segment, known_at)
 
-    def _attempt(self, sound: NDArray[np.float32]) -> Prediction | DuettoError:
+    def _attempt(self, found: SpeechSegment | Window) -> Prediction | DuettoError:
         """The answer for sound that does not count."""
-        return (self._recogniser if self._session is None else self._session.fork()).attempt(_source(sound))
+        speaker = self._recogniser if self._session is None else self._session.fork()
+        return speaker.attempt(_source(found), **self._given(found))
 
-    def _final(self, sound: NDArray[np.float32]) -> Prediction | Explanation | DuettoError:
+    def _final(self, found: SpeechSegment) -> Prediction | Explanation | DuettoError:
         """The answer for an utterance, which counts."""
         speaker = self._session or self._recogniser
         if self._explain:
-            return guarded(speaker.explain, _source(sound))
-        return speaker.attempt(_source(sound))
+            return guarded(partial(speaker.explain, **self._given(found)), _source(found))
+        return speaker.attempt(_source(found), **self._given(found))
+
+    def _given(self, found: SpeechSegment | Window) -> dict[str, Any]:
+        """The words that are known of a part of the stream, with times in it."""
+        if self._words is None:
+            return {}
+        first, last = seconds(found.first), seconds(found.first + len(found.samples))
+        own = [
+            w
+            for w in self._words
+            if w.start is not None and w.end is not None and first <= (w.start + w.end) / 2 < last
+        ]
+        return {"words": [word.shifted(-first) for word in own]}
 
     def _segment(
         self, answer: Prediction | Explanation | DuettoError, kind: SegmentKind, start: int, end: int, first: int
@@ -208,8 +227,8 @@ class StreamingRecogniser:
         )
 
 
-def _source(sound: NDArray[np.float32]) -> dict[str, Any]:
-    return {"waveform": sound, "sample_rate": SAMPLE_RATE}
+def _source(found: SpeechSegment | Window) -> dict[str, Any]:
+    return {"waveform": found.samples, "sample_rate": SAMPLE_RATE}
 
 
 def _session(recogniser: Recogniser) -> SpeakerSession | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import audio
+from ..data.utterance import Word
 from ..errors import ConfigurationError
 from ..inference.recogniser import Recogniser
 from .events import StreamEvent, TimelineSegment, UtteranceAnswered, WindowAnswered
@@ -79,6 +80,7 @@ def analyse(
     *,
     channels: Channels = "split",
     watch: Watch | None = None,
+    words: Sequence[Word] | None = None,
 ) -> Timeline:
     """Recognise the emotion of every utterance of a recording.
 
@@ -92,17 +94,20 @@ def analyse(
         config: How it is cut and answered.
         channels: Which channels are answered. With `split`, the default, a call of two channels is two speakers.
         watch: Gets every block of samples, for a picture of the recording or a progress bar.
+        words: What is said, with times, for a single channel; see `StreamingRecogniser`.
 
     Returns:
         The time line.
 
     Raises:
         AudioError: The recording cannot be read.
-        ConfigurationError: There is no such channel.
+        ConfigurationError: There is no such channel, or there are words for several.
     """
     with audio.open_channels(source) as recording:
         chosen = chosen_channels(channels, recording.channels)
-        streams = [StreamingRecogniser(recogniser, config, channel=channel) for channel in chosen]
+        if words is not None and len(chosen) > 1:
+            raise ConfigurationError(f"words are those of one channel; give one of 0 to {recording.channels - 1}")
+        streams = [StreamingRecogniser(recogniser, config, channel=channel, words=words) for channel in chosen]
         segments: list[TimelineSegment] = []
         windows: list[TimelineSegment] = []
         with ThreadPoolExecutor(len(streams)) as pool:

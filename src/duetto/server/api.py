@@ -71,7 +71,7 @@ def _add_uploads(router: APIRouter, state: ServerState) -> None:
         async def answer(form: Form) -> Response:
             upload, channels = _upload(form, state), _channels(form)
             format_ = form.one_of("format", tuple(exports.FORMATS), "json")
-            found, _ = await state.engine.timeline(upload, _config(form), channels)
+            found, _ = await state.engine.timeline(upload, _config(form), channels, transcript=form.text("transcript"))
             await _kept(state, TIMELINE, upload, found.to_json(upload.name))
             return _exported(found, upload.name, format_)
 

@@ -38,6 +38,9 @@ FIELDS: dict[str, dict[str, Schema]] = {
     },
     "/v1/timeline": {
         "model": described(TEXT, "Name of a model; the first one by default."),
+        "transcript": described(
+            TEXT, "What is said by the one speaker, in up to two minutes, for systems that read words."
+        ),
         "channels": described(TEXT, "`split` (each is a speaker; the default), `mix`, or a number from 0 on."),
         "window": {"type": "number", "minimum": 0.5, "maximum": 60, "description": "Seconds of a sliding window."},
         "hop": {"type": "number", "minimum": 0.5, "maximum": 60, "description": "Seconds from one to the next."},

@@ -226,7 +226,13 @@ class Engine:
         )
 
     async def timeline(
-        self, upload: Upload, config: StreamConfig, channels: Channels, *, with_text: bool = False
+        self,
+        upload: Upload,
+        config: StreamConfig,
+        channels: Channels,
+        *,
+        with_text: bool = False,
+        transcript: str | None = None,
     ) -> tuple[Timeline, dict[tuple[float, int | None], str]]:
         """Answer a recording over time, as `live.analyse` does.
 
@@ -235,6 +241,7 @@ class Engine:
             config: How it is cut and answered.
             channels: Which channels are answered.
             with_text: Whether words are found where the system reads none.
+            transcript: What is said; of one channel.
 
         Returns:
             See `Worker.result`.
@@ -243,7 +250,8 @@ class Engine:
             RequestError: It is refused, or cannot be analysed.
         """
         limit = self._settings.limits.audio_seconds
-        return await self._in_steps("result", "open_recording", upload, config, channels, limit, with_text)
+        arguments = (upload, config, channels, limit, with_text, transcript)
+        return await self._in_steps("result", "open_recording", *arguments)
 
     async def _in_steps(self, result: str, open_: str, *arguments: Any) -> Any:
         """Work whose steps take turns with those of others: opened by one method of a worker, returned by another."""

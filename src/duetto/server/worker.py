@@ -11,6 +11,7 @@ Nothing is written to a disk: recordings come as bytes and are decoded from memo
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,12 +19,14 @@ import numpy as np
 
 from .. import audio
 from ..audio.decode import NotAudioError
+from ..data.utterance import Word
 from ..errors import ConfigurationError, DuettoError
 from ..inference.recogniser import Recogniser
 from ..live.channel_streams import ChannelStreams
 from ..live.events import StreamEvent
 from ..live.stream import StreamConfig
 from ..live.timeline import Channels, Timeline, analyse, chosen_channels
+from ..live.transcript import aligned_words
 from .errors import RequestError
 from .stepwise import Stepwise
 from .transcriber import Transcriber, texts_of
@@ -165,7 +168,14 @@ class Worker:
         return {**record, "explanation": found.to_json()}
 
     def open_recording(
-        self, id_: str, upload: Upload, config: StreamConfig, channels: Channels, limit: float, with_text: bool
+        self,
+        id_: str,
+        upload: Upload,
+        config: StreamConfig,
+        channels: Channels,
+        limit: float,
+        with_text: bool = False,
+        transcript: str | None = None,
     ) -> None:
         """Begin a time line.
 
@@ -176,19 +186,26 @@ class Worker:
             channels: Which channels are answered, as for `live.analyse`.
             limit: Seconds that it may last.
             with_text: Whether the words of each utterance are found where the system reads none.
+            transcript: What is said; of one channel.
 
         Raises:
             RequestError: It cannot be analysed, or has no such channel.
         """
         about = _checked_length(upload, limit)
         try:
-            chosen_channels(channels, about.channels)
+            chosen = chosen_channels(channels, about.channels)
         except ConfigurationError as error:
             raise RequestError("request_invalid", str(error), "channels") from error
+        if transcript is not None and len(chosen) > 1:
+            raise RequestError("request_invalid", "a transcript is that of one speaker; give channels", "transcript")
         recogniser = self.recognisers[upload.model]
-        work = Stepwise(
-            lambda pause: analyse(recogniser, upload.open(), config, channels=channels, watch=lambda *_: pause())
-        )
+
+        def made(pause: Callable[[], None]) -> Timeline:
+            words, more = _given_words(recogniser, upload, transcript, next(iter(chosen)))
+            found = analyse(recogniser, upload.open(), config, channels=channels, watch=lambda *_: pause(), words=words)
+            return replace(found, warnings=(*found.warnings, *more))
+
+        work = Stepwise(made)
         self._recordings[id_] = _Recording(upload, with_text and not recogniser.uses_words, work)
 
     def advance(self, id_: str) -> bool:
@@ -292,6 +309,18 @@ def _adapts(recogniser: Recogniser) -> bool:
     except ConfigurationError:
         return False
     return True
+
+
+def _given_words(
+    recogniser: Recogniser, upload: Upload, transcript: str | None, channel: int | None
+) -> tuple[tuple[Word, ...] | None, tuple[str, ...]]:
+    """The words of a transcript, with times, where the system reads words; and a warning where it does not."""
+    if transcript is None:
+        return None, ()
+    if not recogniser.uses_words:
+        return None, ("this system uses the acoustics only; the given words are not used",)
+    source = upload.open() if channel is None else audio.Channel(upload.open(), channel)
+    return aligned_words(source, transcript), ()
 
 
 def _checked_length(upload: Upload, limit: float) -> audio.Properties:

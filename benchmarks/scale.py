@@ -196,6 +196,7 @@ def engines(manifest: Path, folder: Path, options: argparse.Namespace) -> str:
 def growth(manifest: Path, folder: Path, options: argparse.Namespace) -> str:
     """Throughput and memory as the job grows."""
     lines = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
+    np.random.default_rng(0).shuffle(lines)  # later cuts lie deeper in their files, and take longer to decode
     rows, workers = [], max(options.workers)
     for factor in (1, 4, 16):
         part = folder / f"x{factor}.jsonl"

@@ -12,14 +12,16 @@
     engines    who processes the shards: loop, processes, ray
     ledger     the state of a job, read from its files
     job        the plan of a job, and running it
+    feature_shards  features of a job, for training
 
 Nothing but the files of a job states what is done, so nothing can be lost with the machine that ran it.
 """
 
+from .feature_shards import FeatureShards
 from .job import Job, plan, run
 from .ledger import Ledger
 from .shard import process_shard
 from .source import Shard, Size
 from .tasks import TASKS
 
-__all__ = ["TASKS", "Job", "Ledger", "Shard", "Size", "plan", "process_shard", "run"]
+__all__ = ["TASKS", "FeatureShards", "Job", "Ledger", "Shard", "Size", "plan", "process_shard", "run"]

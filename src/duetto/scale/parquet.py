@@ -6,7 +6,7 @@ rows or bytes. Equal bytes take equal versions of pyarrow, which writes its own 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -138,6 +138,24 @@ def counts(url: str) -> Counts | None:
         raise
     except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
+
+
+def arrays_of(file: IO[bytes], columns: Sequence[str], rows: int) -> tuple[np.dtype[Any], Iterator[Any]]:
+    """Read an output with a column of arrays, a part at a time.
+
+    Args:
+        file: The output.
+        columns: What to read; the last one holds arrays.
+        rows: Of a part.
+
+    Returns:
+        Type of the arrays' values, and the parts: record batches of pyarrow.
+    """
+    from pyarrow import parquet
+
+    source = parquet.ParquetFile(file)
+    values = source.schema_arrow.field(columns[-1]).type.value_type
+    return np.dtype(values.to_pandas_dtype()), source.iter_batches(rows, columns=list(columns))
 
 
 def _footer(file: IO[bytes]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from duetto.data.utterance import Utterance, Word
 from duetto.errors import ConfigurationError
 from duetto.evaluation import SystemResult
 from duetto.inference.own_folds import own_folds
-from duetto.inference.scoring import score_utterances
+from duetto.inference.scoring import score_utterances, source_of
 from quick_training import SMALL, corpus, train
 from sounds import voice
 
@@ -218,3 +218,28 @@ def test_given_words_reach_the_model(tmp_path: Path) -> None:
 def test_options_that_do_not_belong_together_are_wrong_usage(words: tuple[str, ...]) -> None:
     done = RUN.invoke(app, list(words))
     assert done.exit_code == 2, done.output
+
+
+def test_the_report_explains_the_most_confident_wrong_answers(spoken: Path, tmp_path: Path) -> None:
+    """Rows in the order of confidence; effects in the table are those of `Recogniser.explain`."""
+    page = tmp_path / "report.html"
+    options = ["--manifest", str(spoken), "-o", str(page), "--explain", "9", "--csv", str(tmp_path / "a.csv")]
+    done = RUN.invoke(app, ["evaluate", MODEL, *options])
+    assert done.exit_code == 0, (done.output, done.exception)
+    wrong = [row for row in rows(tmp_path / "a.csv").values() if row["correct"] == "false"]
+    wrong.sort(key=lambda row: (-float(row[f"probability_{row['answer']}"]), row["id"]))
+    text = page.read_text(encoding="utf-8")
+    section = text[text.index("The most confident wrong answers, and what moved them") :]
+    places = [section.index(f">{row['id']}<") for row in wrong]
+    assert len(wrong) > 2 and places == sorted(places)
+    recogniser, utterances = duetto.load(MODEL, require_speech=False), {u.id: u for u in read_manifest(spoken)}
+    named = 0
+    for row in wrong:
+        for moment in recogniser.explain(source_of(utterances[row["id"]])).moments:
+            effect = moment.effects.get(row["answer"], 0.0)
+            if abs(effect) >= 0.02:  # no sound of these has more than three moments
+                named += 1
+                assert f"{moment.start:.2f}–{moment.end:.2f} s {effect:+.2f}" in section
+    assert named
+    refused = RUN.invoke(app, ["evaluate", MODEL, "--manifest", str(spoken), "--explain", "2"])
+    assert refused.exit_code == 2 and "part of the report" in refused.output

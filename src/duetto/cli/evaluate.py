@@ -31,6 +31,12 @@ GivenWords = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="With --manifest: utterances at a time; by default cores.")]
+Explain = Annotated[
+    int,
+    typer.Option(
+        min=0, help="With --manifest: most confident wrong answers that the report explains, by what moved them."
+    ),
+]
 
 CsvFile = Annotated[
     Path | None,
@@ -89,6 +95,7 @@ def evaluate(
     reject: Reject = None,
     given_words: GivenWords = False,
     workers: Workers = None,
+    explain: Explain = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per system, one per line.")] = False,
 ) -> None:
     """Score finished runs, or models on a labelled manifest: UA, WA, macro-F1 with 95 % intervals, and a report.
@@ -119,8 +126,11 @@ def evaluate(
         duetto evaluate emodb-ravdess --manifest mine.jsonl -o report.html --csv answers.csv
 
         duetto evaluate runs/acoustic exported/fusion --manifest mine.jsonl -o comparison.html
+
+        duetto evaluate emodb-ravdess --manifest mine.jsonl -o report.html --explain 20
     """
-    of_models = {"labels": labels, "result": result, "reject": reject, "given_words": given_words, "workers": workers}
+    of_models = {"labels": labels, "result": result, "reject": reject, "given_words": given_words}
+    of_models |= {"workers": workers, "explain": explain}
     if manifest is not None:
         if words or fuse or cache:
             raise typer.BadParameter("--words, --fuse and --cache belong to finished runs, without --manifest")
@@ -128,7 +138,8 @@ def evaluate(
         return
     if any(of_models.values()) or asr != "auto":
         raise typer.BadParameter(
-            "--labels, --result, --asr, --reject, --given-words and --workers belong to --manifest, which is missing"
+            "--labels, --result, --asr, --reject, --given-words, --workers and --explain belong to --manifest, which "
+            "is missing"
         )
     shown = {"listed": listed, "sounds": Sounds(sound, link_sound), "csv": csv}
     _evaluate_runs(runs, out, words or [], fuse, cache, as_json, utterances, shown)

@@ -13,13 +13,18 @@ from .. import report
 from ..data.utterance import Utterance
 from ..evaluation import SystemResult
 from ..inference.own_folds import joined, own_folds
+from ..inference.recogniser import Recogniser
 from ..inference.scoring import Scored, report_context, score_utterances
-from ..report import ScoredResults, run_summary
+from ..report import ScoredResults, effects, run_summary
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from .manifests import read_labelled
 from .output import echo, json_line
 from .recogniser import open_recogniser
+from .wrong_answers import explained_errors
+
+Opened = dict[Path, tuple[Recogniser, Sequence[Utterance]]]
+"""Folder → what answered, and the utterances that it answered; kept for explanations."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Wanted:
         reject: Value of `--reject`.
         given_words: Whether models read the words of the manifest.
         workers: Utterances at a time; None for the number of cores.
+        explain: Wrong answers of each model that the report explains.
         as_json: Whether to print JSON.
     """
 
@@ -50,6 +56,7 @@ class Wanted:
     reject: str | None = None
     given_words: bool = False
     workers: int | None = None
+    explain: int = 0
     as_json: bool = False
 
 
@@ -67,10 +74,13 @@ def score_models(wanted: Wanted) -> None:
     """
     if len(wanted.models) > 1 and (wanted.csv or wanted.result):
         raise typer.BadParameter("--csv and --result are files of one model; give one")
+    if wanted.explain and wanted.report is None:
+        raise typer.BadParameter("--explain is a part of the report; give -o FILE")
     if wanted.report is not None:
         report.require_html()
     utterances = read_labelled(wanted.manifest, wanted.labels)
-    scored = [_scored(model, utterances, wanted) for model in wanted.models]
+    opened: list[Opened] = [{} for _ in wanted.models]
+    scored = [_scored(model, utterances, wanted, o) for model, o in zip(wanted.models, opened, strict=True)]
     results = run_summary.with_distinct_names(wanted.models, [each.result() for each in scored])
     if wanted.result is not None:
         results[0].save(wanted.result)
@@ -78,23 +88,30 @@ def score_models(wanted: Wanted) -> None:
         scored[0].save_csv(wanted.csv)
     table = report.score(results)
     if wanted.report is not None:
-        report.write(wanted.report, table, **report_context(scored, wanted.manifest, utterances))
+        sections = [
+            effects.section(each.model, explained_errors(each, wanted.explain, o, wanted.given_words))
+            for each, o in zip(scored, opened, strict=True)
+            if wanted.explain
+        ]
+        report.write(wanted.report, table, sections=sections, **report_context(scored, wanted.manifest, utterances))
     _print(table, scored, results, wanted)
     if any(each.errors for each in scored):
         raise typer.Exit(1)
 
 
-def _scored(model: Path, utterances: list[Utterance], wanted: Wanted) -> Scored:
+def _scored(model: Path, utterances: list[Utterance], wanted: Wanted, opened: Opened) -> Scored:
     """Predictions of a model; on a run's own manifest each utterance by the model of the fold that tests it."""
     folds = own_folds(str(model), utterances)
     if not folds:
-        return _predicted(model, utterances, wanted)
-    parts = [_predicted(fold.folder, fold.utterances, wanted) for fold in folds]
+        return _predicted(model, utterances, wanted, opened)
+    parts = [_predicted(fold.folder, fold.utterances, wanted, opened) for fold in folds]
     return joined(str(model), folds, parts, utterances)
 
 
-def _predicted(model: Path, utterances: Sequence[Utterance], wanted: Wanted) -> Scored:
+def _predicted(model: Path, utterances: Sequence[Utterance], wanted: Wanted, opened: Opened) -> Scored:
     recogniser = open_recogniser(str(model), wanted.asr, require_speech=False, reject=wanted.reject)
+    if wanted.explain:
+        opened[model] = recogniser, utterances
     with bar(f"predict with {model}") as progress:
         workers = wanted.workers or cores()
         given = wanted.given_words

@@ -59,6 +59,11 @@ ErrorsOk = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 
 
+def _setup(workers: int | None, memory: float, shard_size: int, shard_seconds: float | None) -> tuple[Workers, Size]:
+    with usage_errors():
+        return Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
+
+
 @app.command()
 def predict(
     source: Source,
@@ -90,8 +95,7 @@ def predict(
         duetto scale predict calls.jsonl -o emotions --shard 3 --of 100 --workers 1
     """
     _show_terms(model)
-    with usage_errors():
-        setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
+    setup = _setup(workers, memory, shard_size, shard_seconds)
     _run(Predict(model, asr, require_speech, rate(reject)), source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 
@@ -125,8 +129,7 @@ def timeline(
         duetto scale timeline calls.jsonl -o segments --engine ray --workers 8
     """
     _show_terms(model)
-    with usage_errors():
-        setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
+    setup = _setup(workers, memory, shard_size, shard_seconds)
     task = Timeline(model, asr, require_speech, rate(reject), channels_of(channels), window, hop)
     _run(task, source, out, engine, setup, (shard, of), errors_ok, as_json)
 
@@ -158,8 +161,7 @@ def features(
 
         duetto scale features corpus.jsonl -o features --mode functionals
     """
-    with usage_errors():
-        setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
+    setup = _setup(workers, memory, shard_size, shard_seconds)
     _run(Features(mode), source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 
@@ -193,8 +195,7 @@ def align(
 
         duetto scale align corpus.jsonl -o words
     """
-    with usage_errors():
-        setup = Workers(workers or cores(), memory), Size(shard_size, shard_seconds)
+    setup = _setup(workers, memory, shard_size, shard_seconds)
     _run(Align(by, asr), source, out, engine, setup, (shard, of), errors_ok, as_json)
 
 

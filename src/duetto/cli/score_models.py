@@ -11,20 +11,21 @@ import typer
 
 from .. import report
 from ..data.utterance import Utterance
+from ..errors import DuettoError
 from ..evaluation import SystemResult
 from ..inference.own_folds import joined, own_folds
 from ..inference.recogniser import Recogniser
 from ..inference.scoring import Scored, report_context, score_utterances
+from ..inference.wrong_answers import explained, most_confident_errors
 from ..report import ScoredResults, effects, run_summary
 from ..utils.parallel import cores
 from ..utils.progress import bar
 from .manifests import read_labelled
 from .output import echo, json_line
 from .recogniser import open_recogniser
-from .wrong_answers import explained_errors
 
-Opened = dict[Path, tuple[Recogniser, Sequence[Utterance]]]
-"""Folder → what answered, and the utterances that it answered; kept for explanations."""
+Opened = dict[str, Recogniser]
+"""Utterance id → what answered; kept for explanations."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def score_models(wanted: Wanted) -> None:
     table = report.score(results)
     if wanted.report is not None:
         sections = [
-            effects.section(each.model, explained_errors(each, wanted.explain, o, wanted.given_words))
+            effects.section(each.model, _explained(each, wanted, o))
             for each, o in zip(scored, opened, strict=True)
             if wanted.explain
         ]
@@ -111,11 +112,26 @@ def _scored(model: Path, utterances: list[Utterance], wanted: Wanted, opened: Op
 def _predicted(model: Path, utterances: Sequence[Utterance], wanted: Wanted, opened: Opened) -> Scored:
     recogniser = open_recogniser(str(model), wanted.asr, require_speech=False, reject=wanted.reject)
     if wanted.explain:
-        opened[model] = recogniser, utterances
+        opened |= dict.fromkeys((u.id for u in utterances), recogniser)
     with bar(f"predict with {model}") as progress:
         workers = wanted.workers or cores()
         given = wanted.given_words
         return score_utterances(recogniser, utterances, given_words=given, workers=workers, progress=progress)
+
+
+def _explained(scored: Scored, wanted: Wanted, opened: Opened) -> list[effects.ExplainedAnswer]:
+    """Wrong answers with what moved them; one that can't be explained is printed, and left out."""
+    chosen, found = most_confident_errors(scored, wanted.explain), []
+    with bar(f"explain {scored.model}") as progress:
+        for done, (utterance, prediction) in enumerate(chosen, 1):
+            answer = explained(opened[utterance.id], utterance, prediction, given_words=wanted.given_words)
+            if isinstance(answer, DuettoError):
+                echo(f"error: {answer}", err=True)
+            else:
+                found.append(answer)
+            if progress:
+                progress(done, len(chosen))
+    return found
 
 
 def _print(table: ScoredResults, scored: list[Scored], results: list[SystemResult], wanted: Wanted) -> None:

@@ -282,9 +282,21 @@ def _attempt_with_words(recogniser: Recogniser, utterance: Utterance) -> Predict
         source = source_of(utterance)
     except AudioError as error:
         return error
+    return recogniser.attempt(source, **given_words_of(utterance))
+
+
+def given_words_of(utterance: Utterance) -> dict[str, Any]:
+    """Find what a recogniser is given of an utterance, so that it recognises no words.
+
+    Args:
+        utterance: With words or a transcript, or without.
+
+    Returns:
+        Arguments of `Recogniser.__call__`: `words`, or `transcript`, which is None where there is none.
+    """
     if utterance.words is not None:
-        return recogniser.attempt(source, words=utterance.words)
-    return recogniser.attempt(source, transcript=utterance.text if tokens(utterance) else None)
+        return {"words": utterance.words}
+    return {"transcript": utterance.text if tokens(utterance) else None}
 
 
 def source_of(utterance: Utterance) -> audio.Source:
